@@ -1,0 +1,281 @@
+"""Join and its backprop against pySigLib, in one process, with interleaved samples, on one thread.
+
+    python benchmarks/join.py                                  # everything, about ten minutes
+    python benchmarks/join.py --minutes 2 --dtype float64 --problem 5,3 --problem 3,6
+    python benchmarks/join.py --plot docs/figures/join.png --json benchmarks/results/join.json
+
+Every row is checked first: the two libraries have to agree before they are timed. ``copy`` is ``np.copyto`` of the
+same rows of log-signatures, which is what reading them once and writing them once costs on the machine at hand; times
+are also given as multiples of it. A ratio is pySigLib's time over ours, the median over paired samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import harness
+import numpy as np
+import pysiglib
+from harness import Call, geometric_mean, interleave, paired_ratio
+from numpy.typing import NDArray
+
+import logsig_codegen as lg
+
+Array = NDArray[Any]
+OPERATIONS = ("join", "backprop")
+DTYPES = ("float64", "float32")
+BATCHES = ("1", "32", "L2", "16MB")
+TOLERANCE = {"float64": 1e-11, "float32": 2e-4}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison: what is timed on how many rows of which type."""
+
+    operation: str
+    dtype: str
+    dimension: int
+    degree: int
+    batch: str
+
+    @property
+    def size(self) -> int:
+        """Coordinates of one log-signature."""
+        return lg.log_sig_length(self.dimension, self.degree)
+
+    @property
+    def rows(self) -> int:
+        """Samples in the batch."""
+        return harness.batch_rows(self.batch, self.size)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Times are nanoseconds per sample; spreads are half the interquartile range over the median."""
+
+    case: Case
+    size: int
+    rows: int
+    ours: float
+    peer: float
+    copy: float
+    ours_spread: float
+    peer_spread: float
+    ratio: float
+    difference: float
+    samples: int
+
+
+def inputs(case: Case) -> tuple[Array, Array, Array]:
+    """Derivatives of the output, log-signatures and displacements, from a fixed seed."""
+    generator = np.random.default_rng(20240229)
+    shapes = ((case.rows, case.size), (case.rows, case.size), (case.rows, case.dimension))
+    scales = (1.0, 0.3, 1.0)
+    d_out, log_sig, displacement = (
+        (scale * generator.standard_normal(shape)).astype(case.dtype)
+        for shape, scale in zip(shapes, scales, strict=True)
+    )
+    return d_out, log_sig, displacement
+
+
+def calls(case: Case) -> dict[str, Call]:
+    """The three competitors on the same arrays: this package, pySigLib and a copy."""
+    d_out, log_sig, displacement = inputs(case)
+    d, n = case.dimension, case.degree
+    kernel = lg.load(d, n)
+    pysiglib.prepare_log_sig(d, n, 3)
+    target = np.empty_like(log_sig)
+    ours: Callable[[], Any]
+    peer: Callable[[], Any]
+    if case.operation == "join":
+
+        def ours() -> Any:
+            return kernel.join(log_sig, displacement)
+
+        def peer() -> Any:
+            return pysiglib.log_sig_join(log_sig, displacement, d, n, n_jobs=1)
+    else:
+
+        def ours() -> Any:
+            return kernel.join_backprop(d_out, log_sig, displacement)
+
+        def peer() -> Any:
+            return pysiglib.log_sig_join_backprop(d_out, log_sig, displacement, d, n, n_jobs=1)
+
+    return {"ours": ours, "peer": peer, "copy": lambda: np.copyto(target, log_sig)}
+
+
+def difference(competitors: dict[str, Call]) -> float:
+    """Largest difference of the two results, relative to the largest number in them."""
+    flat = [
+        np.concatenate([np.ravel(part) for part in (result if isinstance(result, tuple) else (result,))])
+        for result in (competitors["ours"](), competitors["peer"]())
+    ]
+    return float(np.max(np.abs(flat[0] - flat[1])) / np.max(np.abs(flat[1])))
+
+
+def measure(case: Case, seconds: float, clock: str) -> Measurement:
+    """Check and time one case.
+
+    Raises
+    ------
+    ArithmeticError
+        If the libraries disagree: their times would mean nothing.
+    """
+    competitors = calls(case)
+    error = difference(competitors)
+    if not error <= TOLERANCE[case.dtype]:
+        raise ArithmeticError(f"{case}: results differ by {error:.1e}")
+    times = interleave(competitors, seconds=seconds, clock=clock)
+    rows = case.rows
+    return Measurement(
+        case=case,
+        size=case.size,
+        rows=rows,
+        ours=times["ours"].median / rows,
+        peer=times["peer"].median / rows,
+        copy=times["copy"].median / rows,
+        ours_spread=times["ours"].spread,
+        peer_spread=times["peer"].spread,
+        ratio=paired_ratio(times["peer"], times["ours"]),
+        difference=error,
+        samples=len(times["ours"].samples),
+    )
+
+
+def cases(options: argparse.Namespace) -> list[Case]:
+    """What to measure, in the order of the table."""
+    return [
+        Case(operation, dtype, dimension, degree, batch)
+        for operation in options.operation or OPERATIONS
+        for dtype in options.dtype or DTYPES
+        for batch in options.batch or BATCHES
+        for dimension, degree in options.problem or harness.PROBLEMS
+    ]
+
+
+def row(m: Measurement) -> tuple[str, ...]:
+    """One line of the table."""
+    return (
+        f"({m.case.dimension},{m.case.degree})",
+        str(m.size),
+        str(m.rows),
+        f"{m.ours:,.1f} ±{100 * m.ours_spread:.0f}%",
+        f"{m.peer:,.0f} ±{100 * m.peer_spread:.0f}%",
+        f"{m.copy:,.1f}",
+        f"{m.ours / m.copy:.1f}",
+        f"{m.peer / m.copy:.0f}",
+        f"{m.ratio:.1f}",
+    )
+
+
+HEADER = ("(d,N)", "size", "rows", "ours, ns/row", "pySigLib, ns/row", "copy", "ours/copy", "pySigLib/copy", "ratio")
+
+
+def groups(measurements: Iterable[Measurement]) -> Iterator[tuple[tuple[str, str, str], list[Measurement]]]:
+    """Measurements by operation, dtype and batch, in the order they were made."""
+    found: dict[tuple[str, str, str], list[Measurement]] = {}
+    for m in measurements:
+        found.setdefault((m.case.operation, m.case.dtype, m.case.batch), []).append(m)
+    yield from found.items()
+
+
+def summary(measurements: list[Measurement]) -> str:
+    """Geometric means of the ratios, one line per operation, dtype and batch."""
+    lines = []
+    for (operation, dtype, batch), members in groups(measurements):
+        ratios = [m.ratio for m in members]
+        mean, low, high = geometric_mean(ratios), min(ratios), max(ratios)
+        lines.append((operation, dtype, batch, f"{mean:.1f}", f"{low:.1f}", f"{high:.1f}", str(len(ratios))))
+    header = ("operation", "dtype", "batch", "geometric mean", "least", "most", "problems")
+    return harness.table(header, lines)
+
+
+def precision_gain(measurements: list[Measurement]) -> str:
+    """How many times faster float32 is than float64, as a median over the problems."""
+    lines = []
+    for operation in OPERATIONS:
+        for batch in BATCHES:
+            times = {
+                (m.case.dtype, m.case.dimension, m.case.degree): m.ours
+                for m in measurements
+                if m.case.operation == operation and m.case.batch == batch
+            }
+            gains = [
+                time / times["float32", d, n]
+                for (dtype, d, n), time in times.items()
+                if dtype == "float64" and ("float32", d, n) in times
+            ]
+            if gains:
+                lines.append((operation, batch, f"{np.median(gains):.2f}", f"{min(gains):.2f}", f"{max(gains):.2f}"))
+    return harness.table(("operation", "batch", "median", "least", "most"), lines) if lines else ""
+
+
+def report(measurements: list[Measurement]) -> str:
+    """All tables as Markdown, what ``docs/benchmarks.md`` shows."""
+    parts = ["### Ratios", summary(measurements)]
+    gain = precision_gain(measurements)
+    if gain:
+        parts += ["### float64 time over float32 time", gain]
+    for (operation, dtype, batch), members in groups(measurements):
+        title = f"batch {batch}" if batch.isdigit() else f"batches of {batch}"
+        parts += [f"### {operation}, {dtype}, {title}", harness.table(HEADER, map(row, members))]
+    return "\n\n".join(parts)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--minutes", type=float, default=10.0, help="how long the whole run may take, about")
+    result.add_argument("--operation", action="append", choices=OPERATIONS)
+    result.add_argument("--dtype", action="append", choices=DTYPES)
+    result.add_argument("--batch", action="append", help="a number, L2 or 16MB; may be repeated")
+    result.add_argument("--problem", action="append", type=problem, help="dimension,degree; may be repeated")
+    result.add_argument("--clock", choices=tuple(harness.CLOCKS), default="cpu")
+    result.add_argument("--json", type=Path, default=Path("benchmarks/results/join.json"))
+    result.add_argument("--markdown", type=Path, help="write the tables there as well")
+    result.add_argument("--plot", type=Path, help="write a figure (PNG) there")
+    return result
+
+
+def problem(text: str) -> tuple[int, int]:
+    """``5,3`` as a pair."""
+    dimension, degree = text.split(",")
+    return int(dimension), int(degree)
+
+
+def main() -> None:
+    """Run, print, save."""
+    options = parser().parse_args()
+    selected = cases(options)
+    seconds = 60.0 * options.minutes / len(selected)
+    measurements = []
+    for number, case in enumerate(selected, start=1):
+        # Allocating, checking and warming up take their share of the time too.
+        measurements.append(measure(case, 0.7 * seconds, options.clock))
+        m = measurements[-1]
+        print(
+            f"[{number}/{len(selected)}] {case.operation:8s} {case.dtype} ({case.dimension},{case.degree}) "
+            f"{m.rows} rows: {m.ours:.1f} ns against {m.peer:.1f} ns, ratio {m.ratio:.1f}",
+            file=sys.stderr,
+            flush=True,
+        )
+    text = report(measurements)
+    print(text)
+    content = {"machine": harness.machine(), "clock": options.clock, "rows": [asdict(m) for m in measurements]}
+    harness.save(options.json, content)
+    if options.markdown:
+        options.markdown.write_text(text + "\n")
+    if options.plot:
+        from plot import draw  # matplotlib only where a picture is wanted
+
+        draw(measurements, options.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Exact numbers ``a + b√5`` with rational ``a`` and ``b``: the coefficients that plans are written in.
+
+One plan (the join of degree five) needs the roots of ``2λ² − λ + 1/10``. Keeping them exact lets that plan be proved and
+interpreted like the rational ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isqrt
+from typing import TypeAlias
+
+Rational: TypeAlias = "int | Fraction"
+Coefficient: TypeAlias = "int | Fraction | Surd"
+
+
+@dataclass(frozen=True, eq=False)
+class Surd:
+    """The number ``rational + root * √5``; arithmetic is exact and mixes with ``int`` and ``Fraction``."""
+
+    rational: Fraction
+    root: Fraction
+
+    def __add__(self, other: Coefficient) -> Surd:
+        right = _surd(other)
+        return Surd(self.rational + right.rational, self.root + right.root)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Surd:
+        return Surd(-self.rational, -self.root)
+
+    def __sub__(self, other: Coefficient) -> Surd:
+        return self + (-_surd(other))
+
+    def __rsub__(self, other: Coefficient) -> Surd:
+        return _surd(other) + (-self)
+
+    def __mul__(self, other: Coefficient) -> Surd:
+        right = _surd(other)
+        return Surd(
+            self.rational * right.rational + 5 * self.root * right.root,
+            self.rational * right.root + self.root * right.rational,
+        )
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Coefficient) -> Surd:
+        right = _surd(other)
+        norm = right.rational * right.rational - 5 * right.root * right.root
+        return self * Surd(right.rational / norm, -right.root / norm)
+
+    def __rtruediv__(self, other: Coefficient) -> Surd:
+        return _surd(other) / self
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (int, Fraction, Surd)):
+            return NotImplemented
+        right = _surd(other)
+        return self.rational == right.rational and self.root == right.root
+
+    def __hash__(self) -> int:
+        return hash(self.rational) if self.root == 0 else hash((self.rational, self.root))
+
+    def __bool__(self) -> bool:
+        return self.rational != 0 or self.root != 0
+
+    def __abs__(self) -> Surd:
+        return -self if self.approximate(80) < 0 else self
+
+    def __float__(self) -> float:
+        return float(self.approximate(200))
+
+    def __repr__(self) -> str:
+        return f"Surd({self.rational}, {self.root})"
+
+    def __str__(self) -> str:
+        return f"({self.rational} + {self.root}*sqrt(5))"
+
+    def approximate(self, bits: int) -> Fraction:
+        """A fraction within ``|root| * 2**-bits`` of the number."""
+        return self.rational + self.root * Fraction(isqrt(5 << (2 * bits)), 1 << bits)
+
+
+def _surd(number: Coefficient) -> Surd:
+    return number if isinstance(number, Surd) else Surd(Fraction(number), Fraction(0))
+
+
+def simplify(number: Coefficient) -> Coefficient:
+    """The same number in its plainest type: ``int`` before ``Fraction`` before ``Surd``."""
+    if isinstance(number, Surd):
+        if number.root:
+            return number
+        number = number.rational
+    if isinstance(number, Fraction) and number.denominator == 1:
+        return number.numerator
+    return number
+
+
+SQRT5 = Surd(Fraction(0), Fraction(1))

@@ -1,0 +1,55 @@
+"""Errors of the compiler: one class per stage, all of them a :class:`LogSigError`.
+
+Wrong arguments raise the built-in ``TypeError`` and ``ValueError`` instead, with a message that names the argument,
+what was expected and what came.
+"""
+
+from __future__ import annotations
+
+
+class LogSigError(Exception):
+    """Base class of everything this package raises on its own account."""
+
+
+class GenerationError(LogSigError):
+    """Deriving or lowering a program failed; no source text was produced."""
+
+
+class PlanProofError(GenerationError):
+    """A plan is not equal to the series it claims to evaluate."""
+
+
+class ProblemTooLargeError(GenerationError, ValueError):
+    """The problem needs more structure-constant terms than the limit allows; raised before any work is done."""
+
+
+class CompilerError(LogSigError):
+    """The system's compiler is missing or refused the generated source.
+
+    Attributes
+    ----------
+    command : tuple of str
+        The command line that was run (empty when no compiler was found).
+    stderr : str
+        What the compiler printed.
+    source : str
+        Path of the kept source text (empty when there is none).
+    """
+
+    def __init__(self, message: str, *, command: tuple[str, ...] = (), stderr: str = "", source: str = "") -> None:
+        super().__init__(message)
+        self.command = command
+        self.stderr = stderr
+        self.source = source
+
+
+class CompilerNotFoundError(CompilerError):
+    """No C compiler could be found."""
+
+
+class CacheError(LogSigError):
+    """The on-disk cache cannot be used."""
+
+
+class ArtifactError(LogSigError):
+    """A folder that should hold a compiled problem is missing, damaged, or made for another problem or machine."""

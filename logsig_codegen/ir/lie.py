@@ -1,0 +1,149 @@
+"""Graded Lie programs: plans as data, free of coordinates.
+
+Grammar::
+
+    LieProgram := name degree inputs:Port* statements:Statement* outputs:Port*
+    Port       := operand vectors:name*            one vector per degree 1, 2, …
+    Statement  := target:Vector terms:Term+        target = sum of terms
+    Term       := Scaled(c, x)                     c·x
+                | Bracket(c, a, b)                 c·[a, b]
+                | Coadjoint(c, a, xi)              c·ad*_a xi,  where  <ad*_a xi, b> = <xi, [a, b]>
+    Vector     := name degree dual                 an element of L_degree, or of its dual space
+
+The language is closed under differentiation: the derivative of a bracket is made of coadjoint actions, and the
+derivative of a coadjoint action is made of brackets and coadjoint actions.
+
+Not supported: nested expressions (each bracket names its operands), sums of different degrees, control flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, TypeAlias, TypeVar
+
+from logsig_codegen.algebra.surd import Coefficient
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A homogeneous element of the free Lie algebra, or (``dual``) a linear form on one degree of it."""
+
+    name: str
+    degree: int
+    dual: bool = False
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """The term ``coefficient · vector``."""
+
+    coefficient: Coefficient
+    vector: str
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return (self.vector,)
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """The term ``coefficient · [left, right]`` of two elements."""
+
+    coefficient: Coefficient
+    left: str
+    right: str
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return (self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Coadjoint:
+    """The term ``coefficient · ad*_actor form``, where ``<ad*_a form, b> = <form, [a, b]>``."""
+
+    coefficient: Coefficient
+    actor: str
+    form: str
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return (self.actor, self.form)
+
+
+Term: TypeAlias = "Scaled | Bracket | Coadjoint"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """``target`` is the sum of ``terms``."""
+
+    target: Vector
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Port:
+    """One operand of the operation (``log_sig``, ``displacement``, …): its vectors by degree, starting at one."""
+
+    operand: str
+    vectors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LieProgram:
+    """A straight-line program over graded vectors; see the grammar at the top of this file."""
+
+    name: str
+    degree: int
+    inputs: tuple[Port, ...]
+    statements: tuple[Statement, ...]
+    outputs: tuple[Port, ...]
+    dual_inputs: tuple[str, ...] = ()
+
+    @cached_property
+    def vectors(self) -> Mapping[str, Vector]:
+        """Every vector by name, inputs first, then in order of definition."""
+        table = {
+            name: Vector(name, degree, port.operand in self.dual_inputs)
+            for port in self.inputs
+            for degree, name in enumerate(port.vectors, start=1)
+        }
+        for statement in self.statements:
+            table[statement.target.name] = statement.target
+        return table
+
+
+Element = TypeVar("Element")
+
+
+class LieAlgebra(Protocol[Element]):
+    """What :func:`evaluate` needs to run a program that has no coadjoint terms in some concrete Lie algebra."""
+
+    def zero(self) -> Element: ...
+
+    def add_scaled(self, total: Element, coefficient: Coefficient, element: Element) -> Element: ...
+
+    def bracket(self, left: Element, right: Element) -> Element: ...
+
+
+def evaluate(program: LieProgram, algebra: LieAlgebra[Element], inputs: Mapping[str, Element]) -> dict[str, Element]:
+    """Run ``program`` on elements of ``algebra``; returns every vector by name.
+
+    Raises ``TypeError`` on a coadjoint term, which has no meaning without coordinates.
+    """
+    values = dict(inputs)
+    for statement in program.statements:
+        total = algebra.zero()
+        for term in statement.terms:
+            if isinstance(term, Scaled):
+                element = values[term.vector]
+            elif isinstance(term, Bracket):
+                element = algebra.bracket(values[term.left], values[term.right])
+            else:
+                raise TypeError(f"{program.name}: {statement.target.name} has a coadjoint term")
+            total = algebra.add_scaled(total, term.coefficient, element)
+        values[statement.target.name] = total
+    return values

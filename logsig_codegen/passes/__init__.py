@@ -1,0 +1,1 @@
+"""Program transformations, one per file; each is a pure function from program to program."""

@@ -1,0 +1,80 @@
+"""The identity every stage of the compiler carries: a dimension and a degree."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import SupportsIndex
+
+
+def check_positive_integer(name: str, value: SupportsIndex) -> int:
+    """Return ``value`` as a plain ``int`` of at least 1.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is a bool or not an integer (Python's or numpy's).
+    ValueError
+        If ``value`` is smaller than 1.
+    """
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        raise TypeError(f"{name}: expected an integer, got bool {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}") from None
+    if number < 1:
+        raise ValueError(f"{name}: expected at least 1, got {number}")
+    return number
+
+
+def moebius(n: int) -> int:
+    """The Möbius function of ``n >= 1``."""
+    sign, factor = 1, 2
+    while factor * factor <= n:
+        if n % factor == 0:
+            n //= factor
+            if n % factor == 0:
+                return 0
+            sign = -sign
+        factor += 1
+    return -sign if n > 1 else sign
+
+
+def witt(dimension: int, degree: int) -> int:
+    """Number of Lyndon words of length ``degree`` on ``dimension`` letters (Witt's formula)."""
+    total = sum(
+        moebius(degree // divisor) * dimension**divisor for divisor in range(1, degree + 1) if degree % divisor == 0
+    )
+    return total // degree
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A dimension ``d`` (number of letters, path channels) and a truncation degree ``N``.
+
+    Raises ``TypeError`` for anything but integers and ``ValueError`` for values below 1.
+    """
+
+    dimension: int
+    degree: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dimension", check_positive_integer("dimension", self.dimension))
+        object.__setattr__(self, "degree", check_positive_integer("degree", self.degree))
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Number of coordinates of degree 1, 2, …, N."""
+        return tuple(witt(self.dimension, degree) for degree in range(1, self.degree + 1))
+
+    @cached_property
+    def size(self) -> int:
+        """Number of coordinates of a log-signature."""
+        return sum(self.sizes)
+
+    @property
+    def name(self) -> str:
+        """Short name used for folders and symbols, for example ``d5_n3``."""
+        return f"d{self.dimension}_n{self.degree}"
