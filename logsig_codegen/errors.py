@@ -53,3 +53,7 @@ class CacheError(LogSigError):
 
 class ArtifactError(LogSigError):
     """A folder that should hold a compiled problem is missing, damaged, or made for another problem or machine."""
+
+
+class UnsupportedError(LogSigError, NotImplementedError):
+    """A valid request this version has no code for: a device without kernels, or a derivative of second order."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from logsig_codegen.algebra.surd import Coefficient
 from logsig_codegen.ir.program import NONE, Program
+from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Read, Reload, Save, Schedule, Store
 
 
 def _unchanged(coefficient: Coefficient) -> Any:
@@ -58,3 +59,80 @@ def interpret(
         result.name: [zero if value == NONE else values[value] for value in result.values]
         for result in program.outputs
     }
+
+
+def interpret_schedule(
+    schedule: Schedule,
+    inputs: Mapping[str, Sequence[Any]],
+    *,
+    number: Callable[[Coefficient], Any] = _unchanged,
+    zero: Any = 0,
+) -> dict[str, list[Any]]:
+    """Evaluate a schedule event by event, with its memory and local variables, as the generated code does.
+
+    Takes and returns the same as :func:`interpret`. A column that is read before it was fetched, a variable used in a part that
+    does not define it, or an output column flushed before it was stored raises ``KeyError``.
+    """
+    return _ScheduleRun(schedule, inputs, number, zero).run()
+
+
+class _ScheduleRun:
+    def __init__(
+        self,
+        schedule: Schedule,
+        inputs: Mapping[str, Sequence[Any]],
+        number: Callable[[Coefficient], Any],
+        zero: Any,
+    ) -> None:
+        program = schedule.program
+        self.schedule, self.number, self.zero = schedule, number, zero
+        self.rows = [list(inputs[operand.name]) for operand in program.inputs]
+        self.homes: list[dict[int, Any]] = [{} for _ in program.inputs]
+        self.outputs = [self.homes[o] if o >= 0 else {} for o in schedule.in_place]
+        self.results: list[dict[int, Any]] = [{} for _ in program.outputs]
+        self.where = [(o, k) for o, operand in enumerate(program.inputs) for k in range(operand.length)]
+        self.fetched = [0] * len(program.inputs)
+        self.slots: dict[int, Any] = {}
+        self.locals: dict[int, Any] = {}
+
+    def run(self) -> dict[str, list[Any]]:
+        for part in self.schedule.parts:
+            self.locals = {}
+            for event in part:
+                self.event(event)
+        return {
+            result.name: [self.results[r][k] for k in range(len(result.values))]
+            for r, result in enumerate(self.schedule.program.outputs)
+        }
+
+    def value(self, value: int) -> Any:
+        if value in self.locals or value >= len(self.where):
+            return self.locals[value]
+        operand, column = self.where[value]
+        return self.homes[operand][column]
+
+    def event(self, event: Event) -> None:
+        match event:
+            case Fetch(operand, upto):
+                for column in range(self.fetched[operand], upto):
+                    self.homes[operand][column] = self.rows[operand][column]
+                self.fetched[operand] = max(upto, self.fetched[operand])
+            case Flush(result, upto):
+                for column in range(len(self.results[result]), upto):
+                    self.results[result][column] = self.outputs[result][column]
+            case Read(value):
+                self.locals[value] = self.value(value)
+            case Reload(value, slot, result, column):
+                self.locals[value] = self.slots[slot] if slot >= 0 else self.outputs[result][column]
+            case Save(value, slot):
+                self.slots[slot] = self.locals[value]
+            case Store(value, result, column):
+                self.outputs[result][column] = self.zero if value == NONE else self.value(value)
+            case Compute(value, terms, first, _):
+                total = None if first else self.locals[value]
+                for coefficient, left, right in terms:
+                    piece = self.value(left) if right == NONE else self.value(left) * self.value(right)
+                    if coefficient != 1:
+                        piece = self.number(coefficient) * piece
+                    total = piece if total is None else total + piece
+                self.locals[value] = total

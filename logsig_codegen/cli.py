@@ -1,0 +1,329 @@
+"""The command ``logsig-gen``: from arguments to calls of the interface, and from results to text.
+
+Exit status: 0 done, 1 something failed, 2 the command made no sense. Results go to the standard output; progress and
+errors, one line each, go to the error stream.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from logsig_codegen.errors import LogSigError
+
+if TYPE_CHECKING:
+    from logsig_codegen.api import GeneratedFolder
+
+DTYPES = ("float32", "float64")
+TARGETS = ("c",)
+FUTURE_TARGETS = ("cuda", "torch")
+FORMATS = ("text", "latex", "json")
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+DESCRIPTION = """\
+Generate compiled kernels for log-signatures: for each dimension and degree a self-contained folder with C sources, a
+header, a shared library, the formulas that were compiled, and a manifest."""
+
+EXAMPLES = """\
+examples:
+  logsig-gen --dim 5 --degree 3                  write generated/d5_n3
+  logsig-gen --dim 2-5 --degree 1-4 --out build  write twenty folders below build
+  logsig-gen --dim 3 --degree 4 --march x86-64-v3 --dtype float32
+                                                 for other machines, one number type
+  logsig-gen --dim 2 --degree 3 --emit-only      sources only; needs no C compiler
+  logsig-gen show --dim 2 --degree 3             the formulas, without writing anything
+  logsig-gen show --dim 5 --degree 3 --what report --format json
+                                                 plan and operation counts, for programs
+  logsig-gen doctor                              what would be used on this machine, and why
+
+"logsig-gen show --help" and "logsig-gen doctor --help" say more about these two."""
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """``"2,4-6"`` as ``(2, 4, 5, 6)``: numbers and ranges from 1 up, in the order given, each once."""
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?", part)
+        if match is None:
+            raise argparse.ArgumentTypeError(f"expected numbers such as 5, 2-5 or 2,4-6, got {text!r}")
+        first = int(match[1])
+        last = first if match[2] is None else int(match[2])
+        if first < 1 or last < first:
+            raise argparse.ArgumentTypeError(f"expected numbers from 1 up, and ranges from low to high, got {text!r}")
+        if last - first >= 1000:
+            raise argparse.ArgumentTypeError(f"expected a range of at most 1000 numbers, got {text!r}")
+        found.update(dict.fromkeys(range(first, last + 1)))
+    return tuple(found)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 up; underscores may group its digits."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
+    return number
+
+
+def _choices(known: Sequence[str], later: Sequence[str] = ()) -> Callable[[str], tuple[str, ...]]:
+    def read(text: str) -> tuple[str, ...]:
+        chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+        for name in chosen:
+            if name in later:
+                raise argparse.ArgumentTypeError(f"{name!r} is not available yet; available: {', '.join(known)}")
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"expected one or more of {', '.join(known)}, got {name!r}")
+        return chosen
+
+    return read
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The command that generates."""
+    parser = argparse.ArgumentParser(
+        prog="logsig-gen",
+        usage="logsig-gen --dim D --degree N [options]\n       logsig-gen show --dim D --degree N [options]"
+        "\n       logsig-gen doctor [options]",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    wanted = parser.add_argument_group("what to generate")
+    wanted.add_argument("--dim", type=numbers, required=True, metavar="D", help="dimension: 5, a range 2-5, a list 2,4-6")
+    wanted.add_argument("--degree", type=numbers, required=True, metavar="N", help="truncation degree: as --dim")
+    where = parser.add_argument_group("where and how")
+    where.add_argument("--out", type=Path, default=Path("generated"), help="folder for the results (default: generated)")
+    where.add_argument(
+        "--target", type=_choices(TARGETS, FUTURE_TARGETS), default=("c",), help="what to write (c, the default)"
+    )
+    where.add_argument(
+        "--dtype", type=_choices(DTYPES), default=DTYPES, metavar="TYPES", help="float32, float64 or both (default)"
+    )
+    where.add_argument(
+        "--march",
+        default="native",
+        metavar="CPU",
+        help="processor to compile for: native (default), x86-64-v3, … as the C compiler names it",
+    )
+    where.add_argument("--emit-only", action="store_true", help="write the sources, compile nothing")
+    where.add_argument("--jobs", type=positive, metavar="J", help="compilers to run at once (default: all processors)")
+    where.add_argument(
+        "--max-terms", type=positive, metavar="T", help="raise or lower the limit on the size of a problem"
+    )
+    output = parser.add_argument_group("what to print")
+    output.add_argument("--json", action="store_true", help="print manifests as JSON instead of a table")
+    output.add_argument("--version", action="version", version=f"logsig-gen {_version()}")
+    parser.set_defaults(run=_generate)
+    return parser
+
+
+def _show_parser() -> argparse.ArgumentParser:
+    from logsig_codegen.show import SUBJECTS
+
+    listed = "\n".join(f"  {name:12s} {subject.summary}" for name, subject in SUBJECTS.items())
+    parser = argparse.ArgumentParser(
+        prog="logsig-gen show",
+        description="Print what the compiler derives for one problem. Nothing is written and no C compiler is needed.",
+        epilog=f"what:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--dim", type=positive, required=True, metavar="D", help="dimension")
+    parser.add_argument("--degree", type=positive, required=True, metavar="N", help="truncation degree")
+    parser.add_argument("--what", choices=tuple(SUBJECTS), default="coordinates", help="see below (default: coordinates)")
+    parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
+    parser.add_argument("--max-terms", type=positive, metavar="T", help="raise or lower the limit on the problem's size")
+    parser.set_defaults(run=_show)
+    return parser
+
+
+def _doctor_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="logsig-gen doctor",
+        description="Report compilers, flags, processor and cache: what would be used here, and why. The exit status "
+        "is 1 if nothing can be compiled.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--march", default="native", metavar="CPU", help="processor to ask the compiler for")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=_doctor)
+    return parser
+
+
+def _version() -> str:
+    from logsig_codegen import __version__
+
+    return __version__
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one problem of a generating command."""
+
+    dimension: int
+    degree: int
+    folder: GeneratedFolder | None
+    error: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """One line of the summary."""
+        from logsig_codegen.problem import Problem
+
+        problem = Problem(self.dimension, self.degree)
+        name = f"({self.dimension},{self.degree})"
+        if self.folder is None:
+            return (name, str(problem.size), "failed", "", "", "", self.error)
+        manifest = self.folder.manifest
+        counts = (f"{manifest['operations'][name]['total']:,}" for name in ("join", "join_backprop"))
+        return (
+            name,
+            str(problem.size),
+            manifest["plan"]["join"],
+            *counts,
+            f"{self.folder.seconds:.1f}",
+            str(self.folder.path),
+        )
+
+    def data(self) -> dict[str, Any]:
+        """The same for programs."""
+        head = {"dimension": self.dimension, "degree": self.degree}
+        if self.folder is None:
+            return {**head, "error": self.error}
+        return {
+            **head,
+            "path": str(self.folder.path),
+            "seconds": round(self.folder.seconds, 3),
+            "manifest": self.folder.manifest,
+        }
+
+
+def _generate(options: argparse.Namespace) -> int:
+    """Write a folder per problem; a problem that fails does not keep the others from being written."""
+    from tqdm import tqdm
+
+    from logsig_codegen.api import generate
+
+    problems = [(dimension, degree) for dimension in options.dim for degree in options.degree]
+    outcomes = []
+    with tqdm(total=len(problems), unit="problem", leave=False, disable=None if len(problems) > 1 else True) as bar:
+        for dimension, degree in problems:
+            bar.set_description(f"d={dimension} N={degree}")
+            try:
+                folder = generate(
+                    dimension,
+                    degree,
+                    options.out,
+                    targets=options.target,
+                    dtypes=options.dtype,
+                    march=options.march,
+                    emit_only=options.emit_only,
+                    max_terms=options.max_terms,
+                    jobs=options.jobs,
+                )
+                outcomes.append(_Outcome(dimension, degree, folder))
+            except (LogSigError, OSError) as error:
+                outcomes.append(_Outcome(dimension, degree, None, _one_line(error)))
+            bar.update()
+    failed = [outcome for outcome in outcomes if outcome.folder is None]
+    if options.json:
+        print(json.dumps([outcome.data() for outcome in outcomes], indent=2))
+    elif len(outcomes) > len(failed):
+        header = ("(d,N)", "size", "plan", "join ops", "backprop ops", "seconds", "folder")
+        print(_table(header, [outcome.cells() for outcome in outcomes if outcome.folder]))
+    for outcome in failed:
+        _complain(f"({outcome.dimension},{outcome.degree}): {outcome.error}")
+    return FAILED if failed else 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from logsig_codegen.show import SUBJECTS
+
+    subject = SUBJECTS[options.what]
+    if options.format not in subject.formats:
+        formats = ", ".join(subject.formats)
+        _complain(f"--format: --what {options.what} has no {options.format}; expected one of {formats}")
+        return USAGE
+    text = subject.render(options.dim, options.degree, options.format, options.max_terms)
+    print(text, end="" if text.endswith("\n") else "\n")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from logsig_codegen.doctor import examine
+
+    diagnosis = examine(options.march)
+    print(json.dumps(diagnosis.data(), indent=2) if options.json else diagnosis.text())
+    return 0 if diagnosis.usable else FAILED
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns under a header: names to the left, numbers to the right."""
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    to_the_left = {0, 2, len(header) - 1}
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column in to_the_left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _complain(message: str) -> None:
+    print(f"logsig-gen: error: {message}", file=sys.stderr)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Command line without the program's name; by default that of the process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parsers = {"show": _show_parser, "doctor": _doctor_parser}
+    try:
+        if words and words[0] in parsers:
+            options = parsers[words[0]]().parse_args(words[1:])
+        else:
+            options = _parser().parse_args(words)
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
+    except LogSigError as error:
+        _complain(_one_line(error))
+        return FAILED
+    except (TypeError, ValueError) as error:
+        _complain(_one_line(error))
+        return USAGE
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; keep the interpreter from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        _complain(_one_line(error))
+        return FAILED
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+
+
+def run() -> NoReturn:
+    """Run the command and end the process with its exit status."""
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Schedules as C statements: the body of each part of a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from logsig_codegen.algebra.surd import Coefficient
+from logsig_codegen.emit.printer import c_number, constant_name
+from logsig_codegen.ir.program import NONE, Term
+from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Read, Reload, Save, Schedule, Store
+
+TERMS_PER_LINE = 3
+
+SHORT_NAMES = {
+    "log_sig": "l",
+    "displacement": "v",
+    "out": "z",
+    "d_out": "g",
+    "d_log_sig": "dl",
+    "d_displacement": "dv",
+}
+"""Names of the operands' vectors inside a kernel."""
+
+
+class PartPrinter:
+    """Prints the events of one part; the variable names depend on the schedule alone."""
+
+    def __init__(self, schedule: Schedule, rows: dict[str, int], comments: dict[str, Sequence[str]]) -> None:
+        program = schedule.program
+        self.schedule = schedule
+        self.rows = rows
+        self.comments = comments
+        self.first = program.first
+        self.inputs = [SHORT_NAMES[operand.name] for operand in program.inputs]
+        self.outputs = [SHORT_NAMES[result.name] for result in program.outputs]
+        self.where = [(o, k) for o, operand in enumerate(program.inputs) for k in range(operand.length)]
+        self.locals: set[int] = set()
+        self.declared: set[int] = set()
+        self.used: dict[str, None] = {}
+        self.constants: dict[Coefficient, str] = {}
+
+    def body(self, events: Sequence[Event]) -> list[str]:
+        """The lines of the part: pointers and constants it uses, then its statements."""
+        pieces = _count_pieces(events)
+        lines: list[str] = []
+        for event in events:
+            lines.extend(self.event(event, pieces))
+        pointers = [f"logsig_vec *const {name} = {self.pointer(name)};" for name in self.used]
+        constants = [
+            f"const logsig_vec {name} = LOGSIG_SET1({c_number(number)});" for number, name in self.constants.items()
+        ]
+        return pointers + constants + lines
+
+    def pointer(self, name: str) -> str:
+        return "frame + SCRATCH" if name == "s" else f"rows[{self.rows[name]}].at"
+
+    def array(self, name: str, index: int) -> str:
+        self.used[name] = None
+        return f"{name}[{index}]"
+
+    def event(self, event: Event, pieces: dict[int, int]) -> list[str]:
+        match event:
+            case Fetch(operand, upto):
+                return [f"logsig_fetch(&rows[{self.rows[self.inputs[operand]]}], {upto});"]
+            case Flush(result, upto):
+                return [f"logsig_flush(&rows[{self.rows[self.outputs[result]]}], {upto});"]
+            case Read(value):
+                source = self.operand(value)
+                self.locals.add(value)
+                return [f"const logsig_vec {self.local(value)} = {source};"]
+            case Reload(value, slot, result, column):
+                self.locals.add(value)
+                source = self.array("s", slot) if slot >= 0 else self.array(self.outputs[result], column)
+                qualifier = "" if pieces.get(value) else "const "
+                self.declared.add(value)
+                return [f"{qualifier}logsig_vec {self.local(value)} = {source};"]
+            case Save(value, slot):
+                return [f"{self.array('s', slot)} = {self.local(value)};"]
+            case Store(value, result, column):
+                text = "LOGSIG_SET1(0)" if value == NONE else self.operand(value)
+                name = self.schedule.program.outputs[result].name
+                comment = self.comments.get(name, ())
+                remark = f" /* {comment[column]} */" if comment else ""
+                return [f"{self.array(self.outputs[result], column)} = {text};{remark}"]
+            case Compute():
+                return self.compute(event, pieces)
+
+    def local(self, value: int) -> str:
+        if value < self.first:
+            operand, column = self.where[value]
+            return f"{self.inputs[operand]}{column}"
+        return f"t{value - self.first}"
+
+    def operand(self, value: int) -> str:
+        if value in self.locals or value >= self.first:
+            return self.local(value)
+        operand, column = self.where[value]
+        return self.array(self.inputs[operand], column)
+
+    def constant(self, magnitude: Coefficient) -> str:
+        name = self.constants.get(magnitude)
+        if name is None:
+            name = self.constants[magnitude] = constant_name(magnitude, len(self.constants))
+        return name
+
+    def compute(self, step: Compute, pieces: dict[int, int]) -> list[str]:
+        """One piece of a sum, a few terms to a line."""
+        name = self.local(step.value)
+        lines: list[str] = []
+        expression = "" if step.first else name
+        for start in range(0, len(step.terms), TERMS_PER_LINE):
+            for term in step.terms[start : start + TERMS_PER_LINE]:
+                expression = self.add(term, expression)
+            if step.value in self.declared:
+                lines.append(f"{name} = {expression};")
+            else:
+                constant = "const " if pieces[step.value] == 1 and len(step.terms) <= TERMS_PER_LINE else ""
+                lines.append(f"{constant}logsig_vec {name} = {expression};")
+                self.declared.add(step.value)
+            expression = name
+        self.locals.add(step.value)
+        return lines
+
+    def add(self, term: Term, total: str) -> str:
+        """The expression ``total + term``; an empty ``total`` is zero."""
+        coefficient, left, right = term
+        unit = coefficient in (1, -1)
+        negative = float(coefficient) < 0
+        if right != NONE and not unit:
+            raise AssertionError("products have unit coefficients by the time they are printed")
+        if right == NONE and unit:
+            if not total:
+                return f"LOGSIG_NEG({self.operand(left)})" if negative else self.operand(left)
+            return f"LOGSIG_{'SUB' if negative else 'ADD'}({total}, {self.operand(left)})"
+        if right != NONE:
+            factors = f"{self.operand(left)}, {self.operand(right)}"
+        elif not total:
+            return f"LOGSIG_MUL({self.signed_constant(coefficient)}, {self.operand(left)})"
+        else:
+            factors = f"{self.constant(abs(coefficient))}, {self.operand(left)}"
+        if not total:
+            return f"LOGSIG_NEG(LOGSIG_MUL({factors}))" if negative else f"LOGSIG_MUL({factors})"
+        return f"LOGSIG_{'FNMA' if negative else 'FMA'}({factors}, {total})"
+
+    def signed_constant(self, coefficient: Coefficient) -> str:
+        name = self.constant(abs(coefficient))
+        return f"LOGSIG_NEG({name})" if float(coefficient) < 0 else name
+
+
+def _count_pieces(events: Sequence[Event]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for event in events:
+        if isinstance(event, Compute):
+            counts[event.value] = counts.get(event.value, 0) + 1
+    return counts

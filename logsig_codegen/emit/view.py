@@ -1,0 +1,251 @@
+"""Views: everything a template may see, as finished strings and lists of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from logsig_codegen.algebra.lyndon import LyndonBasis, lyndon_basis
+from logsig_codegen.compiler import CompiledProblem, Kernel
+from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
+from logsig_codegen.ir.schedule import Compute, Schedule
+from logsig_codegen.problem import Problem
+
+OPERANDS = {
+    "join": ("log_sig", "displacement", "out"),
+    "join_backprop": ("d_out", "log_sig", "displacement", "d_log_sig", "d_displacement"),
+}
+"""Operands of each operation, in the order of the C interface."""
+OUTPUTS = frozenset({"out", "d_log_sig", "d_displacement"})
+BY_LETTER = frozenset({"displacement", "d_displacement"})
+
+
+@dataclass(frozen=True)
+class PartView:
+    """One function of a kernel."""
+
+    name: str
+    title: str
+    lines: tuple[str, ...]
+    scratch: bool
+
+
+@dataclass(frozen=True)
+class KernelView:
+    """One C file."""
+
+    name: str
+    symbol: str
+    title: str
+    introduction: tuple[str, ...]
+    tables: bool
+    frame: tuple[str, ...]
+    parts: tuple[PartView, ...]
+    parameters: tuple[str, ...]
+    entry: tuple[str, ...]
+    n_operands: int
+
+
+def columns(problem: Problem, operand: str) -> int:
+    """Row length of an operand."""
+    return problem.dimension if operand in BY_LETTER else problem.size
+
+
+def symbol(problem: Problem, operation: str) -> str:
+    """Name of the C function of an operation, without its type's suffix."""
+    return f"logsig_{problem.name}_{operation}"
+
+
+def parameters(operation: str, real: str) -> tuple[str, ...]:
+    """Parameter declarations of the C function of an operation."""
+    rows = [
+        f"{'' if operand in OUTPUTS else 'const '}{real} *{operand}, ptrdiff_t {operand}_stride"
+        for operand in OPERANDS[operation]
+    ]
+    return (*rows, "ptrdiff_t batch, int n_jobs")
+
+
+def coordinate_names(basis: LyndonBasis) -> tuple[str, ...]:
+    """The bracket of each coordinate."""
+    return tuple(basis.bracket(index) for index in range(len(basis.words)))
+
+
+def unrolled_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
+    """The view of a straight-line kernel."""
+    problem, schedule = compiled.problem, kernel.schedule
+    assert schedule is not None
+    layout = _FrameLayout(schedule)
+    names = coordinate_names(lyndon_basis(problem.dimension, problem.degree))
+    comments = {"out": names, "d_log_sig": names}
+    parts = []
+    for index, events in enumerate(schedule.parts):
+        printer = PartPrinter(schedule, layout.rows, comments)
+        lines = tuple(printer.body(events))
+        count = sum(1 for event in events if isinstance(event, Compute))
+        title = f"Part {index + 1} of {len(schedule.parts)}: {count} sums."
+        parts.append(PartView(f"{kernel.operation}_part_{index}", title, lines, "s" in printer.used))
+    return KernelView(
+        name=kernel.operation,
+        symbol=symbol(problem, kernel.operation),
+        title=_title(problem, kernel.operation),
+        introduction=tuple(_introduction(problem, kernel)),
+        tables=False,
+        frame=(*layout.defines, f"#define FRAME (SCRATCH + {schedule.slots})"),
+        parts=tuple(parts),
+        parameters=parameters(kernel.operation, "logsig_real"),
+        entry=tuple(layout.entry(problem, kernel.operation)),
+        n_operands=len(layout.rows),
+    )
+
+
+class _FrameLayout:
+    """Where the vectors of each operand live in a block's frame."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        program = schedule.program
+        self.rows: dict[str, int] = {}
+        self.homes: dict[str, str] = {}
+        self.names: list[str] = []
+        offset = count = 0
+        for operand, prefix in zip(program.inputs, schedule.prefixes, strict=True):
+            if prefix:
+                self._append(operand.name, f"LOGSIG_HOME({offset}, {count})")
+                offset, count = offset + prefix, count + 1
+        for result, source in zip(program.outputs, schedule.in_place, strict=True):
+            if source >= 0:
+                self._append(result.name, self.homes[program.inputs[source].name])
+            else:
+                self._append(result.name, f"LOGSIG_HOME({offset}, {count})")
+                offset, count = offset + len(result.values), count + 1
+        self.defines = (f"#define SCRATCH LOGSIG_HOME({offset}, {count})",)
+
+    def _append(self, name: str, home: str) -> None:
+        self.rows[SHORT_NAMES[name]] = len(self.rows)
+        self.homes[name] = home
+        self.names.append(name)
+
+    def entry(self, problem: Problem, operation: str) -> Iterator[str]:
+        """Statements that describe the operands to the row engine."""
+        for operand in OPERANDS[operation]:
+            if operand not in self.homes:
+                yield f"(void){operand};"
+                yield f"(void){operand}_stride;"
+        yield f"const logsig_operand operands[{len(self.names)}] = {{"
+        for name in self.names:
+            yield f"    {{{name}, {name}_stride, {columns(problem, name)}, {self.homes[name]}}},"
+        yield "};"
+
+
+def _title(problem: Problem, operation: str) -> str:
+    what = {
+        "join": "Log-signature of a path extended by a displacement",
+        "join_backprop": "Gradient of the log-signature of a path extended by a displacement",
+    }[operation]
+    return f"{what}: dimension {problem.dimension}, degree {problem.degree}."
+
+
+def _introduction(problem: Problem, kernel: Kernel) -> Iterator[str]:
+    count, program = kernel.operations, kernel.program
+    yield "Generated by logsig-codegen; to regenerate:"
+    yield f"    logsig-gen --dim {problem.dimension} --degree {problem.degree}"
+    yield ""
+    yield f"Rows of a log-signature have {problem.size} coordinates in the Lyndon bracket basis, ordered by the length of the"
+    yield "Lyndon word, then lexicographically; the trailing comments name the bracket of each output column."
+    yield f"Plan: {kernel.plan}. Operations per sample: {count.total} ({count.multiply_adds} multiply-adds,"
+    yield f"{count.additions} additions, {count.scalings} scalings)."
+    if program is not None:
+        outputs = sum(len(result.values) for result in program.outputs)
+        yield f"Inputs ({program.first}), intermediate and output terms ({len(program.instructions)}), outputs ({outputs})."
+    yield ""
+    yield "Each variable holds one number per lane, one lane per row of the batch. Names:"
+    yield "    " + ", ".join(f"{SHORT_NAMES[name]} = {name}" for name in OPERANDS[kernel.operation]) + ", t = temporary,"
+    yield "    s = scratch memory, c1_6 = the constant 1/6."
+
+
+@dataclass(frozen=True)
+class FunctionView:
+    """Prototypes of one operation, with the comment that stands above them."""
+
+    comment: tuple[str, ...]
+    prototypes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HeaderView:
+    """The public header."""
+
+    title: str
+    introduction: tuple[str, ...]
+    guard: str
+    defines: tuple[str, ...]
+    functions: tuple[FunctionView, ...]
+
+
+@dataclass(frozen=True)
+class ModuleView:
+    """The library's description of itself."""
+
+    title: str
+    header: str
+    entries: tuple[str, ...]
+    module: tuple[str, ...]
+
+
+_COMMENTS = {
+    "join": (
+        "out = log(exp(log_sig) exp(displacement)), row by row.",
+    ),
+    "join_backprop": (
+        "d_log_sig and d_displacement: the derivatives of <d_out, join(log_sig, displacement)>, row by row.",
+    ),
+}
+
+
+def header_view(compiled: CompiledProblem) -> HeaderView:
+    """The view of the public header."""
+    problem = compiled.problem
+    prefix = f"LOGSIG_{problem.name.upper()}"
+    functions = tuple(
+        FunctionView(
+            comment=_COMMENTS[kernel.operation],
+            prototypes=tuple(
+                f"int {symbol(problem, kernel.operation)}_{suffix}({', '.join(parameters(kernel.operation, real))});"
+                for suffix, real in (("f64", "double"), ("f32", "float"))
+            ),
+        )
+        for kernel in compiled.kernels
+    )
+    return HeaderView(
+        title=f"Log-signature kernels for dimension {problem.dimension}, degree {problem.degree}.",
+        introduction=(
+            "Every operand is a batch of rows: a pointer to its first row and the distance between rows, counted in",
+            "numbers. Rows are contiguous; inputs may have a distance of zero (one row for the whole batch) or a negative",
+            "one. Outputs must not overlap inputs. n_jobs >= 1 is the number of threads; results do not depend on it.",
+            "The functions return 0, or ENOMEM when there is no room for working memory.",
+        ),
+        guard=f"{prefix}_H",
+        defines=(
+            f"#define {prefix}_DIMENSION {problem.dimension}",
+            f"#define {prefix}_DEGREE {problem.degree}",
+            f"#define {prefix}_SIZE {problem.size} /* coordinates of a log-signature */",
+        ),
+        functions=functions,
+    )
+
+
+def module_view(compiled: CompiledProblem, abi_version: int, dtypes: Sequence[str]) -> ModuleView:
+    """The view of the library's description of itself."""
+    problem = compiled.problem
+    suffixes = {"float64": "f64", "float32": "f32"}
+    entries = tuple(
+        f'{{"{kernel.operation}", "{dtype}", (void (*)(void)){symbol(problem, kernel.operation)}_{suffixes[dtype]}}}'
+        for kernel in compiled.kernels
+        for dtype in dtypes
+    )
+    numbers = (abi_version, problem.dimension, problem.degree, len(entries), problem.size)
+    return ModuleView(
+        title=f"Description of the kernels for dimension {problem.dimension}, degree {problem.degree}.",
+        header=f"logsig_{problem.name}.h",
+        entries=entries,
+        module=tuple(str(number) for number in numbers),
+    )

@@ -1,0 +1,103 @@
+"""The order a program is evaluated in, and how its code is cut into parts that share memory.
+
+Grammar::
+
+    Schedule := program parts:Part+ slots                `slots` vectors of scratch memory
+    Part     := Event*                                   becomes one function
+    Event    := Fetch(operand, upto)                     columns below `upto` of an input are needed from here on
+              | Flush(result, upto)                      columns below `upto` of an output are final
+              | Read(value)                              copy an input scalar to a local variable
+              | Reload(value, source)                    copy a value from memory to a local variable
+              | Compute(value, terms, first, last)       start or continue the sum that defines a value
+              | Save(value, slot)                        copy a local variable to scratch memory
+              | Store(value, result, column)             copy a value to its place in an output
+
+A sum may be computed in several pieces, so that a long one need not wait for its last term while its first ones occupy
+registers. Results keep the order of additions of the pieces, which makes the schedule part of the meaning in floating
+point; over exact numbers nothing changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from logsig_codegen.ir.program import Instruction, Program
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """The columns below ``upto`` of input operand ``operand`` must be in place."""
+
+    operand: int
+    upto: int
+
+
+@dataclass(frozen=True)
+class Flush:
+    """The columns below ``upto`` of output ``result`` are final."""
+
+    result: int
+    upto: int
+
+
+@dataclass(frozen=True)
+class Read:
+    """Keep an input scalar in a local variable."""
+
+    value: int
+
+
+@dataclass(frozen=True)
+class Reload:
+    """Bring a value computed by an earlier part back: from a scratch slot, or from a column of an output."""
+
+    value: int
+    slot: int = -1
+    result: int = -1
+    column: int = -1
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Start (``first``) or continue the sum that defines ``value``; ``last`` completes it."""
+
+    value: int
+    terms: Instruction
+    first: bool = True
+    last: bool = True
+
+
+@dataclass(frozen=True)
+class Save:
+    """Keep a value in a scratch slot for a later part."""
+
+    value: int
+    slot: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """Put a value (or zero, where it is ``NONE``) into a column of an output."""
+
+    value: int
+    result: int
+    column: int
+
+
+Event: TypeAlias = "Fetch | Flush | Read | Reload | Compute | Save | Store"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A program in the order of its evaluation; see the grammar at the top of this file.
+
+    ``in_place`` pairs each output with the input operand whose memory it overwrites, or with -1.
+    ``prefixes`` tells how many leading columns of each input are ever needed.
+    """
+
+    program: Program
+    parts: tuple[tuple[Event, ...], ...]
+    slots: int
+    in_place: tuple[int, ...]
+    prefixes: tuple[int, ...]

@@ -1,0 +1,246 @@
+"""Scheduling: ordered pieces of sums are cut into parts, and values that cross a cut get memory.
+
+A part becomes one C function. Compilers take more than linear time on long functions, so parts are kept to a few hundred
+operations. Within a part values are local variables; a value that a later part reads is saved in a scratch slot (slots are
+reused), or read back from the output it was stored in. An output may overwrite an input in place; an input scalar that is
+needed after that is rescued into a local variable first.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Sequence
+
+from logsig_codegen.ir.program import NONE, Program, count_terms
+from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Read, Reload, Save, Schedule, Store
+from logsig_codegen.passes.order import order
+
+PART_OPERATIONS = 400
+"""Operations per part, about."""
+GROUP_COLUMNS = 32
+"""Rows move between memory and lanes in groups of so many columns."""
+COLLECTORS = 16
+"""Sums computed piecemeal, at most; they should fit the registers."""
+
+
+def schedule(program: Program, *, in_place: Sequence[int], descending: bool, collectors: int = COLLECTORS) -> Schedule:
+    """Order ``program`` and cut it into parts.
+
+    Parameters
+    ----------
+    in_place : sequence of int
+        For each output, the input operand it overwrites (same number of columns), or -1.
+    descending : bool
+        Demand the first output's columns from the last to the first: right for adjoints, where the columns of high degree
+        come first.
+    collectors : int
+        How many long sums may be computed piecemeal.
+    """
+    values = [list(result.values) for result in program.outputs]
+    if descending:
+        values[0].reverse()
+    steps = order(program, [value for column in values for value in column], collectors)
+    return _Layout(program, _cut(steps), tuple(in_place), descending).run()
+
+
+def _cut(steps: Sequence[Compute]) -> list[list[Compute]]:
+    total = sum(count_terms(step.terms).total for step in steps)
+    limit = total / max(1, round(total / PART_OPERATIONS))
+    parts: list[list[Compute]] = [[]]
+    size = 0
+    for step in steps:
+        if size >= limit:
+            parts.append([])
+            size = 0
+        parts[-1].append(step)
+        size += count_terms(step.terms).total
+    return parts
+
+
+class _Layout:
+    """Walks the parts once, adding the events that move data around the computations."""
+
+    def __init__(
+        self, program: Program, parts: list[list[Compute]], in_place: tuple[int, ...], descending: bool
+    ) -> None:
+        self.program = program
+        self.parts = parts
+        self.in_place = in_place
+        self.descending = descending
+        self.first = program.first
+        self.home = [(o, k) for o, operand in enumerate(program.inputs) for k in range(operand.length)]
+        self.places: dict[int, list[tuple[int, int]]] = {}
+        for r, result in enumerate(program.outputs):
+            for k, value in enumerate(result.values):
+                self.places.setdefault(value, []).append((r, k))
+        self.final = [[False] * len(result.values) for result in program.outputs]
+        self.flushed = [0] * len(program.outputs)
+        self.fetched = [0] * len(program.inputs)
+        self.prefixes = self.find_prefixes()
+        self.last_use = self.find_last_uses()
+        self.overwritten: set[int] = set()
+        self.slots: dict[int, int] = {}
+        self.free: list[int] = []
+        self.n_slots = 0
+        self.stored: dict[int, tuple[int, int]] = {}
+        self.events: list[Event] = []
+        self.local: set[int] = set()
+        self.uses: Counter[int] = Counter()
+        self.dirty: dict[int, None] = {}
+
+    def find_prefixes(self) -> list[int]:
+        prefixes = [0] * len(self.program.inputs)
+        read = {operand for part in self.parts for step in part for _, *operands in step.terms for operand in operands}
+        read.update(self.places)
+        for value in read:
+            if NONE < value < self.first:
+                o, k = self.home[value]
+                prefixes[o] = max(prefixes[o], k + 1)
+        for o in self.in_place:
+            if o >= 0:
+                prefixes[o] = self.program.inputs[o].length
+        return prefixes
+
+    def find_last_uses(self) -> dict[int, int]:
+        """The last part that touches each value."""
+        last: dict[int, int] = {}
+        for p, part in enumerate(self.parts):
+            for step in part:
+                last[step.value] = p
+                for _, left, right in step.terms:
+                    last[left] = last[right] = p
+        return last
+
+    def run(self) -> Schedule:
+        parts: list[tuple[Event, ...]] = []
+        for p, part in enumerate(self.parts):
+            self.events, self.local = [], set()
+            self.uses = Counter(operand for step in part for _, *operands in step.terms for operand in operands)
+            if p == 0:
+                self.store_inputs()
+            for step in part:
+                self.compute(step, p)
+            self.save(p)
+            if p == len(self.parts) - 1:
+                self.finish()
+            parts.append(tuple(self.events))
+        return Schedule(self.program, tuple(parts), self.n_slots, self.in_place, tuple(self.prefixes))
+
+    # -- inputs -------------------------------------------------------------------------------------------------
+
+    def fetch(self, operand: int, upto: int) -> None:
+        if upto > self.fetched[operand]:
+            grouped = -(-upto // GROUP_COLUMNS) * GROUP_COLUMNS
+            self.fetched[operand] = min(grouped, self.prefixes[operand])
+            self.events.append(Fetch(operand, self.fetched[operand]))
+
+    def store_inputs(self) -> None:
+        """Outputs that are copies of inputs, or zero: done first, and not at all on top of that very input."""
+        copies = []
+        for value, places in sorted(self.places.items()):
+            for r, k in places if value < self.first else ():
+                if value != NONE and (self.in_place[r], k) == self.home[value]:
+                    self.final[r][k] = True
+                else:
+                    copies.append((value, r, k))
+                    self.uses[value] += 1
+        for value, r, k in copies:
+            self.need(value)
+            self.uses[value] -= 1
+            self.store(value, r, k, 0)
+
+    def need(self, value: int) -> None:
+        """Make an operand of the next computation available."""
+        if value == NONE or value in self.local:
+            return
+        if value < self.first and value not in self.overwritten:
+            o, k = self.home[value]
+            self.fetch(o, k + 1)
+            if self.uses[value] > 1:
+                self.events.append(Read(value))
+                self.local.add(value)
+        elif value in self.slots:
+            self.events.append(Reload(value, slot=self.slots[value]))
+            self.local.add(value)
+        else:
+            r, k = self.stored[value]
+            self.events.append(Reload(value, result=r, column=k))
+            self.local.add(value)
+
+    # -- computation --------------------------------------------------------------------------------------------
+
+    def compute(self, step: Compute, p: int) -> None:
+        for _, left, right in step.terms:
+            self.need(left)
+            self.need(right)
+        if not step.first:
+            self.need(step.value)
+        self.events.append(step)
+        self.uses.subtract(operand for _, *operands in step.terms for operand in operands)
+        self.local.add(step.value)
+        self.dirty[step.value] = None
+        if step.last:
+            for r, k in self.places.get(step.value, ()):
+                self.store(step.value, r, k, p)
+
+    def store(self, value: int, r: int, k: int, p: int) -> None:
+        o = self.in_place[r]
+        if o >= 0:
+            overwritten = self.program.offsets[o] + k
+            self.fetch(o, k + 1)
+            self.rescue(overwritten, p)
+            self.overwritten.add(overwritten)
+        self.events.append(Store(value, r, k))
+        if value >= self.first:
+            self.stored.setdefault(value, (r, k))
+            if value in self.slots:
+                heapq.heappush(self.free, self.slots.pop(value))
+        self.final[r][k] = True
+        self.flush(r)
+
+    def rescue(self, value: int, p: int) -> None:
+        """Keep an input that is about to be overwritten, if something still reads it."""
+        if self.uses[value] <= 0 and self.last_use.get(value, -1) <= p:
+            return
+        if value not in self.local:
+            self.events.append(Read(value))
+            self.local.add(value)
+        self.dirty[value] = None
+
+    def flush(self, r: int) -> None:
+        final = self.final[r]
+        upto = self.flushed[r]
+        while upto < len(final) and final[upto]:
+            upto += 1
+        if upto == len(final) or upto - self.flushed[r] >= GROUP_COLUMNS:
+            if self.in_place[r] >= 0:
+                self.fetch(self.in_place[r], upto)
+            if upto > self.flushed[r]:
+                self.events.append(Flush(r, upto))
+                self.flushed[r] = upto
+
+    # -- the end of a part --------------------------------------------------------------------------------------
+
+    def save(self, p: int) -> None:
+        """Save what later parts read, and release the slots nobody reads any more."""
+        for value in [value for value in self.slots if self.last_use.get(value, -1) <= p]:
+            heapq.heappush(self.free, self.slots.pop(value))
+        for value in self.dirty:
+            if self.last_use.get(value, -1) > p and value not in self.stored:
+                if value not in self.slots:
+                    self.slots[value] = self.slot()
+                self.events.append(Save(value, self.slots[value]))
+        self.dirty = {}
+
+    def slot(self) -> int:
+        if self.free:
+            return heapq.heappop(self.free)
+        self.n_slots += 1
+        return self.n_slots - 1
+
+    def finish(self) -> None:
+        """The last columns."""
+        for r in range(len(self.program.outputs)):
+            if self.flushed[r] < len(self.final[r]):
+                self.flush(r)
