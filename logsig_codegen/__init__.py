@@ -1,0 +1,77 @@
+"""Compiled, differentiated kernels for log-signatures, derived exactly for each dimension and degree.
+
+>>> import logsig_codegen as lg
+>>> kernel = lg.load(2, 3)
+>>> kernel.brackets
+('0', '1', '[0,1]', '[0,[0,1]]', '[[0,1],1]')
+
+``kernel.join`` and ``kernel.join_backprop`` extend log-signatures by a segment and differentiate that; the functions
+with pySigLib's names do the same without an object. ``logsig_codegen.torch_api`` needs torch and is not imported here.
+"""
+
+from logsig_codegen._version import __version__
+from logsig_codegen.api import GeneratedFolder, formulas, generate, load
+from logsig_codegen.errors import (
+    ArtifactError,
+    CacheError,
+    CompilerError,
+    CompilerNotFoundError,
+    GenerationError,
+    LogSigError,
+    PlanProofError,
+    ProblemTooLargeError,
+    UnsupportedError,
+)
+from logsig_codegen.functional import (
+    clear_cache,
+    idx_to_word,
+    is_lyndon,
+    log_sig_join,
+    log_sig_join_backprop,
+    log_sig_length,
+    lyndon_words,
+    lyndon_words_of_length,
+    prepare_log_sig,
+    set_cache_dir,
+    sig_length,
+    word_to_idx,
+    words,
+    words_of_length,
+)
+from logsig_codegen.problem import Problem
+from logsig_codegen.runtime.kernel import LogSigKernel
+from logsig_codegen.runtime.report import Report
+
+__all__ = [
+    "ArtifactError",
+    "CacheError",
+    "CompilerError",
+    "CompilerNotFoundError",
+    "GeneratedFolder",
+    "GenerationError",
+    "LogSigError",
+    "LogSigKernel",
+    "PlanProofError",
+    "Problem",
+    "ProblemTooLargeError",
+    "Report",
+    "UnsupportedError",
+    "__version__",
+    "clear_cache",
+    "formulas",
+    "generate",
+    "idx_to_word",
+    "is_lyndon",
+    "load",
+    "log_sig_join",
+    "log_sig_join_backprop",
+    "log_sig_length",
+    "lyndon_words",
+    "lyndon_words_of_length",
+    "prepare_log_sig",
+    "set_cache_dir",
+    "sig_length",
+    "word_to_idx",
+    "words",
+    "words_of_length",
+]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 from logsig_codegen._version import __version__
 from logsig_codegen.build import toolchain
 from logsig_codegen.build.artifact import DTYPES, MANIFEST, read_artifact
-from logsig_codegen.errors import ArtifactError
-from logsig_codegen.problem import check_positive_integer
+from logsig_codegen.errors import ArtifactError, ProblemTooLargeError
+from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.checks import check_problem
 from logsig_codegen.runtime.loader import load
 
@@ -91,7 +91,7 @@ def generate(
     march : str
         Processor to compile for, as the compiler's ``-march=`` takes it.
     emit_only : bool
-        Write the sources and formulas, but compile nothing; the result is then the same, byte for byte, on every machine.
+        Write sources and formulas, but compile nothing; the result is the same, byte for byte, on every machine.
     max_terms : int, optional
         Raise the limit on the number of structure-constant terms.
     jobs : int, optional
@@ -122,9 +122,6 @@ def generate(
 
     from logsig_codegen.build.builder import build_into
 
-    def write_formulas(folder: Path) -> tuple[str, ...]:
-        return formulas(problem.dimension, problem.degree).write(folder)
-
     parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{problem.name}-", dir=parent))
     try:
@@ -137,12 +134,32 @@ def generate(
             version=__version__,
             max_terms=max_terms,
             jobs=jobs,
-            write_extra=write_formulas,
+            write_extra=lambda folder: _write_formulas(problem, folder),
         )
         _replace(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return GeneratedFolder(target, manifest, time.perf_counter() - started)
+
+
+def _write_formulas(problem: Problem, folder: Path) -> tuple[str, ...]:
+    """Write the formulas as text, LaTeX and JSON; a section too large to be read says so instead of being there."""
+    shown = formulas(problem.dimension, problem.degree)
+    sections: dict[str, dict[str, str]] = {"text": {}, "latex": {}, "json": {}}
+    for name in ("series", "coordinates", "adjoint"):
+        for style, texts in sections.items():
+            try:
+                texts[name] = shown.show(name, style)
+            except ProblemTooLargeError as error:
+                texts[name] = {"text": f"({error})", "latex": f"% {error}", "json": "null"}[style]
+    contents = {
+        "formulas.txt": "\n\n".join(f"{name}\n{'=' * len(name)}\n{text}" for name, text in sections["text"].items()),
+        "formulas.tex": "\n\n".join(f"% {name}\n{text}" for name, text in sections["latex"].items()),
+        "formulas.json": "{\n" + ",\n".join(f'"{name}": {text}' for name, text in sections["json"].items()) + "\n}",
+    }
+    for file, content in contents.items():
+        (folder / file).write_text(content + "\n", encoding="utf-8")
+    return tuple(contents)
 
 
 def _check_choices(name: str, chosen: Sequence[str], possible: tuple[str, ...]) -> tuple[str, ...]:

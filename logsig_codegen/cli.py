@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.errors import LogSigError
 
@@ -99,10 +99,14 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     wanted = parser.add_argument_group("what to generate")
-    wanted.add_argument("--dim", type=numbers, required=True, metavar="D", help="dimension: 5, a range 2-5, a list 2,4-6")
+    wanted.add_argument(
+        "--dim", type=numbers, required=True, metavar="D", help="dimension: 5, a range 2-5, a list 2,4-6"
+    )
     wanted.add_argument("--degree", type=numbers, required=True, metavar="N", help="truncation degree: as --dim")
     where = parser.add_argument_group("where and how")
-    where.add_argument("--out", type=Path, default=Path("generated"), help="folder for the results (default: generated)")
+    where.add_argument(
+        "--out", type=Path, default=Path("generated"), help="folder for the results (default: generated)"
+    )
     where.add_argument(
         "--target", type=_choices(TARGETS, FUTURE_TARGETS), default=("c",), help="what to write (c, the default)"
     )
@@ -128,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _show_parser() -> argparse.ArgumentParser:
-    from logsig_codegen.show import SUBJECTS
+    from logsig_codegen.display import SUBJECTS
 
     listed = "\n".join(f"  {name:12s} {subject.summary}" for name, subject in SUBJECTS.items())
     parser = argparse.ArgumentParser(
@@ -140,9 +144,13 @@ def _show_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dim", type=positive, required=True, metavar="D", help="dimension")
     parser.add_argument("--degree", type=positive, required=True, metavar="N", help="truncation degree")
-    parser.add_argument("--what", choices=tuple(SUBJECTS), default="coordinates", help="see below (default: coordinates)")
+    parser.add_argument(
+        "--what", choices=tuple(SUBJECTS), default="coordinates", help="see below (default: coordinates)"
+    )
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
-    parser.add_argument("--max-terms", type=positive, metavar="T", help="raise or lower the limit on the problem's size")
+    parser.add_argument(
+        "--max-terms", type=positive, metavar="T", help="raise or lower the limit on the problem's size"
+    )
     parser.set_defaults(run=_show)
     return parser
 
@@ -161,7 +169,7 @@ def _doctor_parser() -> argparse.ArgumentParser:
 
 
 def _version() -> str:
-    from logsig_codegen import __version__
+    from logsig_codegen._version import __version__
 
     return __version__
 
@@ -212,6 +220,7 @@ def _generate(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from logsig_codegen.api import generate
+    from logsig_codegen.display import table
 
     problems = [(dimension, degree) for dimension in options.dim for degree in options.degree]
     outcomes = []
@@ -232,56 +241,45 @@ def _generate(options: argparse.Namespace) -> int:
                 )
                 outcomes.append(_Outcome(dimension, degree, folder))
             except (LogSigError, OSError) as error:
-                outcomes.append(_Outcome(dimension, degree, None, _one_line(error)))
+                outcomes.append(_Outcome(dimension, degree, None, _message(error)))
             bar.update()
     failed = [outcome for outcome in outcomes if outcome.folder is None]
     if options.json:
         print(json.dumps([outcome.data() for outcome in outcomes], indent=2))
     elif len(outcomes) > len(failed):
         header = ("(d,N)", "size", "plan", "join ops", "backprop ops", "seconds", "folder")
-        print(_table(header, [outcome.cells() for outcome in outcomes if outcome.folder]))
+        print(table(header, [outcome.cells() for outcome in outcomes if outcome.folder], texts=frozenset((0, 2, 6))))
     for outcome in failed:
         _complain(f"({outcome.dimension},{outcome.degree}): {outcome.error}")
     return FAILED if failed else 0
 
 
 def _show(options: argparse.Namespace) -> int:
-    from logsig_codegen.show import SUBJECTS
+    from logsig_codegen.display import SUBJECTS
+    from logsig_codegen.problem import Problem
 
     subject = SUBJECTS[options.what]
     if options.format not in subject.formats:
         formats = ", ".join(subject.formats)
         _complain(f"--format: --what {options.what} has no {options.format}; expected one of {formats}")
         return USAGE
-    text = subject.render(options.dim, options.degree, options.format, options.max_terms)
+    text = subject.render(Problem(options.dim, options.degree), options.format, options.max_terms)
     print(text, end="" if text.endswith("\n") else "\n")
     return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    from logsig_codegen.display import doctor_text
     from logsig_codegen.doctor import examine
 
-    diagnosis = examine(options.march)
-    print(json.dumps(diagnosis.data(), indent=2) if options.json else diagnosis.text())
-    return 0 if diagnosis.usable else FAILED
+    found = examine(options.march)
+    print(json.dumps(found, indent=2) if options.json else doctor_text(found))
+    return FAILED if found["problem"] else 0
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns under a header: names to the left, numbers to the right."""
-    lines = [header, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    to_the_left = {0, 2, len(header) - 1}
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column in to_the_left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _message(error: BaseException) -> str:
+    """What an error says: one line, but for what a C compiler printed."""
+    return str(error).strip() or type(error).__name__
 
 
 def _complain(message: str) -> None:
@@ -307,23 +305,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except LogSigError as error:
-        _complain(_one_line(error))
+        _complain(_message(error))
         return FAILED
     except (TypeError, ValueError) as error:
-        _complain(_one_line(error))
+        _complain(_message(error))
         return USAGE
     except BrokenPipeError:
         # Whoever read the output has seen enough; keep the interpreter from complaining when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        _complain(_one_line(error))
+        _complain(_message(error))
         return FAILED
     except KeyboardInterrupt:
         _complain("interrupted")
         return INTERRUPTED
-
-
-def run() -> NoReturn:
-    """Run the command and end the process with its exit status."""
-    sys.exit(main())

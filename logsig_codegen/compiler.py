@@ -166,7 +166,8 @@ def _kernel(operation: str, lie: LieProgram, problem: Problem, in_place: tuple[i
     plan = lie.name.split("/")[0]
     operations = estimate(lie, problem)
     if operations > UNROLLED_OPERATIONS:
-        return Kernel(operation, plan, lie, None, None, OperationCount(operations, 0, 0))
+        looped = OperationCount(estimate(lie, problem, share_slots=False), 0, 0)
+        return Kernel(operation, plan, lie, None, None, looped)
     program = replace(optimise(lower(lie, problem)), name=operation)
     backward = operation.endswith("backprop")
     order = schedule(program, in_place=in_place, descending=backward, collectors=16 if backward else 0)

@@ -35,49 +35,64 @@ def structure_constant_terms(problem: Problem) -> int:
     return int(total)
 
 
-def estimate(program: LieProgram, problem: Problem) -> int:
-    """Operations of ``program`` per sample."""
-    readers: Counter[tuple[str, int, int]] = Counter()
-    degrees = {name: vector.degree for name, vector in program.vectors.items()}
-    for statement in program.statements:
+def estimate(program: LieProgram, problem: Problem, *, share_slots: bool = True) -> int:
+    """Operations of ``program`` per sample.
+
+    With ``share_slots`` as the straight-line lowering does them; without, as loops over tables do, one product per
+    structure constant.
+    """
+    return _Estimate(program, problem, share_slots).total()
+
+
+class _Estimate:
+    def __init__(self, program: LieProgram, problem: Problem, share_slots: bool) -> None:
+        self.program = program
+        self.problem = problem
+        self.share_slots = share_slots
+        self.degrees = {name: vector.degree for name, vector in program.vectors.items()}
+        self.readers: Counter[tuple[str, int, int]] = Counter()
+        for statement in program.statements:
+            for term in statement.terms:
+                if isinstance(term, Coadjoint):
+                    _, p, q = key = self.slots_read(term)
+                    self.readers[key] += 1 + (p == q)
+
+    def total(self) -> int:
+        forming = sum(self.forming(p, q) for (_, p, q), count in self.readers.items() if self.share_slots and count > 1)
+        return forming + sum(self.statement(statement) for statement in self.program.statements)
+
+    def histogram(self, p: int, q: int) -> tuple[tuple[int, int], ...]:
+        return slot_histogram(self.problem.dimension, self.problem.degree, p, q)
+
+    def slots_read(self, term: Coadjoint) -> tuple[str, int, int]:
+        p = self.degrees[term.actor]
+        q = self.degrees[term.form] - p
+        return term.form, min(p, q), max(p, q)
+
+    def forming(self, p: int, q: int) -> int:
+        """Additions that form the shared ``g_ij`` of one form."""
+        return sum((e - 1) * count for e, count in self.histogram(p, q))
+
+    def statement(self, statement: Statement) -> int:
+        linear = [term for term in statement.terms if isinstance(term, Scaled)]
+        plain = any(term.coefficient in (1, -1) for term in linear)
+        cost = self.problem.sizes[statement.target.degree - 1] * (len(linear) - plain)
+        groups: Counter[tuple[int, int]] = Counter()
         for term in statement.terms:
-            if isinstance(term, Coadjoint):
-                readers[_slots_read(term, degrees)] += 1
-    shared = sum(_forming_cost(problem, p, q) for (_, p, q), count in readers.items() if count * (1 + (p == q)) > 1)
-    return shared + sum(_statement_cost(statement, problem, degrees, readers) for statement in program.statements)
+            if isinstance(term, Bracket):
+                p, q = sorted((self.degrees[term.left], self.degrees[term.right]))
+                groups[p, q] += 1 + (p == q)
+            elif isinstance(term, Coadjoint):
+                cost += self.coadjoint(term)
+        return cost + sum(self.brackets(p, q, r) for (p, q), r in groups.items())
 
+    def coadjoint(self, term: Coadjoint) -> int:
+        _, p, q = key = self.slots_read(term)
+        shared = self.share_slots and self.readers[key] > 1
+        return (1 + (p == q)) * sum(count if shared else e * count for e, count in self.histogram(p, q))
 
-def _slots_read(term: Coadjoint, degrees: dict[str, int]) -> tuple[str, int, int]:
-    p = degrees[term.actor]
-    q = degrees[term.form] - p
-    return term.form, min(p, q), max(p, q)
-
-
-def _forming_cost(problem: Problem, p: int, q: int) -> int:
-    """Additions that form the shared ``g_ij`` of one form."""
-    return sum((e - 1) * count for e, count in slot_histogram(problem.dimension, problem.degree, p, q))
-
-
-def _statement_cost(
-    statement: Statement, problem: Problem, degrees: dict[str, int], readers: Counter[tuple[str, int, int]]
-) -> int:
-    size = problem.sizes[statement.target.degree - 1]
-    linear = [term for term in statement.terms if isinstance(term, Scaled)]
-    plain = any(term.coefficient in (1, -1) for term in linear)
-    cost = size * (len(linear) - plain)
-    groups: Counter[tuple[int, int]] = Counter()
-    for term in statement.terms:
-        if isinstance(term, Bracket):
-            p, q = sorted((degrees[term.left], degrees[term.right]))
-            groups[p, q] += 1 + (p == q)
-        elif isinstance(term, Coadjoint):
-            _, p, q = key = _slots_read(term, degrees)
-            histogram = slot_histogram(problem.dimension, problem.degree, p, q)
-            if readers[key] * (1 + (p == q)) > 1:
-                cost += sum(count * (1 + (p == q)) for _, count in histogram)
-            else:
-                cost += sum(e * count for e, count in histogram)
-    for (p, q), r in groups.items():
-        histogram = slot_histogram(problem.dimension, problem.degree, p, q)
-        cost += sum(count * min(r * e, r + e) for e, count in histogram)
-    return cost
+    def brackets(self, p: int, q: int, r: int) -> int:
+        """Cost of ``r`` brackets of one type summed into one vector."""
+        return sum(
+            count * (min(r * e, r + e) if self.share_slots else r * e) for e, count in self.histogram(p, q)
+        )

@@ -285,9 +285,7 @@ def _pull_product(left: Tensor, right: Tensor, form: Tensor) -> tuple[Tensor, Te
     return form_left, form_right
 
 
-def _pull_power_series(
-    algebra: TensorAlgebra, coefficients: Sequence[Coefficient], x: Tensor, form: Tensor
-) -> Tensor:
+def _pull_power_series(algebra: TensorAlgebra, coefficients: Sequence[Coefficient], x: Tensor, form: Tensor) -> Tensor:
     """The linear form on ``x`` that ``form`` on the power series of ``x`` induces (transposed Horner scheme)."""
     stages = algebra.horner(coefficients, x)
     total = algebra.zero()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from logsig_codegen.compiler import CompiledProblem
 from logsig_codegen.emit.render import render, verbatim
+from logsig_codegen.emit.tables import bracket_types, tables_view
 from logsig_codegen.emit.unit import SourceUnit
-from logsig_codegen.emit.view import header_view, module_view, unrolled_view
+from logsig_codegen.emit.view import header_view, module_view, tables_kernel_view, unrolled_view
+from logsig_codegen.ir.lie import LieProgram
 
 ABI_VERSION = 1
 """Version of the interface between a library and its loader; see ``build/abi.py``."""
@@ -21,14 +23,24 @@ def c_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> tupl
     variants = tuple((_BITS[dtype],) for dtype in dtypes)
     units = []
     for kernel in compiled.kernels:
-        view = unrolled_view(compiled, kernel)
+        view = unrolled_view(compiled, kernel) if kernel.schedule else tables_kernel_view(compiled, kernel)
         units.append(SourceUnit(f"{kernel.operation}.c", render("c/kernel.c.j2", view=view), "c", variants))
     module = render("c/module.c.j2", view=module_view(compiled, ABI_VERSION, dtypes))
     units.append(SourceUnit("module.c", module, "c"))
     header = render("c/public.h.j2", view=header_view(compiled))
     units.append(SourceUnit(f"logsig_{compiled.problem.name}.h", header, "header"))
     names = ["logsig_simd.h", "logsig_rows.h"]
-    if any(kernel.form == "tables" for kernel in compiled.kernels):
+    looped = [kernel.lie for kernel in compiled.kernels if kernel.form == "tables"]
+    if looped:
         names.append("logsig_tables.h")
+        units.extend(_table_units(compiled, looped))
     units.extend(SourceUnit(name, verbatim(f"c/include/{name}"), "header") for name in names)
     return tuple(units)
+
+
+def _table_units(compiled: CompiledProblem, programs: Sequence[LieProgram]) -> Iterator[SourceUnit]:
+    """One file per type of bracket, so that they compile side by side, and the header that declares them."""
+    view = tables_view(compiled.problem, bracket_types(programs))
+    yield SourceUnit("tables.h", render("c/tables.h.j2", view=view), "header")
+    for table in view.tables:
+        yield SourceUnit(f"{table.name}.c", render("c/table.c.j2", view=table), "c")

@@ -28,7 +28,7 @@ class PartPrinter:
     def __init__(self, schedule: Schedule, rows: dict[str, int], comments: dict[str, Sequence[str]]) -> None:
         program = schedule.program
         self.schedule = schedule
-        self.rows = rows
+        self.row_of = {SHORT_NAMES[name]: row for name, row in rows.items()}
         self.comments = comments
         self.first = program.first
         self.inputs = [SHORT_NAMES[operand.name] for operand in program.inputs]
@@ -52,7 +52,7 @@ class PartPrinter:
         return pointers + constants + lines
 
     def pointer(self, name: str) -> str:
-        return "frame + SCRATCH" if name == "s" else f"rows[{self.rows[name]}].at"
+        return "frame + SCRATCH" if name == "s" else f"rows[{self.row_of[name]}].at"
 
     def array(self, name: str, index: int) -> str:
         self.used[name] = None
@@ -61,9 +61,9 @@ class PartPrinter:
     def event(self, event: Event, pieces: dict[int, int]) -> list[str]:
         match event:
             case Fetch(operand, upto):
-                return [f"logsig_fetch(&rows[{self.rows[self.inputs[operand]]}], {upto});"]
+                return [f"logsig_fetch(&rows[{self.row_of[self.inputs[operand]]}], {upto});"]
             case Flush(result, upto):
-                return [f"logsig_flush(&rows[{self.rows[self.outputs[result]]}], {upto});"]
+                return [f"logsig_flush(&rows[{self.row_of[self.outputs[result]]}], {upto});"]
             case Read(value):
                 source = self.operand(value)
                 self.locals.add(value)

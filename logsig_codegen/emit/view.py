@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from logsig_codegen.algebra.lyndon import LyndonBasis, lyndon_basis
 from logsig_codegen.compiler import CompiledProblem, Kernel
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
+from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.ir.schedule import Compute, Schedule
 from logsig_codegen.problem import Problem
 
@@ -74,7 +75,7 @@ def unrolled_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
     """The view of a straight-line kernel."""
     problem, schedule = compiled.problem, kernel.schedule
     assert schedule is not None
-    layout = _FrameLayout(schedule)
+    layout = _FrameLayout.of_schedule(schedule)
     names = coordinate_names(lyndon_basis(problem.dimension, problem.degree))
     comments = {"out": names, "d_log_sig": names}
     parts = []
@@ -90,7 +91,7 @@ def unrolled_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
         title=_title(problem, kernel.operation),
         introduction=tuple(_introduction(problem, kernel)),
         tables=False,
-        frame=(*layout.defines, f"#define FRAME (SCRATCH + {schedule.slots})"),
+        frame=(layout.scratch, f"#define FRAME (SCRATCH + {schedule.slots})"),
         parts=tuple(parts),
         parameters=parameters(kernel.operation, "logsig_real"),
         entry=tuple(layout.entry(problem, kernel.operation)),
@@ -98,41 +99,79 @@ def unrolled_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
     )
 
 
+def tables_kernel_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
+    """The view of a table-driven kernel."""
+    problem, operation = compiled.problem, kernel.operation
+    layout = _FrameLayout()
+    used = {name for statement in kernel.lie.statements for term in statement.terms for name in term.operands}
+    used.update(name for port in kernel.lie.outputs for name in port.vectors)
+    for port in kernel.lie.inputs:
+        if used.intersection(port.vectors):
+            layout.append(port.operand, columns(problem, port.operand))
+    for port in kernel.lie.outputs:
+        layout.append(port.operand, columns(problem, port.operand))
+    memory = VectorMemory(kernel.lie, problem, layout.rows)
+    lines = tuple(table_lines(kernel.lie, problem, memory, layout.rows))
+    return KernelView(
+        name=operation,
+        symbol=symbol(problem, operation),
+        title=_title(problem, operation),
+        introduction=tuple(_introduction(problem, kernel)),
+        tables=True,
+        frame=(layout.scratch, f"#define FRAME (SCRATCH + {memory.scratch})"),
+        parts=(PartView(f"{operation}_statements", "The plan, statement by statement.", lines, memory.scratch > 0),),
+        parameters=parameters(operation, "logsig_real"),
+        entry=tuple(layout.entry(problem, operation)),
+        n_operands=len(layout.rows),
+    )
+
+
 class _FrameLayout:
     """Where the vectors of each operand live in a block's frame."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        program = schedule.program
+    def __init__(self) -> None:
         self.rows: dict[str, int] = {}
-        self.homes: dict[str, str] = {}
-        self.names: list[str] = []
-        offset = count = 0
+        self._homes: dict[str, str] = {}
+        self._offset = self._count = 0
+
+    @classmethod
+    def of_schedule(cls, schedule: Schedule) -> _FrameLayout:
+        """The layout of a straight-line kernel: needed columns of the inputs; outputs that overwrite inputs share."""
+        program, layout = schedule.program, cls()
         for operand, prefix in zip(program.inputs, schedule.prefixes, strict=True):
             if prefix:
-                self._append(operand.name, f"LOGSIG_HOME({offset}, {count})")
-                offset, count = offset + prefix, count + 1
+                layout.append(operand.name, prefix)
         for result, source in zip(program.outputs, schedule.in_place, strict=True):
             if source >= 0:
-                self._append(result.name, self.homes[program.inputs[source].name])
+                layout.share(result.name, program.inputs[source].name)
             else:
-                self._append(result.name, f"LOGSIG_HOME({offset}, {count})")
-                offset, count = offset + len(result.values), count + 1
-        self.defines = (f"#define SCRATCH LOGSIG_HOME({offset}, {count})",)
+                layout.append(result.name, len(result.values))
+        return layout
 
-    def _append(self, name: str, home: str) -> None:
-        self.rows[SHORT_NAMES[name]] = len(self.rows)
-        self.homes[name] = home
-        self.names.append(name)
+    def append(self, name: str, length: int) -> None:
+        """Give an operand room for ``length`` vectors."""
+        self.rows[name] = len(self.rows)
+        self._homes[name] = f"LOGSIG_HOME({self._offset}, {self._count})"
+        self._offset, self._count = self._offset + length, self._count + 1
+
+    def share(self, name: str, other: str) -> None:
+        """Put an output on top of an input."""
+        self.rows[name] = len(self.rows)
+        self._homes[name] = self._homes[other]
+
+    @property
+    def scratch(self) -> str:
+        return f"#define SCRATCH LOGSIG_HOME({self._offset}, {self._count})"
 
     def entry(self, problem: Problem, operation: str) -> Iterator[str]:
         """Statements that describe the operands to the row engine."""
         for operand in OPERANDS[operation]:
-            if operand not in self.homes:
+            if operand not in self.rows:
                 yield f"(void){operand};"
                 yield f"(void){operand}_stride;"
-        yield f"const logsig_operand operands[{len(self.names)}] = {{"
-        for name in self.names:
-            yield f"    {{{name}, {name}_stride, {columns(problem, name)}, {self.homes[name]}}},"
+        yield f"const logsig_operand operands[{len(self.rows)}] = {{"
+        for name, home in self._homes.items():
+            yield f"    {{{name}, {name}_stride, {columns(problem, name)}, {home}}},"
         yield "};"
 
 
@@ -153,7 +192,9 @@ def _introduction(problem: Problem, kernel: Kernel) -> Iterator[str]:
     yield "Lyndon word, then lexicographically; the trailing comments name the bracket of each output column."
     yield f"Plan: {kernel.plan}. Operations per sample: {count.total} ({count.multiply_adds} multiply-adds,"
     yield f"{count.additions} additions, {count.scalings} scalings)."
-    if program is not None:
+    if program is None:
+        yield "Too large for straight-line code: loops over tables of structure constants."
+    else:
         outputs = sum(len(result.values) for result in program.outputs)
         yield f"Inputs ({program.first}), intermediate and output terms ({len(program.instructions)}), outputs ({outputs})."
     yield ""

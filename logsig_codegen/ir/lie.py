@@ -76,12 +76,31 @@ class Coadjoint:
 Term: TypeAlias = "Scaled | Bracket | Coadjoint"
 
 
+def _term_text(term: Term) -> str:
+    if isinstance(term, Scaled):
+        return term.vector
+    if isinstance(term, Bracket):
+        return f"[{term.left}, {term.right}]"
+    return f"ad*({term.actor}, {term.form})"
+
+
 @dataclass(frozen=True)
 class Statement:
     """``target`` is the sum of ``terms``."""
 
     target: Vector
     terms: tuple[Term, ...]
+
+    def text(self) -> str:
+        """The statement in the notation of the plans; ``ad*(a, f)`` is a coadjoint action."""
+        pieces = []
+        for term in self.terms:
+            c = term.coefficient
+            negative = float(c) < 0
+            magnitude = -c if negative else c
+            factor = "" if magnitude == 1 else f"{magnitude}*"
+            pieces.append(f"{'-' if negative else '+'} {factor}{_term_text(term)}")
+        return f"{self.target.name} = {' '.join(pieces).removeprefix('+ ')}"
 
 
 @dataclass(frozen=True)
@@ -114,6 +133,10 @@ class LieProgram:
         for statement in self.statements:
             table[statement.target.name] = statement.target
         return table
+
+    def text(self) -> str:
+        """The program in the notation of the plans, one statement per line."""
+        return "".join(f"{statement.text()}\n" for statement in self.statements)
 
 
 Element = TypeVar("Element")

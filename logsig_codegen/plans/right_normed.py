@@ -55,7 +55,7 @@ def right_normed_join(degree: int) -> LieProgram:
     writer = _Writer(_levels(degree))
     outputs = tuple(writer.part(0, 0, weight)[1] for weight in range(1, degree + 1))
     return LieProgram(
-        name=f"right_normed_{degree}",
+        name=f"right-normed-{degree}",
         degree=degree,
         inputs=(Port("log_sig", tuple(f"l{k}" for k in range(1, degree + 1))), Port("displacement", ("v",))),
         statements=tuple(writer.statements),
@@ -92,7 +92,9 @@ def _levels(degree: int) -> list[list[_Element]]:
 def _split(series: Series) -> tuple[Series, Series]:
     """``(P, Q)`` with ``series = linear part + [l,P] + [v,Q]``, ``P`` without linear part, ``Q`` without ``v``."""
     p, q = (
-        _right_normed({word[1:]: value / len(word) for word, value in series.items() if word[:1] == letter and word[1:]})
+        _right_normed(
+            {word[1:]: value / len(word) for word, value in series.items() if word[:1] == letter and word[1:]}
+        )
         for letter in (_L, _V)
     )
     p.pop(_L, None)
@@ -103,7 +105,7 @@ def _split(series: Series) -> tuple[Series, Series]:
 
 def _right_normed(words: Mapping[Word, Fraction]) -> Series:
     """Replace every word ``a b c`` by ``[a,[b,c]]``, expanded into words."""
-    result = {word: value for word, value in words.items() if len(word) == 1}
+    result: Series = {word: value for word, value in words.items() if len(word) == 1}
     for letter in (_L, _V):
         tails = {word[1:]: value for word, value in words.items() if word[:1] == letter and word[1:]}
         if tails:

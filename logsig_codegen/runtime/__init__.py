@@ -1,0 +1,1 @@
+"""From a compiled library to a Python callable: array checks, numpy and torch, threads."""

@@ -8,6 +8,7 @@
  *   logsig_load, logsig_store         LANES neighbours in memory, any alignment
  *   logsig_load_part, _store_part     the same for elements first..last-1 only; touches no other byte
  *   logsig_transpose(tile)            LANES vectors: rows become columns and columns rows
+ *   logsig_transpose_head(tile)       the same, cheaper when only the first half or quarter of the result is used
  *
  * The instruction set is the one the compiler was told to use (-march=...): AVX-512, AVX2 with FMA, NEON, or
  * whatever 16-byte vectors the compiler can make of plain C.
@@ -230,7 +231,7 @@ LOGSIG_INLINE void logsig_store_part(logsig_real *to, logsig_part part, logsig_v
 /* ---- transposition --------------------------------------------------------------------------------------------- */
 
 /* One step deals two vectors like cards: the even items of both make the first result, the odd items the second.
- * The items are numbers (within 16 bytes) in the first steps and 16-byte quarters in the later ones: those two shapes
+ * The items are numbers (within 16 bytes) for small distances and 16-byte quarters for large ones: those two shapes
  * are single instructions everywhere, the textbook butterfly is not. Dealing vectors 1, 2, 4, ... apart transposes. */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
@@ -291,10 +292,10 @@ LOGSIG_INLINE void logsig_transpose(logsig_vec *tile)
 #if LOGSIG_REAL_BITS == 32
     LOGSIG_DEAL_ALL(tile, 2, NUMBERS);
 #endif
-#if LOGSIG_VECTOR_BYTES >= 32
-    LOGSIG_DEAL_ALL(tile, LOGSIG_VECTOR_BYTES == 32 ? LOGSIG_LANES / 2 : LOGSIG_LANES / 4, QUARTERS);
-#endif
 #if LOGSIG_VECTOR_BYTES == 64
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 4, QUARTERS);
+#endif
+#if LOGSIG_VECTOR_BYTES >= 32
     LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 2, QUARTERS);
 #endif
 #else
@@ -307,6 +308,24 @@ LOGSIG_INLINE void logsig_transpose(logsig_vec *tile)
             tile[j][i] = swap;
         }
     }
+#endif
+}
+
+/* The same with the large distances first, which is better when only the first half or quarter of the result is used:
+ * the compiler then drops what leads to the rest. (Steps of one shape must stay in order.) */
+LOGSIG_INLINE void logsig_transpose_head(logsig_vec *tile)
+{
+#if LOGSIG_SHUFFLE && LOGSIG_VECTOR_BYTES >= 32
+#if LOGSIG_VECTOR_BYTES == 64
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 4, QUARTERS);
+#endif
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 2, QUARTERS);
+    LOGSIG_DEAL_ALL(tile, 1, NUMBERS);
+#if LOGSIG_REAL_BITS == 32
+    LOGSIG_DEAL_ALL(tile, 2, NUMBERS);
+#endif
+#else
+    logsig_transpose(tile);
 #endif
 }
 

@@ -1,0 +1,72 @@
+"""The C interface every compiled library has, and the small module through which Python calls it.
+
+The declarations never change from one problem to the next, so they are parsed once, when
+``logsig_codegen/runtime/_abi.py`` is written, and not each time a library is loaded. To write that file again::
+
+    python -c "from logsig_codegen.build.abi import write_abi; write_abi()"
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+ABI_VERSION = 1
+"""Raised whenever :data:`DECLARATIONS` changes its meaning; a library of another version is not called."""
+
+DECLARATIONS = """
+typedef struct { const char *operation; const char *dtype; void (*function)(void); } logsig_entry;
+typedef struct {
+    int abi_version;
+    int dimension;
+    int degree;
+    int n_entries;
+    long long size;
+    const logsig_entry *entries;
+} logsig_module;
+const logsig_module *logsig_describe(void);
+
+typedef int (*logsig_join_function)(
+    const void *log_sig, ptrdiff_t log_sig_stride,
+    const void *displacement, ptrdiff_t displacement_stride,
+    void *out, ptrdiff_t out_stride,
+    ptrdiff_t batch, int n_jobs);
+typedef int (*logsig_join_backprop_function)(
+    const void *d_out, ptrdiff_t d_out_stride,
+    const void *log_sig, ptrdiff_t log_sig_stride,
+    const void *displacement, ptrdiff_t displacement_stride,
+    void *d_log_sig, ptrdiff_t d_log_sig_stride,
+    void *d_displacement, ptrdiff_t d_displacement_stride,
+    ptrdiff_t batch, int n_jobs);
+"""
+"""Pointers to numbers are ``void *`` here: float32 and float64 functions are called in the same way."""
+
+MODULE = "logsig_codegen.runtime._abi"
+_HEADER = '''"""Written by ``logsig_codegen.build.abi.write_abi`` from the declarations there; do not edit."""
+
+# fmt: off
+# ruff: noqa
+# mypy: ignore-errors
+'''
+
+
+def abi_source() -> str:
+    """Text of ``logsig_codegen/runtime/_abi.py``: the declarations, parsed (nothing else needs cffi's parser)."""
+    import contextlib
+    import io
+
+    from cffi import FFI
+
+    builder = FFI()
+    builder.cdef(DECLARATIONS)
+    builder.set_source(MODULE, None)
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "_abi.py")
+        with contextlib.redirect_stdout(io.StringIO()):  # cffi announces the file it writes
+            builder.emit_python_code(str(target))
+        return _HEADER + target.read_text(encoding="utf-8")
+
+
+def write_abi() -> None:
+    """Write ``logsig_codegen/runtime/_abi.py``."""
+    Path(__file__).parent.parent.joinpath("runtime", "_abi.py").write_text(abi_source(), encoding="utf-8")

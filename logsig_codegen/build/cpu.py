@@ -1,0 +1,155 @@
+"""What this machine's processors can run, and how many of them this process may use."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import sys
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+# Predefined macro of gcc and clang -> the name Linux gives the same feature in /proc/cpuinfo. Only features a compiler
+# uses on its own are listed; encryption and random numbers are never chosen for code like ours.
+_MACRO_FEATURES = {
+    "__SSE3__": "pni",
+    "__SSSE3__": "ssse3",
+    "__SSE4_1__": "sse4_1",
+    "__SSE4_2__": "sse4_2",
+    "__SSE4A__": "sse4a",
+    "__POPCNT__": "popcnt",
+    "__LZCNT__": "abm",
+    "__BMI__": "bmi1",
+    "__BMI2__": "bmi2",
+    "__MOVBE__": "movbe",
+    "__ADX__": "adx",
+    "__F16C__": "f16c",
+    "__FMA__": "fma",
+    "__FMA4__": "fma4",
+    "__XOP__": "xop",
+    "__TBM__": "tbm",
+    "__AVX__": "avx",
+    "__AVX2__": "avx2",
+    "__AVXVNNI__": "avx_vnni",
+    "__GFNI__": "gfni",
+    "__AVX512F__": "avx512f",
+    "__AVX512CD__": "avx512cd",
+    "__AVX512BW__": "avx512bw",
+    "__AVX512DQ__": "avx512dq",
+    "__AVX512VL__": "avx512vl",
+    "__AVX512ER__": "avx512er",
+    "__AVX512PF__": "avx512pf",
+    "__AVX512IFMA__": "avx512ifma",
+    "__AVX512VBMI__": "avx512vbmi",
+    "__AVX512VBMI2__": "avx512_vbmi2",
+    "__AVX512VNNI__": "avx512_vnni",
+    "__AVX512BITALG__": "avx512_bitalg",
+    "__AVX512VPOPCNTDQ__": "avx512_vpopcntdq",
+    "__AVX512BF16__": "avx512_bf16",
+    "__AVX512FP16__": "avx512_fp16",
+    "__AVX512VP2INTERSECT__": "avx512_vp2intersect",
+    "__ARM_FEATURE_ATOMICS": "atomics",
+    "__ARM_FEATURE_DOTPROD": "asimddp",
+    "__ARM_FEATURE_FP16_VECTOR_ARITHMETIC": "asimdhp",
+    "__ARM_FEATURE_BF16": "bf16",
+    "__ARM_FEATURE_MATMUL_INT8": "i8mm",
+    "__ARM_FEATURE_SVE": "sve",
+    "__ARM_FEATURE_SVE2": "sve2",
+}
+
+
+def machine() -> str:
+    """Operating system and instruction set, for example ``linux-x86_64``."""
+    return f"{sys.platform}-{platform.machine().lower()}"
+
+
+@lru_cache(maxsize=1)
+def features() -> frozenset[str] | None:
+    """Features the first processor reports, or ``None`` where the system does not list them (not Linux)."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                name, _, value = line.partition(":")
+                if name.strip() in ("flags", "Features"):
+                    return frozenset(value.split())
+    except OSError:
+        pass
+    return None
+
+
+def identity() -> str:
+    """Text that changes when ``-march=native`` would mean another processor."""
+    known = features()
+    return f"{machine()} {platform.processor()}" if known is None else f"{machine()} {' '.join(sorted(known))}"
+
+
+def required_features(macros: str) -> tuple[str, ...]:
+    """Features code needs, given the macros its compiler predefines (the output of ``cc -dM -E``), sorted."""
+    defined = {line.split()[1] for line in macros.splitlines() if line.startswith("#define ")}
+    return tuple(sorted(feature for macro, feature in _MACRO_FEATURES.items() if macro in defined))
+
+
+def missing_features(required: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``required`` this machine does not have; none where the machine's features are unknown."""
+    known = features()
+    return () if known is None else tuple(sorted(set(required) - known))
+
+
+def usable_processors() -> int:
+    """Number of processors this process may use: its affinity, and at most its control group's quota, rounded up."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        count = os.cpu_count() or 1
+    quota = _quota()
+    return max(1, count if quota is None else min(count, math.ceil(quota)))
+
+
+@lru_cache(maxsize=1)
+def _quota() -> float | None:
+    """Processors the tightest enclosing control group grants, or ``None`` without a limit."""
+    try:
+        groups = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return read_quota(groups, Path("/sys/fs/cgroup"))
+
+
+def read_quota(groups: Iterable[str], root: Path) -> float | None:
+    """Processors granted by the groups of ``/proc/self/cgroup`` below ``root``, both versions of control groups.
+
+    A limit set on any enclosing group binds too, so each group is read with all its parents; inside a container the
+    group's own path may not be visible below ``root``, and then only the root's files are.
+    """
+    limits = []
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        base = root / controllers if controllers else root
+        folder = base / path.lstrip("/")
+        for parent in (folder, *folder.parents):
+            limit = _read_v1(parent) if controllers else _read_v2(parent)
+            if limit is not None:
+                limits.append(limit)
+            if parent == base:
+                break
+    return min(limits, default=None)
+
+
+def _read_v2(folder: Path) -> float | None:
+    words = _words(folder / "cpu.max")
+    return int(words[0]) / int(words[1]) if len(words) == 2 and words[0] != "max" else None
+
+
+def _read_v1(folder: Path) -> float | None:
+    quota, period = _words(folder / "cpu.cfs_quota_us"), _words(folder / "cpu.cfs_period_us")
+    return int(quota[0]) / int(period[0]) if quota and period and int(quota[0]) > 0 else None
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except OSError:
+        return []

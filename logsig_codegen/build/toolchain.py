@@ -1,0 +1,255 @@
+"""The system's C compiler: which one, what it accepts, and the flags it is given.
+
+Only :func:`describe` runs the compiler. :func:`find_compiler` looks at the file system alone, so that a cache hit
+knows which compiler would be used without starting it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from logsig_codegen.build import cpu
+from logsig_codegen.errors import CompilerError, CompilerNotFoundError
+
+if TYPE_CHECKING:
+    import subprocess
+
+CANDIDATES = ("cc", "gcc", "clang")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One compiler flag, why it is given, and whether a compiler that rejects it is used without it."""
+
+    text: str
+    reason: str
+    optional: bool = False
+
+
+# None of these lets the compiler change a value: no -ffast-math, no -Ofast, nothing that they contain but errno.
+FLAGS = (
+    Flag("-O2", "the emitted code is already scheduled and unrolled; higher levels cost time and gain nothing"),
+    Flag("-std=gnu11", "C11 with vector extensions"),
+    Flag("-fPIC", "the code goes into a shared library"),
+    Flag("-ffp-contract=off", "a product and a sum are rounded the same way in every loop and on every compiler"),
+    Flag("-fno-math-errno", "nothing reads errno; changes no result"),
+)
+OPENMP = Flag("-fopenmp", "several threads share a batch; without it every call is serial", optional=True)
+WIDE = Flag("-mprefer-vector-width=512", "whole vectors where the processor has AVX-512", optional=True)
+LINK_FLAGS = (Flag("-shared", "the result is a shared library"), Flag("-lm", "the C mathematics library"))
+
+_MARCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*\Z")
+_PROBE = """
+#ifdef _OPENMP
+#include <omp.h>
+int probe(void) { return omp_get_max_threads(); }
+#else
+int probe(void) { return 1; }
+#endif
+"""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A compiler command that exists.
+
+    Attributes
+    ----------
+    command : tuple of str
+        Program, with the arguments ``$CC`` may carry.
+    path : str
+        The program's file, symbolic links resolved.
+    origin : str
+        ``"$CC"`` or the name that was looked up on ``$PATH``.
+    """
+
+    command: tuple[str, ...]
+    path: str
+    origin: str
+
+    def identity(self) -> list[object]:
+        """What tells compilers apart without running them: the command, and file, size and time of its programs."""
+        found: list[object] = list(self.command)
+        for word in self.command:
+            program = None if word.startswith("-") else shutil.which(word)
+            if program is not None:
+                file = os.path.realpath(program)
+                status = os.stat(file)
+                found.append([file, status.st_size, status.st_mtime_ns])
+        return found
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A compiler that was run: its version, the flags it accepts, and what the compiled code needs.
+
+    Attributes
+    ----------
+    compile_flags, link_flags : tuple of Flag
+        The flags in use.
+    rejected : tuple of Flag
+        Optional flags this compiler refused.
+    openmp : bool
+        Whether calls can use several threads.
+    features : tuple of str
+        Processor features the code may use (names of ``/proc/cpuinfo``).
+    """
+
+    compiler: Compiler
+    version: str
+    march: str
+    compile_flags: tuple[Flag, ...]
+    link_flags: tuple[Flag, ...]
+    rejected: tuple[Flag, ...]
+    openmp: bool
+    features: tuple[str, ...]
+
+
+def check_march(march: str) -> str:
+    """Return ``march`` if it can be the value of ``-march=``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a string, or not one word of letters, digits, ``. _ + -``.
+    """
+    if not isinstance(march, str):
+        raise TypeError(f"march: expected a string, got {type(march).__name__} {march!r}")
+    if not _MARCH.match(march):
+        raise ValueError(f"march: expected the name of a processor such as 'native' or 'x86-64-v3', got {march!r}")
+    return march
+
+
+def find_compiler() -> Compiler:
+    """Find the C compiler: ``$CC`` (which may carry arguments) if set, else ``cc``, ``gcc``, ``clang`` on ``$PATH``.
+
+    Raises
+    ------
+    CompilerNotFoundError
+        With what to install, or how to do without a compiler.
+    """
+    chosen = os.environ.get("CC", "").strip()
+    if chosen:
+        command = tuple(shlex.split(chosen))
+        program = shutil.which(command[0])
+        if program is None:
+            raise CompilerNotFoundError(f"$CC is {chosen!r}, but {command[0]!r} is not an executable file. {_advice()}")
+        return Compiler(command, os.path.realpath(program), "$CC")
+    for name in CANDIDATES:
+        program = shutil.which(name)
+        if program is not None:
+            return Compiler((name,), os.path.realpath(program), name)
+    raise CompilerNotFoundError(
+        f"No C compiler: $CC is not set, and $PATH has none of {', '.join(CANDIDATES)}. {_advice()}"
+    )
+
+
+def _advice() -> str:
+    if sys.platform == "darwin":
+        install = "Install one with: xcode-select --install"
+    elif sys.platform == "win32":
+        install = "Install clang or MinGW-w64 gcc and put it on PATH"
+    else:
+        install = "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; conda: conda install gcc)"
+    return (
+        f"{install}, or name one in $CC; or run logsig-gen on a machine of the same kind that has a compiler, copy the "
+        "folder it writes here, and name it in $LOGSIG_CODEGEN_PATH or load(..., artifacts=...)."
+    )
+
+
+def describe(compiler: Compiler, march: str) -> Toolchain:
+    """Run the compiler to learn its version, which optional flags it takes, and the processor features of ``march``.
+
+    Raises
+    ------
+    CompilerError
+        If it cannot compile an empty function, or does not know ``march``.
+    """
+    return _describe(compiler, str(compiler.identity()), check_march(march))
+
+
+@lru_cache(maxsize=8)
+def _describe(compiler: Compiler, identity: str, march: str) -> Toolchain:
+    del identity  # part of the cache's key only: an upgraded compiler is asked again
+    wanted = (*FLAGS, march_flag(march), OPENMP, *((WIDE,) if _is_x86() else ()))
+    with tempfile.TemporaryDirectory(prefix="logsig_codegen-") as folder:
+        Path(folder, "probe.c").write_text(_PROBE, encoding="utf-8")
+        accepted = wanted if _probe(compiler, wanted, folder) is None else _accepted(compiler, wanted, folder)
+        macros = _run((*compiler.command, *_texts(accepted), "-dM", "-E", "probe.c"), folder).stdout
+    openmp = OPENMP in accepted
+    return Toolchain(
+        compiler=compiler,
+        version=_version(compiler),
+        march=march,
+        compile_flags=accepted,
+        link_flags=(*LINK_FLAGS, *((OPENMP,) if openmp else ())),
+        rejected=tuple(flag for flag in wanted if flag not in accepted),
+        openmp=openmp,
+        features=cpu.required_features(macros),
+    )
+
+
+def march_flag(march: str) -> Flag:
+    """The flag that chooses the processor to compile for."""
+    if march == "native" and not _is_x86() and sys.platform == "darwin":
+        return Flag("-mcpu=native", "use this machine's processor in full")
+    reason = "use this machine's processor in full" if march == "native" else "the processor asked for"
+    return Flag(f"-march={march}", reason)
+
+
+def _accepted(compiler: Compiler, wanted: tuple[Flag, ...], folder: str) -> tuple[Flag, ...]:
+    """The flags that are accepted, found by adding one optional flag at a time to those that must be."""
+    accepted = tuple(flag for flag in wanted if not flag.optional)
+    failure = _probe(compiler, accepted, folder)
+    if failure is not None:
+        command, stderr = failure
+        raise CompilerError(
+            f"The C compiler {compiler.path} cannot compile an empty function.\n"
+            f"command: {shlex.join(command)}\n{stderr}",
+            command=command,
+            stderr=stderr,
+        )
+    for flag in wanted:
+        if flag.optional and _probe(compiler, (*accepted, flag), folder) is None:
+            accepted = (*accepted, flag)
+    return accepted
+
+
+def _probe(compiler: Compiler, flags: tuple[Flag, ...], folder: str) -> tuple[tuple[str, ...], str] | None:
+    """Compile and link the probe; ``None`` if that works, else the command and what the compiler printed."""
+    command = (*compiler.command, *_texts(flags), "probe.c", "-o", "probe.so", *_texts(LINK_FLAGS))
+    result = _run(command, folder)
+    return None if result.returncode == 0 else (command, result.stderr)
+
+
+def _run(command: tuple[str, ...], folder: str) -> subprocess.CompletedProcess[str]:
+    import subprocess  # not needed by a cache hit
+
+    try:
+        return subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False
+        )
+    except OSError as error:
+        raise CompilerError(f"The C compiler {command[0]!r} cannot be run: {error}", command=command) from error
+
+
+def _version(compiler: Compiler) -> str:
+    lines = _run((*compiler.command, "--version"), ".").stdout.splitlines()
+    return lines[0].strip() if lines else "unknown"
+
+
+def _texts(flags: tuple[Flag, ...]) -> tuple[str, ...]:
+    return tuple(flag.text for flag in flags)
+
+
+def _is_x86() -> bool:
+    return cpu.machine().rsplit("-", 1)[1] in ("x86_64", "amd64", "i686", "x86")

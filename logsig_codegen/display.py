@@ -1,0 +1,155 @@
+"""What ``logsig-gen`` prints: compiled problems, formulas and findings as text, LaTeX and JSON."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from logsig_codegen.problem import Problem
+
+if TYPE_CHECKING:
+    from logsig_codegen.compiler import CompiledProblem, Kernel
+    from logsig_codegen.ir.program import Program
+
+Renderer = Callable[[Problem, str, "int | None"], str]
+"""From a problem, a format and a limit on its size (``None``: the usual one) to text."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something to show: one line about it, the formats it has, and the function that renders it."""
+
+    summary: str
+    formats: tuple[str, ...]
+    render: Renderer
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, texts: frozenset[int]) -> str:
+    """Columns under a header, those numbered in ``texts`` to the left, numbers to the right."""
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column in texts else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _compiled(problem: Problem, max_terms: int | None) -> CompiledProblem:
+    from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
+
+    return compile_problem(problem, max_terms=DEFAULT_MAX_TERMS if max_terms is None else max_terms)
+
+
+def _formulas(what: str) -> Renderer:
+    def render(problem: Problem, form: str, max_terms: int | None) -> str:
+        from logsig_codegen.api import formulas
+
+        return formulas(problem.dimension, problem.degree).show(what, form)
+
+    return render
+
+
+def _report(problem: Problem, form: str, max_terms: int | None) -> str:
+    report = _compiled(problem, max_terms).report()
+    return json.dumps(report, indent=2) if form == "json" else report_text(report)
+
+
+def report_text(report: Mapping[str, Any]) -> str:
+    """The report of a compiled problem for people: a line about the problem and a table of its kernels."""
+    header = ("operation", "plan", "form", "multiply-adds", "additions", "scalings", "total", "bytes (float64)")
+    rows = []
+    for name, counts in report["operations"].items():
+        numbers = (*(counts[key] for key in ("multiply_adds", "additions", "scalings", "total")),)
+        moved = report["bytes_per_sample"][name]["float64"]
+        cells = (name, report["plan"][name], report["form"][name])
+        rows.append((*cells, *(f"{number:,}" for number in (*numbers, moved))))
+    head = f"dimension {report['dimension']}, degree {report['degree']}: {report['size']:,} coordinates; per sample:"
+    return f"{head}\n\n{table(header, rows, texts=frozenset((0, 1, 2)))}"
+
+
+def _program(problem: Problem, form: str, max_terms: int | None) -> str:
+    kernels = _compiled(problem, max_terms).kernels
+    if form == "json":
+        return json.dumps({kernel.operation: program_data(kernel.program) for kernel in kernels})
+    return "\n".join(map(_kernel_text, kernels))
+
+
+def _kernel_text(kernel: Kernel) -> str:
+    lines = [f"# {kernel.operation}, plan {kernel.plan}", "#", "# in brackets:"]
+    lines += [f"#   {line}" for line in kernel.lie.text().splitlines()]
+    if kernel.program is None:
+        lines += ["#", "# Too large to be written out: the kernel runs over tables of structure constants.", ""]
+        return "\n".join(lines)
+    counts = kernel.operations
+    lines += ["#", f"# in coordinates: {counts.multiply_adds:,} multiply-adds, {counts.additions:,} additions, "]
+    lines[-1] += f"{counts.scalings:,} scalings"
+    return "\n".join([*lines, kernel.program.text()])
+
+
+def program_data(program: Program | None) -> dict[str, Any] | None:
+    """A program as plain values: a term is ``[coefficient, value, value or -1]``, coefficients are exact and text."""
+    if program is None:
+        return None
+    return {
+        "inputs": [{"name": operand.name, "length": operand.length} for operand in program.inputs],
+        "instructions": [
+            {"value": value, "terms": [[str(c), left, right] for c, left, right in terms]}
+            for value, terms in program.numbered()
+        ],
+        "outputs": [{"name": result.name, "values": list(result.values)} for result in program.outputs],
+    }
+
+
+def _source(problem: Problem, form: str, max_terms: int | None) -> str:
+    from logsig_codegen.emit.c import c_sources
+
+    units = c_sources(_compiled(problem, max_terms))
+    if form == "json":
+        return json.dumps({unit.name: unit.text for unit in units})
+    return "\n".join(f"/* ==== {unit.name} ==== */\n{unit.text}" for unit in units)
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    "series": Subject("log(e^l e^v) as a series of brackets", ("text", "latex", "json"), _formulas("series")),
+    "coordinates": Subject(
+        "each output coordinate as a polynomial", ("text", "latex", "json"), _formulas("coordinates")
+    ),
+    "adjoint": Subject("each coordinate of the derivative", ("text", "latex", "json"), _formulas("adjoint")),
+    "program": Subject("the plan and the straight-line programs made from it", ("text", "json"), _program),
+    "source": Subject("the C sources that would be compiled", ("text", "json"), _source),
+    "report": Subject("the plan chosen and its operation counts", ("text", "json"), _report),
+}
+"""What ``logsig-gen show --what`` knows."""
+
+
+def doctor_text(found: Mapping[str, Any]) -> str:
+    """The findings of :func:`logsig_codegen.doctor.examine` for people."""
+    processors = "1 processor" if found["processors"] == 1 else f"{found['processors']} processors"
+    lines = [f"logsig-codegen {found['version']} on {found['machine']}, {processors} for this process", ""]
+    lines += ["C compilers, in the order in which they are tried"]
+    lines += [f"  {name:10s} {path or '-'}" for name, path in found["compilers"].items()]
+    compiler = found["compiler"]
+    if compiler is not None:
+        lines += ["", f"used: {compiler['path']}, found as {compiler['origin']}", f"  {compiler['version']}"]
+        flags = [(entry, "") for entry in found["flags"]] + [(entry, "rejected: ") for entry in found["rejected_flags"]]
+        lines += [f"  {entry['flag']:28s} {verdict}{entry['reason']}" for entry, verdict in flags]
+        features = " ".join(found["features"]) or "none beyond the least"
+        lines += textwrap.wrap(f"code may use: {features}", 118, initial_indent="  ", subsequent_indent="    ")
+        if found["missing_features"]:
+            lines += [
+                f"  this machine lacks {', '.join(found['missing_features'])}: it can compile, but not run, the code"
+            ]
+    cache, artifacts = found["cache"], found["artifacts"]
+    lines += ["", f"cache: {cache['path']} ({cache['state']}), entries: {len(cache['entries'])}"]
+    lines += [f"  {entry}" for entry in cache["entries"]]
+    named = f"${artifacts['variable']} ({artifacts['value'] or 'not set'})"
+    lines += ["", f"load() looks in the folders of {named}, then in the cache,"]
+    lines += ["then it generates and compiles." if compiler else "and then gives up."]
+    lines += ["", f"problem: {found['problem']}" if found["problem"] else "all is well"]
+    return "\n".join(lines)

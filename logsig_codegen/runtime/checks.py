@@ -1,0 +1,140 @@
+"""Checks of array arguments, the same for numpy and torch; nothing is allocated, compiled or loaded here."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from logsig_codegen.errors import ProblemTooLargeError, UnsupportedError
+from logsig_codegen.problem import Problem, check_positive_integer
+
+NUMPY = "numpy array"
+TORCH = "torch tensor"
+DTYPES = ("float32", "float64")
+
+
+def check_problem(dimension: SupportsIndex, degree: SupportsIndex) -> Problem:
+    """The problem, refused at once where a single log-signature would not fit any address space.
+
+    Raises
+    ------
+    TypeError, ValueError
+        From :class:`Problem`.
+    ProblemTooLargeError
+        If there are more than 2**62 coordinates.
+    """
+    problem = Problem(check_positive_integer("dimension", dimension), check_positive_integer("degree", degree))
+    # The last degree alone has about dimension**degree / degree words; in logarithms, for the power may be astronomic.
+    if problem.degree * math.log2(problem.dimension) - math.log2(problem.degree) > 62:
+        raise ProblemTooLargeError(
+            f"dimension, degree: a log-signature of dimension {problem.dimension} and degree {problem.degree} has more "
+            "than 2**62 coordinates"
+        )
+    return problem
+
+
+def check_arguments(problem: Problem, arguments: Mapping[str, Any]) -> str:
+    """Check the array arguments of one call.
+
+    Parameters
+    ----------
+    problem : Problem
+        Decides the last axis: the dimension for ``displacement``, the size for every other argument.
+    arguments : mapping
+        Name of each argument to its value.
+
+    Returns
+    -------
+    str
+        :data:`NUMPY` or :data:`TORCH`.
+
+    Raises
+    ------
+    TypeError
+        For anything but numpy arrays or torch tensors, for a mixture of the two, for number types other than
+        float32 and float64 in native byte order, for a mixture of those, for masked arrays, sparse and meta tensors.
+    ValueError
+        For a wrong last axis, or leading shapes that cannot be broadcast against each other.
+    UnsupportedError
+        For tensors on a device without kernels.
+    """
+    kind = _common("array type", {name: kind_of(name, value) for name, value in arguments.items()})
+    check = _check_array if kind == NUMPY else _check_tensor
+    _common("dtype", {name: check(name, value) for name, value in arguments.items()})
+    for name, value in arguments.items():
+        check_last_axis(problem, name, tuple(value.shape))
+    broadcast({name: tuple(value.shape[:-1]) for name, value in arguments.items()})
+    return kind
+
+
+def kind_of(name: str, value: object) -> str:
+    """Whether ``value`` is a numpy array or a torch tensor; torch is not imported to find out."""
+    if isinstance(value, np.ndarray):
+        return NUMPY
+    tensor = getattr(sys.modules.get("torch"), "Tensor", None)
+    if tensor is not None and isinstance(value, tensor):
+        return TORCH
+    raise TypeError(f"{name}: expected a numpy array or a torch tensor, got {type(value).__name__}")
+
+
+def check_last_axis(problem: Problem, name: str, shape: tuple[int, ...]) -> None:
+    """Raise ``ValueError`` unless the last axis of ``shape`` has the length that argument ``name`` must have."""
+    width = problem.dimension if name in ("displacement", "d_displacement") else problem.size
+    if not shape or shape[-1] != width:
+        came = str(shape[-1]) if shape else "an array without axes"
+        raise ValueError(
+            f"{name}: expected last dimension {width} for "
+            f"(dimension={problem.dimension}, degree={problem.degree}), got {came}"
+        )
+
+
+def broadcast(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape that leading shapes broadcast to.
+
+    ``d_out`` is a derivative of the result: it may lack axes the result has, but adds none.
+    """
+    inputs = [shape for name, shape in shapes.items() if name != "d_out"]
+    try:
+        result = np.broadcast_shapes(*inputs)
+        if "d_out" in shapes and np.broadcast_shapes(result, shapes["d_out"]) != result:
+            raise ValueError
+    except ValueError:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        rule = " (d_out must broadcast to the shape of the result)" if "d_out" in shapes else ""
+        raise ValueError(f"leading shapes cannot be broadcast together: {listed}{rule}") from None
+    return result
+
+
+def _common(what: str, found: Mapping[str, str]) -> str:
+    if len(set(found.values())) > 1:
+        listed = ", ".join(f"{name} is {value}" for name, value in found.items())
+        raise TypeError(f"{', '.join(found)}: expected one {what} for all, got {listed}")
+    return next(iter(found.values()))
+
+
+def _check_array(name: str, value: Any) -> str:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name}: expected a plain array, got a masked array (its mask would be ignored; fill it first)"
+        )
+    for dtype in DTYPES:
+        if value.dtype == dtype:
+            return dtype
+    raise TypeError(f"{name}: expected dtype float32 or float64 in native byte order, got {value.dtype}")
+
+
+def _check_tensor(name: str, value: Any) -> str:
+    dtype = str(value.dtype).removeprefix("torch.")
+    if dtype not in DTYPES:
+        raise TypeError(f"{name}: expected dtype float32 or float64, got {dtype}")
+    if str(value.layout) != "torch.strided":
+        raise TypeError(f"{name}: expected a dense tensor, got layout {value.layout}")
+    if value.device.type == "meta":
+        raise TypeError(f"{name}: expected a tensor with data, got one on the meta device")
+    if value.device.type != "cpu":
+        raise UnsupportedError(f"{name}: there are no kernels for device {value.device}; move the tensor with .cpu()")
+    return dtype

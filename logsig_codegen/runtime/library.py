@@ -1,0 +1,60 @@
+"""Open a compiled library and find its functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from logsig_codegen.build.abi import ABI_VERSION
+from logsig_codegen.build.artifact import Artifact
+from logsig_codegen.errors import ArtifactError
+from logsig_codegen.problem import Problem
+from logsig_codegen.runtime._abi import ffi
+
+_TYPES = {"join": "logsig_join_function", "join_backprop": "logsig_join_backprop_function"}
+
+
+@dataclass(frozen=True)
+class Library:
+    """A loaded library.
+
+    Attributes
+    ----------
+    functions : mapping
+        ``functions[operation][dtype]`` is the C function, for example ``functions["join"]["float64"]``.
+    handle : object
+        Keeps the library in memory; a library is never unloaded, for its OpenMP threads may outlive the last call.
+    """
+
+    functions: Mapping[str, Mapping[str, Any]]
+    handle: object
+
+
+def open_library(artifact: Artifact, problem: Problem) -> Library:
+    """Load the library of an artifact that was checked.
+
+    Raises
+    ------
+    ArtifactError
+        If the system refuses to load it, or it describes itself as something else than its manifest says.
+    """
+    try:
+        handle = ffi.dlopen(os.path.abspath(artifact.library))
+        module = handle.logsig_describe()
+    except (OSError, AttributeError) as error:
+        raise ArtifactError(f"{artifact.library}: cannot be loaded: {error}") from error
+    found = (module.abi_version, module.dimension, module.degree, module.size)
+    expected = (ABI_VERSION, problem.dimension, problem.degree, problem.size)
+    if found != expected:
+        raise ArtifactError(
+            f"{artifact.library}: says it is (interface, dimension, degree, size) = {found}, expected {expected}"
+        )
+    functions: dict[str, dict[str, Any]] = {operation: {} for operation in _TYPES}
+    for index in range(module.n_entries):
+        entry = module.entries[index]
+        operation, dtype = ffi.string(entry.operation).decode(), ffi.string(entry.dtype).decode()
+        if operation in _TYPES:
+            functions[operation][dtype] = ffi.cast(_TYPES[operation], entry.function)
+    return Library(functions, handle)

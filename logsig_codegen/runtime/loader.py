@@ -1,0 +1,184 @@
+"""From a dimension and a degree to a kernel: what is loaded already, artifact folders, the cache, then a build."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import SupportsIndex, TypeAlias
+
+from logsig_codegen._version import __version__
+from logsig_codegen.build import cache
+from logsig_codegen.build.artifact import DTYPES, MANIFEST, Artifact, check_artifact, read_artifact
+from logsig_codegen.build.toolchain import Compiler, check_march, find_compiler
+from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError
+from logsig_codegen.problem import Problem, check_positive_integer
+from logsig_codegen.runtime.checks import check_problem
+from logsig_codegen.runtime.kernel import LogSigKernel
+from logsig_codegen.runtime.library import open_library
+
+VARIABLE = "LOGSIG_CODEGEN_PATH"
+StrPath: TypeAlias = "str | os.PathLike[str]"
+Folders: TypeAlias = "StrPath | Sequence[StrPath]"
+_Key: TypeAlias = "tuple[int, int, tuple[str, ...] | None, str]"
+
+_kernels: dict[_Key, LogSigKernel] = {}
+_defaults: dict[tuple[int, int], LogSigKernel] = {}  # those asked for by dimension and degree alone
+_locks: dict[_Key, threading.Lock] = {}
+
+
+def load(
+    dimension: SupportsIndex,
+    degree: SupportsIndex,
+    *,
+    artifacts: Folders | None = None,
+    march: str | None = None,
+    max_terms: int | None = None,
+) -> LogSigKernel:
+    """Get the compiled kernels for one dimension and degree, generating and compiling them if need be.
+
+    Looks, in this order: among the kernels this process has loaded; in the folders named by ``artifacts`` or, without
+    it, by ``$LOGSIG_CODEGEN_PATH``; in the user's cache (``$LOGSIG_CODEGEN_CACHE``, :func:`set_cache_dir`, or the
+    platform's place for caches). What is nowhere is generated, compiled with the system's C compiler, and cached. Later
+    calls with the same arguments return the same object; :func:`clear_cache` makes the process forget it.
+
+    Parameters
+    ----------
+    dimension, degree : int
+        At least 1 each.
+    artifacts : path or sequence of paths, optional
+        Folders written by ``logsig-gen``: either one problem's (``…/d5_n3``) or one that holds several of those. For a
+        problem found there nothing is compiled, and neither a compiler nor SymPy nor Jinja2 is needed.
+    march : str, optional
+        Processor to compile for, as the compiler's ``-march=`` takes it; default ``"native"``. Folders of ``artifacts``
+        are taken as they are.
+    max_terms : int, optional
+        Raise the limit on the number of structure-constant terms.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments of a wrong type or value.
+    ProblemTooLargeError
+        Before any work, if the problem is beyond the limit.
+    ArtifactError
+        If a folder of ``artifacts`` is missing, damaged or for another problem, or holds the problem for a processor
+        this machine does not have.
+    CompilerNotFoundError, CompilerError
+        If there is no C compiler, or it fails.
+    CacheError
+        If nothing can be written, not even in a temporary folder.
+    """
+    problem = check_problem(dimension, degree)
+    march = check_march("native" if march is None else march)
+    if max_terms is not None:
+        max_terms = check_positive_integer("max_terms", max_terms)
+    folders = None if artifacts is None else _paths(artifacts)
+    key = (problem.dimension, problem.degree, folders, march)
+    kernel = _kernels.get(key)
+    if kernel is None:
+        with _locks.setdefault(key, threading.Lock()):
+            kernel = _kernels.get(key)
+            if kernel is None:
+                kernel = _kernels[key] = _find(problem, folders, march, max_terms)
+    if folders is None and march == "native":
+        _defaults[key[:2]] = kernel
+    return kernel
+
+
+def loaded(dimension: object, degree: object) -> LogSigKernel | None:
+    """The kernel :func:`load` would return at once, or ``None``; as cheap as a look-up can be, and never an error."""
+    if type(dimension) is int and type(degree) is int:  # True == 1, and 3.0 == 3, would be found in the dictionary
+        return _defaults.get((dimension, degree))
+    return None
+
+
+def forget() -> None:
+    """Forget the kernels loaded so far; those in use stay valid."""
+    _kernels.clear()
+    _defaults.clear()
+
+
+def _after_fork() -> None:
+    _locks.clear()  # another thread of the parent may have held one
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _paths(artifacts: Folders) -> tuple[str, ...]:
+    paths = (artifacts,) if isinstance(artifacts, (str, os.PathLike)) else artifacts
+    if not isinstance(paths, (tuple, list)) or not all(isinstance(path, (str, os.PathLike)) for path in paths):
+        raise TypeError(f"artifacts: expected a path or a list of paths, got {type(artifacts).__name__} {artifacts!r}")
+    return tuple(os.path.abspath(path) for path in paths)
+
+
+def _find(problem: Problem, folders: tuple[str, ...] | None, march: str, max_terms: int | None) -> LogSigKernel:
+    artifact = _search(problem, folders)
+    if artifact is not None:
+        check_artifact(artifact, problem)
+        return LogSigKernel(problem, artifact, open_library(artifact, problem))
+    return _from_cache(problem, march, max_terms)
+
+
+def _search(problem: Problem, folders: tuple[str, ...] | None) -> Artifact | None:
+    """The artifact of a problem in the folders given, or in those of the environment variable."""
+    given = folders is not None
+    if folders is None:
+        folders = tuple(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)))
+    others = []
+    for folder in map(Path, folders):
+        if given and not folder.is_dir():
+            raise ArtifactError(f"artifacts: {folder} is not a folder")
+        if (folder / MANIFEST).is_file():
+            artifact = read_artifact(folder)
+            if (artifact.manifest["dimension"], artifact.manifest["degree"]) == (problem.dimension, problem.degree):
+                return artifact
+            others.append(artifact)
+        elif (folder / problem.name).is_dir():
+            return read_artifact(folder / problem.name)
+    if given and folders and len(others) == len(folders):
+        check_artifact(others[0], problem)  # raises: it is for another problem
+    return None
+
+
+def _from_cache(problem: Problem, march: str, max_terms: int | None) -> LogSigKernel:
+    compiler: Compiler | None = None
+    reason: CompilerNotFoundError | None = None
+    try:
+        compiler = find_compiler()
+    except CompilerNotFoundError as error:
+        reason = error
+    request = cache.make_request(problem, DTYPES, march, __version__, compiler)
+
+    def build(folder: Path) -> None:
+        from logsig_codegen.build.builder import build_into
+        from logsig_codegen.build.toolchain import describe
+
+        assert compiler is not None
+        build_into(
+            folder,
+            problem,
+            toolchain=describe(compiler, march),
+            dtypes=DTYPES,
+            version=__version__,
+            key=request.key,
+            request=request.ingredients,
+            max_terms=max_terms,
+        )
+
+    for attempt in (1, 2):
+        artifact = cache.lookup(request)
+        if artifact is None:
+            if reason is not None:
+                raise reason
+            artifact = cache.obtain(request, build)
+        try:
+            return LogSigKernel(problem, artifact, open_library(artifact, problem))
+        except ArtifactError as error:
+            cache.discard(artifact)
+            if attempt == 2:
+                raise CacheError(f"What was just built cannot be used: {error}") from error
+    raise AssertionError("unreachable")

@@ -1,0 +1,118 @@
+"""What was compiled, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from logsig_codegen.build.artifact import Artifact
+
+
+class Operations(NamedTuple):
+    """Arithmetic one sample costs."""
+
+    multiply_adds: int
+    additions: int
+    scalings: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.multiply_adds + self.additions + self.scalings
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a kernel consists of; ``print`` it for a table.
+
+    Attributes
+    ----------
+    dimension, degree, size : int
+        The problem, and the number of coordinates.
+    plan, form : mapping of str to str
+        Per operation (``"join"``, ``"join_backprop"``): the plan chosen, and ``"unrolled"`` or ``"tables"``.
+    operations : mapping of str to Operations
+        Per operation: arithmetic per sample.
+    bytes_per_sample : mapping
+        ``bytes_per_sample["join"]["float64"]``: bytes read and written per sample.
+    compiler, flags, march, openmp
+        What compiled it.
+    path : Path
+        The folder it was loaded from.
+    """
+
+    dimension: int
+    degree: int
+    size: int
+    plan: Mapping[str, str]
+    form: Mapping[str, str]
+    operations: Mapping[str, Operations]
+    bytes_per_sample: Mapping[str, Mapping[str, int]]
+    compiler: str
+    flags: tuple[str, ...]
+    march: str
+    openmp: bool
+    path: Path
+
+    @classmethod
+    def from_artifact(cls, artifact: Artifact) -> Report:
+        """Read a report from a manifest."""
+        manifest = artifact.manifest
+        return cls(
+            dimension=manifest["dimension"],
+            degree=manifest["degree"],
+            size=manifest["size"],
+            plan=manifest["plan"],
+            form=manifest["form"],
+            operations={
+                name: Operations(counts["multiply_adds"], counts["additions"], counts["scalings"])
+                for name, counts in manifest["operations"].items()
+            },
+            bytes_per_sample=manifest["bytes_per_sample"],
+            compiler=f"{manifest['compiler']['path']} ({manifest['compiler']['version']})",
+            flags=tuple(manifest["flags"]),
+            march=manifest["march"],
+            openmp=manifest["openmp"],
+            path=artifact.path,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-able data."""
+        operations = {name: {**counts._asdict(), "total": counts.total} for name, counts in self.operations.items()}
+        return {**vars(self), "operations": operations, "flags": list(self.flags), "path": str(self.path)}
+
+    def __str__(self) -> str:
+        columns = ("operation", "plan", "form", "multiply-adds", "additions", "scalings", "total", "bytes (float64)")
+        rows = [
+            (
+                name,
+                self.plan.get(name, ""),
+                self.form.get(name, ""),
+                *(f"{count:,}" for count in (*counts, counts.total)),
+                f"{self.bytes_per_sample.get(name, {}).get('float64', 0):,}",
+            )
+            for name, counts in self.operations.items()
+        ]
+        lines = [
+            f"log-signature kernels, dimension {self.dimension}, degree {self.degree}: {self.size} coordinates",
+            *_table((columns, *rows)),
+            f"compiler  {self.compiler}",
+            f"flags     {' '.join(self.flags)}",
+            f"OpenMP    {'yes' if self.openmp else 'no: every call is serial'}",
+            f"folder    {self.path}",
+        ]
+        return "\n".join(lines)
+
+
+def _table(rows: tuple[tuple[str, ...], ...]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    texts = (0, 1, 2)  # the other columns are numbers
+    return [
+        "  ".join(
+            cell.ljust(width) if column in texts else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

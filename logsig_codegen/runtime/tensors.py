@@ -1,0 +1,87 @@
+"""Calls on torch tensors, differentiable once. It imports torch, so it is imported when the first tensor is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from logsig_codegen.errors import UnsupportedError
+from logsig_codegen.runtime import arrays
+from logsig_codegen.runtime.checks import broadcast
+
+if TYPE_CHECKING:
+    from logsig_codegen.runtime.kernel import LogSigKernel
+
+
+def join(kernel: LogSigKernel, log_sig: torch.Tensor, displacement: torch.Tensor, threads: int) -> torch.Tensor:
+    """The join of checked tensors, with a gradient for both."""
+    apply: Callable[..., torch.Tensor] = _Join.apply
+    return apply(log_sig, displacement, kernel, threads)
+
+
+def join_backprop(
+    kernel: LogSigKernel, d_out: torch.Tensor, log_sig: torch.Tensor, displacement: torch.Tensor, threads: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The join's backward on checked tensors; differentiating its results raises :class:`UnsupportedError`."""
+    apply: Callable[..., tuple[torch.Tensor, torch.Tensor]] = _JoinBackprop.apply
+    return apply(d_out, log_sig, displacement, kernel, threads)
+
+
+class _Join(torch.autograd.Function):
+    @staticmethod
+    def forward(log_sig: torch.Tensor, displacement: torch.Tensor, kernel: LogSigKernel, threads: int) -> torch.Tensor:
+        batch = broadcast({"log_sig": tuple(log_sig.shape[:-1]), "displacement": tuple(displacement.shape[:-1])})
+        out = torch.empty((*batch, kernel.size), dtype=log_sig.dtype)
+        arrays.join(
+            kernel.problem, kernel.functions("join"), _array(log_sig), _array(displacement), threads, _array(out)
+        )
+        return out
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        log_sig, displacement, ctx.kernel, ctx.threads = inputs
+        ctx.save_for_backward(log_sig, displacement)
+
+    @staticmethod
+    def backward(ctx: Any, d_out: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+        log_sig, displacement = ctx.saved_tensors
+        d_log_sig, d_displacement = join_backprop(ctx.kernel, d_out, log_sig, displacement, ctx.threads)
+        return d_log_sig, d_displacement, None, None
+
+
+class _JoinBackprop(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        d_out: torch.Tensor, log_sig: torch.Tensor, displacement: torch.Tensor, kernel: LogSigKernel, threads: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        results = (
+            torch.empty(log_sig.shape, dtype=log_sig.dtype),
+            torch.empty(displacement.shape, dtype=log_sig.dtype),
+        )
+        arrays.join_backprop(
+            kernel.problem,
+            kernel.functions("join_backprop"),
+            (_array(d_out), _array(log_sig), _array(displacement)),
+            threads,
+            (_array(results[0]), _array(results[1])),
+        )
+        return results
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> None:
+        # Saying nothing would make second derivatives silently zero or wrong.
+        raise UnsupportedError(
+            "log_sig_join is differentiable once: there is no kernel for the derivative of its backward"
+        )
+
+
+def _array(tensor: torch.Tensor) -> arrays.Array:
+    """The tensor's memory as an array of the same shape and strides (a pending negation is carried out first)."""
+    array: arrays.Array = tensor.detach().resolve_neg().numpy()
+    return array

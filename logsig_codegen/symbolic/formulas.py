@@ -1,0 +1,168 @@
+"""What a person inspects: the series, each output coordinate and its adjoint, as text, LaTeX, JSON and SymPy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, overload
+
+import sympy
+
+from logsig_codegen.algebra.lyndon import lyndon_basis
+from logsig_codegen.errors import ProblemTooLargeError
+from logsig_codegen.problem import Problem
+from logsig_codegen.symbolic.equation import Equation
+from logsig_codegen.symbolic.polynomials import (
+    JoinPolynomials,
+    coordinate_names,
+    gradient_polynomials,
+    join_polynomials,
+)
+from logsig_codegen.symbolic.series import SERIES_LIMIT, BchSeries, bch_series
+
+SECTIONS = ("series", "coordinates", "adjoint")
+FORMATS = ("text", "latex", "json")
+
+
+@dataclass(frozen=True)
+class Equations(Sequence[sympy.Expr]):
+    """Equations of one section; as a sequence, their right-hand sides as SymPy expressions.
+
+    Attributes
+    ----------
+    title : str
+        What they say, one line.
+    equations : tuple of Equation
+    """
+
+    title: str
+    equations: tuple[Equation, ...]
+
+    def __len__(self) -> int:
+        return len(self.equations)
+
+    @overload
+    def __getitem__(self, index: int) -> sympy.Expr: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[sympy.Expr, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> sympy.Expr | tuple[sympy.Expr, ...]:
+        if isinstance(index, slice):
+            return tuple(equation.expression for equation in self.equations[index])
+        return self.equations[index].expression
+
+    def text(self) -> str:
+        """One line per equation, with the bracket it belongs to as a comment."""
+        lines = [f"{equation.text()}  # {equation.bracket}" for equation in self.equations]
+        return "\n".join([f"# {self.title}", *lines])
+
+    def latex(self) -> str:
+        """One display equation per line."""
+        lines = [f"\\[ {equation.latex()} \\]  % {equation.bracket}" for equation in self.equations]
+        return "\n".join([f"% {self.title}", *lines])
+
+    def data(self) -> list[dict[str, Any]]:
+        """Plain lists and strings."""
+        return [equation.data() for equation in self.equations]
+
+    def json(self) -> str:
+        """:meth:`data` as JSON text."""
+        return json.dumps(self.data())
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """The formulas of one problem; each section is derived when it is first asked for.
+
+    Symbols are named after Lyndon words: ``l_01`` and ``z_01`` are the coordinates of the bracket ``[0,1]`` before and
+    after the join, ``v_0`` is the displacement in channel 0, ``g_01`` the gradient with respect to ``z_01``, and
+    ``d_l_01``, ``d_v_0`` are the gradients that come out. With more than ten channels letters are parted by ``_``.
+    """
+
+    problem: Problem
+
+    @cached_property
+    def series(self) -> BchSeries:
+        """The series ``log(e^l e^v)`` up to the problem's degree, independent of its dimension.
+
+        Raises
+        ------
+        ProblemTooLargeError
+            If the degree is above ``SERIES_LIMIT``.
+        """
+        if self.problem.degree > SERIES_LIMIT:
+            raise ProblemTooLargeError(
+                f"degree={self.problem.degree}: the series is written out up to degree {SERIES_LIMIT}; "
+                "the program text describes problems of every size"
+            )
+        return bch_series(self.problem.degree)
+
+    @cached_property
+    def coordinates(self) -> Equations:
+        """Every output coordinate as a polynomial in ``l`` and ``v``.
+
+        Raises
+        ------
+        ProblemTooLargeError
+            If they would have too many terms.
+        """
+        return self._equations("the join: z = log(exp(l) exp(v))", [("z", self._join.out)])
+
+    @cached_property
+    def adjoint(self) -> Equations:
+        """Every coordinate of ``d_log_sig``, then of ``d_displacement``, as a polynomial in ``g``, ``l`` and ``v``.
+
+        Raises
+        ------
+        ProblemTooLargeError
+            If they would have too many terms.
+        """
+        gradient = gradient_polynomials(self._join)
+        groups = [("d_l", gradient.d_log_sig), ("d_v", gradient.d_displacement)]
+        return self._equations("the gradient of <g, z>", groups)
+
+    def show(self, what: str, format: str = "text") -> str:
+        """One section in one format.
+
+        Parameters
+        ----------
+        what : {"series", "coordinates", "adjoint"}
+        format : {"text", "latex", "json"}
+
+        Raises
+        ------
+        ValueError
+            For any other value.
+        ProblemTooLargeError
+            If the section is too large to be written out.
+        """
+        if what not in SECTIONS:
+            raise ValueError(f"what: expected one of {SECTIONS}, got {what!r}")
+        if format not in FORMATS:
+            raise ValueError(f"format: expected one of {FORMATS}, got {format!r}")
+        section: BchSeries | Equations = getattr(self, what)
+        text: str = getattr(section, format)()
+        return text
+
+    @cached_property
+    def _join(self) -> JoinPolynomials:
+        return join_polynomials(self.problem)
+
+    def _equations(self, title: str, groups: list[tuple[str, tuple[Any, ...]]]) -> Equations:
+        return Equations(title, tuple(self._equation_list(groups)))
+
+    def _equation_list(self, groups: list[tuple[str, tuple[Any, ...]]]) -> Iterator[Equation]:
+        basis = lyndon_basis(self.problem.dimension, self.problem.degree)
+        for prefix, polynomials in groups:
+            words = basis.words[: len(polynomials)]
+            names = coordinate_names(prefix, words, self.problem.dimension)
+            for index, (name, polynomial) in enumerate(zip(names, polynomials, strict=True)):
+                yield Equation.from_polynomial(name, basis.bracket(index), polynomial)
+
+
+def formulas(problem: Problem) -> Formulas:
+    """The formulas of a problem; nothing is derived yet."""
+    return Formulas(problem)

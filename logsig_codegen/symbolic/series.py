@@ -1,0 +1,263 @@
+"""The series behind the join: ``log(e^l e^v)`` and its logarithmic-derivative form, exactly.
+
+The scalar functions ``exp``, ``log`` and ``phi(z) = (1 - e^-z)/z`` are expanded by SymPy; substituting words for their
+argument is plain bookkeeping with fractions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from sympy import QQ, ring
+from sympy.polys.ring_series import rs_exp, rs_log
+from sympy.polys.rings import PolyElement
+
+from logsig_codegen.algebra.lyndon import LyndonBasis, Word, lyndon_basis
+from logsig_codegen.algebra.tensor import TensorAlgebra, Words, lie_coordinates
+from logsig_codegen.problem import check_positive_integer
+from logsig_codegen.symbolic.terms import Commutator, LieSeries, LieTerm, Monomial, Product, right_nested
+
+LETTERS = ("l", "v")
+"""Names of the two symbols: letter 0 is the log-signature, letter 1 the displacement."""
+
+SERIES_LIMIT = 10
+"""Largest degree up to which the series are derived; their size triples with every two degrees."""
+
+
+@lru_cache(maxsize=16)
+def exponential(degree: int) -> tuple[Fraction, ...]:
+    """Taylor coefficients of ``exp(z)`` up to ``z**degree``."""
+    _, z = ring("z", QQ)
+    return _coefficients(rs_exp(z, z, degree + 1), degree)
+
+
+@lru_cache(maxsize=16)
+def logarithm(degree: int) -> tuple[Fraction, ...]:
+    """Taylor coefficients of ``log(1 + z)`` up to ``z**degree``."""
+    _, z = ring("z", QQ)
+    return _coefficients(rs_log(1 + z, z, degree + 1), degree)
+
+
+@lru_cache(maxsize=16)
+def phi(degree: int) -> tuple[Fraction, ...]:
+    """Taylor coefficients of ``phi(z) = (1 - exp(-z))/z`` up to ``z**degree``."""
+    _, z = ring("z", QQ)
+    return _coefficients((1 - rs_exp(-z, z, degree + 2)).exquo(z), degree)
+
+
+def _coefficients(series: PolyElement, degree: int) -> tuple[Fraction, ...]:
+    values = [series.coeff(series.ring.gens[0] ** k) if k else series.coeff(1) for k in range(degree + 1)]
+    return tuple(Fraction(int(value.numerator), int(value.denominator)) for value in values)
+
+
+@lru_cache(maxsize=16)
+def bch_words(degree: int) -> tuple[Mapping[Word, Fraction], ...]:
+    """Coefficients of ``log(e^l e^v)`` on words of the letters 0 (``l``) and 1 (``v``), by word length 0 … degree."""
+    algebra = TensorAlgebra(degree)
+    symbols = [algebra.zero(), algebra.zero()]
+    for letter, element in enumerate(symbols):
+        element[1] = {(letter,): Fraction(1)}
+    left, right = (algebra.power_series(exponential(degree), element) for element in symbols)
+    product = algebra.product(left, right)
+    return tuple(algebra.power_series(logarithm(degree), [{}, *product[1:]]))
+
+
+def right_normed_words(words: Mapping[Word, Fraction]) -> Words:
+    """Rewrite a homogeneous Lie polynomial of degree ``n`` in right-normed brackets, by Dynkin's ``p = r(p)/n``.
+
+    Parameters
+    ----------
+    words : mapping
+        Its coefficients on words, all of the same length.
+
+    Returns
+    -------
+    dict
+        Coefficients by word, where the word ``a b c d`` stands for ``[a,[b,[c,d]]]`` and always ends in ``c < d``.
+    """
+    result: Words = {}
+    for word, value in sorted(words.items()):
+        value = Fraction(value, len(word))
+        if len(word) > 1:
+            if word[-2] == word[-1]:
+                continue
+            if word[-2] > word[-1]:
+                word, value = (*word[:-2], word[-1], word[-2]), -value
+        result[word] = result.get(word, 0) + value
+    return {word: value for word, value in sorted(result.items()) if value}
+
+
+@dataclass(frozen=True)
+class LogDerivative:
+    """The join in the coordinates ``omega = e^-L D(e^L) = phi(ad_l)(D l)``, where ``D`` multiplies degree k by k.
+
+    Attributes
+    ----------
+    phi : tuple of Fraction
+        Taylor coefficients of ``phi``.
+    step : tuple of LieSeries
+        By degree: ``Omega = e^{-ad_v} omega + v``, where ``omega`` belongs to ``x`` and ``Omega`` to ``x*v``.
+    to_omega : tuple of LieSeries
+        By degree: ``omega_n`` from ``l_1 … l_n``.
+    to_log : tuple of LieSeries
+        By degree: ``l_n`` from ``omega_n`` and ``l_1 … l_{n-1}``.
+    """
+
+    phi: tuple[Fraction, ...]
+    step: tuple[LieSeries, ...]
+    to_omega: tuple[LieSeries, ...]
+    to_log: tuple[LieSeries, ...]
+
+
+@dataclass(frozen=True)
+class BchSeries:
+    """``z = log(e^l e^v)`` up to a degree, in every form that the compiler works with.
+
+    Attributes
+    ----------
+    degree : int
+        Number of symbols of the longest bracket.
+    words, right_normed, lyndon : LieSeries
+        The series in words, in right-normed brackets, and in the Lyndon bracket basis on the two letters ``l < v``.
+    log_derivative : LogDerivative
+        The same update in logarithmic-derivative coordinates.
+    """
+
+    degree: int
+    words: LieSeries
+    right_normed: LieSeries
+    lyndon: LieSeries
+    log_derivative: LogDerivative
+
+    def text(self) -> str:
+        """All forms as plain text, one equation per line, with a heading line before each form."""
+        return "\n".join(
+            line for title, group in self._sections() for line in (f"# {title}", *(series.text() for series in group))
+        )
+
+    def latex(self) -> str:
+        """All forms as LaTeX display equations."""
+        return "\n".join(
+            line
+            for title, group in self._sections()
+            for line in (f"% {title}", *(f"\\[ {series.latex()} \\]" for series in group))
+        )
+
+    def data(self) -> dict[str, Any]:
+        """All forms as plain lists and strings."""
+        derivative = self.log_derivative
+        return {
+            "degree": self.degree,
+            "words": self.words.data(),
+            "right_normed": self.right_normed.data(),
+            "lyndon": self.lyndon.data(),
+            "log_derivative": {
+                "phi": [str(value) for value in derivative.phi],
+                "step": [series.data() for series in derivative.step],
+                "to_omega": [series.data() for series in derivative.to_omega],
+                "to_log": [series.data() for series in derivative.to_log],
+            },
+        }
+
+    def json(self) -> str:
+        """:meth:`data` as JSON text."""
+        return json.dumps(self.data())
+
+    def _sections(self) -> tuple[tuple[str, tuple[LieSeries, ...]], ...]:
+        derivative = self.log_derivative
+        return (
+            ("log(e^l e^v) in words", (self.words,)),
+            ("log(e^l e^v) in right-normed brackets", (self.right_normed,)),
+            ("log(e^l e^v) in the Lyndon bracket basis", (self.lyndon,)),
+            ("omega = phi(ad_l)(D l), phi(z) = (1 - e^-z)/z, D l_k = k l_k", derivative.to_omega),
+            ("the join in these coordinates: Omega = e^{-ad_v} omega + v", derivative.step),
+            ("back to the logarithm", derivative.to_log),
+        )
+
+
+@lru_cache(maxsize=16)
+def bch_series(degree: int) -> BchSeries:
+    """Derive ``log(e^l e^v)`` up to ``degree`` symbols.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``degree`` is not an integer from 1 to ``SERIES_LIMIT``.
+    """
+    degree = check_positive_integer("degree", degree)
+    if degree > SERIES_LIMIT:
+        raise ValueError(f"degree: expected at most {SERIES_LIMIT}, got {degree}")
+    words = bch_words(degree)
+    normed = (item for part in words for item in right_normed_words(part).items())
+    return BchSeries(
+        degree=degree,
+        words=LieSeries("z", tuple(LieTerm(c, Product(_names(w))) for part in words for w, c in sorted(part.items()))),
+        right_normed=LieSeries("z", tuple(LieTerm(c, right_nested(_names(w))) for w, c in normed)),
+        lyndon=LieSeries("z", tuple(_lyndon_terms(words, degree))),
+        log_derivative=_log_derivative(degree),
+    )
+
+
+def _names(word: Word) -> tuple[str, ...]:
+    return tuple(LETTERS[letter] for letter in word)
+
+
+def _lyndon_terms(words: tuple[Mapping[Word, Fraction], ...], degree: int) -> Iterator[LieTerm]:
+    basis = lyndon_basis(2, degree)
+    for coordinate, value in enumerate(lie_coordinates(basis, [dict(part) for part in words])):
+        if value:
+            yield LieTerm(value, _basis_element(basis, coordinate))
+
+
+def _basis_element(basis: LyndonBasis, coordinate: int) -> Monomial:
+    left, right = basis.factors[coordinate]
+    if left < 0:
+        return LETTERS[basis.words[coordinate][0]]
+    return Commutator(_basis_element(basis, left), _basis_element(basis, right))
+
+
+def _log_derivative(degree: int) -> LogDerivative:
+    to_omega, to_log = [], []
+    for n in range(1, degree + 1):
+        terms = tuple(_omega_terms(n))
+        to_omega.append(LieSeries(f"omega_{n}", (LieTerm(Fraction(n), f"l_{n}"), *terms)))
+        rest = tuple(LieTerm(-term.coefficient / n, term.monomial) for term in terms)
+        to_log.append(LieSeries(f"l_{n}", (LieTerm(Fraction(1, n), f"omega_{n}"), *rest)))
+    step = tuple(LieSeries(f"Omega_{n}", tuple(_step_terms(n, degree))) for n in range(1, degree + 1))
+    return LogDerivative(phi(degree), step, tuple(to_omega), tuple(to_log))
+
+
+def _step_terms(n: int, degree: int) -> Iterator[LieTerm]:
+    decay = exponential(degree)
+    for k in range(n):
+        yield LieTerm((-1) ** k * decay[k], right_nested((*("v",) * k, f"omega_{n - k}")))
+    if n == 1:
+        yield LieTerm(Fraction(1), "v")
+
+
+def _omega_terms(n: int) -> Iterator[LieTerm]:
+    """The terms of ``omega_n`` with at least one bracket.
+
+    ``D`` turns ``[l_a, l_b]`` with ``a < b`` and its mirror image into ``(b - a) [l_a, l_b]``.
+    """
+    weights = phi(n)
+    for depth in range(1, n):
+        for parts in _compositions(n, depth + 1):
+            *_, a, b = parts
+            if a < b:
+                yield LieTerm(weights[depth] * (b - a), right_nested(tuple(f"l_{part}" for part in parts)))
+
+
+def _compositions(total: int, count: int) -> Iterator[tuple[int, ...]]:
+    """Sequences of ``count`` positive integers that add up to ``total``, lexicographically."""
+    if count == 1:
+        yield (total,)
+        return
+    for first in range(1, total - count + 2):
+        for rest in _compositions(total - first, count - 1):
+            yield (first, *rest)
