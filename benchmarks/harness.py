@@ -1,17 +1,10 @@
-"""What the benchmarks share: the problems, interleaved sampling, summaries, and a description of the machine.
-
-Import this module before numpy: it asks the numerical libraries for one thread, which they read when they are loaded.
-"""
+"""What the benchmarks share: the problems, interleaved sampling, summaries, and a description of the machine."""
 
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import json
 import math
+import os
 import platform
 import statistics
 import time
@@ -94,7 +87,7 @@ def interleave(
     samples: dict[str, list[float]] = {name: [] for name in calls}
     end = time.perf_counter() + seconds
     for turn in range(most_samples):
-        for name in calls if turn % 2 == 0 else reversed(calls):
+        for name in calls if turn % 2 == 0 else reversed(list(calls)):
             call, repeat = calls[name], repeats[name]
             start = now()
             for _ in range(repeat):

@@ -18,13 +18,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import harness
 import numpy as np
 import pysiglib
-from harness import Call, geometric_mean, interleave, paired_ratio
 from numpy.typing import NDArray
 
+import harness
 import logsig_codegen as lg
+from harness import Call, geometric_mean, interleave, paired_ratio
 
 Array = NDArray[Any]
 OPERATIONS = ("join", "backprop")

@@ -69,13 +69,14 @@ def log_signatures(kernel: lg.LogSigKernel, paths: Array) -> Array:
     last = np.zeros((len(paths), kernel.size))
     for state in stream(kernel, paths):
         last = state
-    return last.copy()
+    return np.array(last)
 
 
 def on_one_scale(kernel: lg.LogSigKernel, values: Array) -> Array:
     """Replace each coordinate ``z`` of degree ``k`` by ``sign(z) |z|^(1/k)``, which grows like a displacement."""
     degrees = np.array([len(word) for word in kernel.words])
-    return np.sign(values) * np.abs(values) ** (1.0 / degrees)
+    scaled: Array = np.sign(values) * np.abs(values) ** (1.0 / degrees)
+    return scaled
 
 
 def classifier() -> Pipeline:

@@ -130,7 +130,7 @@ def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
 
 def candidate_plans(problem: Problem) -> list[LieProgram]:
     """Every plan for the join of ``problem``, proved equal to the series."""
-    from logsig_codegen.symbolic.proof import prove_join_plan
+    from logsig_codegen.symbolic.proof import verify_join_plan
 
     degree = max(k for k, size in enumerate(problem.sizes, start=1) if size)
     plans = [special_join(degree), log_derivative_join(degree)]
@@ -138,7 +138,7 @@ def candidate_plans(problem: Problem) -> list[LieProgram]:
         plans.append(right_normed_join(degree))
     proved = [plan for plan in plans if plan is not None]
     for plan in proved:
-        prove_join_plan(plan)
+        verify_join_plan(plan)
     return proved
 
 

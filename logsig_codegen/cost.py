@@ -31,7 +31,7 @@ def structure_constant_terms(problem: Problem) -> int:
     for p in range(1, problem.degree + 1):
         for q in range(p, problem.degree - p + 1):
             pairs = sizes[p - 1] * (sizes[q - 1] if p < q else max(0, sizes[p - 1] - 1) / 2)
-            total += pairs * (1.0 + 0.45 * max(0, p + q - 3))
+            total += pairs * (1.0 + 0.3 * (p + q - 2))
     return int(total)
 
 

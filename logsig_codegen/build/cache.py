@@ -89,7 +89,12 @@ def make_request(
 
 @lru_cache(maxsize=1)
 def package_fingerprint() -> str:
-    """Digest of the names, sizes and times of this package's files: edited code is never answered from the cache."""
+    """Digest of :func:`fingerprint_lines`: edited code is never answered from the cache."""
+    return hashlib.sha256("\n".join(fingerprint_lines()).encode()).hexdigest()
+
+
+def fingerprint_lines() -> list[str]:
+    """Name, size and time of each of this package's files, templates included, wherever they are installed."""
     root = Path(__file__).parent.parent
     lines = []
     for base in (root, root.parent / "templates"):
@@ -100,7 +105,7 @@ def package_fingerprint() -> str:
                     path = os.path.join(folder, name)
                     status = os.stat(path)
                     lines.append(f"{os.path.relpath(path, base)} {status.st_size} {status.st_mtime_ns}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return lines
 
 
 def set_cache_dir(path: str | os.PathLike[str]) -> None:

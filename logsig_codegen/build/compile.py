@@ -31,7 +31,7 @@ def compile_library(
     Raises
     ------
     CompilerError
-        With the command, what the compiler printed, and the path of a kept copy of the sources.
+        With the command, what the compiler printed, and a kept copy of the source (of the folder, if linking failed).
     """
     flags = [flag.text for flag in toolchain.compile_flags]
     tasks = [
@@ -69,7 +69,7 @@ def _run(command: tuple[str, ...], folder: Path, source: str) -> None:
     except OSError as error:
         raise CompilerError(f"The C compiler {command[0]!r} cannot be run: {error}", command=command) from error
     if result.returncode != 0:
-        kept = os.path.join(_keep(folder), source)
+        kept = os.path.join(_keep(folder), source) if source else _keep(folder)
         raise CompilerError(
             f"The C compiler failed with status {result.returncode}.\n"
             f"command: {shlex.join(command)}\nsource: {kept}\n{result.stderr.strip()}",

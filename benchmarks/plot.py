@@ -1,0 +1,73 @@
+"""The figure of ``benchmarks/join.py``: time over the time of a copy, ours beside pySigLib's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import matplotlib
+
+matplotlib.use("Agg")  # files only; no screen is needed
+import matplotlib.pyplot as plt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from join import Measurement
+
+OURS, PEER = "#0b6e4f", "#c1440e"
+TITLES = {"join": "join", "backprop": "backprop of the join"}
+PANELS = {"L2": "batch in L2", "16MB": "batch of 16 MB"}
+
+
+def draw(measurements: list[Measurement], path: Path, dtype: str = "float64") -> None:
+    """Write a PNG with one panel per operation and large batch; nothing is drawn for what was not measured."""
+    chosen = [m for m in measurements if m.case.dtype == dtype and m.case.batch in PANELS]
+    operations = [name for name in TITLES if any(m.case.operation == name for m in chosen)]
+    batches = [name for name in PANELS if any(m.case.batch == name for m in chosen)]
+    if not chosen:
+        raise ValueError(f"nothing to draw: no {dtype} rows for the batches {', '.join(PANELS)}")
+    figure, axes = plt.subplots(
+        len(operations),
+        len(batches),
+        figsize=(5.2 * len(batches), 3.4 * len(operations)),
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, operation in zip(axes, operations, strict=True):
+        for axis, batch in zip(line, batches, strict=True):
+            members = [m for m in chosen if m.case.operation == operation and m.case.batch == batch]
+            draw_panel(axis, members)
+            axis.set_title(f"{TITLES[operation]}, {PANELS[batch]}", fontsize=10)
+        line[0].set_ylabel("time / copy of the same rows")
+    axes[0][0].legend(loc="lower right", fontsize=8, framealpha=1.0)
+    figure.suptitle(f"{dtype}, one thread; the number is how many times faster this package is", fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Few colours and flat areas: a palette image is a quarter of the size and looks the same.
+    figure.savefig(path, dpi=110, pil_kwargs={"optimize": True}, metadata={"Software": None})
+    plt.close(figure)
+
+
+def draw_panel(axis: Axes, members: list[Measurement]) -> None:
+    """One panel: two dots per problem on a logarithmic axis, joined by a line that carries the ratio."""
+    for position, m in enumerate(members):
+        ours, peer = m.ours / m.copy, m.peer / m.copy
+        axis.plot([position, position], [ours, peer], color="#bbbbbb", linewidth=1.2, zorder=1)
+        axis.plot(position, peer, "s", color=PEER, markersize=5, label="pySigLib 4.0" if position == 0 else None)
+        axis.plot(position, ours, "o", color=OURS, markersize=5, label="logsig-codegen" if position == 0 else None)
+        axis.annotate(
+            f"{m.ratio:.0f}×",
+            (position, (ours * peer) ** 0.5),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize=7,
+            va="center",
+        )
+    axis.axhline(1.0, color="black", linewidth=0.8, linestyle="--", zorder=0)
+    axis.set_yscale("log")
+    axis.set_xticks(range(len(members)), [f"({m.case.dimension},{m.case.degree})" for m in members], fontsize=7)
+    axis.set_xlim(-0.5, len(members) - 0.2)
+    axis.grid(axis="y", color="#eeeeee", linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,332 @@
+/* Vectors of numbers, one sample per lane, and what the generated kernels do with them.
+ *
+ *   logsig_real                       double or float, chosen by LOGSIG_REAL_BITS (64 or 32)
+ *   logsig_vec, LOGSIG_LANES          a vector of that many numbers; with one lane, simply a number
+ *   LOGSIG_ADD SUB MUL NEG SET1       elementwise
+ *   LOGSIG_FMA(a, b, c)               a * b + c
+ *   LOGSIG_FNMA(a, b, c)              c - a * b
+ *   logsig_load, logsig_store         LANES neighbours in memory, any alignment
+ *   logsig_load_part, _store_part     the same for elements first..last-1 only; touches no other byte
+ *   logsig_transpose(tile)            LANES vectors: rows become columns and columns rows
+ *   logsig_transpose_head(tile)       the same, cheaper when only the first half or quarter of the result is used
+ *
+ * The instruction set is the one the compiler was told to use (-march=...): AVX-512, AVX2 with FMA, NEON, or
+ * whatever 16-byte vectors the compiler can make of plain C.
+ *
+ * Results must not depend on which code computed them, so nothing is left to the optimiser: the kernels are compiled
+ * with -ffp-contract=off and ask for a fused multiply-add by name. Without FMA hardware both roundings happen, always.
+ */
+#ifndef LOGSIG_SIMD_H
+#define LOGSIG_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if LOGSIG_REAL_BITS == 64
+typedef double logsig_real;
+#elif LOGSIG_REAL_BITS == 32
+typedef float logsig_real;
+#else
+#error "define LOGSIG_REAL_BITS as 64 or 32"
+#endif
+
+#ifdef __GNUC__
+#define LOGSIG_UNUSED __attribute__((unused))
+#define LOGSIG_INLINE static inline __attribute__((always_inline, unused))
+#define LOGSIG_NOINLINE static __attribute__((noinline, unused))
+#define LOGSIG_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#else
+#define LOGSIG_UNUSED
+#define LOGSIG_INLINE static inline
+#define LOGSIG_NOINLINE static
+#define LOGSIG_LIKELY(condition) (condition)
+#endif
+
+/* A tile lives in registers only when every loop over it is unrolled: gcc does not do that by itself at -O2. */
+#if defined(__clang__)
+#define LOGSIG_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define LOGSIG_UNROLL _Pragma("GCC unroll 16")
+#else
+#define LOGSIG_UNROLL
+#endif
+
+/* ---- the vector type ------------------------------------------------------------------------------------------- */
+
+#if defined(__GNUC__) && defined(__AVX512F__)
+#define LOGSIG_AVX512 1
+#define LOGSIG_VECTOR_BYTES 64
+#elif defined(__GNUC__) && defined(__AVX2__) && defined(__FMA__)
+#define LOGSIG_AVX2 1
+#define LOGSIG_VECTOR_BYTES 32
+#elif defined(__GNUC__) && defined(__aarch64__) && defined(__ARM_NEON)
+#define LOGSIG_NEON 1
+#define LOGSIG_VECTOR_BYTES 16
+#elif defined(__GNUC__) && !defined(LOGSIG_SCALAR)
+#define LOGSIG_VECTOR_BYTES 16
+#else
+#define LOGSIG_VECTOR_BYTES (LOGSIG_REAL_BITS / 8)
+#endif
+
+#define LOGSIG_LANES (LOGSIG_VECTOR_BYTES / (LOGSIG_REAL_BITS / 8))
+
+#if LOGSIG_LANES == 1
+typedef logsig_real logsig_vec;
+#else
+typedef logsig_real logsig_vec __attribute__((vector_size(LOGSIG_VECTOR_BYTES)));
+/* the same, for memory that is not aligned to it */
+typedef logsig_real logsig_loose_vec
+    __attribute__((vector_size(LOGSIG_VECTOR_BYTES), aligned(LOGSIG_REAL_BITS / 8), may_alias));
+#endif
+
+#if LOGSIG_AVX512 || LOGSIG_AVX2
+#include <immintrin.h>
+#elif LOGSIG_NEON
+#include <arm_neon.h>
+#endif
+
+/* ---- arithmetic ------------------------------------------------------------------------------------------------ */
+
+#define LOGSIG_ADD(a, b) ((a) + (b))
+#define LOGSIG_SUB(a, b) ((a) - (b))
+#define LOGSIG_MUL(a, b) ((a) * (b))
+#define LOGSIG_NEG(a) (-(a))
+
+#if LOGSIG_AVX512 && LOGSIG_REAL_BITS == 64
+#define LOGSIG_SET1(x) ((logsig_vec)_mm512_set1_pd(x))
+#define LOGSIG_FMA(a, b, c) ((logsig_vec)_mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
+#define LOGSIG_FNMA(a, b, c) ((logsig_vec)_mm512_fnmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
+#elif LOGSIG_AVX512
+#define LOGSIG_SET1(x) ((logsig_vec)_mm512_set1_ps(x))
+#define LOGSIG_FMA(a, b, c) ((logsig_vec)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define LOGSIG_FNMA(a, b, c) ((logsig_vec)_mm512_fnmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#elif LOGSIG_AVX2 && LOGSIG_REAL_BITS == 64
+#define LOGSIG_SET1(x) ((logsig_vec)_mm256_set1_pd(x))
+#define LOGSIG_FMA(a, b, c) ((logsig_vec)_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
+#define LOGSIG_FNMA(a, b, c) ((logsig_vec)_mm256_fnmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
+#elif LOGSIG_AVX2
+#define LOGSIG_SET1(x) ((logsig_vec)_mm256_set1_ps(x))
+#define LOGSIG_FMA(a, b, c) ((logsig_vec)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#define LOGSIG_FNMA(a, b, c) ((logsig_vec)_mm256_fnmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#elif LOGSIG_NEON && LOGSIG_REAL_BITS == 64
+#define LOGSIG_SET1(x) ((logsig_vec)vdupq_n_f64(x))
+#define LOGSIG_FMA(a, b, c) ((logsig_vec)vfmaq_f64((float64x2_t)(c), (float64x2_t)(a), (float64x2_t)(b)))
+#define LOGSIG_FNMA(a, b, c) ((logsig_vec)vfmsq_f64((float64x2_t)(c), (float64x2_t)(a), (float64x2_t)(b)))
+#elif LOGSIG_NEON
+#define LOGSIG_SET1(x) ((logsig_vec)vdupq_n_f32(x))
+#define LOGSIG_FMA(a, b, c) ((logsig_vec)vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
+#define LOGSIG_FNMA(a, b, c) ((logsig_vec)vfmsq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
+#else
+#if LOGSIG_LANES == 4
+#define LOGSIG_SET1(x) ((logsig_vec){(x), (x), (x), (x)})
+#elif LOGSIG_LANES == 2
+#define LOGSIG_SET1(x) ((logsig_vec){(x), (x)})
+#else
+#define LOGSIG_SET1(x) ((logsig_vec)(x))
+#endif
+#define LOGSIG_FMA(a, b, c) ((a) * (b) + (c))
+#define LOGSIG_FNMA(a, b, c) ((c) - (a) * (b))
+#endif
+
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
+
+LOGSIG_INLINE logsig_vec logsig_load(const logsig_real *from)
+{
+#if LOGSIG_LANES == 1
+    return *from;
+#else
+    return *(const logsig_loose_vec *)from;
+#endif
+}
+
+LOGSIG_INLINE void logsig_store(logsig_real *to, logsig_vec value)
+{
+#if LOGSIG_LANES == 1
+    *to = value;
+#else
+    *(logsig_loose_vec *)to = value;
+#endif
+}
+
+/* logsig_part names elements first..last-1 of a vector, 0 <= first < last <= LANES. The address handed to
+ * logsig_load_part and logsig_store_part is that of element 0, which need not exist. */
+#if LOGSIG_AVX512
+typedef uint32_t logsig_part;
+
+LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
+{
+    return (1u << last) - (1u << first);
+}
+#if LOGSIG_REAL_BITS == 64
+#define LOGSIG_MASKED_LOAD(from, part) ((logsig_vec)_mm512_maskz_loadu_pd((__mmask8)(part), (from)))
+#define LOGSIG_MASKED_STORE(to, part, value) _mm512_mask_storeu_pd((to), (__mmask8)(part), (__m512d)(value))
+#else
+#define LOGSIG_MASKED_LOAD(from, part) ((logsig_vec)_mm512_maskz_loadu_ps((__mmask16)(part), (from)))
+#define LOGSIG_MASKED_STORE(to, part, value) _mm512_mask_storeu_ps((to), (__mmask16)(part), (__m512)(value))
+#endif
+
+#elif LOGSIG_AVX2
+typedef __m256i logsig_part;
+
+#if LOGSIG_REAL_BITS == 64
+LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
+{
+    const __m256i index = _mm256_setr_epi64x(0, 1, 2, 3);
+    return _mm256_andnot_si256(_mm256_cmpgt_epi64(_mm256_set1_epi64x(first), index),
+                               _mm256_cmpgt_epi64(_mm256_set1_epi64x(last), index));
+}
+#define LOGSIG_MASKED_LOAD(from, part) ((logsig_vec)_mm256_maskload_pd((from), (part)))
+#define LOGSIG_MASKED_STORE(to, part, value) _mm256_maskstore_pd((to), (part), (__m256d)(value))
+#else
+LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
+{
+    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(first), index),
+                               _mm256_cmpgt_epi32(_mm256_set1_epi32(last), index));
+}
+#define LOGSIG_MASKED_LOAD(from, part) ((logsig_vec)_mm256_maskload_ps((from), (part)))
+#define LOGSIG_MASKED_STORE(to, part, value) _mm256_maskstore_ps((to), (part), (__m256)(value))
+#endif
+
+#else
+typedef struct { int first, last; } logsig_part;
+
+LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
+{
+    const logsig_part part = {first, last};
+    return part;
+}
+#endif
+
+LOGSIG_INLINE logsig_vec logsig_load_part(const logsig_real *from, logsig_part part)
+{
+#ifdef LOGSIG_MASKED_LOAD
+    return LOGSIG_MASKED_LOAD(from, part);
+#elif LOGSIG_LANES == 1
+    (void)part;
+    return *from;
+#else
+    logsig_vec value = LOGSIG_SET1(0);
+    LOGSIG_UNROLL
+    for (int i = 0; i < LOGSIG_LANES; i++)
+        if (i >= part.first && i < part.last) value[i] = from[i];
+    return value;
+#endif
+}
+
+LOGSIG_INLINE void logsig_store_part(logsig_real *to, logsig_part part, logsig_vec value)
+{
+#ifdef LOGSIG_MASKED_STORE
+    LOGSIG_MASKED_STORE(to, part, value);
+#elif LOGSIG_LANES == 1
+    (void)part;
+    *to = value;
+#else
+    LOGSIG_UNROLL
+    for (int i = 0; i < LOGSIG_LANES; i++)
+        if (i >= part.first && i < part.last) to[i] = value[i];
+#endif
+}
+
+/* ---- transposition --------------------------------------------------------------------------------------------- */
+
+/* One step deals two vectors like cards: the even items of both make the first result, the odd items the second.
+ * The items are numbers (within 16 bytes) for small distances and 16-byte quarters for large ones: those two shapes
+ * are single instructions everywhere, the textbook butterfly is not. Dealing vectors 1, 2, 4, ... apart transposes. */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define LOGSIG_SHUFFLE 1
+#endif
+#endif
+
+#if LOGSIG_SHUFFLE && LOGSIG_LANES > 1
+#define LOGSIG_DEAL(x, y, ITEMS) \
+    do { \
+        const logsig_vec even_ = __builtin_shufflevector((x), (y), LOGSIG_EVEN_##ITEMS); \
+        (y) = __builtin_shufflevector((x), (y), LOGSIG_ODD_##ITEMS); \
+        (x) = even_; \
+    } while (0)
+
+#if LOGSIG_LANES == 16
+#define LOGSIG_EVEN_NUMBERS 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30
+#define LOGSIG_ODD_NUMBERS 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31
+#define LOGSIG_EVEN_QUARTERS 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27
+#define LOGSIG_ODD_QUARTERS 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31
+#elif LOGSIG_LANES == 8 && LOGSIG_REAL_BITS == 64
+#define LOGSIG_EVEN_NUMBERS 0, 8, 2, 10, 4, 12, 6, 14
+#define LOGSIG_ODD_NUMBERS 1, 9, 3, 11, 5, 13, 7, 15
+#define LOGSIG_EVEN_QUARTERS 0, 1, 4, 5, 8, 9, 12, 13
+#define LOGSIG_ODD_QUARTERS 2, 3, 6, 7, 10, 11, 14, 15
+#elif LOGSIG_LANES == 8
+#define LOGSIG_EVEN_NUMBERS 0, 2, 8, 10, 4, 6, 12, 14
+#define LOGSIG_ODD_NUMBERS 1, 3, 9, 11, 5, 7, 13, 15
+#define LOGSIG_EVEN_QUARTERS 0, 1, 2, 3, 8, 9, 10, 11
+#define LOGSIG_ODD_QUARTERS 4, 5, 6, 7, 12, 13, 14, 15
+#elif LOGSIG_LANES == 4 && LOGSIG_REAL_BITS == 64
+#define LOGSIG_EVEN_NUMBERS 0, 4, 2, 6
+#define LOGSIG_ODD_NUMBERS 1, 5, 3, 7
+#define LOGSIG_EVEN_QUARTERS 0, 1, 4, 5
+#define LOGSIG_ODD_QUARTERS 2, 3, 6, 7
+#elif LOGSIG_LANES == 4
+#define LOGSIG_EVEN_NUMBERS 0, 2, 4, 6
+#define LOGSIG_ODD_NUMBERS 1, 3, 5, 7
+#else
+#define LOGSIG_EVEN_NUMBERS 0, 2
+#define LOGSIG_ODD_NUMBERS 1, 3
+#endif
+
+#define LOGSIG_DEAL_ALL(tile, apart, ITEMS) \
+    do { \
+        LOGSIG_UNROLL \
+        for (int i_ = 0; i_ < LOGSIG_LANES; i_++) \
+            if (!(i_ & (apart))) LOGSIG_DEAL((tile)[i_], (tile)[i_ + (apart)], ITEMS); \
+    } while (0)
+#endif
+
+LOGSIG_INLINE void logsig_transpose(logsig_vec *tile)
+{
+#if LOGSIG_LANES == 1
+    (void)tile;
+#elif LOGSIG_SHUFFLE
+    LOGSIG_DEAL_ALL(tile, 1, NUMBERS);
+#if LOGSIG_REAL_BITS == 32
+    LOGSIG_DEAL_ALL(tile, 2, NUMBERS);
+#endif
+#if LOGSIG_VECTOR_BYTES == 64
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 4, QUARTERS);
+#endif
+#if LOGSIG_VECTOR_BYTES >= 32
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 2, QUARTERS);
+#endif
+#else
+    LOGSIG_UNROLL
+    for (int i = 1; i < LOGSIG_LANES; i++) {
+        LOGSIG_UNROLL
+        for (int j = 0; j < i; j++) {
+            const logsig_real swap = tile[i][j];
+            tile[i][j] = tile[j][i];
+            tile[j][i] = swap;
+        }
+    }
+#endif
+}
+
+/* The same with the large distances first, which is better when only the first half or quarter of the result is used:
+ * the compiler then drops what leads to the rest. (Steps of one shape must stay in order.) */
+LOGSIG_INLINE void logsig_transpose_head(logsig_vec *tile)
+{
+#if LOGSIG_SHUFFLE && LOGSIG_VECTOR_BYTES >= 32
+#if LOGSIG_VECTOR_BYTES == 64
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 4, QUARTERS);
+#endif
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 2, QUARTERS);
+    LOGSIG_DEAL_ALL(tile, 1, NUMBERS);
+#if LOGSIG_REAL_BITS == 32
+    LOGSIG_DEAL_ALL(tile, 2, NUMBERS);
+#endif
+#else
+    logsig_transpose(tile);
+#endif
+}
+
+#endif

@@ -1,0 +1,35 @@
+/* Description of the kernels for dimension 2, degree 5. */
+#include "logsig_d2_n5.h"
+
+typedef struct {
+    const char *operation;
+    const char *dtype;
+    void (*function)(void);
+} logsig_entry;
+
+typedef struct {
+    int abi_version;
+    int dimension;
+    int degree;
+    int n_entries;
+    long long size;
+    const logsig_entry *entries;
+} logsig_module;
+
+const logsig_module *logsig_describe(void);
+
+static const logsig_entry entries[] = {
+    {"join", "float64", (void (*)(void))logsig_d2_n5_join_f64},
+    {"join", "float32", (void (*)(void))logsig_d2_n5_join_f32},
+    {"join_backprop", "float64", (void (*)(void))logsig_d2_n5_join_backprop_f64},
+    {"join_backprop", "float32", (void (*)(void))logsig_d2_n5_join_backprop_f32},
+};
+
+static const logsig_module module = {
+    1, 2, 5, 4, 14, entries,
+};
+
+const logsig_module *logsig_describe(void)
+{
+    return &module;
+}

@@ -1,0 +1,30 @@
+"""The interface to C is written down once; everything else must agree with it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from logsig_codegen.build import abi
+from logsig_codegen.emit import c
+from logsig_codegen.runtime import _abi
+
+
+def test_the_committed_module_is_what_the_declarations_give() -> None:
+    assert Path(_abi.__file__).read_text(encoding="utf-8") == abi.abi_source()
+
+
+def test_emitter_and_loader_have_the_same_version() -> None:
+    assert abi.ABI_VERSION == c.ABI_VERSION
+
+
+def test_emitted_structures_are_the_declared_ones() -> None:
+    from logsig_codegen.compiler import compile_problem
+    from logsig_codegen.problem import Problem
+
+    def structures(text: str) -> list[str]:
+        return [" ".join(found.split()) for found in re.findall(r"typedef struct \{.*?\} logsig_\w+;", text, re.DOTALL)]
+
+    (module,) = [unit for unit in c.c_sources(compile_problem(Problem(2, 2))) if unit.name == "module.c"]
+    assert structures(module.text) == structures(abi.DECLARATIONS)
+    assert len(structures(module.text)) == 2

@@ -1,0 +1,79 @@
+"""Shared by all tests: a cache of their own, and Python in fresh processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+RunPython = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache for the whole run, so that each problem is compiled once and the user's own cache stays as it is."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = {name: os.environ.get(name) for name in ("LOGSIG_CODEGEN_CACHE", "LOGSIG_CODEGEN_PATH")}
+    os.environ["LOGSIG_CODEGEN_CACHE"] = str(folder)
+    os.environ.pop("LOGSIG_CODEGEN_PATH", None)
+    yield folder
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture
+def run_python() -> RunPython:
+    """Run Python code in a fresh process: ``run_python(code, env={...}, check=True)``; a variable of ``None`` is removed."""
+
+    def run(
+        code: str, env: Mapping[str, str | None] | None = None, check: bool = True, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            env=process_environment(env),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check:
+            assert result.returncode == 0, result.stderr
+        return result
+
+    return run
+
+
+def process_environment(changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """This process's environment with the package importable, and with ``changes``; ``None`` removes a variable."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    for name, value in (changes or {}).items():
+        if value is None:
+            environment.pop(name, None)
+        else:
+            environment[name] = value
+    return environment
+
+
+@pytest.fixture
+def compiler_script(tmp_path: Path) -> Callable[[str], str]:
+    """Make a C compiler out of a shell script; ``$REAL`` in it is the real compiler, and the answer a value for ``$CC``."""
+    from logsig_codegen.build.toolchain import find_compiler
+
+    real = find_compiler().path
+
+    def make(body: str) -> str:
+        script = tmp_path / "compiler"
+        script.write_text(f"#!/bin/sh\nREAL={real}\n{textwrap.dedent(body)}\n", encoding="utf-8")
+        script.chmod(0o755)
+        return str(script)
+
+    return make

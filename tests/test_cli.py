@@ -1,0 +1,359 @@
+"""The command ``logsig-gen``: what it writes, prints and returns, also when something is wrong.
+
+Trusts the file system, ``json``, and facts that can be counted by hand (sizes, coefficients of the series).
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from logsig_codegen import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "logsig_codegen", *words], env=variables, capture_output=True, text=True, check=False
+    )
+
+
+# ---------------------------------------------------------------------------------------------- arguments
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5", (5,)),
+        ("2-4", (2, 3, 4)),
+        ("2,3,5-7", (2, 3, 5, 6, 7)),
+        ("3,1,3", (3, 1)),
+        ("4-4", (4,)),
+        (" 2 , 5 ", (2, 5)),
+    ],
+)
+def test_numbers(text: str, expected: tuple[int, ...]) -> None:
+    assert cli.numbers(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "a", "2-", "-3", "5-2", "1.5", "2,,3", "1-99999", "٣"])
+def test_numbers_refuse(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected"):
+        cli.numbers(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "--dim"),
+        (["--dim", "2"], "--degree"),
+        (["--dim", "0", "--degree", "2"], "--dim"),
+        (["--dim", "2", "--degree", "x"], "--degree"),
+        (["--dim", "2", "--degree", "2", "--target", "cuda"], "'cuda' is not available yet"),
+        (["--dim", "2", "--degree", "2", "--target", "c,torch"], "'torch' is not available yet"),
+        (["--dim", "2", "--degree", "2", "--target", "fortran"], "'fortran'"),
+        (["--dim", "2", "--degree", "2", "--dtype", "float16"], "'float16'"),
+        (["--dim", "2", "--degree", "2", "--jobs", "0"], "--jobs"),
+        (["--dim", "2", "--degree", "2", "--unknown"], "--unknown"),
+        (["show", "--dim", "2"], "--degree"),
+        (["show", "--dim", "2", "--degree", "2", "--what", "everything"], "everything"),
+        (["show", "--dim", "2-3", "--degree", "2"], "--dim"),
+        (["doctor", "now"], "now"),
+    ],
+)
+def test_usage_errors(words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 2
+    printed = capsys.readouterr()
+    assert complaint in printed.err
+    assert printed.out == ""
+
+
+def test_a_processor_that_cannot_be_one_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--dim", "2", "--degree", "2", "--out", str(tmp_path), "--march", "native -o x"]
+    assert cli.main(words) == 2
+    assert capsys.readouterr().err.startswith("logsig-gen: error: march: ")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["show", "--help"], ["doctor", "--help"], ["--version"]])
+def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 0
+    assert "logsig-gen" in capsys.readouterr().out
+
+
+def test_examples_of_the_help_are_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each example parses: it reaches the function that would do the work."""
+    reached = []
+    for name in ("_generate", "_show", "_doctor"):
+        monkeypatch.setattr(cli, name, lambda options, name=name: reached.append(name) or 0)
+    lines = [
+        re.split(r"\s{2,}", line.strip())[0].split()
+        for line in cli.EXAMPLES.splitlines()
+        if line.startswith("  logsig-gen")
+    ]
+    assert len(lines) >= 6
+    for _, *words in lines:
+        assert cli.main(words) == 0
+    assert set(reached) == {"_generate", "_show", "_doctor"}
+
+
+# ---------------------------------------------------------------------------------------------- generating
+
+
+def test_generate_writes_a_folder_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--dim", "2", "--degree", "3", "--out", str(tmp_path)]) == 0
+    header, line = capsys.readouterr().out.splitlines()
+    assert header.split() == ["(d,N)", "size", "plan", "join", "ops", "backprop", "ops", "seconds", "folder"]
+    assert line.split()[:2] == ["(2,3)", "5"]
+    folder = tmp_path / "d2_n3"
+    assert line.endswith(str(folder))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name in manifest["files"]:
+        assert (folder / name).is_file()
+    library = ctypes.CDLL(str(folder / manifest["library"]))
+    assert library.logsig_d2_n3_join_f64
+    assert library.logsig_d2_n3_join_backprop_f32
+    assert {path.suffix for path in folder.iterdir()} >= {".c", ".h", ".so", ".json"}
+
+
+def test_default_folder_is_generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["--dim", "1", "--degree", "2", "--emit-only"]) == 0
+    assert (tmp_path / "generated" / "d1_n2" / "manifest.json").is_file()
+
+
+def test_range_as_json(tmp_path: Path) -> None:
+    done = command("--dim", "1-2", "--degree", "1,2", "--out", str(tmp_path), "--emit-only", "--json")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    entries = json.loads(done.stdout)
+    sizes = {(e["dimension"], e["degree"]): e["manifest"]["size"] for e in entries}
+    assert sizes == {(1, 1): 1, (1, 2): 1, (2, 1): 2, (2, 2): 3}
+    for entry in entries:
+        assert Path(entry["path"], "manifest.json").is_file()
+        assert entry["manifest"]["library"] is None
+
+
+def test_emit_only_needs_no_compiler(tmp_path: Path) -> None:
+    words = ("--dim", "2", "--degree", "2", "--out", str(tmp_path))
+    assert command(*words, "--emit-only", PATH="/nowhere", CC="").returncode == 0
+    done = command(*words, PATH="/nowhere", CC="")
+    assert done.returncode == 1
+    assert "No C compiler" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_one_number_type(tmp_path: Path) -> None:
+    assert cli.main(["--dim", "2", "--degree", "2", "--out", str(tmp_path), "--dtype", "float32"]) == 0
+    manifest = json.loads((tmp_path / "d2_n2" / "manifest.json").read_text())
+    assert manifest["dtypes"] == ["float32"]
+
+
+def test_too_large_says_so_and_the_others_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--dim", "2", "--degree", "2,5", "--max-terms", "10", "--out", str(tmp_path), "--emit-only"]
+    assert cli.main(words) == 1
+    printed = capsys.readouterr()
+    assert "(2,2)" in printed.out
+    assert "(2,5)" not in printed.out
+    assert printed.err.startswith("logsig-gen: error: (2,5): ")
+    assert printed.err.count("\n") == 1
+    assert (tmp_path / "d2_n2").is_dir()
+    assert not (tmp_path / "d2_n5").exists()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    assert cli.main(["--dim", "1", "--degree", "1", "--out", str(file), "--emit-only"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("logsig-gen: error: ")
+    assert str(file) in error
+
+
+def test_progress_goes_to_a_terminal_only(tmp_path: Path) -> None:
+    words = ["--dim", "1", "--degree", "1-3", "--out", str(tmp_path), "--emit-only"]
+    assert command(*words).stderr == ""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # a terminal without columns shows nothing
+    with subprocess.Popen(
+        [sys.executable, "-m", "logsig_codegen", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not piece:
+                break
+            shown += piece
+        assert process.stdout is not None
+        assert "(1,3)" in process.stdout.read()
+    os.close(ours)
+    assert b"d=1 N=3" in shown
+    assert b"3/3" in shown or b"2/3" in shown
+
+
+# ---------------------------------------------------------------------------------------------- showing
+
+
+def show(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Standard output of ``logsig-gen show``."""
+    assert cli.main(["show", *words]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return printed.out
+
+
+def test_show_report_is_data(capsys: pytest.CaptureFixture[str]) -> None:
+    report = json.loads(show(capsys, "--dim", "5", "--degree", "3", "--what", "report", "--format", "json"))
+    assert report["size"] == 5 + 10 + 40
+    assert set(report["operations"]) >= {"join", "join_backprop"}
+    for counts in report["operations"].values():
+        assert counts["total"] == counts["multiply_adds"] + counts["additions"] + counts["scalings"]
+    assert isinstance(report["plan"]["join"], str)
+    # 2 (1,2) brackets of 60 entries, one (1,1) of 20, one sum of 10 and scaled copies of letters.
+    assert 140 <= report["operations"]["join"]["total"] <= 190
+
+
+def test_show_report_needs_no_compiler() -> None:
+    done = command("show", "--dim", "3", "--degree", "2", "--what", "report", PATH="/nowhere", CC="")
+    assert done.returncode == 0
+    assert "join_backprop" in done.stdout
+
+
+def test_show_series_has_the_coefficients_of_baker_campbell_hausdorff(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--dim", "2", "--degree", "4", "--what", "series")
+    text = show(capsys, *words)
+    for fraction in ("1/2", "1/12", "1/24"):
+        assert fraction in text
+    assert r"\frac{1}{12}" in show(capsys, *words, "--format", "latex")
+    assert json.loads(show(capsys, *words, "--format", "json"))["degree"] == 4
+
+
+def test_show_coordinates(capsys: pytest.CaptureFixture[str]) -> None:
+    """Degree two is known by heart: the antisymmetric part of the product, halved."""
+    text = show(capsys, "--dim", "2", "--degree", "2")
+    assert "z_0 = l_0 + v_0" in text
+    assert "z_01 = l_01 + 1/2*(l_0*v_1 - l_1*v_0)" in text
+    entries = json.loads(show(capsys, "--dim", "2", "--degree", "2", "--format", "json"))
+    assert [entry["name"] for entry in entries] == ["z_0", "z_1", "z_01"]
+    assert r"\frac{1}{2}" in show(capsys, "--dim", "2", "--degree", "2", "--format", "latex")
+
+
+def test_show_adjoint(capsys: pytest.CaptureFixture[str]) -> None:
+    """The derivative of the formula above, by hand."""
+    text = re.sub(r"\s", "", show(capsys, "--dim", "2", "--degree", "2", "--what", "adjoint"))
+    for equation in ("d_l_0=g_0+1/2*g_01*v_1", "d_l_1=g_1-1/2*g_01*v_0", "d_l_01=g_01", "d_v_0=g_0-1/2*g_01*l_1"):
+        assert f"{equation}#" in text
+
+
+def test_show_program(capsys: pytest.CaptureFixture[str]) -> None:
+    text = show(capsys, "--dim", "2", "--degree", "2", "--what", "program")
+    assert "log_sig[0]" in text
+    assert "displacement[1]" in text
+    assert "d_log_sig[2]" in text
+    data = json.loads(show(capsys, "--dim", "2", "--degree", "2", "--what", "program", "--format", "json"))
+    assert set(data) >= {"join", "join_backprop"}
+
+
+def test_show_source_is_what_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--dim", "2", "--degree", "2", "--out", str(tmp_path), "--emit-only"]) == 0
+    capsys.readouterr()
+    sources = json.loads(show(capsys, "--dim", "2", "--degree", "2", "--what", "source", "--format", "json"))
+    assert "join.c" in sources
+    for name, text in sources.items():
+        assert (tmp_path / "d2_n2" / name).read_text() == text
+    assert sources["join.c"] in show(capsys, "--dim", "2", "--degree", "2", "--what", "source")
+
+
+@pytest.mark.parametrize("what", ["program", "source", "report"])
+def test_show_has_no_latex_of_programs(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["show", "--dim", "2", "--degree", "2", "--what", what, "--format", "latex"]) == 2
+    assert "latex" in capsys.readouterr().err
+
+
+def test_show_too_large(capsys: pytest.CaptureFixture[str]) -> None:
+    for what in ("coordinates", "report"):
+        assert cli.main(["show", "--dim", "40", "--degree", "7", "--what", what]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("logsig-gen: error: ")
+        assert error.count("\n") == 1
+
+
+def test_show_may_be_cut_short() -> None:
+    """A reader that leaves early, such as ``head``, is not answered with a traceback."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "logsig_codegen", "show", "--dim", "4", "--degree", "5", "--what", "program"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
+# ---------------------------------------------------------------------------------------------- doctor
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert "-ffp-contract=off" in text
+    assert text.rstrip().endswith("all is well")
+    assert cli.main(["doctor", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["problem"] is None
+    assert Path(data["compiler"]["path"]).is_file()
+
+
+def test_doctor_without_a_compiler() -> None:
+    done = command("doctor", PATH="/nowhere", CC="")
+    assert done.returncode == 1
+    assert "problem: No C compiler" in done.stdout
+    assert json.loads(command("doctor", "--json", PATH="/nowhere", CC="").stdout)["compiler"] is None
+
+
+def test_doctor_names_a_compiler_that_is_not_one() -> None:
+    done = command("doctor", CC="/no/such/compiler")
+    assert done.returncode == 1
+    assert "/no/such/compiler" in done.stdout
+
+
+def test_doctor_reports_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    found = json.loads(command("doctor", "--json", LOGSIG_CODEGEN_CACHE=str(file / "cache")).stdout)
+    assert "cannot be made" in found["cache"]["state"]
+
+
+def test_doctor_about_another_processor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor", "--march", "no-such-processor", "--json"]) == 1
+    assert "no-such-processor" in json.loads(capsys.readouterr().out)["problem"]

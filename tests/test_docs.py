@@ -1,0 +1,112 @@
+"""The pages tell the truth: their code runs, prints what they show, and their links lead somewhere.
+
+Trusts the text of the pages, which people have read; where numbers can be had from elsewhere, they are.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import documents
+import numpy as np
+import pysiglib
+import pytest
+
+import logsig_codegen as lg
+
+ROOT = documents.ROOT
+PAGES = documents.pages()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder that holds what the pages take for granted."""
+    path = tmp_path_factory.mktemp("pages")
+    documents.prepare(path)
+    return path
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_prints_what_the_page_shows(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    namespace: dict[str, object] = {"__name__": "page"}
+    for example in documents.examples(path.read_text()):
+        printed = documents.run(example.code.text, namespace, f"{path.name}:{example.code.line}")
+        if example.output is not None:
+            assert printed == example.output.text, f"{path.name}, line {example.output.line}"
+
+
+def test_enough_is_shown() -> None:
+    """The walk-through and the pages beside it do contain code with output: the test above is not empty."""
+    shown = {path.stem: sum(e.output is not None for e in documents.examples(path.read_text())) for path in PAGES}
+    assert shown["pipeline"] >= 5
+    assert shown["mathematics"] >= 3
+    assert shown["tutorial"] >= 4
+    assert shown["README"] >= 1
+
+
+def test_an_output_block_belongs_to_the_code_right_above_it() -> None:
+    page = "```python\nprint(1)\n```\n\n```text\n1\n```\n\n```python\nprint(2)\n```\n\nwords\n\n```text\nother\n```\n"
+    first, second = documents.examples(page)
+    assert first.output is not None
+    assert first.output.text == "1\n"
+    assert second.output is None
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", documents.FENCE.sub("", path.read_text())):
+        if "://" not in target:
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_two_commands_stand_in_the_readme_and_are_what_ci_runs() -> None:
+    readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
+    for command in ("pip install . && logsig-gen --dim 5 --degree 3", 'pip install -e ".[test]" && pytest'):
+        assert command in readme
+        assert command in ci
+
+
+def test_c_program(folder: Path, tmp_path: Path) -> None:
+    """The C program of the documents compiles without a warning and agrees with pySigLib on the same path."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler is not None, "this test needs a C compiler"
+    artifact = folder / "generated" / "d2_n3"
+    program = tmp_path / "join"
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{artifact}"]
+    link = [f"-L{artifact}", "-llogsig_d2_n3", f"-Wl,-rpath,{artifact}"]
+    subprocess.run([compiler, *flags, str(ROOT / "docs" / "join.c"), *link, "-o", str(program)], check=True)
+    printed = subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout
+    steps = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 2.0]])
+    pysiglib.prepare_log_sig(2, 3, 2)
+    expected = pysiglib.log_sig(np.cumsum(steps, axis=0), 3, method=2)
+    np.testing.assert_allclose(np.array(printed.split(), dtype=float), expected, atol=1e-6)
+
+
+def test_c_page_shows_the_program_and_its_output(folder: Path, tmp_path: Path) -> None:
+    shown = documents.blocks((ROOT / "docs" / "c_api.md").read_text())
+    assert (ROOT / "docs" / "join.c").read_text() in [block.text for block in shown if block.language == "c"]
+    steps = [[1.0, 0.0], [0.0, 1.0], [-1.0, 2.0]]
+    kernel = lg.load(2, 3)
+    state = np.zeros(kernel.size)
+    for step in np.array(steps):
+        state = kernel.join(state, step)
+    line = " ".join(f"{value:.6f}" for value in state) + "\n"
+    assert line in [block.text for block in shown if block.language == "text"]
+
+
+def test_c_declarations_on_the_page_are_those_of_the_header(folder: Path) -> None:
+    """Spaces aside, what the page declares stands in the generated header."""
+
+    def squeeze(text: str) -> str:
+        return re.sub(r"\s+", "", re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL))
+
+    header = squeeze((folder / "generated" / "d2_n3" / "logsig_d2_n3.h").read_text())
+    declared = documents.blocks((ROOT / "docs" / "c_api.md").read_text())[0].text
+    names = re.findall(r"int (\w+)\(", declared)
+    assert len(names) == 2
+    for declaration in declared.split(";"):
+        assert squeeze(declaration) in header

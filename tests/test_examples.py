@@ -1,0 +1,92 @@
+"""The example on real recordings, and the benchmarks in short.
+
+Trusts pySigLib for the features and the labels of the data for the answers.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pysiglib
+import pytest
+
+import logsig_codegen as lg
+
+ROOT = Path(__file__).resolve().parent.parent
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def example() -> ModuleType:
+    """The example as a module."""
+    specification = importlib.util.spec_from_file_location("basic_motions", ROOT / "examples" / "basic_motions.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_streamed_features_are_log_signatures(example: ModuleType) -> None:
+    """After 99 joins each row equals what pySigLib computes from the whole path, at once and by another algorithm."""
+    train, test = example.read_recordings()
+    kernel = lg.load(6, 3)
+    pysiglib.prepare_log_sig(6, 3, 2)
+    for part in (train, test):
+        assert part.paths.shape == (40, 100, 6)
+        expected = pysiglib.log_sig(part.paths, 3, method=2)
+        found = example.log_signatures(kernel, part.paths)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_every_state_of_the_stream_is_one_of_a_prefix(example: ModuleType) -> None:
+    train, _ = example.read_recordings()
+    kernel = lg.load(6, 2)
+    pysiglib.prepare_log_sig(6, 2, 2)
+    states = [state.copy() for state in example.stream(kernel, train.paths)]
+    assert len(states) == 99
+    for length in (2, 37, 100):
+        expected = pysiglib.log_sig(np.ascontiguousarray(train.paths[:, :length]), 2, method=2)
+        np.testing.assert_allclose(states[length - 2], expected, rtol=1e-9, atol=1e-9)
+
+
+def test_activities_are_recognised(example: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four activities, ten recordings of each to be judged on: a guess is right one time in four."""
+    accuracy = example.run(3)
+    assert accuracy["train"] >= 0.95
+    assert accuracy["test"] >= 0.8
+    assert f"test {accuracy['test']:.3f}" in capsys.readouterr().out
+
+
+def test_the_benchmark_of_joins_runs_and_saves(tmp_path: Path) -> None:
+    """A short run of one problem: the tables are printed, the numbers saved, the figure drawn."""
+    result, figure = tmp_path / "join.json", tmp_path / "join.png"
+    command = [sys.executable, str(ROOT / "benchmarks" / "join.py"), "--minutes", "0.02", "--problem", "2,3"]
+    done = subprocess.run(
+        [*command, "--json", str(result), "--plot", str(figure)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(result.read_text())["rows"]
+    assert {(row["case"]["operation"], row["case"]["dtype"]) for row in rows} == {
+        (operation, dtype) for operation in ("join", "backprop") for dtype in ("float32", "float64")
+    }
+    assert all(row["ours"] > 0 and row["peer"] > 0 and row["ratio"] > 0 for row in rows)
+    assert "geometric mean" in done.stdout
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_benchmark_of_single_calls_runs(tmp_path: Path) -> None:
+    result = tmp_path / "call.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "call.py"), "--problem", "2,3", "--json", str(result)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    content = json.loads(result.read_text())
+    assert content["nanoseconds"]["kernel.join"]["median"] > 0
+    assert content["seconds"]["load, cached"] < content["seconds"]["load, cold"]

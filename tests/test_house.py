@@ -1,0 +1,126 @@
+"""The habits of the house: lint, format, types, import order, fences, and text that does not depend on hash order."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import golden
+import pytest
+
+ROOT = golden.ROOT
+PACKAGE = ROOT / "logsig_codegen"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+TOOLS = {
+    "lint": ("ruff", "check"),
+    "format": ("ruff", "format", "--check"),
+    "types": ("mypy",),
+    "imports": ("lint-imports",),
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_tool_is_content(tool: str, tmp_path: Path) -> None:
+    program, *arguments = TOOLS[tool]
+    # A cache of its own, so that two runs at once do not disturb each other.
+    command = [str(Path(sys.executable).parent / program), *arguments, "--cache-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+
+
+def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
+    """Names of the packages that a module imports, without what is there for type checkers only."""
+
+    def visit(node: ast.AST) -> Iterator[str]:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for child in node.orelse:
+                yield from visit(child)
+        elif not (top_level_only and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
+            for child in ast.iter_child_nodes(node):
+                yield from visit(child)
+
+    return visit(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("package", "rooms"),
+    [
+        ("sympy", ("symbolic",)),
+        ("jinja2", ("emit/render.py",)),
+        ("cffi", ("build", "runtime")),
+        ("subprocess", ("build",)),
+    ],
+)
+def test_fence(package: str, rooms: tuple[str, ...]) -> None:
+    users = [str(path.relative_to(PACKAGE)) for path in MODULES if package in imports(path, top_level_only=False)]
+    assert users, f"nothing imports {package}: the fence is out of date"
+    assert [user for user in users if not user.startswith(rooms)] == []
+
+
+def test_torch_is_imported_at_the_top_of_its_own_modules_only() -> None:
+    everywhere = [path for path in MODULES if "torch" in imports(path, top_level_only=False)]
+    assert everywhere, "nothing imports torch: the fence is out of date"
+    at_top = [path for path in everywhere if "torch" in imports(path, top_level_only=True)]
+    # Two modules exist for torch alone; the next test shows that the package does not import them by itself.
+    assert {str(path.relative_to(PACKAGE)) for path in at_top} <= {"runtime/tensors.py", "torch_api.py"}
+
+
+def test_importing_the_package_is_silent_and_light() -> None:
+    code = (
+        "import sys, logsig_codegen; "
+        "print([name for name in ('torch', 'sympy', 'jinja2', 'tqdm', 'argparse') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "[]"
+    assert done.stderr == ""
+
+
+def test_package_says_that_it_is_typed() -> None:
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_files_stay_short() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in MODULES}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def difference(expected: dict[str, bytes], found: dict[str, bytes]) -> str:
+    """Which files differ, and the first lines that do; empty if none."""
+    report = [f"missing: {name}" for name in expected if name not in found]
+    report += [f"unexpected: {name}" for name in found if name not in expected]
+    for name in expected:
+        if name in found and found[name] != expected[name]:
+            before, after = (content[name].decode().splitlines() for content in (expected, found))
+            report += list(difflib.unified_diff(before, after, f"golden/{name}", f"written/{name}", lineterm="", n=0))[
+                :8
+            ]
+    return "\n".join(report)
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1"])
+def test_golden_tree_is_what_the_compiler_writes(hash_seed: str, tmp_path: Path) -> None:
+    """Byte for byte, in fresh processes. After an intended change: ``python tests/refresh_golden.py``."""
+    golden.write(tmp_path, hash_seed=hash_seed)
+    written = golden.read(tmp_path)
+    assert difference(golden.read(golden.GOLDEN), written) == ""
+    folders = {name.split(os.sep)[0] for name in written}
+    assert folders == {f"d{dimension}_n{degree}" for dimension, degree in golden.PROBLEMS}
+
+
+def test_golden_tree_names_no_machine() -> None:
+    """No folder of the machine that wrote it, and no time."""
+    for name, content in golden.read(golden.GOLDEN).items():
+        text = content.decode()
+        for word in (str(ROOT), str(Path.home()), "/tmp/"):
+            assert word not in text, f"{name} contains {word}"
+        assert re.search(r"\b20\d\d-\d\d-\d\d\b|\b\d\d:\d\d:\d\d\b", text) is None, f"{name} contains a time"
