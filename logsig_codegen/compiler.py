@@ -17,7 +17,7 @@ from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
 from logsig_codegen.passes.inline import inline_single_uses
 from logsig_codegen.passes.scales import fold_scales
-from logsig_codegen.passes.schedule import schedule
+from logsig_codegen.passes.schedule import COLLECTORS, schedule
 from logsig_codegen.passes.unit_products import make_products_unit
 from logsig_codegen.plans.log_derivative import log_derivative_join
 from logsig_codegen.plans.right_normed import right_normed_join
@@ -26,7 +26,7 @@ from logsig_codegen.problem import Problem
 
 DEFAULT_MAX_TERMS = 10_000_000
 """Structure constants a problem may need before it is refused."""
-UNROLLED_OPERATIONS = 40_000
+UNROLLED_OPERATIONS = 20_000
 """Kernels with more operations than this become loops over tables of structure constants."""
 
 
@@ -122,9 +122,9 @@ def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
     terms = structure_constant_terms(problem)
     if terms > max_terms:
         raise ProblemTooLargeError(
-            f"(dimension={problem.dimension}, degree={problem.degree}) has {problem.size:,} coordinates and needs about "
-            f"{terms:,} structure constants (roughly {max(1, terms // 100_000):,} s to build); the limit is {max_terms:,}. "
-            f"Pass max_terms={terms} or more to build it all the same"
+            f"(dimension={problem.dimension}, degree={problem.degree}) has {problem.size:,} coordinates and needs "
+            f"about {terms:,} structure constants (roughly {max(1, terms // 100_000):,} s to build); the limit is "
+            f"{max_terms:,}. Pass max_terms={terms} or more to build it all the same"
         )
 
 
@@ -170,5 +170,5 @@ def _kernel(operation: str, lie: LieProgram, problem: Problem, in_place: tuple[i
         return Kernel(operation, plan, lie, None, None, looped)
     program = replace(optimise(lower(lie, problem)), name=operation)
     backward = operation.endswith("backprop")
-    order = schedule(program, in_place=in_place, descending=backward, collectors=16 if backward else 0)
+    order = schedule(program, in_place=in_place, descending=backward, collectors=COLLECTORS if backward else 0)
     return Kernel(operation, plan, lie, program, order, program.operations)

@@ -1,7 +1,8 @@
 """The cost model: what a Lie program costs for a problem, without lowering it.
 
-Counts follow :class:`~logsig_codegen.ir.program.OperationCount` and the slot sharing of the lowering, so the estimate is the
-operation count of the lowered program before common subexpressions are merged, at the price of one pass over the slots.
+Counts follow :class:`~logsig_codegen.ir.program.OperationCount` and the slot sharing of the lowering, so the estimate
+is the operation count of the lowered program before common subexpressions are merged, at the price of one pass over the
+slots.
 """
 
 from __future__ import annotations
@@ -93,6 +94,4 @@ class _Estimate:
 
     def brackets(self, p: int, q: int, r: int) -> int:
         """Cost of ``r`` brackets of one type summed into one vector."""
-        return sum(
-            count * (min(r * e, r + e) if self.share_slots else r * e) for e, count in self.histogram(p, q)
-        )
+        return sum(count * (min(r * e, r + e) if self.share_slots else r * e) for e, count in self.histogram(p, q))

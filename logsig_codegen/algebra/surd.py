@@ -1,7 +1,7 @@
 """Exact numbers ``a + b√5`` with rational ``a`` and ``b``: the coefficients that plans are written in.
 
-One plan (the join of degree five) needs the roots of ``2λ² − λ + 1/10``. Keeping them exact lets that plan be proved and
-interpreted like the rational ones.
+One plan (the join of degree five) needs the roots of ``2λ² − λ + 1/10``. Keeping them exact lets that plan be proved
+and interpreted like the rational ones.
 """
 
 from __future__ import annotations
@@ -96,6 +96,11 @@ def simplify(number: Coefficient) -> Coefficient:
     if isinstance(number, Fraction) and number.denominator == 1:
         return number.numerator
     return number
+
+
+def magnitude(number: Coefficient) -> Coefficient:
+    """``abs(number)``, with the type that checkers cannot derive for a union."""
+    return number.__abs__()
 
 
 SQRT5 = Surd(Fraction(0), Fraction(1))

@@ -108,20 +108,20 @@ def fingerprint_lines() -> list[str]:
     return lines
 
 
-def set_cache_dir(path: str | os.PathLike[str]) -> None:
-    """Keep the cache in ``path``, an existing folder, from now on in this process.
+def set_cache_dir(dir: str | os.PathLike[str]) -> None:
+    """Keep the cache in ``dir``, an existing folder, from now on in this process.
 
     Raises
     ------
     TypeError
-        If ``path`` is not a path.
+        If ``dir`` is not a path.
     ValueError
         If it does not exist or is not a folder.
     """
     global _chosen
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"dir: expected a path, got {type(path).__name__} {path!r}")
-    folder = Path(path)
+    if not isinstance(dir, (str, os.PathLike)):
+        raise TypeError(f"dir: expected a path, got {type(dir).__name__} {dir!r}")
+    folder = Path(dir)
     if not folder.exists():
         raise ValueError(f"dir: {folder} does not exist")
     if not folder.is_dir():

@@ -36,7 +36,7 @@ def compile_library(
     flags = [flag.text for flag in toolchain.compile_flags]
     tasks = [
         (f"{Path(unit.name).stem}-{index}.o", unit.name, [f"-D{definition}" for definition in variant])
-        for unit in units
+        for unit in sorted(units, key=lambda unit: -len(unit.text))  # the longest first, so that none is left over
         if unit.language == "c"
         for index, variant in enumerate(unit.variants)
     ]

@@ -12,8 +12,8 @@ _EXACT_IN_FLOAT = 1 << 24
 def c_number(number: Coefficient) -> str:
     """A C expression for ``number``, of type ``logsig_real`` and rounded to it once wherever that is possible.
 
-    A fraction of two integers that both formats hold exactly stays a fraction, which the compiler divides in the kernel's own
-    precision; everything else becomes the hexadecimal literal of the nearest double.
+    A fraction of two integers that both formats hold exactly stays a fraction, which the compiler divides in the
+    kernel's own precision; everything else becomes the hexadecimal literal of the nearest double.
     """
     number = simplify(number)
     if isinstance(number, int) and abs(number) <= _EXACT_IN_FLOAT:

@@ -178,9 +178,9 @@ def _statement_lines(statement: Statement, program: LieProgram, problem: Problem
         yield f"logsig_vec_zero({size}, {target});"
     else:
         yield f"logsig_vec_copy({size}, {start.vector}, {target});"
-    for term in linear:
-        if term is not start:
-            yield f"logsig_vec_add_scaled({size}, {c_number(term.coefficient)}, {term.vector}, {target});"
+    for scaled in linear:
+        if scaled is not start:
+            yield f"logsig_vec_add_scaled({size}, {c_number(scaled.coefficient)}, {scaled.vector}, {target});"
     for term in statement.terms:
         if isinstance(term, Bracket):
             yield from _bracket_lines(term, target, program)

@@ -56,8 +56,7 @@ def interpret(
             total = piece if total is None else total + piece
         values.append(total)
     return {
-        result.name: [zero if value == NONE else values[value] for value in result.values]
-        for result in program.outputs
+        result.name: [zero if value == NONE else values[value] for value in result.values] for result in program.outputs
     }
 
 
@@ -70,8 +69,8 @@ def interpret_schedule(
 ) -> dict[str, list[Any]]:
     """Evaluate a schedule event by event, with its memory and local variables, as the generated code does.
 
-    Takes and returns the same as :func:`interpret`. A column that is read before it was fetched, a variable used in a part that
-    does not define it, or an output column flushed before it was stored raises ``KeyError``.
+    Takes and returns the same as :func:`interpret`. A column that is read before it was fetched, a variable used in a
+    part that does not define it, or an output column flushed before it was stored raises ``KeyError``.
     """
     return _ScheduleRun(schedule, inputs, number, zero).run()
 

@@ -1,10 +1,10 @@
 """Lowering: a Lie program and the structure constants become a straight-line program over scalars.
 
-A bracket of type ``(p, q)`` is a sum over *slots*, the pairs ``(i, j)`` of basis elements with ``[P_i, P_j]`` not zero. The ``r``
-brackets of one type that a statement sums share their slots: a slot with ``e`` structure constants costs ``r·e`` products when
-each is written out, or ``r`` products into a temporary and ``e`` additions of it; the cheaper way is taken slot by slot. A
-coadjoint action reads the same slots the other way: ``g_ij = sum_k c_ij^k f_k`` is formed once per form ``f`` and shared by every
-action on it.
+A bracket of type ``(p, q)`` is a sum over *slots*, the pairs ``(i, j)`` of basis elements with ``[P_i, P_j]`` not zero.
+The ``r`` brackets of one type that a statement sums share their slots: a slot with ``e`` structure constants costs
+``r·e`` products when each is written out, or ``r`` products into a temporary and ``e`` additions of it; the cheaper way
+is taken slot by slot. A coadjoint action reads the same slots the other way: ``g_ij = sum_k c_ij^k f_k`` is formed once
+per form ``f`` and shared by every action on it.
 """
 
 from __future__ import annotations
@@ -177,4 +177,5 @@ def _add_linear(total: list[Term], coefficient: Coefficient, reference: Referenc
 def _add_product(total: list[Term], coefficient: Coefficient, left: Reference, right: Reference) -> None:
     sign = left[0] * right[0]
     if sign:
-        total.append((simplify(sign * coefficient), *sorted((left[1], right[1]))))
+        first, second = sorted((left[1], right[1]))
+        total.append((simplify(sign * coefficient), first, second))

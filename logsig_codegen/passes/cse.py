@@ -1,7 +1,7 @@
 """Common-subexpression elimination: equal sums are computed once.
 
-Before: ``t0 = a*b - c; t1 = c - a*b; t2 = t0*t1``. After: ``t0 = a*b - c; t1 = t0*t0`` with coefficient -1. Sums are compared up to the
-order of their terms and up to a common sign.
+Before: ``t0 = a*b - c; t1 = c - a*b; t2 = t0*t1``. After: ``t0 = a*b - c; t1 = t0*t0`` with coefficient -1. Sums are
+compared up to the order of their terms and up to a common sign.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Scale folding on Lie programs: every bracket ends up with coefficient +1 or -1.
 
-A factor of a bracket moves to a scaled copy of the operand with fewer coordinates, and copies are shared. Before that, a
-sum that only brackets read is rescaled where this turns more of its own coefficients into ±1 than the copies cost.
+A factor of a bracket moves to a scaled copy of the operand with fewer coordinates, and copies are shared. Before that,
+a sum that only brackets read is rescaled where this turns more of its own coefficients into ±1 than the copies cost.
 
 Before: ``t = 2 l2 + 4 y; z = l3 + 1/3 [v, t]``. After: ``t = l2 + 2 y; s = 2/3 v; z = l3 + [s, t]``.
 """
@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TypeAlias
 
-from logsig_codegen.algebra.surd import Coefficient, Surd, simplify
+from logsig_codegen.algebra.surd import Coefficient, Surd, magnitude, simplify
 from logsig_codegen.ir.lie import Bracket, LieProgram, Scaled, Statement, Term, Vector
 from logsig_codegen.problem import Problem
 
@@ -65,13 +65,12 @@ class _Folder:
         c = term.coefficient
         if isinstance(term, Scaled) or _is_unit(c):
             return term
-        magnitude, sign = (c, 1) if float(c) > 0 else (simplify(-c), -1)
+        scale, sign = simplify(magnitude(c)), 1 if float(c) > 0 else -1
         left, right = term.operands
-        scale_left = self.cost(left, magnitude) <= self.cost(right, magnitude)
-        if scale_left:
-            left = self.copy(left, magnitude)
+        if self.cost(left, scale) <= self.cost(right, scale):
+            left = self.copy(left, scale)
         else:
-            right = self.copy(right, magnitude)
+            right = self.copy(right, scale)
         return Bracket(sign, left, right) if isinstance(term, Bracket) else type(term)(sign, left, right)
 
     def cost(self, name: str, factor: Coefficient) -> int:
@@ -125,7 +124,7 @@ def _best_factor(statement: Statement, readers: list[Term], program: LieProgram,
     sizes, name = problem.sizes, statement.target.name
     own = sizes[statement.target.degree - 1]
     best: tuple[int, Coefficient] | None = None
-    for factor in dict.fromkeys([1, *(abs(term.coefficient) for term in statement.terms)]):
+    for factor in dict.fromkeys([1, *(magnitude(term.coefficient) for term in statement.terms)]):
         factor = simplify(factor)
         units = sum(1 for t in statement.terms if _is_unit(simplify(t.coefficient * _inverse(factor))))
         partners = set()
@@ -134,7 +133,7 @@ def _best_factor(statement: Statement, readers: list[Term], program: LieProgram,
             if not _is_unit(c):
                 left, right = term.operands
                 partner = right if left == name else left
-                partners.add((partner, abs(c)))
+                partners.add((partner, magnitude(c)))
         copies = sum(min(own, sizes[program.vectors[partner].degree - 1]) for partner, _ in partners)
         cost = own * (len(statement.terms) - min(units, 1)) + copies
         if best is None or cost < best[0]:

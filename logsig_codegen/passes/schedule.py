@@ -20,8 +20,9 @@ PART_OPERATIONS = 400
 """Operations per part, about."""
 GROUP_COLUMNS = 32
 """Rows move between memory and lanes in groups of so many columns."""
-COLLECTORS = 16
-"""Sums computed piecemeal, at most; they should fit the registers."""
+COLLECTORS = 128
+"""Sums computed piecemeal, at most. More than the registers can hold: a collector in memory still beats the temporaries
+that would wait for it."""
 
 
 def schedule(program: Program, *, in_place: Sequence[int], descending: bool, collectors: int = COLLECTORS) -> Schedule:
@@ -32,16 +33,26 @@ def schedule(program: Program, *, in_place: Sequence[int], descending: bool, col
     in_place : sequence of int
         For each output, the input operand it overwrites (same number of columns), or -1.
     descending : bool
-        Demand the first output's columns from the last to the first: right for adjoints, where the columns of high degree
-        come first.
+        Right for adjoints: compute what does not depend on the first operand (the recomputed part) before all else, so that
+        it is there when the collectors want it, then the first output's columns from the last, of highest degree, to the
+        first.
     collectors : int
         How many long sums may be computed piecemeal.
     """
-    values = [list(result.values) for result in program.outputs]
+    demands = [list(result.values) for result in program.outputs]
     if descending:
-        values[0].reverse()
-    steps = order(program, [value for column in values for value in column], collectors)
+        demands[0].reverse()
+        demands.insert(0, _independent_of_first_operand(program))
+    steps = order(program, [value for values in demands for value in values], collectors)
     return _Layout(program, _cut(steps), tuple(in_place), descending).run()
+
+
+def _independent_of_first_operand(program: Program) -> list[int]:
+    length = program.inputs[0].length
+    depends = [value < length for value in range(program.first)]
+    for terms in program.instructions:
+        depends.append(any(operand != NONE and depends[operand] for _, *operands in terms for operand in operands))
+    return [value for value in range(program.first, len(depends)) if not depends[value]]
 
 
 def _cut(steps: Sequence[Compute]) -> list[list[Compute]]:

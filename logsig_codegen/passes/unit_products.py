@@ -1,8 +1,8 @@
 """Scale folding on scalar programs: every product ends up with coefficient +1 or -1.
 
-Larger structure constants and merged scales leave products ``c·a·b``; a machine multiplies and adds two factors at a time. The
-factor moves to a scaled copy of one operand, and copies are shared: the operand that most such products have in common is
-taken first.
+Larger structure constants and merged scales leave products ``c·a·b``; a machine multiplies and adds two factors at a
+time. The factor moves to a scaled copy of one operand, and copies are shared: the operand that most such products have
+in common is taken first.
 
 Before: ``t0 = x + 2*a*b; t1 = y - 2*a*c``. After: ``t0 = 2*a; t1 = x + t0*b; t2 = y - t0*c``.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from logsig_codegen.algebra.surd import Coefficient
+from logsig_codegen.algebra.surd import Coefficient, magnitude
 from logsig_codegen.ir.program import NONE, Instruction, Program, Result, Term
 
 
@@ -22,9 +22,9 @@ def make_products_unit(program: Program) -> Program:
     for terms in program.instructions:
         for coefficient, left, right in terms:
             if right != NONE and coefficient not in (1, -1):
-                magnitude = abs(coefficient)
-                popularity[left, magnitude] += 1
-                popularity[right, magnitude] += 1
+                scale = magnitude(coefficient)
+                popularity[left, scale] += 1
+                popularity[right, scale] += 1
     if not popularity:
         return program
     number = list(range(program.first))
@@ -42,12 +42,12 @@ def make_products_unit(program: Program) -> Program:
             if right == NONE or coefficient in (1, -1):
                 rewritten.append((coefficient, number_of[left], number_of[right]))
                 continue
-            magnitude = abs(coefficient)
-            if popularity[right, magnitude] > popularity[left, magnitude]:
+            scale = magnitude(coefficient)
+            if popularity[right, scale] > popularity[left, scale]:
                 left, right = right, left
-            copy = copies.get((left, magnitude))
+            copy = copies.get((left, scale))
             if copy is None:
-                copy = copies[left, magnitude] = append(((magnitude, number_of[left], NONE),))
+                copy = copies[left, scale] = append(((scale, number_of[left], NONE),))
             rewritten.append((1 if float(coefficient) > 0 else -1, copy, number_of[right]))
         number_of[value] = append(tuple(rewritten))
     outputs = tuple(Result(r.name, tuple(number_of[v] for v in r.values)) for r in program.outputs)

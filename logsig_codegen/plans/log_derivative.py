@@ -1,16 +1,16 @@
 """The join through logarithmic-derivative coordinates, for every degree.
 
-With ``D`` the derivation that multiplies degree ``k`` by ``k``, the coordinates ``omega = phi(ad_l)(D l)`` of ``e^l`` turn a
-join into ``omega -> e^{-ad_v} omega + v``, which needs brackets with the displacement only. The plan carries ``w = omega`` with
-degree ``k`` divided by ``k``, so that every sum starts from an input coordinate:
+With ``D`` the derivation that multiplies degree ``k`` by ``k``, the coordinates ``omega = phi(ad_l)(D l)`` of ``e^l``
+turn a join into ``omega -> e^{-ad_v} omega + v``, which needs brackets with the displacement only. The plan carries
+``w = omega`` with degree ``k`` divided by ``k``, so that every sum starts from an input coordinate:
 
-* to the coordinates: ``w_n = l_n - [l, H]_n / 2n``, where ``H = D l + Ht`` and ``Ht`` solves the Horner scheme of ``phi``
-  (``Ht^(j) = -[l, H^(j+1)] / (j+1)``; degree ``n`` needs its stages 2 to ``n - 1`` only);
+* to the coordinates: ``w_n = l_n - [l, H]_n / 2n``, where ``H = D l + Ht`` and ``Ht`` solves the Horner scheme of
+  ``phi`` (``Ht^(j) = -[l, H^(j+1)] / (j+1)``; degree ``n`` needs its stages 2 to ``n - 1`` only);
 * the step: ``X = w_2 + y/(n-1)``, ``X = w_{k+1} - [k v/((k+1)(n-k)), X]`` for ``k = 2 … n-1``, with ``y = [l1, v/2]``;
 * back: ``z_n`` from the stepped coordinates and the scheme on ``z_1 … z_{n-1}``.
 
-Brackets of a scheme come in pairs ``[l_a, (b-a) l_b + Ht_b]``, ``a < b``, which halves them; at the top degree the way in
-and the way out are merged, operand by operand.
+Brackets of a scheme come in pairs ``[l_a, (b-a) l_b + Ht_b]``, ``a < b``, which halves them; at the top degree the way
+in and the way out are merged, operand by operand.
 """
 
 from __future__ import annotations

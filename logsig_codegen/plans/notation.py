@@ -1,8 +1,8 @@
 """The notation plans are written in, and its translation to flat Lie programs.
 
-One definition per line, in the notation of the mathematics: ``z3 = l3 + [l1/6, y] - [h, l2 + y/3]``. A name stands for a
-homogeneous vector, ``[a, b]`` for the Lie bracket; numbers are exact fractions, ``sqrt5`` is exact too, and a line whose
-right side is a number defines a constant. Degrees are inferred from the inputs ``l1 … lN`` (the log-signature, by
+One definition per line, in the notation of the mathematics: ``z3 = l3 + [l1/6, y] - [h, l2 + y/3]``. A name stands for
+a homogeneous vector, ``[a, b]`` for the Lie bracket; numbers are exact fractions, ``sqrt5`` is exact too, and a line
+whose right side is a number defines a constant. Degrees are inferred from the inputs ``l1 … lN`` (the log-signature, by
 degree) and ``v`` (the displacement). The vectors ``z1 … zN`` are the result.
 """
 
@@ -99,8 +99,10 @@ class _Parser:
 
     def operand(self, combination: Combination) -> tuple[str, Coefficient]:
         """A vector for a bracket's operand, and the factor it is to be multiplied with."""
-        if len(combination) == 1 and isinstance(combination[0][0], str):
-            return combination[0]
+        if len(combination) == 1:
+            key, coefficient = combination[0]
+            if isinstance(key, str):
+                return key, coefficient
         name = self.operands.get(combination)
         if name is None:
             name = self.operands[combination] = f"t{len(self.operands) + 1}"

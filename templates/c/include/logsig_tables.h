@@ -24,7 +24,7 @@ typedef struct {
 } logsig_table;
 
 /* z += scale * [x, y] */
-LOGSIG_UNUSED static void logsig_table_bracket(const logsig_table *table, logsig_real scale, const logsig_vec *x,
+LOGSIG_NOINLINE void logsig_table_bracket(const logsig_table *table, logsig_real scale, const logsig_vec *x,
                                                const logsig_vec *y, logsig_vec *z)
 {
     for (int c = 0; c < table->n_classes; c++) {
@@ -40,7 +40,7 @@ LOGSIG_UNUSED static void logsig_table_bracket(const logsig_table *table, logsig
 }
 
 /* eta += scale * (the adjoint of y -> [x, y], applied to zeta) */
-LOGSIG_UNUSED static void logsig_table_coadjoint_low(const logsig_table *table, logsig_real scale, const logsig_vec *x,
+LOGSIG_NOINLINE void logsig_table_coadjoint_low(const logsig_table *table, logsig_real scale, const logsig_vec *x,
                                                      const logsig_vec *zeta, logsig_vec *eta)
 {
     for (int c = 0; c < table->n_classes; c++) {
@@ -57,7 +57,7 @@ LOGSIG_UNUSED static void logsig_table_coadjoint_low(const logsig_table *table, 
 
 /* xi += scale * (the adjoint of x -> [x, y], applied to zeta). One long sum per i: several partial sums hide the
  * latency of the additions. */
-LOGSIG_UNUSED static void logsig_table_coadjoint_high(const logsig_table *table, logsig_real scale, const logsig_vec *y,
+LOGSIG_NOINLINE void logsig_table_coadjoint_high(const logsig_table *table, logsig_real scale, const logsig_vec *y,
                                                       const logsig_vec *zeta, logsig_vec *xi)
 {
     for (int c = 0; c < table->n_classes; c++) {
@@ -67,7 +67,7 @@ LOGSIG_UNUSED static void logsig_table_coadjoint_high(const logsig_table *table,
         for (int i = 0; i < table->rows; i++) {
             const uint32_t end = class_->row[i + 1];
             uint32_t e = class_->row[i];
-            if (e == end) continue; /* 0 * NaN must not leak into other samples' sums, nor cost anything */
+            if (e == end) continue;
             logsig_vec a = LOGSIG_SET1(0), b = a, c_ = a, d = a;
             for (; end - e >= 4; e += 4) {
                 a = LOGSIG_FMA(y[j[e]], zeta[k[e]], a);
@@ -81,18 +81,18 @@ LOGSIG_UNUSED static void logsig_table_coadjoint_high(const logsig_table *table,
     }
 }
 
-LOGSIG_UNUSED static void logsig_vec_zero(int n, logsig_vec *to)
+LOGSIG_NOINLINE void logsig_vec_zero(int n, logsig_vec *to)
 {
     for (int i = 0; i < n; i++) to[i] = LOGSIG_SET1(0);
 }
 
-LOGSIG_UNUSED static void logsig_vec_copy(int n, const logsig_vec *from, logsig_vec *to)
+LOGSIG_NOINLINE void logsig_vec_copy(int n, const logsig_vec *from, logsig_vec *to)
 {
     for (int i = 0; i < n; i++) to[i] = from[i];
 }
 
 /* to += scale * from */
-LOGSIG_UNUSED static void logsig_vec_add_scaled(int n, logsig_real scale, const logsig_vec *from, logsig_vec *to)
+LOGSIG_NOINLINE void logsig_vec_add_scaled(int n, logsig_real scale, const logsig_vec *from, logsig_vec *to)
 {
     const logsig_vec factor = LOGSIG_SET1(scale);
     for (int i = 0; i < n; i++) to[i] = LOGSIG_FMA(factor, from[i], to[i]);
