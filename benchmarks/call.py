@@ -107,17 +107,26 @@ def main() -> None:
     """Run, print, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", default="5,3", help="dimension,degree")
+    parser.add_argument("--document", type=Path, help="put the tables between the marks of this page as well")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/call.json"))
     options = parser.parse_args()
     dimension, degree = map(int, options.problem.split(","))
     competitors = {**calls(dimension, degree), **torch_calls(dimension, degree)}
     times = harness.interleave(competitors, seconds=6.0)
-    print(f"One sample, (d,N) = ({dimension},{degree}), float64\n")
     rows = [(name, f"{t.median / 1e3:.2f}", f"±{100 * t.spread:.0f}%") for name, t in times.items()]
-    print(harness.table(("call", "microseconds", "spread"), rows))
     seconds = once_per_process(dimension, degree)
-    print("\nOnce per process\n")
-    print(harness.table(("what", "milliseconds"), [(name, f"{1e3 * value:.1f}") for name, value in seconds.items()]))
+    once = [(name, f"{1e3 * value:.1f}") for name, value in seconds.items()]
+    text = "\n\n".join(
+        [
+            f"One sample, ({dimension},{degree}), float64:",
+            harness.table(("call", "microseconds", "spread"), rows),
+            "Once per process:",
+            harness.table(("what", "milliseconds"), once),
+        ]
+    )
+    print(text)
+    if options.document:
+        harness.put_into(options.document, "call", text)
     content = {
         "machine": harness.machine(),
         "problem": [dimension, degree],

@@ -151,3 +151,26 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
     rule = "|" + "-" * (widths[0] + 2) + "|" + "|".join("-" * (width + 1) + ":" for width in widths[1:]) + "|"
     return "\n".join([line(lines[0]), rule, *map(line, lines[1:])])
+
+
+def machine_text(found: Mapping[str, Any]) -> str:
+    """What :func:`machine` found, as a sentence."""
+    vectors = " with " + " and ".join(found["vectors"]) if found["vectors"] else ""
+    packages = ", ".join(f"{name} {number}" for name, number in found["packages"].items())
+    return f"{found['processor']}{vectors}, {found['system']}, Python {found['python']}, {packages}."
+
+
+def put_into(document: Path, name: str, text: str) -> None:
+    """Replace what stands between ``<!-- name -->`` and ``<!-- /name -->`` in a Markdown page.
+
+    Raises
+    ------
+    ValueError
+        If the page lacks the marks.
+    """
+    page = document.read_text()
+    before, first, rest = page.partition(f"<!-- {name} -->\n")
+    _, last, after = rest.partition(f"<!-- /{name} -->")
+    if not (first and last):
+        raise ValueError(f"{document}: expected the marks <!-- {name} --> and <!-- /{name} -->")
+    document.write_text(f"{before}{first}\n{text}\n\n{last}{after}")

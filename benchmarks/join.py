@@ -12,6 +12,7 @@ are also given as multiples of it. A ratio is pySigLib's time over ours, the med
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -228,6 +229,22 @@ def report(measurements: list[Measurement]) -> str:
     return "\n\n".join(parts)
 
 
+def headline(measurements: list[Measurement]) -> str:
+    """The few numbers that the README shows: geometric means, and the range over the problems."""
+    batches = {"32": "32 rows", "L2": "fits L2", "16MB": "16 MB"}
+    found = {key: [m.ratio for m in members] for key, members in groups(measurements)}
+    lines = []
+    for operation in OPERATIONS:
+        for dtype in DTYPES:
+            cells = []
+            for batch in batches:
+                ratios = found.get((operation, dtype, batch), [])
+                text = f"{geometric_mean(ratios):.0f}× ({min(ratios):.0f}–{max(ratios):.0f}×)" if ratios else ""
+                cells.append(text)
+            lines.append((f"{operation}, {dtype}", *cells))
+    return harness.table(("times faster than pySigLib 4.0", *batches.values()), lines)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -238,7 +255,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--problem", action="append", type=problem, help="dimension,degree; may be repeated")
     result.add_argument("--clock", choices=tuple(harness.CLOCKS), default="cpu")
     result.add_argument("--json", type=Path, default=Path("benchmarks/results/join.json"))
-    result.add_argument("--markdown", type=Path, help="write the tables there as well")
+    result.add_argument("--from", dest="saved", type=Path, help="measure nothing, show these saved results (JSON)")
+    result.add_argument("--readme", type=Path, help="put the headline between the marks of this page as well")
+    result.add_argument("--document", type=Path, help="put the tables between the marks of this page as well")
     result.add_argument("--plot", type=Path, help="write a figure (PNG) there")
     return result
 
@@ -249,28 +268,46 @@ def problem(text: str) -> tuple[int, int]:
     return int(dimension), int(degree)
 
 
-def main() -> None:
-    """Run, print, save."""
-    options = parser().parse_args()
+def measure_all(options: argparse.Namespace) -> list[Measurement]:
+    """Measure everything that was asked for, with a line of progress for each."""
     selected = cases(options)
     seconds = 60.0 * options.minutes / len(selected)
     measurements = []
     for number, case in enumerate(selected, start=1):
         # Allocating, checking and warming up take their share of the time too.
-        measurements.append(measure(case, 0.7 * seconds, options.clock))
-        m = measurements[-1]
+        m = measure(case, 0.7 * seconds, options.clock)
+        measurements.append(m)
         print(
             f"[{number}/{len(selected)}] {case.operation:8s} {case.dtype} ({case.dimension},{case.degree}) "
             f"{m.rows} rows: {m.ours:.1f} ns against {m.peer:.1f} ns, ratio {m.ratio:.1f}",
             file=sys.stderr,
             flush=True,
         )
+    return measurements
+
+
+def restore(rows: Iterable[dict[str, Any]]) -> list[Measurement]:
+    """Measurements from their saved form."""
+    return [Measurement(**{**row, "case": Case(**row["case"])}) for row in rows]
+
+
+def main() -> None:
+    """Run, print, save."""
+    options = parser().parse_args()
+    if options.saved:
+        content = json.loads(options.saved.read_text())
+        measurements = restore(content["rows"])
+    else:
+        measurements = measure_all(options)
+        content = {"machine": harness.machine(), "clock": options.clock, "rows": [asdict(m) for m in measurements]}
+        harness.save(options.json, content)
     text = report(measurements)
     print(text)
-    content = {"machine": harness.machine(), "clock": options.clock, "rows": [asdict(m) for m in measurements]}
-    harness.save(options.json, content)
-    if options.markdown:
-        options.markdown.write_text(text + "\n")
+    machine = harness.machine_text(content["machine"])
+    if options.document:
+        harness.put_into(options.document, "join", f"{machine}\n\n{text}")
+    if options.readme:
+        harness.put_into(options.readme, "benchmark", f"{machine}\n\n{headline(measurements)}")
     if options.plot:
         from plot import draw  # matplotlib only where a picture is wanted
 

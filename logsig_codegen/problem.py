@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import SupportsIndex
 
+from logsig_codegen.errors import ProblemTooLargeError
+
+LARGEST_DEGREE = 10_000
+"""Degrees beyond this are refused even for one letter, where only the first one matters."""
+LARGEST_DEGREE_OF_LETTERS = 60
+"""Degrees beyond this are refused for two letters or more: there are over 10**16 coordinates."""
+
 
 def check_positive_integer(name: str, value: SupportsIndex) -> int:
     """Return ``value`` as a plain ``int`` of at least 1.
@@ -54,7 +61,8 @@ def witt(dimension: int, degree: int) -> int:
 class Problem:
     """A dimension ``d`` (number of letters, path channels) and a truncation degree ``N``.
 
-    Raises ``TypeError`` for anything but integers and ``ValueError`` for values below 1.
+    Raises ``TypeError`` for anything but integers, ``ValueError`` for values below 1, and ``ProblemTooLargeError`` (which
+    is a ``ValueError``) for degrees no computer has room for.
     """
 
     dimension: int
@@ -63,10 +71,17 @@ class Problem:
     def __post_init__(self) -> None:
         object.__setattr__(self, "dimension", check_positive_integer("dimension", self.dimension))
         object.__setattr__(self, "degree", check_positive_integer("degree", self.degree))
+        largest = LARGEST_DEGREE if self.dimension == 1 else LARGEST_DEGREE_OF_LETTERS
+        if self.degree > largest:
+            raise ProblemTooLargeError(
+                f"degree: expected at most {largest} for dimension {self.dimension}, got {self.degree}"
+            )
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Number of coordinates of degree 1, 2, …, N."""
+        if self.dimension == 1:
+            return (1,) + (0,) * (self.degree - 1)
         return tuple(witt(self.dimension, degree) for degree in range(1, self.degree + 1))
 
     @cached_property

@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
-RunPython = Callable[..., "subprocess.CompletedProcess[str]"]
+from processes import RunPython, process_environment
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,7 +30,7 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def run_python() -> RunPython:
-    """Run Python code in a fresh process: ``run_python(code, env={...}, check=True)``; a variable of ``None`` is removed."""
+    """Run Python code in a fresh process: ``run_python(code, env={...}, check=True)``; ``None`` removes a variable."""
 
     def run(
         code: str, env: Mapping[str, str | None] | None = None, check: bool = True, timeout: float = 300
@@ -52,20 +50,9 @@ def run_python() -> RunPython:
     return run
 
 
-def process_environment(changes: Mapping[str, str | None] | None = None) -> dict[str, str]:
-    """This process's environment with the package importable, and with ``changes``; ``None`` removes a variable."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    for name, value in (changes or {}).items():
-        if value is None:
-            environment.pop(name, None)
-        else:
-            environment[name] = value
-    return environment
-
-
 @pytest.fixture
 def compiler_script(tmp_path: Path) -> Callable[[str], str]:
-    """Make a C compiler out of a shell script; ``$REAL`` in it is the real compiler, and the answer a value for ``$CC``."""
+    """Make a C compiler, to be named in ``$CC``, out of a shell script; ``$REAL`` in it is the real compiler."""
     from logsig_codegen.build.toolchain import find_compiler
 
     real = find_compiler().path

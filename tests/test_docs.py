@@ -110,3 +110,10 @@ def test_c_declarations_on_the_page_are_those_of_the_header(folder: Path) -> Non
     assert len(names) == 2
     for declaration in declared.split(";"):
         assert squeeze(declaration) in header
+
+
+def test_the_page_of_errors_names_all_of_them() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text()
+    errors = [name for name in lg.__all__ if isinstance(getattr(lg, name), type) and name.endswith("Error")]
+    assert len(errors) >= 8
+    assert [name for name in errors if f"`{name}`" not in page] == []

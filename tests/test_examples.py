@@ -30,6 +30,7 @@ def example() -> ModuleType:
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
+    sys.modules[module.__name__] = module  # dataclasses look there
     specification.loader.exec_module(module)
     return module
 
@@ -59,9 +60,9 @@ def test_every_state_of_the_stream_is_one_of_a_prefix(example: ModuleType) -> No
 
 def test_activities_are_recognised(example: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     """Four activities, ten recordings of each to be judged on: a guess is right one time in four."""
-    accuracy = example.run(3)
+    accuracy = example.run([1, 2, 3])
     assert accuracy["train"] >= 0.95
-    assert accuracy["test"] >= 0.8
+    assert accuracy["test"] >= 0.85
     assert f"test {accuracy['test']:.3f}" in capsys.readouterr().out
 
 

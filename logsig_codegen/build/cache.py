@@ -26,7 +26,7 @@ from typing import Any
 from logsig_codegen.build import cpu
 from logsig_codegen.build.abi import ABI_VERSION
 from logsig_codegen.build.artifact import FORMAT, MANIFEST, Artifact, check_artifact, read_artifact
-from logsig_codegen.build.toolchain import FLAGS, OPENMP, WIDE, Compiler, march_flag
+from logsig_codegen.build.toolchain import Compiler, wanted_flags
 from logsig_codegen.errors import ArtifactError, CacheError
 from logsig_codegen.problem import Problem
 
@@ -72,7 +72,7 @@ def make_request(
     problem: Problem, dtypes: Sequence[str], march: str, version: str, compiler: Compiler | None
 ) -> Request:
     """Describe a request; looks at the file system but runs nothing."""
-    flags = [flag.text for flag in (*FLAGS, march_flag(march), OPENMP, WIDE)]
+    flags = [flag.text for flag in wanted_flags(march)]
     ingredients = {
         "format": FORMAT,
         "abi_version": ABI_VERSION,

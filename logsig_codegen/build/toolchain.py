@@ -43,6 +43,12 @@ FLAGS = (
     Flag("-ffp-contract=off", "a product and a sum are rounded the same way in every loop and on every compiler"),
     Flag("-fno-math-errno", "nothing reads errno; changes no result"),
 )
+VECTORISERS = (
+    Flag(
+        "-fno-tree-vectorize", "the code is vectors already; looking for more takes a sixth of the compile time", True
+    ),
+    Flag("-fno-tree-slp-vectorize", "as above, for straight-line code", True),
+)
 OPENMP = Flag("-fopenmp", "several threads share a batch; without it every call is serial", optional=True)
 WIDE = Flag("-mprefer-vector-width=512", "whole vectors where the processor has AVX-512", optional=True)
 LINK_FLAGS = (Flag("-shared", "the result is a shared library"), Flag("-lm", "the C mathematics library"))
@@ -180,7 +186,7 @@ def describe(compiler: Compiler, march: str) -> Toolchain:
 @lru_cache(maxsize=8)
 def _describe(compiler: Compiler, identity: str, march: str) -> Toolchain:
     del identity  # part of the cache's key only: an upgraded compiler is asked again
-    wanted = (*FLAGS, march_flag(march), OPENMP, *((WIDE,) if _is_x86() else ()))
+    wanted = wanted_flags(march)
     with tempfile.TemporaryDirectory(prefix="logsig_codegen-") as folder:
         Path(folder, "probe.c").write_text(_PROBE, encoding="utf-8")
         accepted = wanted if _probe(compiler, wanted, folder) is None else _accepted(compiler, wanted, folder)
@@ -196,6 +202,11 @@ def _describe(compiler: Compiler, identity: str, march: str) -> Toolchain:
         openmp=openmp,
         features=cpu.required_features(macros),
     )
+
+
+def wanted_flags(march: str) -> tuple[Flag, ...]:
+    """The flags a compiler is offered, in order; it may reject the optional ones."""
+    return (*FLAGS, *VECTORISERS, march_flag(march), OPENMP, *((WIDE,) if _is_x86() else ()))
 
 
 def march_flag(march: str) -> Flag:

@@ -39,6 +39,7 @@ class KernelView:
     symbol: str
     title: str
     introduction: tuple[str, ...]
+    half_vectors: bool
     tables: bool
     frame: tuple[str, ...]
     parts: tuple[PartView, ...]
@@ -90,6 +91,7 @@ def unrolled_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
         symbol=symbol(problem, kernel.operation),
         title=_title(problem, kernel.operation),
         introduction=tuple(_introduction(problem, kernel)),
+        half_vectors=_prefers_half_vectors(kernel, problem),
         tables=False,
         frame=(layout.scratch, f"#define FRAME (SCRATCH + {schedule.slots})"),
         parts=tuple(parts),
@@ -117,6 +119,7 @@ def tables_kernel_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
         symbol=symbol(problem, operation),
         title=_title(problem, operation),
         introduction=tuple(_introduction(problem, kernel)),
+        half_vectors=False,
         tables=True,
         frame=(layout.scratch, f"#define FRAME (SCRATCH + {memory.scratch})"),
         parts=(PartView(f"{operation}_statements", "The plan, statement by statement.", lines, memory.scratch > 0),),
@@ -124,6 +127,12 @@ def tables_kernel_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
         entry=tuple(layout.entry(problem, operation)),
         n_operands=len(layout.rows),
     )
+
+
+def _prefers_half_vectors(kernel: Kernel, problem: Problem) -> bool:
+    """Whether lanes cost more than they give: short code on rows of a few cache lines waits for memory, and wide vectors
+    make it wait for twice as many rows at once."""
+    return kernel.operations.total <= 400 and 16 < problem.size <= 64
 
 
 class _FrameLayout:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from processes import RunPython, process_environment
 
 import logsig_codegen as lg
 from logsig_codegen.build import cache
@@ -21,7 +22,6 @@ from logsig_codegen.build.artifact import MANIFEST, describe_file
 from logsig_codegen.build.toolchain import find_compiler
 from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError
 from logsig_codegen.problem import Problem
-from tests.conftest import RunPython, process_environment
 
 LOAD = """
 import numpy as np, logsig_codegen as lg
@@ -140,11 +140,11 @@ def test_an_entry_of_another_request_is_not_used(run_python: RunPython, copy: Pa
     assert "-Ofast" not in (entry / MANIFEST).read_text(encoding="utf-8")
 
 
-def test_killed_during_a_build(
-    run_python: RunPython, compiler_script: Callable[[str], str], tmp_path: Path
-) -> None:
+def test_killed_during_a_build(run_python: RunPython, compiler_script: Callable[[str], str], tmp_path: Path) -> None:
     folder, started = tmp_path / "cache", tmp_path / "started"
-    compiler = compiler_script(f'case "$*" in *join.c*) [ -e {started} ] || {{ touch {started}; sleep 600; }};; esac; exec $REAL "$@"')
+    compiler = compiler_script(
+        f'case "$*" in *join.c*) [ -e {started} ] || {{ touch {started}; sleep 600; }};; esac; exec $REAL "$@"'
+    )
     env = {"LOGSIG_CODEGEN_CACHE": str(folder), "CC": compiler}
     victim = subprocess.Popen(
         [sys.executable, "-c", LOAD], env=process_environment(env), start_new_session=True, stderr=subprocess.PIPE
@@ -163,7 +163,9 @@ def test_killed_during_a_build(
 def test_two_processes_at_once_build_once(counting: tuple[str, Path], tmp_path: Path) -> None:
     compiler, log = counting
     env = process_environment({"LOGSIG_CODEGEN_CACHE": str(tmp_path / "cache"), "CC": compiler})
-    both = [subprocess.Popen([sys.executable, "-c", LOAD], env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [
+        subprocess.Popen([sys.executable, "-c", LOAD], env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
     outputs = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert outputs[0] == outputs[1]
@@ -171,7 +173,9 @@ def test_two_processes_at_once_build_once(counting: tuple[str, Path], tmp_path: 
     assert log.read_text(encoding="utf-8").count(" -c ") == 5
 
 
-def test_several_threads_at_once_get_one_kernel(run_python: RunPython, counting: tuple[str, Path], tmp_path: Path) -> None:
+def test_several_threads_at_once_get_one_kernel(
+    run_python: RunPython, counting: tuple[str, Path], tmp_path: Path
+) -> None:
     compiler, log = counting
     run_python(
         """
@@ -186,7 +190,9 @@ def test_several_threads_at_once_get_one_kernel(run_python: RunPython, counting:
 
 
 @pytest.mark.parametrize("place", ["no home", "a file in the way", "not a folder"])
-def test_a_cache_that_cannot_be_written_works_with_one_warning(run_python: RunPython, tmp_path: Path, place: str) -> None:
+def test_a_cache_that_cannot_be_written_works_with_one_warning(
+    run_python: RunPython, tmp_path: Path, place: str
+) -> None:
     (tmp_path / "file").touch()
     env: dict[str, str | None] = {
         "no home": {"LOGSIG_CODEGEN_CACHE": None, "XDG_CACHE_HOME": None, "HOME": "/proc/nonexistent"},
@@ -216,9 +222,7 @@ def test_nothing_can_be_written_at_all(run_python: RunPython) -> None:
     assert "Neither /proc/nonexistent/kernels nor a temporary folder can be written" in output
 
 
-def test_an_entry_in_a_folder_that_cannot_be_written_is_used(
-    monkeypatch: pytest.MonkeyPatch, filled: Path
-) -> None:
+def test_an_entry_in_a_folder_that_cannot_be_written_is_used(monkeypatch: pytest.MonkeyPatch, filled: Path) -> None:
     def refuse(*args: object, **kwargs: object) -> Path:
         raise AssertionError("a hit must not look for a place to write")
 

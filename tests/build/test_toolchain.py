@@ -35,7 +35,9 @@ def test_without_cc_the_path_is_searched_in_order(monkeypatch: pytest.MonkeyPatc
 
 def test_no_compiler_says_what_to_install_and_the_way_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(CompilerNotFoundError, match=r"cc, gcc, clang.*apt install gcc.*logsig-gen.*LOGSIG_CODEGEN_PATH"):
+    with pytest.raises(
+        CompilerNotFoundError, match=r"cc, gcc, clang.*apt install gcc.*logsig-gen.*LOGSIG_CODEGEN_PATH"
+    ):
         toolchain.find_compiler()
     monkeypatch.setenv("CC", "/nowhere/icc -fast")
     with pytest.raises(CompilerNotFoundError, match=r"\$CC is '/nowhere/icc -fast'"):
@@ -72,16 +74,22 @@ def test_no_flag_changes_values() -> None:
     tools = toolchain.describe(toolchain.find_compiler(), "native")
     texts = [flag.text for flag in (*tools.compile_flags, *tools.link_flags)]
     assert "-ffp-contract=off" in texts
-    assert not {"-Ofast", "-ffast-math", "-funsafe-math-optimizations", "-fassociative-math", "-ffinite-math-only"} & set(
-        texts
-    )
+    assert not {
+        "-Ofast",
+        "-ffast-math",
+        "-funsafe-math-optimizations",
+        "-fassociative-math",
+        "-ffinite-math-only",
+    } & set(texts)
     assert all(flag.reason for flag in (*tools.compile_flags, *tools.link_flags))
 
 
 def test_a_compiler_without_openmp_is_used_without_it(
     monkeypatch: pytest.MonkeyPatch, compiler_script: Callable[[str], str]
 ) -> None:
-    monkeypatch.setenv("CC", compiler_script('case "$*" in *-fopenmp*) echo no OpenMP >&2; exit 1;; esac; exec $REAL "$@"'))
+    monkeypatch.setenv(
+        "CC", compiler_script('case "$*" in *-fopenmp*) echo no OpenMP >&2; exit 1;; esac; exec $REAL "$@"')
+    )
     tools = toolchain.describe(toolchain.find_compiler(), "native")
     assert not tools.openmp
     assert toolchain.OPENMP in tools.rejected

@@ -31,16 +31,22 @@
 LOGSIG_NOINLINE void join_backprop_part_0(logsig_rows *rows)
 {
     logsig_vec *const v = rows[2].at;
+    logsig_vec *const l = rows[1].at;
     logsig_vec *const g = rows[0].at;
     logsig_vec *const dl = rows[3].at;
-    logsig_vec *const l = rows[1].at;
     logsig_vec *const dv = rows[4].at;
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
-    const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
+    const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
     logsig_fetch(&rows[2], 2);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, v[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, v[1]);
+    logsig_fetch(&rows[1], 3);
+    const logsig_vec l0 = l[0];
+    const logsig_vec l1 = l[1];
+    const logsig_vec t2 = LOGSIG_FNMA(l1, t0, LOGSIG_MUL(l0, t1));
+    const logsig_vec t3 = LOGSIG_FMA(c1_3, t2, l[2]);
+    const logsig_vec t4 = LOGSIG_MUL(c1_6, t2);
     logsig_fetch(&rows[0], 5);
     const logsig_vec g3 = g[3];
     const logsig_vec g4 = g[4];
@@ -48,11 +54,6 @@ LOGSIG_NOINLINE void join_backprop_part_0(logsig_rows *rows)
     const logsig_vec g2 = g[2];
     const logsig_vec t12 = LOGSIG_ADD(t6, g2);
     dl[2] = t12; /* [0,1] */
-    logsig_fetch(&rows[1], 3);
-    const logsig_vec l0 = l[0];
-    const logsig_vec l1 = l[1];
-    const logsig_vec t2 = LOGSIG_FNMA(l1, t0, LOGSIG_MUL(l0, t1));
-    const logsig_vec t4 = LOGSIG_MUL(c1_6, t2);
     const logsig_vec t5 = LOGSIG_FNMA(g4, l1, LOGSIG_MUL(g3, l0));
     const logsig_vec t7 = LOGSIG_FMA(c1_3, t6, LOGSIG_FMA(c1_6, t5, g2));
     const logsig_vec g1 = g[1];
@@ -62,7 +63,6 @@ LOGSIG_NOINLINE void join_backprop_part_0(logsig_rows *rows)
     const logsig_vec t10 = LOGSIG_FMA(t1, t7, LOGSIG_FMA(g3, t4, g0));
     dl[0] = t10; /* 0 */
     logsig_flush(&rows[3], 5);
-    const logsig_vec t3 = LOGSIG_FMA(c1_3, t2, l[2]);
     const logsig_vec t8 = LOGSIG_FNMA(l1, t7, LOGSIG_NEG(LOGSIG_MUL(g3, t3)));
     const logsig_vec t13 = LOGSIG_FMA(c1_2, t8, g0);
     dv[0] = t13;

@@ -48,6 +48,11 @@
 #define LOGSIG_STACK_BYTES (128 * 1024)
 #endif
 
+/* Where all rows are narrow, so many lanes walk side by side: fewer, denser streams from memory. */
+#ifndef LOGSIG_NEIGHBOURS
+#define LOGSIG_NEIGHBOURS (LOGSIG_LANES < 4 ? 1 : 4)
+#endif
+
 #define LOGSIG_MAX_OPERANDS 16
 
 #ifndef LOGSIG_OVERLAP
@@ -207,15 +212,18 @@ typedef struct {
     int n_operands;
     int frame_vectors;
     int unit; /* every spread that keeps the phases equal is a multiple of it */
+    int near; /* lanes that walk side by side */
     int far;  /* whether to ask for lines ahead */
     logsig_block_fn block;
 } logsig_job;
 
-/* Takes rows first, first + spread, ... into the lanes, `live` of them; spare lanes repeat the last one, which makes
+/* Takes rows into the lanes, `live` of them: first, first + spread, ..., and `near` neighbours of each, unit apart; spare lanes repeat the last one, which makes
  * them store the same bytes to the same place. */
 LOGSIG_INLINE void logsig_take(const logsig_job *job, logsig_rows *rows, logsig_vec *frame, ptrdiff_t first,
                                ptrdiff_t spread, int live, int aligned)
 {
+    const int near = aligned ? job->near : 1;
+    const ptrdiff_t back = (near - 1) * job->unit;
     for (int k = 0; k < job->n_operands; k++) {
         const logsig_operand *const operand = &job->operands[k];
         const logsig_real *row = operand->data + first * operand->stride;
@@ -226,7 +234,7 @@ LOGSIG_INLINE void logsig_take(const logsig_job *job, logsig_rows *rows, logsig_
         rows[k].phase_mask = aligned && operand->columns > LOGSIG_NARROW ? LOGSIG_LANES - 1 : 0;
         for (int i = 0; i < LOGSIG_LANES; i++) {
             rows[k].lane[i] = row;
-            if (i + 1 < live) row += spread * operand->stride;
+            if (i + 1 < live) row += ((i + 1) % near ? job->unit : spread - back) * operand->stride;
         }
     }
 }
@@ -256,14 +264,15 @@ LOGSIG_INLINE int logsig_crowded(const logsig_job *job, ptrdiff_t spread)
 LOGSIG_NOINLINE void logsig_run_rows(const logsig_job *job, logsig_vec *frame, ptrdiff_t row, ptrdiff_t end)
 {
     logsig_rows rows[LOGSIG_MAX_OPERANDS];
-    const ptrdiff_t unit = job->unit;
+    const ptrdiff_t unit = job->unit, step = unit * job->near;
     while (end - row >= unit * LOGSIG_LANES) {
-        ptrdiff_t spread = (end - row) / (unit * LOGSIG_LANES) * unit;
-        if (spread > LOGSIG_MAX_SPREAD) spread = LOGSIG_MAX_SPREAD;
-        for (int tries = 0; tries < 16 && spread > unit && logsig_crowded(job, spread); tries++) spread -= unit;
+        ptrdiff_t spread = (end - row) / (unit * LOGSIG_LANES) * step;
+        if (spread > LOGSIG_MAX_SPREAD) spread = LOGSIG_MAX_SPREAD / step * step;
+        for (int tries = 0; tries < 16 && spread > step && logsig_crowded(job, spread); tries++) spread -= step;
         logsig_take(job, rows, frame, row, spread, LOGSIG_LANES, 1);
-        for (ptrdiff_t p = 0; p < spread; p++) logsig_run_block(job, rows, frame, p);
-        row += spread * LOGSIG_LANES;
+        for (ptrdiff_t p = 0; p < spread; p += step)
+            for (ptrdiff_t q = 0; q < unit; q++) logsig_run_block(job, rows, frame, p + q);
+        row += spread * (LOGSIG_LANES / job->near);
     }
     for (; row < end; row += LOGSIG_LANES) {
         logsig_take(job, rows, frame, row, 1, end - row < LOGSIG_LANES ? (int)(end - row) : LOGSIG_LANES, 0);
@@ -308,6 +317,13 @@ LOGSIG_INLINE int logsig_unit(const logsig_operand *operands, int n_operands)
     return (int)(LOGSIG_LANES / (bits & -bits));
 }
 
+LOGSIG_INLINE int logsig_near(const logsig_operand *operands, int n_operands)
+{
+    for (int k = 0; k < n_operands; k++)
+        if (operands[k].columns > LOGSIG_NARROW) return 1;
+    return LOGSIG_NEIGHBOURS;
+}
+
 LOGSIG_INLINE int logsig_is_far(const logsig_operand *operands, int n_operands, ptrdiff_t batch)
 {
     ptrdiff_t columns = 0;
@@ -324,6 +340,7 @@ LOGSIG_UNUSED static int logsig_run(const logsig_operand *operands, int n_operan
                             n_operands,
                             frame_vectors,
                             logsig_unit(operands, n_operands),
+                            logsig_near(operands, n_operands),
                             logsig_is_far(operands, n_operands, batch),
                             block};
     if (batch <= 0) return 0;

@@ -53,19 +53,24 @@ typedef float logsig_real;
 
 /* ---- the vector type ------------------------------------------------------------------------------------------- */
 
-#if defined(__GNUC__) && defined(__AVX512F__)
+/* A caller may ask for narrower vectors than the processor has. */
+#ifndef LOGSIG_MAX_VECTOR_BYTES
+#define LOGSIG_MAX_VECTOR_BYTES 64
+#endif
+
+#if !defined(__GNUC__) || LOGSIG_MAX_VECTOR_BYTES < 16
+#define LOGSIG_VECTOR_BYTES (LOGSIG_REAL_BITS / 8)
+#elif defined(__AVX512F__) && LOGSIG_MAX_VECTOR_BYTES >= 64
 #define LOGSIG_AVX512 1
 #define LOGSIG_VECTOR_BYTES 64
-#elif defined(__GNUC__) && defined(__AVX2__) && defined(__FMA__)
+#elif defined(__AVX2__) && defined(__FMA__) && LOGSIG_MAX_VECTOR_BYTES >= 32
 #define LOGSIG_AVX2 1
 #define LOGSIG_VECTOR_BYTES 32
-#elif defined(__GNUC__) && defined(__aarch64__) && defined(__ARM_NEON)
+#elif defined(__aarch64__) && defined(__ARM_NEON)
 #define LOGSIG_NEON 1
 #define LOGSIG_VECTOR_BYTES 16
-#elif defined(__GNUC__) && !defined(LOGSIG_SCALAR)
-#define LOGSIG_VECTOR_BYTES 16
 #else
-#define LOGSIG_VECTOR_BYTES (LOGSIG_REAL_BITS / 8)
+#define LOGSIG_VECTOR_BYTES 16
 #endif
 
 #define LOGSIG_LANES (LOGSIG_VECTOR_BYTES / (LOGSIG_REAL_BITS / 8))
@@ -79,10 +84,25 @@ typedef logsig_real logsig_loose_vec
     __attribute__((vector_size(LOGSIG_VECTOR_BYTES), aligned(LOGSIG_REAL_BITS / 8), may_alias));
 #endif
 
+/* LOGSIG_SIMD(add) is the name of the instruction set's own function for adding two vectors. */
 #if LOGSIG_AVX512 || LOGSIG_AVX2
 #include <immintrin.h>
+#if LOGSIG_AVX512 && LOGSIG_REAL_BITS == 64
+#define LOGSIG_SIMD(name) _mm512_##name##_pd
+#elif LOGSIG_AVX512
+#define LOGSIG_SIMD(name) _mm512_##name##_ps
+#elif LOGSIG_REAL_BITS == 64
+#define LOGSIG_SIMD(name) _mm256_##name##_pd
+#else
+#define LOGSIG_SIMD(name) _mm256_##name##_ps
+#endif
 #elif LOGSIG_NEON
 #include <arm_neon.h>
+#if LOGSIG_REAL_BITS == 64
+#define LOGSIG_SIMD(name) v##name##_f64
+#else
+#define LOGSIG_SIMD(name) v##name##_f32
+#endif
 #endif
 
 /* ---- arithmetic ------------------------------------------------------------------------------------------------ */
@@ -92,30 +112,14 @@ typedef logsig_real logsig_loose_vec
 #define LOGSIG_MUL(a, b) ((a) * (b))
 #define LOGSIG_NEG(a) (-(a))
 
-#if LOGSIG_AVX512 && LOGSIG_REAL_BITS == 64
-#define LOGSIG_SET1(x) ((logsig_vec)_mm512_set1_pd(x))
-#define LOGSIG_FMA(a, b, c) ((logsig_vec)_mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
-#define LOGSIG_FNMA(a, b, c) ((logsig_vec)_mm512_fnmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
-#elif LOGSIG_AVX512
-#define LOGSIG_SET1(x) ((logsig_vec)_mm512_set1_ps(x))
-#define LOGSIG_FMA(a, b, c) ((logsig_vec)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
-#define LOGSIG_FNMA(a, b, c) ((logsig_vec)_mm512_fnmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
-#elif LOGSIG_AVX2 && LOGSIG_REAL_BITS == 64
-#define LOGSIG_SET1(x) ((logsig_vec)_mm256_set1_pd(x))
-#define LOGSIG_FMA(a, b, c) ((logsig_vec)_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
-#define LOGSIG_FNMA(a, b, c) ((logsig_vec)_mm256_fnmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
-#elif LOGSIG_AVX2
-#define LOGSIG_SET1(x) ((logsig_vec)_mm256_set1_ps(x))
-#define LOGSIG_FMA(a, b, c) ((logsig_vec)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
-#define LOGSIG_FNMA(a, b, c) ((logsig_vec)_mm256_fnmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
-#elif LOGSIG_NEON && LOGSIG_REAL_BITS == 64
-#define LOGSIG_SET1(x) ((logsig_vec)vdupq_n_f64(x))
-#define LOGSIG_FMA(a, b, c) ((logsig_vec)vfmaq_f64((float64x2_t)(c), (float64x2_t)(a), (float64x2_t)(b)))
-#define LOGSIG_FNMA(a, b, c) ((logsig_vec)vfmsq_f64((float64x2_t)(c), (float64x2_t)(a), (float64x2_t)(b)))
+#if LOGSIG_AVX512 || LOGSIG_AVX2
+#define LOGSIG_SET1(x) ((logsig_vec)LOGSIG_SIMD(set1)(x))
+#define LOGSIG_FMA(a, b, c) ((logsig_vec)LOGSIG_SIMD(fmadd)((a), (b), (c)))
+#define LOGSIG_FNMA(a, b, c) ((logsig_vec)LOGSIG_SIMD(fnmadd)((a), (b), (c)))
 #elif LOGSIG_NEON
-#define LOGSIG_SET1(x) ((logsig_vec)vdupq_n_f32(x))
-#define LOGSIG_FMA(a, b, c) ((logsig_vec)vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
-#define LOGSIG_FNMA(a, b, c) ((logsig_vec)vfmsq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
+#define LOGSIG_SET1(x) ((logsig_vec)LOGSIG_SIMD(dupq_n)(x))
+#define LOGSIG_FMA(a, b, c) ((logsig_vec)LOGSIG_SIMD(fmaq)((c), (a), (b)))
+#define LOGSIG_FNMA(a, b, c) ((logsig_vec)LOGSIG_SIMD(fmsq)((c), (a), (b)))
 #else
 #if LOGSIG_LANES == 4
 #define LOGSIG_SET1(x) ((logsig_vec){(x), (x), (x), (x)})
@@ -151,45 +155,37 @@ LOGSIG_INLINE void logsig_store(logsig_real *to, logsig_vec value)
 /* logsig_part names elements first..last-1 of a vector, 0 <= first < last <= LANES. The address handed to
  * logsig_load_part and logsig_store_part is that of element 0, which need not exist. */
 #if LOGSIG_AVX512
-typedef uint32_t logsig_part;
+#if LOGSIG_REAL_BITS == 64
+typedef __mmask8 logsig_part;
+#else
+typedef __mmask16 logsig_part;
+#endif
 
 LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
 {
-    return (1u << last) - (1u << first);
+    return (logsig_part)((1u << last) - (1u << first));
 }
-#if LOGSIG_REAL_BITS == 64
-#define LOGSIG_MASKED_LOAD(from, part) ((logsig_vec)_mm512_maskz_loadu_pd((__mmask8)(part), (from)))
-#define LOGSIG_MASKED_STORE(to, part, value) _mm512_mask_storeu_pd((to), (__mmask8)(part), (__m512d)(value))
-#else
-#define LOGSIG_MASKED_LOAD(from, part) ((logsig_vec)_mm512_maskz_loadu_ps((__mmask16)(part), (from)))
-#define LOGSIG_MASKED_STORE(to, part, value) _mm512_mask_storeu_ps((to), (__mmask16)(part), (__m512)(value))
-#endif
 
 #elif LOGSIG_AVX2
 typedef __m256i logsig_part;
 
-#if LOGSIG_REAL_BITS == 64
 LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
 {
+#if LOGSIG_REAL_BITS == 64
     const __m256i index = _mm256_setr_epi64x(0, 1, 2, 3);
     return _mm256_andnot_si256(_mm256_cmpgt_epi64(_mm256_set1_epi64x(first), index),
                                _mm256_cmpgt_epi64(_mm256_set1_epi64x(last), index));
-}
-#define LOGSIG_MASKED_LOAD(from, part) ((logsig_vec)_mm256_maskload_pd((from), (part)))
-#define LOGSIG_MASKED_STORE(to, part, value) _mm256_maskstore_pd((to), (part), (__m256d)(value))
 #else
-LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
-{
     const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(first), index),
                                _mm256_cmpgt_epi32(_mm256_set1_epi32(last), index));
-}
-#define LOGSIG_MASKED_LOAD(from, part) ((logsig_vec)_mm256_maskload_ps((from), (part)))
-#define LOGSIG_MASKED_STORE(to, part, value) _mm256_maskstore_ps((to), (part), (__m256)(value))
 #endif
+}
 
 #else
-typedef struct { int first, last; } logsig_part;
+typedef struct {
+    int first, last;
+} logsig_part;
 
 LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
 {
@@ -200,8 +196,10 @@ LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
 
 LOGSIG_INLINE logsig_vec logsig_load_part(const logsig_real *from, logsig_part part)
 {
-#ifdef LOGSIG_MASKED_LOAD
-    return LOGSIG_MASKED_LOAD(from, part);
+#if LOGSIG_AVX512
+    return (logsig_vec)LOGSIG_SIMD(maskz_loadu)(part, from);
+#elif LOGSIG_AVX2
+    return (logsig_vec)LOGSIG_SIMD(maskload)(from, part);
 #elif LOGSIG_LANES == 1
     (void)part;
     return *from;
@@ -216,8 +214,10 @@ LOGSIG_INLINE logsig_vec logsig_load_part(const logsig_real *from, logsig_part p
 
 LOGSIG_INLINE void logsig_store_part(logsig_real *to, logsig_part part, logsig_vec value)
 {
-#ifdef LOGSIG_MASKED_STORE
-    LOGSIG_MASKED_STORE(to, part, value);
+#if LOGSIG_AVX512
+    LOGSIG_SIMD(mask_storeu)(to, part, value);
+#elif LOGSIG_AVX2
+    LOGSIG_SIMD(maskstore)(to, part, value);
 #elif LOGSIG_LANES == 1
     (void)part;
     *to = value;

@@ -30,12 +30,16 @@
 /* Part 1 of 1: 12 sums. */
 LOGSIG_NOINLINE void join_backprop_part_0(logsig_rows *rows)
 {
+    logsig_vec *const l = rows[1].at;
     logsig_vec *const g = rows[0].at;
     logsig_vec *const v = rows[2].at;
     logsig_vec *const dl = rows[3].at;
-    logsig_vec *const l = rows[1].at;
     logsig_vec *const dv = rows[4].at;
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
+    logsig_fetch(&rows[1], 3);
+    const logsig_vec t0 = LOGSIG_MUL(c1_2, l[0]);
+    const logsig_vec t1 = LOGSIG_MUL(c1_2, l[1]);
+    const logsig_vec t2 = LOGSIG_MUL(c1_2, l[2]);
     logsig_fetch(&rows[0], 6);
     const logsig_vec g4 = g[4];
     logsig_fetch(&rows[2], 3);
@@ -57,12 +61,8 @@ LOGSIG_NOINLINE void join_backprop_part_0(logsig_rows *rows)
     const logsig_vec t6 = LOGSIG_FMA(c1_2, t3, g0);
     dl[0] = t6; /* 0 */
     logsig_flush(&rows[3], 6);
-    logsig_fetch(&rows[1], 3);
-    const logsig_vec t1 = LOGSIG_MUL(c1_2, l[1]);
-    const logsig_vec t2 = LOGSIG_MUL(c1_2, l[2]);
     const logsig_vec t9 = LOGSIG_FNMA(g4, t2, LOGSIG_FNMA(g3, t1, g0));
     dv[0] = t9;
-    const logsig_vec t0 = LOGSIG_MUL(c1_2, l[0]);
     const logsig_vec t10 = LOGSIG_FNMA(g5, t2, LOGSIG_FMA(g3, t0, g1));
     dv[1] = t10;
     const logsig_vec t11 = LOGSIG_FMA(g5, t1, LOGSIG_FMA(g4, t0, g2));

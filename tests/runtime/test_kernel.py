@@ -1,0 +1,80 @@
+"""What a kernel tells about itself, and copies of it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pysiglib
+import pytest
+
+import logsig_codegen as lg
+from logsig_codegen.compiler import compile_problem
+from logsig_codegen.emit.c import c_sources
+
+
+@pytest.fixture(scope="module")
+def kernel() -> lg.LogSigKernel:
+    return lg.load(2, 4)
+
+
+def test_attributes(kernel: lg.LogSigKernel) -> None:
+    assert (kernel.dimension, kernel.degree, kernel.size) == (2, 4, 8)
+    assert repr(kernel) == "LogSigKernel(dimension=2, degree=4, size=8)"
+    assert list(kernel.words) == pysiglib.lyndon_words(2, 4)
+    assert kernel.brackets == (
+        "0", "1", "[0,1]", "[0,[0,1]]", "[[0,1],1]", "[0,[0,[0,1]]]", "[0,[[0,1],1]]", "[[[0,1],1],1]",
+    )  # fmt: skip
+    for name in ("dimension", "degree", "size"):
+        with pytest.raises(AttributeError):
+            setattr(kernel, name, 3)
+
+
+def test_source_is_what_was_compiled(kernel: lg.LogSigKernel) -> None:
+    units = c_sources(compile_problem(lg.Problem(2, 4)))
+    assert kernel.sources == {unit.name: unit.text for unit in units}
+    text = kernel.source("c")
+    assert all(unit.text in text for unit in units)
+    assert kernel.source() == text
+    with pytest.raises(ValueError, match="target: expected 'c', got 'cuda'"):
+        kernel.source("cuda")
+
+
+def test_report(kernel: lg.LogSigKernel) -> None:
+    report = kernel.report
+    compiled = compile_problem(lg.Problem(2, 4)).report()
+    for operation in ("join", "join_backprop"):
+        counts = report.operations[operation]
+        expected = compiled["operations"][operation]
+        assert {**counts._asdict(), "total": counts.total} == expected
+        assert counts.total == counts.multiply_adds + counts.additions + counts.scalings > 0
+        assert report.plan[operation] in str(report)
+        assert f"{counts.total:,}" in str(report)
+    assert report.bytes_per_sample["join"] == {"float64": 8 * (8 + 8 + 2), "float32": 4 * (8 + 8 + 2)}
+    assert report.path == kernel.path
+    assert str(report.path) in str(report)
+    assert report.compiler in str(report)
+    assert "-O2" in report.flags
+    assert json.loads(json.dumps(report.to_dict()))["operations"] == compiled["operations"]
+
+
+def test_formulas_are_of_the_same_problem(kernel: lg.LogSigKernel) -> None:
+    assert kernel.formulas.problem == lg.Problem(2, 4)
+    assert kernel.formulas.show("coordinates") == lg.formulas(2, 4).show("coordinates")
+    assert len(kernel.formulas.coordinates) == kernel.size
+
+
+def test_copies_are_the_same_kernel(kernel: lg.LogSigKernel) -> None:
+    assert pickle.loads(pickle.dumps(kernel)) is kernel
+    assert copy.deepcopy(kernel) is kernel
+
+
+def test_a_pickled_kernel_works_in_another_process(kernel: lg.LogSigKernel) -> None:
+    log_sig, displacement = np.ones(8), np.array([0.5, -0.5])
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        found = pool.submit(kernel.join, log_sig, displacement).result(timeout=120)
+    assert found.tobytes() == kernel.join(log_sig, displacement).tobytes()

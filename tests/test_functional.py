@@ -1,0 +1,202 @@
+"""The functions with pySigLib's names: same names, argument order, defaults and results, better errors."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import peer
+import pysiglib
+import pysiglib.torch_api
+import pytest
+
+import logsig_codegen as lg
+import logsig_codegen.torch_api
+from logsig_codegen import functional
+
+NAMES = [
+    "clear_cache", "idx_to_word", "is_lyndon", "log_sig_join", "log_sig_join_backprop", "log_sig_length",
+    "lyndon_words", "lyndon_words_of_length", "prepare_log_sig", "set_cache_dir", "sig_length", "word_to_idx", "words",
+    "words_of_length",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_signatures_are_pysiglib_s(name: str) -> None:
+    ours = dict(inspect.signature(getattr(lg, name)).parameters)
+    theirs = dict(inspect.signature(inspect.unwrap(getattr(pysiglib, name))).parameters)
+    ours.pop("out", None)  # the one argument they do not have
+    assert [(p.name, p.kind, p.default) for p in ours.values()] == [
+        (p.name, p.kind, p.default) for p in theirs.values()
+    ]
+
+
+def test_all_names_are_at_top_level() -> None:
+    assert sorted(functional.__all__) == sorted(NAMES)
+    for name in NAMES:
+        assert getattr(lg, name) is getattr(functional, name)
+        assert name in lg.__all__
+
+
+def test_torch_api_has_the_same_functions() -> None:
+    for name in logsig_codegen.torch_api.__all__:
+        assert hasattr(pysiglib.torch_api, name)
+        if name != "log_sig_join":
+            assert getattr(logsig_codegen.torch_api, name) is getattr(functional, name)
+
+
+@pytest.mark.parametrize("d", range(6))
+@pytest.mark.parametrize("n", range(6))
+def test_words(d: int, n: int) -> None:
+    assert lg.words(d, n) == pysiglib.words(d, n)
+    assert lg.words_of_length(d, n) == pysiglib.words_of_length(d, n)
+    assert lg.lyndon_words(d, n) == pysiglib.lyndon_words(d, n)
+    assert lg.lyndon_words_of_length(d, n) == pysiglib.lyndon_words_of_length(d, n)
+    for word in lg.words(min(d, 3), n):
+        assert lg.is_lyndon(word) == pysiglib.is_lyndon(word)
+
+
+@pytest.mark.parametrize("scalar_term", [False, True])
+def test_positions_of_words(scalar_term: bool) -> None:
+    for d in (1, 2, 3, 7):
+        for position in range(200):
+            word = lg.idx_to_word(position, d, scalar_term=scalar_term)
+            assert word == pysiglib.idx_to_word(position, d, scalar_term=scalar_term)
+            assert lg.word_to_idx(word, d, scalar_term=scalar_term) == position
+            assert pysiglib.word_to_idx(word, d, scalar_term=scalar_term) == position
+
+
+def test_positions_are_those_in_the_list_of_words() -> None:
+    listed = lg.words(3, 4)
+    assert [lg.word_to_idx(word, 3, scalar_term=True) for word in listed] == list(range(len(listed)))
+
+
+@pytest.mark.parametrize("time_aug", [False, True])
+@pytest.mark.parametrize("lead_lag", [False, True])
+def test_lengths(time_aug: bool, lead_lag: bool) -> None:
+    flags = {"time_aug": time_aug, "lead_lag": lead_lag}
+    for d in range(6):
+        for n in range(7):
+            for scalar_term in (False, True):
+                expected = pysiglib.sig_length(d, n, scalar_term=scalar_term, **flags)
+                if (time_aug or lead_lag or d) and d + time_aug:
+                    assert lg.sig_length(d, n, scalar_term=scalar_term, **flags) == expected
+            if d and n:
+                assert lg.log_sig_length(d, n, **flags) == pysiglib.log_sig_length(d, n, **flags)
+    assert lg.log_sig_length(5, 3) == len(lg.lyndon_words(5, 3)) == 55
+    assert lg.log_sig_length(2, 60) == pysiglib.log_sig_length(2, 60)
+
+
+def test_signatures_of_no_channels() -> None:
+    assert [lg.sig_length(0, n) for n in (0, 1, 5)] == [pysiglib.sig_length(0, n) for n in (0, 1, 5)] == [0, 0, 0]
+    assert lg.sig_length(0, 3, scalar_term=True) == 1
+
+
+def test_join_and_backprop_without_preparation() -> None:
+    random = np.random.default_rng(5)
+    log_sig, d_out, displacement = random.normal(size=(6, 5)), random.normal(size=(6, 5)), random.normal(size=(6, 2))
+    lg.clear_cache()
+    found = lg.log_sig_join(log_sig, displacement, 2, 3)
+    np.testing.assert_allclose(found, peer.join(log_sig, displacement, 2, 3), rtol=1e-13, atol=1e-13)
+    lg.clear_cache()
+    gradients = lg.log_sig_join_backprop(d_out, log_sig, displacement, 2, 3, n_jobs=-1)
+    expected = peer.join_backprop(d_out, log_sig, displacement, 2, 3)
+    for one, other in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
+    out = np.empty((6, 5))
+    assert lg.log_sig_join(log_sig, displacement, 2, 3, n_jobs=2, out=out) is out
+    assert out.tobytes() == found.tobytes()
+
+
+def test_numpy_integers_are_integers() -> None:
+    result = lg.log_sig_join(np.zeros(3), np.ones(2), np.int32(2), np.uint8(2))
+    assert result.tolist() == [1.0, 1.0, 0.0]
+    assert lg.words_of_length(np.int64(2), 1) == [(0,), (1,)]
+
+
+def test_wrong_arguments_build_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("loaded a kernel before all arguments were checked")
+
+    lg.clear_cache()
+    monkeypatch.setattr("logsig_codegen.runtime.loader.load", refuse)
+    good, v = np.zeros(5), np.zeros(2)
+    for call, error in (
+        (lambda: lg.log_sig_join(good, v, 2, 4), ValueError),
+        (lambda: lg.log_sig_join(good, v, 3, 2), ValueError),
+        (lambda: lg.log_sig_join(good.astype(int), v, 2, 3), TypeError),
+        (lambda: lg.log_sig_join(good, v, 2, 3, n_jobs=0), ValueError),
+        (lambda: lg.log_sig_join(good, v, 2, 3, n_jobs=True), TypeError),
+        (lambda: lg.log_sig_join(good, v, 2, 3, out=good), ValueError),
+        (lambda: lg.log_sig_join_backprop(good[:3], good, v, 2, 3), ValueError),
+        (lambda: lg.log_sig_join_backprop(good, good, v, 2, 3, n_jobs=0), ValueError),
+        (lambda: lg.log_sig_join_backprop(good, good, v, 2, 3, out=(good, v)), ValueError),
+        (lambda: lg.prepare_log_sig(2, 3, 4), ValueError),
+    ):
+        with pytest.raises(error):
+            call()
+
+
+def test_prepare_prepares_the_augmented_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr("logsig_codegen.runtime.loader.load", lambda d, n: asked.append((d, n)))
+    lg.prepare_log_sig(2, 3, 0)
+    assert asked == []
+    for method in (1, 2, 3):
+        lg.prepare_log_sig(2, 3, method, time_aug=True, lead_lag=True, use_disk=True, device="cpu")
+        lg.prepare_log_sig(2, 3, method)
+    assert asked == [(5, 3), (2, 3)] * 3
+    with pytest.raises(lg.UnsupportedError, match="device: there are no kernels for 'cuda'"):
+        lg.prepare_log_sig(2, 3, 2, device="cuda")
+
+
+WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: lg.log_sig_length(0, 3), ValueError, "dimension: expected at least 1, got 0"),
+    (lambda: lg.log_sig_length(2, 0), ValueError, "degree: expected at least 1, got 0"),
+    (lambda: lg.log_sig_length(2.0, 3), TypeError, "dimension: expected an integer, got float 2.0"),  # type: ignore[arg-type]
+    (lambda: lg.log_sig_length(True, 3), TypeError, "dimension: expected an integer, got bool True"),
+    (lambda: lg.log_sig_length(2, 3, time_aug=1), TypeError, "time_aug: expected a bool, got int 1"),  # type: ignore[arg-type]
+    (lambda: lg.log_sig_length(2, 70), ValueError, "does not fit 64 bits"),
+    (lambda: lg.log_sig_length(2, 10**12), ValueError, "does not fit 64 bits"),
+    (lambda: lg.sig_length(-1, 3), ValueError, "dimension: expected at least 0, got -1"),
+    (lambda: lg.sig_length(2, 64), ValueError, "does not fit 64 bits"),
+    (lambda: lg.sig_length(10**9, 10**12), ValueError, "does not fit 64 bits"),
+    (lambda: lg.sig_length(2, 3, scalar_term=None), TypeError, "scalar_term: expected a bool"),  # type: ignore[arg-type]
+    (lambda: lg.words(10, 30), ValueError, "more than 50,000,000 words"),
+    (lambda: lg.words(2, 10**12), ValueError, "more than 50,000,000 words"),
+    (lambda: lg.words(1, 10**12), ValueError, "more than 50,000,000"),
+    (lambda: lg.words_of_length(1000, 5), ValueError, "more than 50,000,000 words"),
+    (lambda: lg.words(-1, 2), ValueError, "alphabet_size: expected at least 0, got -1"),
+    (lambda: lg.words(2, 2.0), TypeError, "max_length: expected an integer, got float"),  # type: ignore[arg-type]
+    (lambda: lg.words(False, 2), TypeError, "alphabet_size: expected an integer, got bool"),
+    (lambda: lg.lyndon_words(50, 10), ValueError, "more than 50,000,000 words"),
+    (lambda: lg.lyndon_words_of_length(2, -1), ValueError, "length: expected at least 0, got -1"),
+    (lambda: lg.is_lyndon([0, 1]), TypeError, "word: expected a tuple of integers, got list"),  # type: ignore[arg-type]
+    (lambda: lg.is_lyndon("01"), TypeError, "word: expected a tuple of integers, got str"),  # type: ignore[arg-type]
+    (lambda: lg.is_lyndon((0, -1)), ValueError, "word: expected at least 0, got -1"),
+    (lambda: lg.is_lyndon((0, 1.0)), TypeError, "word: expected an integer, got float"),  # type: ignore[arg-type]
+    (lambda: lg.word_to_idx((2,), 2), ValueError, r"word: expected letters from 0 to 1, got \(2,\)"),
+    (lambda: lg.word_to_idx((), 2), ValueError, "word: the empty word"),
+    (lambda: lg.idx_to_word(-1, 2), ValueError, "idx: expected at least 0, got -1"),
+    (lambda: lg.idx_to_word(0, 0), ValueError, "alphabet_size: expected at least 1, got 0"),
+    (lambda: lg.idx_to_word(10**18, 1), ValueError, "idx: expected at most"),
+    (lambda: lg.prepare_log_sig(2, 3, 4), ValueError, "method: expected 0, 1, 2 or 3, got 4"),
+    (lambda: lg.prepare_log_sig(2, 3, -1), ValueError, "method: expected at least 0, got -1"),
+    (lambda: lg.prepare_log_sig(2, 3, True), TypeError, "method: expected an integer, got bool"),
+    (
+        lambda: lg.prepare_log_sig(2, 3, 2, device="gpu"),
+        ValueError,
+        "device: expected 'cpu', 'cuda' or 'both', got 'gpu'",
+    ),  # type: ignore[arg-type]
+    (lambda: lg.prepare_log_sig(0, 3, 0), ValueError, "dimension: expected at least 1, got 0"),
+    (lambda: lg.clear_cache(device=1), TypeError, "device: expected a string"),  # type: ignore[arg-type]
+    (lambda: lg.clear_cache(use_disk="no"), TypeError, "use_disk: expected a bool"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), WRONG)
+def test_wrong_arguments(call: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
