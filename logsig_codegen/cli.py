@@ -220,7 +220,7 @@ def _generate(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from logsig_codegen.api import generate
-    from logsig_codegen.display import table
+    from logsig_codegen.text_table import table
 
     problems = [(dimension, degree) for dimension in options.dim for degree in options.degree]
     outcomes = []

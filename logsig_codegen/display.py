@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.problem import Problem
+from logsig_codegen.text_table import table
 
 if TYPE_CHECKING:
     from logsig_codegen.compiler import CompiledProblem, Kernel
@@ -25,19 +26,6 @@ class Subject:
     summary: str
     formats: tuple[str, ...]
     render: Renderer
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, texts: frozenset[int]) -> str:
-    """Columns under a header, those numbered in ``texts`` to the left, numbers to the right."""
-    lines = [header, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column in texts else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
 
 
 def _compiled(problem: Problem, max_terms: int | None) -> CompiledProblem:

@@ -51,9 +51,10 @@ def moebius(n: int) -> int:
 
 def witt(dimension: int, degree: int) -> int:
     """Number of Lyndon words of length ``degree`` on ``dimension`` letters (Witt's formula)."""
-    total = sum(
-        moebius(degree // divisor) * dimension**divisor for divisor in range(1, degree + 1) if degree % divisor == 0
-    )
+    total = 0
+    for divisor in range(1, degree + 1):
+        if degree % divisor == 0:
+            total += moebius(degree // divisor) * int(dimension**divisor)
     return total // degree
 
 
@@ -61,8 +62,8 @@ def witt(dimension: int, degree: int) -> int:
 class Problem:
     """A dimension ``d`` (number of letters, path channels) and a truncation degree ``N``.
 
-    Raises ``TypeError`` for anything but integers, ``ValueError`` for values below 1, and ``ProblemTooLargeError`` (which
-    is a ``ValueError``) for degrees no computer has room for.
+    Raises ``TypeError`` for anything but integers, ``ValueError`` for values below 1, and ``ProblemTooLargeError``
+    (which is a ``ValueError``) for degrees no computer has room for.
     """
 
     dimension: int

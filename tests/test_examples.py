@@ -54,7 +54,7 @@ def test_every_state_of_the_stream_is_one_of_a_prefix(example: ModuleType) -> No
     states = [state.copy() for state in example.stream(kernel, train.paths)]
     assert len(states) == 99
     for length in (2, 37, 100):
-        expected = pysiglib.log_sig(np.ascontiguousarray(train.paths[:, :length]), 2, method=2)
+        expected = pysiglib.log_sig(train.paths[:, :length].copy(), 2, method=2)
         np.testing.assert_allclose(states[length - 2], expected, rtol=1e-9, atol=1e-9)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from logsig_codegen.algebra.surd import Coefficient
+from logsig_codegen.algebra.surd import Coefficient, magnitude
 from logsig_codegen.emit.printer import c_number, constant_name
 from logsig_codegen.ir.program import NONE, Term
 from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Read, Reload, Save, Schedule, Store
@@ -25,7 +25,7 @@ SHORT_NAMES = {
 class PartPrinter:
     """Prints the events of one part; the variable names depend on the schedule alone."""
 
-    def __init__(self, schedule: Schedule, rows: dict[str, int], comments: dict[str, Sequence[str]]) -> None:
+    def __init__(self, schedule: Schedule, rows: dict[str, int], comments: Mapping[str, Sequence[str]]) -> None:
         program = schedule.program
         self.schedule = schedule
         self.row_of = {SHORT_NAMES[name]: row for name, row in rows.items()}
@@ -97,10 +97,10 @@ class PartPrinter:
         operand, column = self.where[value]
         return self.array(self.inputs[operand], column)
 
-    def constant(self, magnitude: Coefficient) -> str:
-        name = self.constants.get(magnitude)
+    def constant(self, number: Coefficient) -> str:
+        name = self.constants.get(number)
         if name is None:
-            name = self.constants[magnitude] = constant_name(magnitude, len(self.constants))
+            name = self.constants[number] = constant_name(number, len(self.constants))
         return name
 
     def compute(self, step: Compute, pieces: dict[int, int]) -> list[str]:
@@ -137,13 +137,13 @@ class PartPrinter:
         elif not total:
             return f"LOGSIG_MUL({self.signed_constant(coefficient)}, {self.operand(left)})"
         else:
-            factors = f"{self.constant(abs(coefficient))}, {self.operand(left)}"
+            factors = f"{self.constant(magnitude(coefficient))}, {self.operand(left)}"
         if not total:
             return f"LOGSIG_NEG(LOGSIG_MUL({factors}))" if negative else f"LOGSIG_MUL({factors})"
         return f"LOGSIG_{'FNMA' if negative else 'FMA'}({factors}, {total})"
 
     def signed_constant(self, coefficient: Coefficient) -> str:
-        name = self.constant(abs(coefficient))
+        name = self.constant(magnitude(coefficient))
         return f"LOGSIG_NEG({name})" if float(coefficient) < 0 else name
 
 

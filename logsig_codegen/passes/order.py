@@ -1,11 +1,12 @@
 """Ordering: which piece of which sum is computed when.
 
-Outputs are demanded one after the other, in the order given, and each pulls in what it needs, operands before the sums that read
-them. This keeps temporaries close to their uses. Some sums are different: the adjoint of a letter combination collects a
-product from nearly every slot. Waiting for all of them would keep every slot's temporary alive, so the *collectors*, the sums
-with the most terms, take each product as soon as both of its factors exist.
+Outputs are demanded one after the other, in the order given, and each pulls in what it needs, operands before the
+sums that read them. This keeps temporaries close to their uses. Some sums are different: the adjoint of a letter
+combination collects a product from nearly every slot. Waiting for all of them would keep every slot's temporary alive,
+so the *collectors*, the sums with the most terms, take each product as soon as both of its factors exist.
 
-Before: ``t0 = a*b; t1 = c*d; s = t0*x + t1*y`` with ``s`` a collector. After: ``t0 = a*b; s = t0*x; t1 = c*d; s += t1*y``.
+Before: ``t0 = a*b; t1 = c*d; s = t0*x + t1*y`` with ``s`` a collector.
+After: ``t0 = a*b; s = t0*x; t1 = c*d; s += t1*y``.
 """
 
 from __future__ import annotations

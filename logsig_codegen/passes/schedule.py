@@ -1,9 +1,9 @@
 """Scheduling: ordered pieces of sums are cut into parts, and values that cross a cut get memory.
 
-A part becomes one C function. Compilers take more than linear time on long functions, so parts are kept to a few hundred
-operations. Within a part values are local variables; a value that a later part reads is saved in a scratch slot (slots are
-reused), or read back from the output it was stored in. An output may overwrite an input in place; an input scalar that is
-needed after that is rescued into a local variable first.
+A part becomes one C function. Compilers take more than linear time on long functions, so parts are kept to a few
+hundred operations. Within a part values are local variables; a value that a later part reads is saved in a scratch slot
+(slots are reused), or read back from the output it was stored in. An output may overwrite an input in place; an input
+scalar that is needed after that is rescued into a local variable first.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def schedule(program: Program, *, in_place: Sequence[int], descending: bool, col
     in_place : sequence of int
         For each output, the input operand it overwrites (same number of columns), or -1.
     descending : bool
-        Right for adjoints: compute what does not depend on the first operand (the recomputed part) before all else, so that
-        it is there when the collectors want it, then the first output's columns from the last, of highest degree, to the
-        first.
+        Right for adjoints: compute what does not depend on the first operand (the recomputed part) before all else,
+        so that it is there when the collectors want it, then the first output's columns from the last, of highest
+        degree, to the first.
     collectors : int
         How many long sums may be computed piecemeal.
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from logsig_codegen.build.artifact import Artifact
+from logsig_codegen.text_table import table
 
 
 class Operations(NamedTuple):
@@ -97,22 +98,10 @@ class Report:
         ]
         lines = [
             f"log-signature kernels, dimension {self.dimension}, degree {self.degree}: {self.size} coordinates",
-            *_table((columns, *rows)),
+            table(columns, rows, texts=frozenset({0, 1, 2})),
             f"compiler  {self.compiler}",
             f"flags     {' '.join(self.flags)}",
             f"OpenMP    {'yes' if self.openmp else 'no: every call is serial'}",
             f"folder    {self.path}",
         ]
         return "\n".join(lines)
-
-
-def _table(rows: tuple[tuple[str, ...], ...]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    texts = (0, 1, 2)  # the other columns are numbers
-    return [
-        "  ".join(
-            cell.ljust(width) if column in texts else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

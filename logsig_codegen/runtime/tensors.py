@@ -31,18 +31,17 @@ def join_backprop(
 
 class _Join(torch.autograd.Function):
     @staticmethod
-    def forward(log_sig: torch.Tensor, displacement: torch.Tensor, kernel: LogSigKernel, threads: int) -> torch.Tensor:
+    def forward(
+        ctx: Any, log_sig: torch.Tensor, displacement: torch.Tensor, kernel: LogSigKernel, threads: int
+    ) -> torch.Tensor:
+        ctx.kernel, ctx.threads = kernel, threads
+        ctx.save_for_backward(log_sig, displacement)
         batch = broadcast({"log_sig": tuple(log_sig.shape[:-1]), "displacement": tuple(displacement.shape[:-1])})
         out = torch.empty((*batch, kernel.size), dtype=log_sig.dtype)
         arrays.join(
             kernel.problem, kernel.functions("join"), _array(log_sig), _array(displacement), threads, _array(out)
         )
         return out
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        log_sig, displacement, ctx.kernel, ctx.threads = inputs
-        ctx.save_for_backward(log_sig, displacement)
 
     @staticmethod
     def backward(ctx: Any, d_out: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
@@ -54,7 +53,12 @@ class _Join(torch.autograd.Function):
 class _JoinBackprop(torch.autograd.Function):
     @staticmethod
     def forward(
-        d_out: torch.Tensor, log_sig: torch.Tensor, displacement: torch.Tensor, kernel: LogSigKernel, threads: int
+        ctx: Any,
+        d_out: torch.Tensor,
+        log_sig: torch.Tensor,
+        displacement: torch.Tensor,
+        kernel: LogSigKernel,
+        threads: int,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         results = (
             torch.empty(log_sig.shape, dtype=log_sig.dtype),
@@ -68,10 +72,6 @@ class _JoinBackprop(torch.autograd.Function):
             (_array(results[0]), _array(results[1])),
         )
         return results
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
-        pass
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> None:

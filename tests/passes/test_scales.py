@@ -52,7 +52,7 @@ def test_copies_are_shared_also_with_copies_that_are_there() -> None:
         Statement(Vector("b", 3), (Scaled(1, "a"), Bracket(-half, "v", "y"))),
         Statement(Vector("z", 3), (Scaled(1, "b"), Bracket(Fraction(1, 3), "h", "y"), Bracket(2, "h", "l2"))),
     )
-    after = fold_scales(before, Problem(2, 3))
+    after = fold_scales(before, Problem(4, 3))
     texts = [statement.text() for statement in after.statements]
     copies = [statement for statement in after.statements if len(statement.terms) == 1]
     assert len(copies) == 2
@@ -74,14 +74,11 @@ def test_meaning_is_kept_and_brackets_are_plain(data: st.DataObject) -> None:
 @settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_folding_can_be_repeated(data: st.DataObject) -> None:
-    """Also on the adjoint of a folded program: names do not clash."""
     program, problem = data.draw(lie_programs())
-    folded = fold_scales(program, problem)
+    twice = fold_scales(fold_scales(program, problem), problem)
+    assert has_plain_brackets(twice)
     point = data.draw(points_of(program, problem))
-    assert evaluate_lie(fold_scales(folded, problem), problem, point) == evaluate_lie(program, problem, point)
-    gradient = adjoint(folded)
-    point = data.draw(points_of(gradient, problem))
-    assert evaluate_lie(fold_scales(gradient, problem), problem, point) == evaluate_lie(gradient, problem, point)
+    assert evaluate_lie(twice, problem, point) == evaluate_lie(program, problem, point)
 
 
 @pytest.mark.parametrize("plan", [special_join, log_derivative_join, right_normed_join])
@@ -93,5 +90,19 @@ def test_folded_plans_are_still_joins(plan: Any, degree: int, dimension: int) ->
     folded = fold_scales(plan(degree), problem)
     prove_join_plan(folded)
     assert has_plain_brackets(folded)
-    # Coefficients of brackets count nothing before they are folded, so folding may only add the copies.
     assert estimate(fold_scales(folded, problem), problem) <= estimate(folded, problem)
+
+
+@pytest.mark.parametrize("plan", [special_join, log_derivative_join, right_normed_join])
+@pytest.mark.parametrize(("dimension", "degree"), [(2, 3), (3, 4), (2, 5)])
+def test_folding_a_gradient(plan: Any, degree: int, dimension: int) -> None:
+    """The adjoint of a plan as it is written, folded, and folded again; its actions on forms become plain too."""
+    problem = Problem(dimension, degree)
+    gradient = adjoint(plan(degree))
+    numbers = [Fraction(k * k % 17 - 8, k % 5 + 1) for k in range(problem.size)]
+    point = {"d_out": numbers[::-1], "log_sig": numbers, "displacement": numbers[3 : 3 + dimension]}
+    expected = evaluate_lie(gradient, problem, point)
+    folded = fold_scales(gradient, problem)
+    assert has_plain_brackets(folded)
+    assert evaluate_lie(folded, problem, point) == expected
+    assert evaluate_lie(fold_scales(folded, problem), problem, point) == expected
