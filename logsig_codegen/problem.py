@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +12,8 @@ from logsig_codegen.errors import ProblemTooLargeError
 
 LARGEST_DEGREE = 10_000
 """Degrees beyond this are refused even for one letter, where only the first one matters."""
-LARGEST_DEGREE_OF_LETTERS = 60
-"""Degrees beyond this are refused for two letters or more: there are over 10**16 coordinates."""
+LARGEST_SIZE_BITS = 62
+"""Problems with more than two to this power coordinates are refused: no address space holds one log-signature."""
 
 
 def check_positive_integer(name: str, value: SupportsIndex) -> int:
@@ -72,11 +73,14 @@ class Problem:
     def __post_init__(self) -> None:
         object.__setattr__(self, "dimension", check_positive_integer("dimension", self.dimension))
         object.__setattr__(self, "degree", check_positive_integer("degree", self.degree))
-        largest = LARGEST_DEGREE if self.dimension == 1 else LARGEST_DEGREE_OF_LETTERS
-        if self.degree > largest:
+        # The last degree has about dimension**degree / degree words; in logarithms, for the power may be astronomic.
+        if self.degree * math.log2(self.dimension) - math.log2(self.degree) > LARGEST_SIZE_BITS:
             raise ProblemTooLargeError(
-                f"degree: expected at most {largest} for dimension {self.dimension}, got {self.degree}"
+                f"dimension, degree: a log-signature of dimension {self.dimension} and degree {self.degree} has more "
+                f"than 2**{LARGEST_SIZE_BITS} coordinates"
             )
+        if self.degree > LARGEST_DEGREE:
+            raise ProblemTooLargeError(f"degree: expected at most {LARGEST_DEGREE}, got {self.degree}")
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:

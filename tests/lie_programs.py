@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -162,3 +162,23 @@ def points_of(draw: st.DrawFn, program: LieProgram, problem: Problem) -> dict[st
         for port in program.inputs
         for length in [sum(problem.sizes[: len(port.vectors)])]
     }
+
+
+def _with_term(program: LieProgram, index: int, position: int, term: Scaled | Bracket) -> LieProgram:
+    statement = program.statements[index]
+    terms = (*statement.terms[:position], term, *statement.terms[position + 1 :])
+    return replace(
+        program,
+        statements=(*program.statements[:index], replace(statement, terms=terms), *program.statements[index + 1 :]),
+    )
+
+
+def mutations(program: LieProgram) -> Iterator[LieProgram]:
+    """Every coefficient changed a little, every bracket turned round, every term left out."""
+    for index, statement in enumerate(program.statements):
+        for position, term in enumerate(statement.terms):
+            assert isinstance(term, (Scaled, Bracket))
+            yield _with_term(program, index, position, replace(term, coefficient=term.coefficient + Fraction(1, 1000)))
+            yield _with_term(program, index, position, replace(term, coefficient=0))
+            if isinstance(term, Bracket):
+                yield _with_term(program, index, position, replace(term, left=term.right, right=term.left))

@@ -67,10 +67,21 @@ class Surd:
         return self.rational != 0 or self.root != 0
 
     def __abs__(self) -> Surd:
-        return -self if self.approximate(80) < 0 else self
+        return -self if self.sign() < 0 else self
+
+    def sign(self) -> int:
+        """-1, 0 or 1, decided exactly: where the two parts disagree, by comparing their squares."""
+        a, b = self.rational, self.root
+        difference = a * a - 5 * b * b
+        leading = a if difference > 0 else b
+        return (leading > 0) - (leading < 0)
 
     def __float__(self) -> float:
-        return float(self.approximate(200))
+        if self.rational * self.root >= 0:
+            return float(self.approximate(200))
+        # The two parts cancel; norm and conjugate do not.
+        norm = self.rational * self.rational - 5 * self.root * self.root
+        return float(norm / Surd(self.rational, -self.root).approximate(200))
 
     def __repr__(self) -> str:
         return f"Surd({self.rational}, {self.root})"

@@ -32,13 +32,8 @@ def adjoint(program: LieProgram) -> LieProgram:
     Inputs are one port ``d_<operand>`` per output of ``program``, then its own inputs; outputs are one port
     ``d_<operand>`` per input that is differentiated, in the order of the inputs.
     """
-    contributions: dict[str, list[Term]] = {}
-    cotangents: list[Port] = []
-    for port in program.outputs:
-        cotangents.append(Port(f"d_{port.operand}", tuple(f"d_{name}" for name in port.vectors)))
-        for name in port.vectors:
-            contributions.setdefault(name, []).append(Scaled(1, f"d_{name}"))
-    sweep = _Sweep(program, contributions)
+    sweep = _Sweep(program)
+    cotangents = [Port(f"d_{port.operand}", tuple(map(sweep.receive, port.vectors))) for port in program.outputs]
     for statement in reversed(program.statements):
         sweep.reverse(statement)
     outputs = tuple(
@@ -63,17 +58,31 @@ def _dual_cotangents(program: LieProgram) -> Iterable[str]:
 
 
 class _Sweep:
-    def __init__(self, program: LieProgram, contributions: dict[str, list[Term]]) -> None:
+    def __init__(self, program: LieProgram) -> None:
         self.program = program
-        self.contributions = contributions
+        self.contributions: dict[str, list[Term]] = {}
         self.statements: list[Statement] = []
+        self.taken = set(program.vectors)
+
+    def fresh(self, name: str) -> str:
+        """``name``, or, where an earlier adjoint has taken it, ``name`` and as many underscores as it takes."""
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
+
+    def receive(self, name: str) -> str:
+        """Name of the form that comes in for the output vector ``name``."""
+        cotangent = self.fresh(f"d_{name}")
+        self.add(name, Scaled(1, cotangent))
+        return cotangent
 
     def cotangent(self, vector: Vector) -> str:
         """Define the form of ``vector`` (all its uses have been seen) and return its name."""
         terms = self.contributions.get(vector.name, [])
         if len(terms) == 1 and isinstance(terms[0], Scaled) and terms[0].coefficient == 1:
             return terms[0].vector
-        name = f"{vector.name}_bar"
+        name = self.fresh(f"{vector.name}_bar")
         self.statements.append(Statement(Vector(name, vector.degree, not vector.dual), tuple(terms)))
         return name
 

@@ -22,6 +22,9 @@ Combination: TypeAlias = "tuple[tuple[Key, Coefficient], ...]"
 Value: TypeAlias = "Coefficient | dict[Key, Coefficient]"
 
 
+_OPERAND = "t_"
+
+
 def parse_join(name: str, degree: int, text: str) -> LieProgram:
     """Translate a plan for the join.
 
@@ -70,11 +73,15 @@ class _Parser:
             (node,) = ast.parse(source).body
         except (SyntaxError, ValueError) as error:
             raise GenerationError(f"plan line {source!r}: {error}") from None
-        if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
-            raise GenerationError(f"plan line {source!r} is not a definition")
-        name, value = node.targets[0].id, self.value(node.value)
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=expression):
+                value = self.value(expression)
+            case _:
+                raise GenerationError(f"plan line {source!r} is not a definition")
         if name in self.degrees or name in self.constants:
             raise GenerationError(f"plan line {source!r} defines {name} twice")
+        if name.startswith(_OPERAND):
+            raise GenerationError(f"plan line {source!r}: names that start with {_OPERAND} are given to operands")
         if isinstance(value, dict):
             self.vector(name, value)
         else:
@@ -105,14 +112,14 @@ class _Parser:
                 return key, coefficient
         name = self.operands.get(combination)
         if name is None:
-            name = self.operands[combination] = f"t{len(self.operands) + 1}"
+            name = self.operands[combination] = f"{_OPERAND}{len(self.operands) + 1}"
             self.vector(name, dict(combination))
         return name, 1
 
     def value(self, node: ast.expr) -> Value:
         """Evaluate an expression to a number or to a linear combination of names and brackets."""
         match node:
-            case ast.Constant(value=int() as number):
+            case ast.Constant(value=int() as number) if not isinstance(number, bool):
                 return number
             case ast.Name(id=name) if name in self.constants:
                 return self.constants[name]
@@ -131,7 +138,7 @@ class _Parser:
                 return _scale(second, first) if isinstance(second, dict) else _scale(first, second)
             case ast.BinOp(left=left, op=ast.Div(), right=right):
                 divisor = self.value(right)
-                if not isinstance(divisor, dict):
+                if not isinstance(divisor, dict) and divisor:
                     return _scale(self.value(left), 1 / (divisor if isinstance(divisor, Surd) else Fraction(divisor)))
         raise GenerationError(f"plan: cannot read {ast.unparse(node)!r}")
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping
 from typing import Any, SupportsIndex
 
 import numpy as np
 
-from logsig_codegen.errors import ProblemTooLargeError, UnsupportedError
+from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.problem import Problem, check_positive_integer
 
 NUMPY = "numpy array"
@@ -18,23 +17,8 @@ DTYPES = ("float32", "float64")
 
 
 def check_problem(dimension: SupportsIndex, degree: SupportsIndex) -> Problem:
-    """The problem, refused at once where a single log-signature would not fit any address space.
-
-    Raises
-    ------
-    TypeError, ValueError
-        From :class:`Problem`.
-    ProblemTooLargeError
-        If there are more than 2**62 coordinates.
-    """
-    problem = Problem(check_positive_integer("dimension", dimension), check_positive_integer("degree", degree))
-    # The last degree alone has about dimension**degree / degree words; in logarithms, for the power may be astronomic.
-    if problem.degree * math.log2(problem.dimension) - math.log2(problem.degree) > 62:
-        raise ProblemTooLargeError(
-            f"dimension, degree: a log-signature of dimension {problem.dimension} and degree {problem.degree} has more "
-            "than 2**62 coordinates"
-        )
-    return problem
+    """The problem of two arguments; raises what :class:`Problem` raises."""
+    return Problem(check_positive_integer("dimension", dimension), check_positive_integer("degree", degree))
 
 
 def check_arguments(problem: Problem, arguments: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_special import mutations
+from lie_programs import mutations
 
 from logsig_codegen.errors import PlanProofError
 from logsig_codegen.ir.lie import Bracket

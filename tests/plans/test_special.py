@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 
 import pytest
+from lie_programs import mutations
 
 from logsig_codegen.errors import PlanProofError
-from logsig_codegen.ir.lie import Bracket, LieProgram, Scaled
+from logsig_codegen.ir.lie import LieProgram, Scaled
 from logsig_codegen.plans.special import SPECIAL_JOINS, special_join
 from logsig_codegen.symbolic.proof import prove_join_plan
 
@@ -20,26 +19,6 @@ def plan(degree: int) -> LieProgram:
     program = special_join(degree)
     assert program is not None
     return program
-
-
-def with_term(program: LieProgram, index: int, position: int, term: Scaled | Bracket) -> LieProgram:
-    statement = program.statements[index]
-    terms = (*statement.terms[:position], term, *statement.terms[position + 1 :])
-    return replace(
-        program,
-        statements=(*program.statements[:index], replace(statement, terms=terms), *program.statements[index + 1 :]),
-    )
-
-
-def mutations(program: LieProgram) -> Iterator[LieProgram]:
-    """Every coefficient changed a little, every bracket turned round, every term left out."""
-    for index, statement in enumerate(program.statements):
-        for position, term in enumerate(statement.terms):
-            assert isinstance(term, (Scaled, Bracket))
-            yield with_term(program, index, position, replace(term, coefficient=term.coefficient + Fraction(1, 1000)))
-            yield with_term(program, index, position, replace(term, coefficient=0))
-            if isinstance(term, Bracket):
-                yield with_term(program, index, position, replace(term, left=term.right, right=term.left))
 
 
 def test_there_is_one_for_each_degree_up_to_six() -> None:
