@@ -41,7 +41,8 @@ class Dual:
     __rmul__ = __mul__
 
     def __sub__(self, other: Any) -> Dual:
-        return self + other * -1
+        right = other if isinstance(other, Dual) else Dual(other)
+        return self + -right
 
     def __neg__(self) -> Dual:
         return Dual(-self.value, -self.slope)
@@ -69,7 +70,7 @@ def bracket_entries(problem: Problem, p: int, q: int) -> tuple[tuple[int, int, i
     """All ``(i, j, k, c)`` such that ``[X_i, Y_j]`` contains ``c Z_k``: commutators of words, read back."""
     basis = lyndon_basis(problem.dimension, problem.degree)
     table = bracket_words(problem.dimension, problem.degree)
-    entries = []
+    entries: list[tuple[int, int, int, int]] = []
     for i, x in enumerate(basis.coordinates(p)):
         for j, y in enumerate(basis.coordinates(q)):
             tensor: list[dict[Any, Any]] = [{} for _ in range(problem.degree + 1)]

@@ -45,9 +45,9 @@ def test_one_letter() -> None:
 
 def test_a_problem_is_a_plain_value() -> None:
     assert Problem(5, 3).name == "d5_n3"
-    assert Problem(5, 3) == Problem(np.int64(5), np.uint8(3))  # type: ignore[arg-type]
+    assert Problem(5, 3) == Problem(np.int64(5), np.uint8(3))
     assert hash(Problem(5, 3)) == hash(Problem(5, 3))
-    assert type(Problem(np.int32(5), 3).dimension) is int  # type: ignore[arg-type]
+    assert type(Problem(np.int32(5), 3).dimension) is int
     assert Problem(5, 3) != Problem(3, 5)
 
 

@@ -39,7 +39,7 @@ class KernelView:
     symbol: str
     title: str
     introduction: tuple[str, ...]
-    half_vectors: bool
+    vectors: tuple[str, ...]
     tables: bool
     frame: tuple[str, ...]
     parts: tuple[PartView, ...]
@@ -91,7 +91,7 @@ def unrolled_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
         symbol=symbol(problem, kernel.operation),
         title=_title(problem, kernel.operation),
         introduction=tuple(_introduction(problem, kernel)),
-        half_vectors=_prefers_half_vectors(kernel, problem),
+        vectors=_vectors(kernel, problem),
         tables=False,
         frame=(layout.scratch, f"#define FRAME (SCRATCH + {schedule.slots})"),
         parts=tuple(parts),
@@ -119,7 +119,7 @@ def tables_kernel_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
         symbol=symbol(problem, operation),
         title=_title(problem, operation),
         introduction=tuple(_introduction(problem, kernel)),
-        half_vectors=False,
+        vectors=(),
         tables=True,
         frame=(layout.scratch, f"#define FRAME (SCRATCH + {memory.scratch})"),
         parts=(PartView(f"{operation}_statements", "The plan, statement by statement.", lines, memory.scratch > 0),),
@@ -129,9 +129,26 @@ def tables_kernel_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
     )
 
 
-def _prefers_half_vectors(kernel: Kernel, problem: Problem) -> bool:
-    """Whether half as many lanes serve better: short code on rows of a few cache lines waits for memory, and whole
-    vectors make it wait for twice as many rows at once."""
+def _vectors(kernel: Kernel, problem: Problem) -> tuple[str, ...]:
+    """Preprocessor lines that halve the lanes where whole vectors lose (``docs/decisions/0004-same-phase-lanes.md``).
+
+    Short code on rows of a few cache lines waits for memory, the longer the more rows are in flight. Processors that
+    execute 64-byte vectors as two halves gain little from them, and 16 rows of a float32 join at once cost them more.
+    """
+    if _waits_for_memory(kernel, problem):
+        condition = ""
+    elif kernel.operation == "join" and problem.size > 16:
+        condition = " && (defined(__znver3__) || defined(__znver4__)) && LOGSIG_REAL_BITS == 32"
+    else:
+        return ()
+    return (
+        f"#if !defined(LOGSIG_MAX_VECTOR_BYTES){condition}",
+        "#define LOGSIG_MAX_VECTOR_BYTES 32 /* fewer rows at once wait less for memory */",
+        "#endif",
+    )
+
+
+def _waits_for_memory(kernel: Kernel, problem: Problem) -> bool:
     return kernel.operations.total <= 400 and 16 < problem.size <= 64
 
 
