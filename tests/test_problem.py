@@ -9,6 +9,7 @@ import numpy as np
 import pysiglib
 import pytest
 
+from logsig_codegen.errors import ProblemTooLargeError
 from logsig_codegen.problem import Problem, check_positive_integer, moebius, witt
 
 
@@ -65,6 +66,28 @@ def test_too_small(value: Any) -> None:
         Problem(value, 3)
     with pytest.raises(ValueError, match=rf"degree: expected at least 1, got {int(value)}"):
         Problem(3, value)
+
+
+@pytest.mark.parametrize(("dimension", "degree"), [(2, 100), (10, 30), (2**40, 2), (10**100, 5), (2, 10**100)])
+def test_more_coordinates_than_any_memory_holds(dimension: int, degree: int) -> None:
+    """Refused without computing how many, which would take for ever for the largest degrees."""
+    with pytest.raises(ProblemTooLargeError, match=f"dimension {dimension} and degree {degree}"):
+        Problem(dimension, degree)
+
+
+def test_large_problems_have_sizes() -> None:
+    """Close to the limit: what the necklaces of all lengths that divide the degree add up to."""
+    for dimension, degree in ((2, 60), (2**31, 2), (8, 20)):
+        problem = Problem(dimension, degree)
+        total = sum(k * problem.sizes[k - 1] for k in range(1, degree + 1) if degree % k == 0)
+        assert total == dimension**degree
+
+
+def test_one_letter_has_a_largest_degree_too() -> None:
+    assert Problem(1, 10_000).size == 1
+    for degree in (10_001, 10**30):
+        with pytest.raises(ProblemTooLargeError, match=f"degree: expected at most 10000, got {degree}"):
+            Problem(1, degree)
 
 
 def test_the_message_shows_name_type_and_value() -> None:

@@ -11,9 +11,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-ABI_VERSION = 1
-"""Raised whenever :data:`DECLARATIONS` changes its meaning; a library of another version is not called."""
-
 DECLARATIONS = """
 typedef struct { const char *operation; const char *dtype; void (*function)(void); } logsig_entry;
 typedef struct {

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.build import cpu
-from logsig_codegen.build.abi import ABI_VERSION
 from logsig_codegen.errors import ArtifactError
 from logsig_codegen.problem import Problem
 

@@ -23,8 +23,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.build import cpu
-from logsig_codegen.build.abi import ABI_VERSION
 from logsig_codegen.build.artifact import FORMAT, MANIFEST, Artifact, check_artifact, read_artifact
 from logsig_codegen.build.toolchain import Compiler, wanted_flags
 from logsig_codegen.errors import ArtifactError, CacheError

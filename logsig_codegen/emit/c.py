@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.compiler import CompiledProblem
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.tables import bracket_types, tables_view
@@ -11,8 +12,6 @@ from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.emit.view import header_view, module_view, tables_kernel_view, unrolled_view
 from logsig_codegen.ir.lie import LieProgram
 
-ABI_VERSION = 1
-"""Version of the interface between a library and its loader; see ``build/abi.py``."""
 DTYPES = ("float64", "float32")
 _BITS = {"float64": "LOGSIG_REAL_BITS=64", "float32": "LOGSIG_REAL_BITS=32"}
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from logsig_codegen.build.abi import ABI_VERSION
+from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.build.artifact import Artifact
 from logsig_codegen.errors import ArtifactError
 from logsig_codegen.problem import Problem

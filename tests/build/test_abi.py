@@ -14,10 +14,6 @@ def test_the_committed_module_is_what_the_declarations_give() -> None:
     assert Path(_abi.__file__).read_text(encoding="utf-8") == abi.abi_source()
 
 
-def test_emitter_and_loader_have_the_same_version() -> None:
-    assert abi.ABI_VERSION == c.ABI_VERSION
-
-
 def test_emitted_structures_are_the_declared_ones() -> None:
     from logsig_codegen.compiler import compile_problem
     from logsig_codegen.problem import Problem
