@@ -102,18 +102,21 @@ def evaluate_lie(program: LieProgram, problem: Problem, inputs: Mapping[str, Seq
 def _add(
     total: list[Any], term: Term, vectors: Mapping[str, list[Any]], degrees: Mapping[str, int], problem: Problem
 ) -> None:
-    c = term.coefficient
+    c = term.coefficient  # kept on the right: a Dual can be multiplied by a Surd, but not the other way round
     if isinstance(term, Scaled):
         for k, number in enumerate(vectors[term.vector]):
-            total[k] = total[k] + number * c
+            if number:
+                total[k] = total[k] + number * c
     elif isinstance(term, Bracket):
         x, y = vectors[term.left], vectors[term.right]
         for i, j, k, entry in bracket_entries(problem, degrees[term.left], degrees[term.right]):
-            total[k] = total[k] + x[i] * y[j] * (c * entry)
+            if x[i] and y[j]:
+                total[k] = total[k] + x[i] * y[j] * (c * entry)
     else:
         x, form, p = vectors[term.actor], vectors[term.form], degrees[term.actor]
         for i, j, k, entry in bracket_entries(problem, p, degrees[term.form] - p):
-            total[j] = total[j] + x[i] * form[k] * (c * entry)
+            if x[i] and form[k]:
+                total[j] = total[j] + x[i] * form[k] * (c * entry)
 
 
 @st.composite

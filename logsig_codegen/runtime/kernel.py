@@ -46,8 +46,8 @@ class LogSigKernel:
         self.problem = problem
         self._artifact = artifact
         self._library = library
-        self._fast_join = fast_join(problem, library.functions["join"])
-        self._fast_backprop = fast_backprop(problem, library.functions["join_backprop"])
+        self.fast_join = fast_join(problem, library.functions["join"])
+        self.fast_backprop = fast_backprop(problem, library.functions["join_backprop"])
 
     @property
     def dimension(self) -> int:
@@ -145,7 +145,7 @@ class LogSigKernel:
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        result: Any = self._fast_join(log_sig, displacement, out, threads)
+        result: Any = self.fast_join(log_sig, displacement, out, threads)
         if result is None:
             result = self._general_join(log_sig, displacement, out, threads)
         return result  # type: ignore[no-any-return]
@@ -183,7 +183,7 @@ class LogSigKernel:
             As for :meth:`join`.
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        result: Any = self._fast_backprop(d_out, log_sig, displacement, threads) if out is None else None
+        result: Any = self.fast_backprop(d_out, log_sig, displacement, threads) if out is None else None
         if result is None:
             result = self._general_backprop(d_out, log_sig, displacement, out, threads)
         return result  # type: ignore[no-any-return]

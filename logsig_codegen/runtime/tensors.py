@@ -9,7 +9,6 @@ import torch
 
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.runtime import arrays
-from logsig_codegen.runtime.checks import broadcast
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.kernel import LogSigKernel
@@ -36,12 +35,11 @@ class _Join(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.kernel, ctx.threads = kernel, threads
         ctx.save_for_backward(log_sig, displacement)
-        batch = broadcast({"log_sig": tuple(log_sig.shape[:-1]), "displacement": tuple(displacement.shape[:-1])})
-        out = torch.empty((*batch, kernel.size), dtype=log_sig.dtype)
-        arrays.join(
-            kernel.problem, kernel.functions("join"), _array(log_sig), _array(displacement), threads, _array(out)
-        )
-        return out
+        inputs = _array(log_sig), _array(displacement)
+        out = kernel.fast_join(*inputs, None, threads)
+        if out is None:
+            out = arrays.join(kernel.problem, kernel.functions("join"), *inputs, threads, None)
+        return torch.from_numpy(out)
 
     @staticmethod
     def backward(ctx: Any, d_out: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
@@ -60,18 +58,11 @@ class _JoinBackprop(torch.autograd.Function):
         kernel: LogSigKernel,
         threads: int,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        results = (
-            torch.empty(log_sig.shape, dtype=log_sig.dtype),
-            torch.empty(displacement.shape, dtype=log_sig.dtype),
-        )
-        arrays.join_backprop(
-            kernel.problem,
-            kernel.functions("join_backprop"),
-            (_array(d_out), _array(log_sig), _array(displacement)),
-            threads,
-            (_array(results[0]), _array(results[1])),
-        )
-        return results
+        inputs = _array(d_out), _array(log_sig), _array(displacement)
+        results = kernel.fast_backprop(*inputs, threads)
+        if results is None:
+            results = arrays.join_backprop(kernel.problem, kernel.functions("join_backprop"), inputs, threads, None)
+        return torch.from_numpy(results[0]), torch.from_numpy(results[1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> None:

@@ -62,7 +62,7 @@ def check_memory(schedule: Schedule) -> None:
             assert stored[r, k] == (0 if stays else 1)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_random_programs(data: st.DataObject) -> None:
     """In many small parts, with short groups of columns and small collectors."""
