@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from processes import RunPython, process_environment
+
+settings.register_profile("logsig", deadline=None)  # how long an example takes says something about the machine only
+settings.load_profile("logsig")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,6 +23,8 @@ class Surd:
     root: Fraction
 
     def __add__(self, other: Coefficient) -> Surd:
+        if not isinstance(other, _NUMBERS):
+            return NotImplemented
         right = _surd(other)
         return Surd(self.rational + right.rational, self.root + right.root)
 
@@ -38,6 +40,8 @@ class Surd:
         return _surd(other) + (-self)
 
     def __mul__(self, other: Coefficient) -> Surd:
+        if not isinstance(other, _NUMBERS):
+            return NotImplemented
         right = _surd(other)
         return Surd(
             self.rational * right.rational + 5 * self.root * right.root,
@@ -92,6 +96,9 @@ class Surd:
     def approximate(self, bits: int) -> Fraction:
         """A fraction within ``|root| * 2**-bits`` of the number."""
         return self.rational + self.root * Fraction(isqrt(5 << (2 * bits)), 1 << bits)
+
+
+_NUMBERS = (int, Fraction, Surd)
 
 
 def _surd(number: Coefficient) -> Surd:

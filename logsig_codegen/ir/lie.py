@@ -4,7 +4,7 @@ Grammar::
 
     LieProgram := name degree inputs:Port* statements:Statement* outputs:Port*
     Port       := operand vectors:name*            one vector per degree 1, 2, …
-    Statement  := target:Vector terms:Term+        target = sum of terms
+    Statement  := target:Vector terms:Term*        target = sum of terms, zero if there are none
     Term       := Scaled(c, x)                     c·x
                 | Bracket(c, a, b)                 c·[a, b]
                 | Coadjoint(c, a, xi)              c·ad*_a xi,  where  <ad*_a xi, b> = <xi, [a, b]>
@@ -100,7 +100,7 @@ class Statement:
             magnitude = -c if negative else c
             factor = "" if magnitude == 1 else f"{magnitude}*"
             pieces.append(f"{'-' if negative else '+'} {factor}{_term_text(term)}")
-        return f"{self.target.name} = {' '.join(pieces).removeprefix('+ ')}"
+        return f"{self.target.name} = {' '.join(pieces).removeprefix('+ ') or '0'}"
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,7 @@ class _Folder:
 
     def remember(self, statement: Statement) -> None:
         """Note a statement that is itself a scaled copy, so that it can serve as one."""
-        term = statement.terms[0]
-        if len(statement.terms) == 1 and isinstance(term, Scaled):
+        if len(statement.terms) == 1 and isinstance(term := statement.terms[0], Scaled):
             source = self.resolve(term.vector, term.coefficient)
             self.origin[statement.target.name] = source
             self.copies.setdefault(source, statement.target.name)

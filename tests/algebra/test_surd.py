@@ -160,3 +160,10 @@ def test_text() -> None:
     number = Surd(Fraction(1, 4), Fraction(-1, 20))
     assert repr(number) == "Surd(1/4, -1/20)"
     assert str(number) == "(1/4 + -1/20*sqrt(5))"
+
+
+@pytest.mark.parametrize("foreign", ["1", 0.5, None])
+def test_other_types_are_refused(foreign: Any) -> None:
+    for operate in (lambda: SQRT5 + foreign, lambda: foreign + SQRT5, lambda: SQRT5 * foreign, lambda: foreign * SQRT5):
+        with pytest.raises(TypeError):
+            operate()

@@ -13,7 +13,8 @@ from lie_programs import directions, evaluate_lie, lie_programs, points_of, slop
 from scalar_programs import meaning
 
 from logsig_codegen.algebra.tensor import join_vjp_oracle
-from logsig_codegen.ir.lie import Coadjoint, LieProgram, Scaled
+from logsig_codegen.ir.interpret import interpret
+from logsig_codegen.ir.lie import Coadjoint, LieProgram, Port, Scaled
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.dead import drop_dead_statements
@@ -141,3 +142,14 @@ def test_outputs_are_not_recomputed() -> None:
     kept = {statement.target.name for statement in adjoint(plan).statements if not statement.target.dual}
     assert kept.isdisjoint({"z3", "z4"})
     assert {"y", "U", "c"} <= kept
+
+
+def test_inputs_that_are_not_used_have_zero_gradients() -> None:
+    ports = (Port("log_sig", ("l1", "l2")), Port("displacement", ("v",)))
+    program = LieProgram("example", 2, ports, (), (Port("out", ("v", "l2")),))
+    problem = Problem(2, 2)
+    lowered = lower(fold_scales(adjoint(program), problem), problem)
+    lowered.verify()
+    cotangent = [Fraction(2), Fraction(3), Fraction(5)]
+    point = {"d_out": cotangent, "log_sig": [Fraction(1)] * 3, "displacement": [Fraction(1)] * 2}
+    assert interpret(lowered, point) == {"d_log_sig": [0, 0, 5], "d_displacement": [2, 3]}
