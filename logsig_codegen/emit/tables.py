@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -65,10 +66,10 @@ def tables_view(problem: Problem, types: Sequence[tuple[int, int]]) -> TablesVie
 
 def _table_view(problem: Problem, p: int, q: int) -> TableView:
     name, rows = f"table_{p}_{q}", problem.sizes[p - 1]
-    entries: dict[int, list[list[tuple[int, int]]]] = {}
+    entries: defaultdict[int, list[list[tuple[int, int]]]] = defaultdict(lambda: [[] for _ in range(rows)])
     for i, j, constants in structure_constants(problem.dimension, problem.degree).slots(p, q):
         for k, c in constants:
-            entries.setdefault(c, [[] for _ in range(rows)])[i].append((j, k))
+            entries[c][i].append((j, k))
     arrays: list[ArrayView] = []
     classes: list[str] = []
     for index, (c, by_row) in enumerate(sorted(entries.items(), key=lambda item: (abs(item[0]), -item[0]))):
