@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,5 +80,18 @@ def _generate(
     from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
     from logsig_codegen.emit.c import c_sources
 
-    compiled = compile_problem(problem, max_terms=DEFAULT_MAX_TERMS if max_terms is None else max_terms)
-    return compiled.report(), c_sources(compiled, dtypes)
+    with _collector_paused():
+        compiled = compile_problem(problem, max_terms=DEFAULT_MAX_TERMS if max_terms is None else max_terms)
+        return compiled.report(), c_sources(compiled, dtypes)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Large problems are millions of tuples without a cycle: looking for one takes longer than making them."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
