@@ -98,14 +98,7 @@ class Program:
     @cached_property
     def operations(self) -> OperationCount:
         """Arithmetic of one sample."""
-        total = OperationCount(0, 0, 0)
-        multiply_adds = additions = scalings = 0
-        for terms in self.instructions:
-            count = count_terms(terms)
-            multiply_adds += count.multiply_adds
-            additions += count.additions
-            scalings += count.scalings
-        return total + OperationCount(multiply_adds, additions, scalings)
+        return sum(map(count_terms, self.instructions), start=OperationCount(0, 0, 0))
 
     def numbered(self) -> Iterator[tuple[int, Instruction]]:
         """Pairs of value number and instruction, in order."""

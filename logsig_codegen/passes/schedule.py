@@ -44,7 +44,7 @@ def schedule(program: Program, *, in_place: Sequence[int], descending: bool, col
         demands[0].reverse()
         demands.insert(0, _independent_of_first_operand(program))
     steps = order(program, [value for values in demands for value in values], collectors)
-    return _Layout(program, _cut(steps), tuple(in_place), descending).run()
+    return _Layout(program, _cut(steps), tuple(in_place)).run()
 
 
 def _independent_of_first_operand(program: Program) -> list[int]:
@@ -72,13 +72,10 @@ def _cut(steps: Sequence[Compute]) -> list[list[Compute]]:
 class _Layout:
     """Walks the parts once, adding the events that move data around the computations."""
 
-    def __init__(
-        self, program: Program, parts: list[list[Compute]], in_place: tuple[int, ...], descending: bool
-    ) -> None:
+    def __init__(self, program: Program, parts: list[list[Compute]], in_place: tuple[int, ...]) -> None:
         self.program = program
         self.parts = parts
         self.in_place = in_place
-        self.descending = descending
         self.first = program.first
         self.home = [(o, k) for o, operand in enumerate(program.inputs) for k in range(operand.length)]
         self.places: dict[int, list[tuple[int, int]]] = {}

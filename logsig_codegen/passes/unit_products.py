@@ -27,8 +27,7 @@ def make_products_unit(program: Program) -> Program:
                 popularity[right, scale] += 1
     if not popularity:
         return program
-    number = list(range(program.first))
-    number_of = dict.fromkeys([NONE], NONE) | {value: value for value in number}
+    number_of = {value: value for value in (NONE, *range(program.first))}
     copies: dict[tuple[int, Coefficient], int] = {}
     instructions: list[Instruction] = []
 
