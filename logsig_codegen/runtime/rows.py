@@ -1,0 +1,196 @@
+"""Exact sparse maps and truncated power series on the rows of numpy arrays.
+
+Everything is computed in double precision and rounded once to the dtype of the first argument, a few rows at a time, so
+that temporaries stay small. A row's result does not depend, bit for bit, on the other rows: no matrix products, and
+sums over the coordinates of a row only, each in an order of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from logsig_codegen.algebra.basis_maps import SparseMap, expanded_size
+from logsig_codegen.algebra.tensor import exponential_coefficients, logarithm_coefficients
+from logsig_codegen.problem import Problem
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+_WORK_BYTES = 1 << 20  # temporaries of one step over a few rows: small enough for a core's own cache
+
+
+def apply_map(linear: SparseMap, x: Array) -> Array:
+    """Apply an exact map to every row of ``x``: ``(..., columns) -> (..., rows)``.
+
+    Raises
+    ------
+    ValueError
+        If the last axis of ``x`` has another length than the map has columns.
+    """
+    check_width("x", x, (linear.columns,), "for this map")
+    return by_rows(table(linear).apply, linear.rows, len(linear.indices), x)
+
+
+def apply_transpose(linear: SparseMap, x: Array) -> Array:
+    """Apply the transposed map to every row: ``(..., rows) -> (..., columns)``; the derivative of :func:`apply_map`."""
+    return apply_map(transposed(linear), x)
+
+
+def check_width(name: str, x: Array, widths: tuple[int, ...], where: str) -> None:
+    """Raise ``ValueError`` unless the last axis of ``x`` has one of the lengths that are expected ``where`` it says."""
+    if x.ndim == 0 or x.shape[-1] not in widths:
+        came = str(x.shape[-1]) if x.ndim else "an array without axes"
+        raise ValueError(f"{name}: expected last dimension {' or '.join(map(str, widths))} {where}, got {came}")
+
+
+def by_rows(
+    function: Callable[..., Array], width: int, work: int, argument: Array, derivs: Array | None = None
+) -> Array:
+    """Apply ``function`` to a few rows of double precision at a time.
+
+    Parameters
+    ----------
+    function : callable
+        Takes arrays of as many rows as its result has, one for each of the arguments below.
+    width, work : int
+        Length of a row of the result, and about how many numbers a row needs in temporaries.
+    argument : array (..., any width)
+        Decides the leading shape and the dtype of the result.
+    derivs : array (..., any width), optional
+        A second argument, whose leading shape broadcasts to that of the first.
+
+    Returns
+    -------
+    array (..., width)
+
+    Raises
+    ------
+    ValueError
+        If the leading shape of ``derivs`` does not broadcast.
+    """
+    batch = argument.shape[:-1]
+    rows = [argument.reshape(-1, argument.shape[-1])]
+    if derivs is not None:
+        try:
+            full = np.broadcast_to(derivs, (*batch, derivs.shape[-1]))
+        except ValueError:
+            came = derivs.shape[:-1]
+            raise ValueError(f"derivs: expected a leading shape that broadcasts to {batch}, got {came}") from None
+        rows.append(full.reshape(-1, derivs.shape[-1]))
+    result = np.empty((len(rows[0]), width), argument.dtype)
+    step = max(1, _WORK_BYTES // (8 * (work + width)))
+    with np.errstate(all="ignore"):  # infinities and NaN of a row go through silently, as in the kernels
+        for start in range(0, len(result), step):
+            part = slice(start, start + step)
+            result[part] = function(*(array[part].astype(np.float64, order="C") for array in rows))
+    return result.reshape(*batch, width)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A sparse map as arrays.
+
+    ``starts`` are those of the rows with entries, whose numbers are ``filled`` (``None``: every row has some).
+    """
+
+    rows: int
+    indices: Array
+    coefficients: Array
+    starts: Array
+    filled: Array | None
+
+    def apply(self, x: Array) -> Array:
+        """Apply the map to rows of double precision; each sum has an order of its own, whatever the number of rows."""
+        terms = np.take(x, self.indices, axis=1)
+        terms *= self.coefficients
+        sums = np.add.reduceat(terms, self.starts, axis=1) if len(self.starts) < len(self.indices) else terms
+        if self.filled is None:
+            return sums
+        result = np.zeros((len(x), self.rows))
+        result[:, self.filled] = sums
+        return result
+
+
+@lru_cache(maxsize=64)
+def table(linear: SparseMap) -> Table:
+    """The arrays of a map, kept for the next call."""
+    starts = np.array(linear.starts, np.intp)
+    (filled,) = np.nonzero(np.diff(starts))
+    indices, coefficients = np.array(linear.indices, np.intp), np.array(linear.coefficients, np.float64)
+    return Table(linear.rows, indices, coefficients, starts[filled], None if len(filled) == linear.rows else filled)
+
+
+@lru_cache(maxsize=64)
+def transposed(linear: SparseMap) -> SparseMap:
+    """The transposed map, kept for the next call."""
+    return linear.transpose()
+
+
+@lru_cache(maxsize=32)
+def exponential(degree: int) -> tuple[float, ...]:
+    """Taylor coefficients of ``exp(x)`` up to ``x**degree``."""
+    return tuple(float(c) for c in exponential_coefficients(degree))
+
+
+@lru_cache(maxsize=32)
+def logarithm(degree: int) -> tuple[float, ...]:
+    """Taylor coefficients of ``log(1 + x)`` up to ``x**degree``."""
+    return tuple(float(c) for c in logarithm_coefficients(degree))
+
+
+def series(problem: Problem, coefficients: Sequence[float], x: Array) -> list[Array]:
+    """Horner's stages ``s_k = x (c_{k+1} + s_{k+1})`` of the power series ``s_0`` of ``x``, without its constant part.
+
+    Stage ``k`` is multiplied by ``x`` another ``k`` times and is kept up to length ``degree - k``. All are expanded,
+    without scalar term; the last one, ``s_N``, is empty.
+    """
+    stages = [x[:, :0]]
+    for k in range(problem.degree - 1, -1, -1):
+        stage = coefficients[k + 1] * x[:, : expanded_size(problem.dimension, problem.degree - k)]
+        inner, outer = _levels(problem, stages[-1]), _levels(problem, stage)
+        for i, left in enumerate(_levels(problem, x)):
+            for j, right in enumerate(inner[: max(len(outer) - i - 1, 0)]):
+                target = outer[i + j + 1].reshape(len(x), left.shape[1], right.shape[1])
+                target += left[:, :, None] * right[:, None, :]
+        stages.append(stage)
+    return stages[::-1]
+
+
+def pull_series(problem: Problem, coefficients: Sequence[float], x: Array, form: Array) -> Array:
+    """The form on ``x`` that ``form`` on its power series induces: Horner's scheme backwards.
+
+    For ``z = x (c + s)``, word by word, the form on ``x_u`` is ``c form_u + sum of form_uv s_v`` and the form on
+    ``s_v`` is the sum of ``x_u form_uv``.
+    """
+    total, letters = np.zeros_like(x), _levels(problem, x)
+    pulled = _levels(problem, total)
+    for k, stage in enumerate(series(problem, coefficients, x)[1:]):
+        total[:, : form.shape[1]] += coefficients[k + 1] * form
+        inner, outer, below = _levels(problem, stage), _levels(problem, form), np.zeros_like(stage)
+        for j, (right, pulled_right) in enumerate(zip(inner, _levels(problem, below), strict=True)):
+            for i in range(len(inner) - j):
+                cut = outer[i + j + 1].reshape(len(x), letters[i].shape[1], right.shape[1])
+                pulled[i] += np.add.reduce(cut * right[:, None, :], axis=2)
+                pulled_right += np.add.reduce(cut * letters[i][:, :, None], axis=1)
+        form = below
+    return total
+
+
+def series_work(problem: Problem) -> int:
+    """Numbers a row needs in temporaries, about: stages of decreasing length, and products at the top."""
+    return 4 * expanded_size(problem.dimension, problem.degree)
+
+
+def _levels(problem: Problem, x: Array) -> list[Array]:
+    """Views of the coordinates on words of length 1, 2, …, as far as ``x`` reaches."""
+    levels: list[Array] = []
+    start = 0
+    while start < x.shape[1]:
+        stop = start + problem.dimension ** (len(levels) + 1)
+        levels.append(x[:, start:stop])
+        start = stop
+    return levels
