@@ -21,7 +21,7 @@ from logsig_codegen.ir.lie import LieProgram
 from logsig_codegen.plans.notation import parse_join
 
 
-class _Scheme:
+class Scheme:
     """Text of the Horner scheme of ``phi`` on the vectors ``x1, x2, …`` (``x`` is ``l`` or ``z``)."""
 
     def __init__(self, x: str, degree: int) -> None:
@@ -64,27 +64,27 @@ class _Scheme:
                 lines.append(f"{self.x}h{stage}_{n} = {terms}")
         return lines
 
+    def converted(self, n: int, factor: str) -> str:
+        """The text ``+ factor [x, H]_n``, empty below degree 3."""
+        return "".join(f" + [({factor})*{x}, {operand}]" for x, _, operand in self.pairs(2, n))
+
 
 def log_derivative_join(degree: int) -> LieProgram:
     """The logarithmic-derivative join of any degree."""
     if degree <= 2:
         text = "z1 = l1 + v\n" + ("z2 = l2 + [l1, v/2]\n" if degree == 2 else "")
         return parse_join(f"log-derivative-{degree}", degree, text)
-    before, after = _Scheme("l", degree), _Scheme("z", degree)
+    before, after = Scheme("l", degree), Scheme("z", degree)
     lines = ["z1 = l1 + v", "y = [l1, v/2]", "z2 = l2 + y"]
     for n in range(3, degree + 1):
         last = _chain(n, lines)
         if n < degree:
-            lines.append(f"w{n} = l{n}" + _converted(before, n, f"-1/{2 * n}"))
-            lines.append(f"z{n} = w{n} - [{Fraction(n - 1, n)}*v, {last}]" + _converted(after, n, f"1/{2 * n}"))
+            lines.append(f"w{n} = l{n}" + before.converted(n, f"-1/{2 * n}"))
+            lines.append(f"z{n} = w{n} - [{Fraction(n - 1, n)}*v, {last}]" + after.converted(n, f"1/{2 * n}"))
             lines.extend(before.stages(n) + after.stages(n))
         else:
             lines.append(_top(n, last, before, after))
     return parse_join(f"log-derivative-{degree}", degree, "\n".join(lines))
-
-
-def _converted(scheme: _Scheme, n: int, factor: str) -> str:
-    return "".join(f" + [({factor})*{x}, {operand}]" for x, _, operand in scheme.pairs(2, n))
 
 
 def _chain(n: int, lines: list[str]) -> str:
@@ -97,7 +97,7 @@ def _chain(n: int, lines: list[str]) -> str:
     return f"x{n}_{n - 1}"
 
 
-def _top(n: int, last: str, before: _Scheme, after: _Scheme) -> str:
+def _top(n: int, last: str, before: Scheme, after: Scheme) -> str:
     """The top degree: the brackets with ``l1`` and ``z1 = l1 + v`` of both conversions, and with ``v``, become two."""
     (_, _, operand_before), *rest_before = before.pairs(2, n)
     (_, _, operand_after), *rest_after = after.pairs(2, n)

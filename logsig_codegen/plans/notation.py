@@ -9,6 +9,7 @@ degree) and ``v`` (the displacement). The vectors ``z1 … zN`` are the result.
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeAlias
@@ -25,39 +26,46 @@ Value: TypeAlias = "Coefficient | dict[Key, Coefficient]"
 _OPERAND = "t_"
 
 
-def parse_join(name: str, degree: int, text: str) -> LieProgram:
-    """Translate a plan for the join.
+def parse_plan(name: str, degree: int, text: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> LieProgram:
+    """Translate a plan.
 
     Parameters
     ----------
     name : str
         Name of the plan.
     degree : int
-        Truncation degree ``N``: the inputs are ``l1 … lN`` and ``v``, the outputs ``z1 … zN``.
+        Truncation degree ``N``.
     text : str
         The definitions; ``#`` starts a comment.
+    inputs, outputs : sequence of Port
+        The vectors that come in, and those that must be defined, by operand and degree.
 
     Raises
     ------
     GenerationError
-        If a line cannot be read, mixes degrees, or uses a name before its definition.
+        If a line cannot be read, mixes degrees, uses a name before its definition, or an output is never defined.
     """
-    parser = _Parser({f"l{k}": k for k in range(1, degree + 1)} | {"v": 1})
+    parser = _Parser({vector: k for port in inputs for k, vector in enumerate(port.vectors, start=1)})
     for line in text.splitlines():
         source = line.split("#")[0].strip()
         if source:
             parser.define(source)
-    by_degree = tuple(range(1, degree + 1))
-    for k in by_degree:
-        if parser.degrees.get(f"z{k}") != k:
-            raise GenerationError(f"plan {name}: z{k} is not defined with degree {k}")
-    return LieProgram(
-        name=name,
-        degree=degree,
-        inputs=(Port("log_sig", tuple(f"l{k}" for k in by_degree)), Port("displacement", ("v",))),
-        statements=tuple(parser.statements),
-        outputs=(Port("out", tuple(f"z{k}" for k in by_degree)),),
-    )
+    for port in outputs:
+        for k, vector in enumerate(port.vectors, start=1):
+            if parser.degrees.get(vector) != k:
+                raise GenerationError(f"plan {name}: {vector} is not defined with degree {k}")
+    return LieProgram(name, degree, tuple(inputs), tuple(parser.statements), tuple(outputs))
+
+
+def graded(operand: str, letter: str, degree: int) -> Port:
+    """The port of an operand with one vector per degree: ``l1 … lN`` for the letter ``l``."""
+    return Port(operand, tuple(f"{letter}{k}" for k in range(1, degree + 1)))
+
+
+def parse_join(name: str, degree: int, text: str) -> LieProgram:
+    """Translate a plan for the join: from ``l1 … lN`` and ``v`` to ``z1 … zN``; see :func:`parse_plan`."""
+    inputs = (graded("log_sig", "l", degree), Port("displacement", ("v",)))
+    return parse_plan(name, degree, text, inputs, (graded("out", "z", degree),))
 
 
 @dataclass

@@ -69,10 +69,10 @@ def _levels(degree: int) -> list[list[_Element]]:
     basis: list[Series] = [{word: value for words in bch_words(degree) for word, value in words.items()}]
     levels = []
     for top in range(degree, 0, -1):
-        pairs = [_split(series) for series in basis]
+        pairs = [split(series) for series in basis]
         wanted = [series for pair in pairs for series in pair]
         shorter = [{word: value for word, value in series.items() if len(word) < top} for series in wanted]
-        next_basis, pivots = _reduce(shorter)
+        next_basis, pivots = reduced(shorter)
         rows = [tuple(series.get(pivot, Fraction(0)) for pivot in pivots) for series in shorter]
         levels.append(
             [
@@ -90,7 +90,7 @@ def _levels(degree: int) -> list[list[_Element]]:
     return levels
 
 
-def _split(series: Series) -> tuple[Series, Series]:
+def split(series: Series) -> tuple[Series, Series]:
     """``(P, Q)`` with ``series = linear part + [l,P] + [v,Q]``, ``P`` without linear part, ``Q`` without ``v``."""
     p, q = (
         _right_normed(
@@ -114,7 +114,7 @@ def _right_normed(words: Mapping[Word, Fraction]) -> Series:
     return result
 
 
-def _reduce(family: Sequence[Series]) -> tuple[list[Series], list[Word]]:
+def reduced(family: Sequence[Series]) -> tuple[list[Series], list[Word]]:
     """Reduced row echelon basis of the span, and its pivot words.
 
     The coefficients on Lyndon words determine a Lie series, so pivots are Lyndon words, shortest first: basis elements

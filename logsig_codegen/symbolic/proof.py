@@ -1,44 +1,85 @@
-"""Proofs: a plan or a program is equal to ``log(exp(l) exp(v))``, or an error says where it is not.
+"""Proofs: a plan or a program is equal to ``log(exp(l) exp(v))`` or ``log(exp(l) exp(k))``, or an error says where not.
 
-Plans are proved once for all dimensions: every degree part ``l_k`` is a symbol of its own, of weight ``k``, and ``v``
-is one of weight 1; both sides are expanded into words of these symbols with exact coefficients. Programs over scalars
-are proved for their own dimension, as polynomials. Neither side of a comparison shares code with the lowering or the
-passes.
+Plans are proved once for all dimensions: every degree part ``l_k`` is a symbol of its own, of weight ``k``; so are the
+parts of the second operand of a combination; the displacement ``v`` of a join is one symbol of weight 1. Both sides are
+expanded into words of these symbols with exact coefficients. Programs over scalars are proved for their own dimension,
+as polynomials. Neither side of a comparison shares code with the lowering or the passes.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from logsig_codegen.algebra.lyndon import Word
 from logsig_codegen.algebra.surd import Coefficient
-from logsig_codegen.algebra.tensor import TensorAlgebra, Words, add_scaled, commutator
+from logsig_codegen.algebra.tensor import (
+    TensorAlgebra,
+    Words,
+    add_scaled,
+    commutator,
+    exponential_coefficients,
+    logarithm_coefficients,
+)
 from logsig_codegen.errors import PlanProofError
 from logsig_codegen.ir.lie import LieAlgebra, LieProgram, evaluate
-from logsig_codegen.symbolic.matrices import MatrixAlgebra
+from logsig_codegen.symbolic.matrices import Diagonal, Matrix, MatrixAlgebra
 
 PROOF_LIMIT = 10
 """Largest degree that :func:`prove_join_plan` accepts: about two seconds, and four times that for each degree more."""
 
+COMBINE_PROOF_LIMIT = 9
+"""Largest degree that :func:`prove_combine_plan` accepts: about two seconds; there are ``2·3**(N-1)`` words."""
+
 DISPLACEMENT = 0
-"""The letter of ``v`` among the graded symbols; the letter of ``l_k`` is ``k``."""
+"""The letter of ``v`` among the graded symbols; the letter of ``l_k`` is ``k``, that of ``k_j`` is ``-j``."""
 
 Element = TypeVar("Element")
+Parts: TypeAlias = "tuple[Mapping[Word, Any], ...]"
+
+
+@dataclass(frozen=True)
+class _Product:
+    """``log(exp(x) exp(y))``: its formula, and the letters of ``x`` and then ``y`` by operand and degree."""
+
+    formula: str
+    letters: Mapping[str, Sequence[int]]
+
+    def expand(self, degree: int) -> Parts:
+        """The series as words, by weight."""
+        algebra = TensorAlgebra(degree)
+        exponentials = []
+        for letters in self.letters.values():
+            element = algebra.zero()
+            for letter in letters:
+                element[_weight((letter,))] = {(letter,): 1}
+            exponentials.append(algebra.exp(element))
+        left, right = exponentials
+        return tuple(algebra.log(algebra.product(left, right)))
+
+
+def _join(degree: int) -> _Product:
+    return _Product("log(exp(l) exp(v))", {"log_sig": range(1, degree + 1), "displacement": (DISPLACEMENT,)})
+
+
+def _combine(degree: int) -> _Product:
+    letters = {"log_sig1": range(1, degree + 1), "log_sig2": range(-1, -degree - 1, -1)}
+    return _Product("log(exp(l) exp(k))", letters)
 
 
 @lru_cache(maxsize=16)
-def graded_join(degree: int) -> tuple[Mapping[Word, Any], ...]:
+def graded_join(degree: int) -> Parts:
     """``log(exp(l_1 + … + l_N) exp(v))`` as words of graded symbols: its parts of weight 0, 1, …, ``degree``."""
-    algebra = TensorAlgebra(degree)
-    log_sig = algebra.zero()
-    for k in range(1, degree + 1):
-        log_sig[k] = {(k,): 1}
-    displacement = algebra.zero()
-    displacement[1] = {(DISPLACEMENT,): 1}
-    return tuple(algebra.log(algebra.product(algebra.exp(log_sig), algebra.exp(displacement))))
+    return _join(degree).expand(degree)
+
+
+@lru_cache(maxsize=16)
+def graded_combine(degree: int) -> Parts:
+    """``log(exp(l_1 + … + l_N) exp(k_1 + … + k_N))`` as words of graded symbols, by weight as :func:`graded_join`."""
+    return _combine(degree).expand(degree)
 
 
 def prove_join_plan(program: LieProgram) -> None:
@@ -57,27 +98,27 @@ def prove_join_plan(program: LieProgram) -> None:
     ValueError
         If the degree is above ``PROOF_LIMIT``.
     """
-    if program.degree > PROOF_LIMIT:
-        raise ValueError(f"program: expected a degree of at most {PROOF_LIMIT} for a proof, got {program.degree}")
-    log_sig, displacement, outputs = _join_ports(program)
-    inputs: dict[str, Words] = {name: {(k,): 1} for k, name in enumerate(log_sig, start=1)}
-    inputs[displacement] = {(DISPLACEMENT,): 1}
-    values = _evaluate(program, _FreeAlgebra(), inputs)
-    for name, vector in program.vectors.items():
-        for word in values[name]:
-            if _weight(word) != vector.degree:
-                raise PlanProofError(
-                    f"{program.name}: {name} is declared of degree {vector.degree} but contains {word_text(word)}"
-                )
-    expected = graded_join(program.degree)
-    for degree, name in enumerate(outputs, start=1):
-        difference = add_scaled(dict(values[name]), -1, expected[degree])
-        if difference:
-            word = min(difference)
-            raise PlanProofError(
-                f"{program.name}: degree {degree}: the coefficient of {word_text(word)} in {name} is "
-                f"{values[name].get(word, 0)}, but {expected[degree].get(word, 0)} in log(exp(l) exp(v))"
-            )
+    _check_limit(program, PROOF_LIMIT)
+    _prove(program, _join(program.degree), graded_join)
+
+
+def prove_combine_plan(program: LieProgram) -> None:
+    """Prove that a plan evaluates the product of two log-signatures, for every dimension, with exact coefficients.
+
+    Parameters
+    ----------
+    program : LieProgram
+        Inputs ``log_sig1`` and ``log_sig2``, output ``out``: one vector per degree 1 … N each.
+
+    Raises
+    ------
+    PlanProofError
+        Naming the first wrong degree and word, with both coefficients; or what makes the plan malformed.
+    ValueError
+        If the degree is above ``COMBINE_PROOF_LIMIT``.
+    """
+    _check_limit(program, COMBINE_PROOF_LIMIT)
+    _prove(program, _combine(program.degree), graded_combine)
 
 
 def check_join_plan_randomly(program: LieProgram, *, seed: int = 0) -> None:
@@ -91,20 +132,20 @@ def check_join_plan_randomly(program: LieProgram, *, seed: int = 0) -> None:
     PlanProofError
         Naming the first wrong degree; or what makes the plan malformed.
     """
-    log_sig, displacement, outputs = _join_ports(program)
-    algebra, source = MatrixAlgebra(program.degree), random.Random(seed)
-    parts = [algebra.random(k, source) for k in range(1, program.degree + 1)]
-    step = algebra.random(1, source)
-    values = _evaluate(program, algebra, {**dict(zip(log_sig, parts, strict=True)), displacement: step})
-    for name, vector in program.vectors.items():
-        if values[name].weight not in (-1, vector.degree):
-            raise PlanProofError(
-                f"{program.name}: {name} is declared of degree {vector.degree} but has weight {values[name].weight}"
-            )
-    expected = algebra.join(parts, step)
-    for degree, name in enumerate(outputs, start=1):
-        if values[name] != expected[degree]:
-            raise PlanProofError(f"{program.name}: degree {degree}: {name} differs from log(exp(l) exp(v))")
+    _check_randomly(program, _join(program.degree), seed)
+
+
+def check_combine_plan_randomly(program: LieProgram, *, seed: int = 0) -> None:
+    """Check a plan for the product of two log-signatures at one random point, as :func:`check_join_plan_randomly` does.
+
+    Same ports as :func:`prove_combine_plan`.
+
+    Raises
+    ------
+    PlanProofError
+        Naming the first wrong degree; or what makes the plan malformed.
+    """
+    _check_randomly(program, _combine(program.degree), seed)
 
 
 def verify_join_plan(program: LieProgram) -> None:
@@ -121,9 +162,23 @@ def verify_join_plan(program: LieProgram) -> None:
         check_join_plan_randomly(program)
 
 
+def verify_combine_plan(program: LieProgram) -> None:
+    """Prove a plan up to degree ``COMBINE_PROOF_LIMIT``, and check it at a random point beyond.
+
+    Raises
+    ------
+    PlanProofError
+        As :func:`prove_combine_plan` and :func:`check_combine_plan_randomly` do.
+    """
+    if program.degree <= COMBINE_PROOF_LIMIT:
+        prove_combine_plan(program)
+    else:
+        check_combine_plan_randomly(program)
+
+
 def word_text(word: Word) -> str:
-    """A word of graded symbols as text, for example ``l1 l1 v``."""
-    return " ".join("v" if letter == DISPLACEMENT else f"l{letter}" for letter in word)
+    """A word of graded symbols as text, for example ``l1 l1 v`` or ``l1 k2``."""
+    return " ".join("v" if letter == DISPLACEMENT else f"l{letter}" if letter > 0 else f"k{-letter}" for letter in word)
 
 
 class _FreeAlgebra:
@@ -140,19 +195,84 @@ class _FreeAlgebra:
 
 
 def _weight(word: Word) -> int:
-    return sum(letter or 1 for letter in word)
+    return sum(abs(letter) or 1 for letter in word)
 
 
-def _join_ports(program: LieProgram) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
-    """Names of the vectors of ``log_sig``, of ``displacement`` and of ``out``."""
+def _prove(program: LieProgram, product: _Product, series: Callable[[int], Parts]) -> None:
+    """Compare a plan with a product, expanded in words by ``series``."""
+    operands, outputs = _ports(program, product)
+    inputs: dict[str, Words] = {
+        name: {(letter,): 1}
+        for names, letters in zip(operands, product.letters.values(), strict=True)
+        for name, letter in zip(names, letters, strict=True)
+    }
+    values = _evaluate(program, _FreeAlgebra(), inputs)
+    for name, vector in program.vectors.items():
+        for word in values[name]:
+            if _weight(word) != vector.degree:
+                raise PlanProofError(
+                    f"{program.name}: {name} is declared of degree {vector.degree} but contains {word_text(word)}"
+                )
+    expected = series(program.degree)
+    for degree, name in enumerate(outputs, start=1):
+        difference = add_scaled(dict(values[name]), -1, expected[degree])
+        if difference:
+            word = min(difference)
+            raise PlanProofError(
+                f"{program.name}: degree {degree}: the coefficient of {word_text(word)} in {name} is "
+                f"{values[name].get(word, 0)}, but {expected[degree].get(word, 0)} in {product.formula}"
+            )
+
+
+def _check_randomly(program: LieProgram, product: _Product, seed: int) -> None:
+    """Compare a plan with a product at a random point."""
+    operands, outputs = _ports(program, product)
+    algebra, source = MatrixAlgebra(program.degree), random.Random(seed)
+    points = [[algebra.random(k, source) for k, _ in enumerate(names, start=1)] for names in operands]
+    inputs = {
+        name: element
+        for names, elements in zip(operands, points, strict=True)
+        for name, element in zip(names, elements, strict=True)
+    }
+    values = _evaluate(program, algebra, inputs)
+    for name, vector in program.vectors.items():
+        if values[name].weight not in (-1, vector.degree):
+            raise PlanProofError(
+                f"{program.name}: {name} is declared of degree {vector.degree} but has weight {values[name].weight}"
+            )
+    expected = _matrix_product(algebra, *points)
+    for degree, name in enumerate(outputs, start=1):
+        if values[name] != expected[degree]:
+            raise PlanProofError(f"{program.name}: degree {degree}: {name} differs from {product.formula}")
+
+
+def _matrix_product(algebra: MatrixAlgebra, first: Sequence[Diagonal], second: Sequence[Diagonal]) -> Matrix:
+    """``log(exp(x) exp(y))`` of matrices; the parts that are not given, of higher degrees, are zero."""
+    degree = algebra.degree
+    zero = [Diagonal(weight, (0,) * (degree + 1 - weight)) for weight in range(degree + 1)]
+    left, right = (
+        algebra.power_series(exponential_coefficients(degree), [zero[0], *parts, *zero[len(parts) + 1 :]])
+        for parts in (first, second)
+    )
+    product = algebra.multiply(left, right)
+    return algebra.power_series(logarithm_coefficients(degree), [zero[0], *product[1:]])
+
+
+def _check_limit(program: LieProgram, limit: int) -> None:
+    if program.degree > limit:
+        raise ValueError(f"program: expected a degree of at most {limit} for a proof, got {program.degree}")
+
+
+def _ports(program: LieProgram, product: _Product) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """Names of the vectors of the operands of a product, in its order, and of ``out``."""
     inputs = {port.operand: port.vectors for port in program.inputs}
     outputs = {port.operand: port.vectors for port in program.outputs}
-    expected = {"log_sig": program.degree, "displacement": 1}
+    expected = {operand: len(letters) for operand, letters in product.letters.items()}
     if {name: len(vectors) for name, vectors in inputs.items()} != expected or program.dual_inputs:
         raise PlanProofError(f"{program.name}: expected inputs with {expected} vectors, got {inputs}")
     if {name: len(vectors) for name, vectors in outputs.items()} != {"out": program.degree}:
         raise PlanProofError(f"{program.name}: expected one output, out, of {program.degree} vectors, got {outputs}")
-    return inputs["log_sig"], inputs["displacement"][0], outputs["out"]
+    return [inputs[operand] for operand in product.letters], outputs["out"]
 
 
 def _evaluate(program: LieProgram, algebra: LieAlgebra[Element], inputs: Mapping[str, Element]) -> dict[str, Element]:

@@ -11,19 +11,26 @@ import pytest
 from logsig_codegen.algebra.surd import SQRT5, Surd
 from logsig_codegen.errors import PlanProofError
 from logsig_codegen.ir.lie import Bracket, Coadjoint, LieProgram, Port, Scaled, Statement, Vector
+from logsig_codegen.plans.combine import log_derivative_combine
 from logsig_codegen.plans.log_derivative import log_derivative_join
 from logsig_codegen.plans.special import special_join
 from logsig_codegen.symbolic import proof
 from logsig_codegen.symbolic.matrices import PRIME, Diagonal, MatrixAlgebra, residue
 from logsig_codegen.symbolic.proof import (
+    COMBINE_PROOF_LIMIT,
     PROOF_LIMIT,
+    check_combine_plan_randomly,
     check_join_plan_randomly,
+    graded_combine,
     graded_join,
+    prove_combine_plan,
     prove_join_plan,
+    verify_combine_plan,
     verify_join_plan,
 )
 
 CHECKS = [prove_join_plan, check_join_plan_randomly, verify_join_plan]
+COMBINE_CHECKS = [prove_combine_plan, check_combine_plan_randomly, verify_combine_plan]
 
 
 def statement(name, degree, *terms):
@@ -45,6 +52,29 @@ HAND = LieProgram(
             Bracket(Fraction(-1, 2), "v", "l2"),
             Bracket(Fraction(1, 12), "l1", "y"),
             Bracket(Fraction(-1, 12), "v", "y"),
+        ),
+    ),
+    outputs=(Port("out", ("z1", "z2", "z3")),),
+)
+
+
+HAND_COMBINE = LieProgram(
+    name="by hand",
+    degree=3,
+    inputs=(Port("log_sig1", ("l1", "l2", "l3")), Port("log_sig2", ("k1", "k2", "k3"))),
+    statements=(
+        statement("z1", 1, Scaled(1, "l1"), Scaled(1, "k1")),
+        statement("y", 2, Bracket(1, "l1", "k1")),
+        statement("z2", 2, Scaled(1, "l2"), Scaled(1, "k2"), Scaled(Fraction(1, 2), "y")),
+        statement(
+            "z3",
+            3,
+            Scaled(1, "l3"),
+            Scaled(1, "k3"),
+            Bracket(Fraction(1, 2), "l1", "k2"),
+            Bracket(Fraction(1, 2), "l2", "k1"),
+            Bracket(Fraction(1, 12), "l1", "y"),
+            Bracket(Fraction(-1, 12), "k1", "y"),
         ),
     ),
     outputs=(Port("out", ("z1", "z2", "z3")),),
@@ -186,6 +216,89 @@ def test_graded_series_by_hand():
         (0, 0, 1, 1): Fraction(-1, 24),
     }
     assert proof.word_text((1, 2, 0)) == "l1 l2 v"
+
+
+@pytest.mark.parametrize("check", COMBINE_CHECKS)
+def test_right_product_is_accepted(check):
+    check(HAND_COMBINE)
+    # Operands are told apart by their names, not by their places.
+    check(replace(HAND_COMBINE, inputs=HAND_COMBINE.inputs[::-1]))
+
+
+@pytest.mark.parametrize("check", COMBINE_CHECKS)
+def test_every_changed_coefficient_of_a_product_is_rejected(check):
+    wrong = list(all_changes(HAND_COMBINE))
+    assert len(wrong) == 24
+    for program in wrong:
+        with pytest.raises(PlanProofError, match="by hand: degree"):
+            check(program)
+
+
+@pytest.mark.parametrize("check", COMBINE_CHECKS)
+def test_the_product_does_not_commute(check):
+    first, second = HAND_COMBINE.inputs
+    swapped = (replace(first, vectors=second.vectors), replace(second, vectors=first.vectors))
+    with pytest.raises(PlanProofError, match="by hand: degree 2"):
+        check(replace(HAND_COMBINE, inputs=swapped))
+
+
+def test_message_about_a_product_names_the_symbols_of_both_operands():
+    with pytest.raises(PlanProofError) as raised:
+        prove_combine_plan(changed(HAND_COMBINE, 3, 2, Fraction(1, 3)))
+    assert str(raised.value) == (
+        "by hand: degree 3: the coefficient of k2 l1 in z3 is -1/3, but -1/2 in log(exp(l) exp(k))"
+    )
+
+
+@pytest.mark.parametrize("check", COMBINE_CHECKS)
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        (HAND_COMBINE.statements[:-1], "the output z3 is never defined"),
+        (HAND_COMBINE.statements[::-1], "z3 uses y before it is defined"),
+        ((*HAND_COMBINE.statements, statement("d", 2, Coadjoint(1, "l1", "l3"))), "d has a coadjoint term"),
+        ((*HAND_COMBINE.statements, statement("t", 2, Bracket(1, "k2", "y"))), "t is declared of degree 2 but"),
+    ],
+)
+def test_malformed_product_is_rejected(check, statements, message):
+    with pytest.raises(PlanProofError, match=message):
+        check(with_statements(HAND_COMBINE, *statements))
+
+
+@pytest.mark.parametrize("check", COMBINE_CHECKS)
+@pytest.mark.parametrize("program", [HAND, replace(HAND_COMBINE, dual_inputs=("log_sig2",))])
+def test_wrong_ports_of_a_product_are_rejected(check, program):
+    with pytest.raises(PlanProofError, match="by hand: expected"):
+        check(program)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_product_is_not_a_join(check):
+    with pytest.raises(PlanProofError, match="by hand: expected"):
+        check(HAND_COMBINE)
+
+
+def test_products_beyond_the_limit():
+    program = log_derivative_combine(COMBINE_PROOF_LIMIT + 1)
+    with pytest.raises(ValueError, match="expected a degree of at most 9 for a proof, got 10"):
+        prove_combine_plan(program)
+    verify_combine_plan(program)
+    for index in (0, len(program.statements) // 2, len(program.statements) - 1):
+        with pytest.raises(PlanProofError, match="degree"):
+            verify_combine_plan(changed(program, index, 0, program.statements[index].terms[0].coefficient * 2))
+
+
+def test_graded_product_by_hand():
+    half = Fraction(1, 2)
+    assert graded_combine(2)[2] == {(2,): 1, (-2,): 1, (1, -1): half, (-1, 1): -half}
+    for degree in range(1, 6):
+        part = graded_combine(degree)[degree]
+        # Setting k_2 = k_3 = … = 0 leaves the join; to exchange l and k is to read words backwards.
+        joined = {tuple(max(letter, 0) for letter in word): c for word, c in part.items() if min(word) >= -1}
+        assert joined == graded_join(degree)[degree]
+        mirrored = {tuple(-letter for letter in reversed(word)): c for word, c in part.items()}
+        assert mirrored == part
+    assert proof.word_text((1, -2, 0)) == "l1 k2 v"
 
 
 def test_residues():

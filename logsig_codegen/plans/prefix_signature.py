@@ -1,0 +1,252 @@
+"""A path as its signature on prefixes of Lyndon words: one step, its undoing, and the ways from and to the logarithm.
+
+The coefficients of a group element on the Lyndon words determine it, and those on a word change, when a path goes on by
+``v``, by coefficients on its prefixes only::
+
+    S(x*v)_w = sum_k S(x)_{w_1 … w_{n-k}} v_{w_{n-k+1}} … v_{w_n} / k!
+
+for which the Horner scheme ``h_{ua} = S_{ua} + h_u v_a/(n - |u|)``, from ``h = 1`` on the empty word to ``h_w``, takes
+one multiply-add per prefix. The *state* holds the coefficients on all non-empty prefixes of Lyndon words, ordered by
+length, then lexicographically; it is little longer than a log-signature.
+
+The logarithm ``l`` comes degree by degree. With ``A_j = 1/j! + l A_{j+1}`` (so ``exp(l) = 1 + l A_1``) the coefficient
+of ``S`` on a word is ``l_w`` plus products of coefficients of lower degree; on Lyndon words this gives the *word
+coordinates* of ``l``, and a unitriangular system those on brackets (Reutenauer, Free Lie Algebras, chapter 5).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+from math import factorial
+
+from logsig_codegen.algebra.basis_maps import brackets_to_expanded, brackets_to_words, expanded_size, word_place
+from logsig_codegen.algebra.lyndon import Word, lyndon_basis
+from logsig_codegen.ir.program import NONE, Instruction, Operand, Program, Result, Term
+from logsig_codegen.passes.dead import drop_dead_instructions
+from logsig_codegen.passes.scalar_adjoint import scalar_adjoint
+from logsig_codegen.problem import Problem
+
+PLAN = "prefix-signature"
+
+
+@lru_cache(maxsize=16)
+def prefix_words(problem: Problem) -> tuple[Word, ...]:
+    """The non-empty prefixes of Lyndon words, ordered by length, then lexicographically."""
+    basis = lyndon_basis(problem.dimension, problem.degree)
+    prefixes = {word[:k] for word in basis.words for k in range(1, len(word) + 1)}
+    return tuple(sorted(prefixes, key=lambda word: (len(word), word)))
+
+
+def short_prefixes(problem: Problem) -> int:
+    """How many of the prefixes are shorter than the degree: a backward pass needs no others."""
+    return sum(1 for word in prefix_words(problem) if len(word) < problem.degree)
+
+
+# -- steps ------------------------------------------------------------------------------------------------------------
+
+
+class _Builder:
+    """Collects the instructions of a program."""
+
+    def __init__(self, problem: Problem, inputs: tuple[Operand, ...]) -> None:
+        self.problem = problem
+        self.inputs = inputs
+        self.first = sum(operand.length for operand in inputs)
+        self.instructions: list[Instruction] = []
+
+    def emit(self, terms: list[Term]) -> int:
+        """Number of the sum of ``terms``."""
+        if len(terms) == 1 and terms[0][0] == 1 and terms[0][2] == NONE:
+            return terms[0][1]
+        self.instructions.append(tuple(terms))
+        return self.first + len(self.instructions) - 1
+
+    def program(self, name: str, outputs: tuple[Result, ...]) -> Program:
+        return drop_dead_instructions(Program(self.problem, name, self.inputs, tuple(self.instructions), outputs))
+
+
+def signature_step(problem: Problem) -> Program:
+    """One segment: from ``state`` and ``displacement`` to ``next_state``."""
+    words = prefix_words(problem)
+    builder = _Builder(problem, (Operand("state", len(words)), Operand("displacement", problem.dimension)))
+    values = _horner(builder, words, range(len(words)), len(words), 1)
+    return builder.program("step", (Result("next_state", tuple(values[word] for word in words)),))
+
+
+def _horner(builder: _Builder, words: tuple[Word, ...], state: range, displacement: int, sign: int) -> dict[Word, int]:
+    """Emit ``S(x*v)`` on ``words``; ``displacement`` is the number of the first letter's displacement, ``sign`` its."""
+    place = dict(zip(words, state, strict=True))
+    letters = range(builder.problem.dimension)
+    scaled: dict[int, list[int]] = {1: [displacement + a for a in letters]}
+    result: dict[Word, int] = {}
+    for length in range(len(words[-1]) if words else 0, 0, -1):
+        targets = [word for word in words if len(word) == length]
+        for divisor in range(2, length + 1):
+            if divisor not in scaled:
+                scaled[divisor] = [builder.emit([(Fraction(1, divisor), displacement + a, NONE)]) for a in letters]
+        chain: dict[Word, int] = {}
+        for word in targets:
+            for k in range(1, length + 1):
+                prefix = word[:k]
+                if prefix not in chain:
+                    v = scaled[length - k + 1][prefix[-1]]
+                    before = [(sign, chain[prefix[:-1]], v)] if k > 1 else [(sign, v, NONE)]
+                    chain[prefix] = builder.emit([(1, place[prefix], NONE), *before])
+            result[word] = chain[word]
+    return result
+
+
+def signature_step_backward(problem: Problem) -> Program:
+    """One segment backward: it is undone, and its derivative taken.
+
+    From ``d_state``, ``state`` (after the segment, without its last degree, which nothing reads) and ``displacement``
+    to ``d_previous_state``, ``previous_state`` and ``d_displacement``.
+    """
+    words, dimension = prefix_words(problem), problem.dimension
+    size, short = len(words), short_prefixes(problem)
+    inputs = (Operand("d_state", size), Operand("state", short), Operand("displacement", dimension))
+    builder = _Builder(problem, inputs)
+    displacement = size + short
+    undone = _horner(builder, words[:short], range(size, size + short), displacement, -1)
+    derivative = scalar_adjoint(signature_step(problem))
+    numbers = [*range(size), *(undone[word] for word in words[:short]), *[NONE] * (size - short)]
+    numbers.extend(range(displacement, displacement + dimension))
+    d_state, d_displacement = _append(builder, derivative, numbers)
+    previous = tuple(undone[word] for word in words[:short])
+    outputs = (Result("d_previous_state", d_state), Result("previous_state", previous))
+    return builder.program("step_backprop", (*outputs, Result("d_displacement", d_displacement)))
+
+
+def _append(builder: _Builder, program: Program, numbers: list[int]) -> list[tuple[int, ...]]:
+    """Append ``program`` with its inputs found at ``numbers``; an instruction that reads a missing one is left out."""
+    for terms in program.instructions:
+        moved = [(c, numbers[a], numbers[b] if b != NONE else NONE, b) for c, a, b in terms]
+        if any(a == NONE or (after == NONE and b != NONE) for _, a, after, b in moved):
+            numbers.append(NONE)
+        else:
+            numbers.append(builder.emit([(c, a, after) for c, a, after, _ in moved]))
+    return [tuple(NONE if v == NONE else numbers[v] for v in result.values) for result in program.outputs]
+
+
+# -- the logarithm ----------------------------------------------------------------------------------------------------
+
+
+class _Exponential:
+    """The coefficients of ``exp(l)`` on words, as sums over their prefixes; ``l`` grows degree by degree."""
+
+    def __init__(self, builder: _Builder) -> None:
+        self.builder = builder
+        d, n = builder.problem.dimension, builder.problem.degree
+        self.basis = lyndon_basis(d, n)
+        self.expansion = brackets_to_expanded(d, n)
+        self.starts = [expanded_size(d, k - 1) for k in range(1, n + 1)]
+        self.brackets: list[int] = []  # the numbers of the coordinates known so far
+        self.letters: dict[Word, int] = {}
+        self.tails: dict[tuple[int, Word], int] = {}
+
+    def coefficient(self, word: Word) -> int:
+        """Number of the coefficient of ``l`` on a word, ``NONE`` where it vanishes."""
+        found = self.letters.get(word)
+        if found is None:
+            row = self.expansion.row(self.starts[len(word) - 1] + word_place(word, self.builder.problem.dimension))
+            terms: list[Term] = [(c, self.brackets[index], NONE) for index, c in row.items()]
+            found = self.letters[word] = self.builder.emit(terms) if terms else NONE
+        return found
+
+    def tail(self, j: int, word: Word) -> int:
+        """Number of the coefficient of ``A_j`` on a word, ``NONE`` where it vanishes."""
+        found = self.tails.get((j, word))
+        if found is None:
+            terms = self.products(j, word)
+            whole = self.coefficient(word)
+            if whole != NONE:
+                terms.insert(0, (Fraction(1, factorial(j + 1)), whole, NONE))
+            found = self.tails[j, word] = self.builder.emit(terms) if terms else NONE
+        return found
+
+    def products(self, j: int, word: Word) -> list[Term]:
+        """The terms of ``(l A_{j+1})_word`` that split the word."""
+        terms: list[Term] = []
+        for cut in range(1, len(word)):
+            head = self.coefficient(word[:cut])
+            rest = self.tail(j + 1, word[cut:]) if head != NONE else NONE
+            if rest != NONE:
+                terms.append((1, head, rest))
+        return terms
+
+
+def _logarithm(problem: Problem) -> tuple[Program, tuple[int, ...]]:
+    """The program from ``state`` to ``out``, and the numbers of the values of ``out`` within it."""
+    words = prefix_words(problem)
+    place = {word: number for number, word in enumerate(words)}
+    builder = _Builder(problem, (Operand("state", len(words)),))
+    exponential = _Exponential(builder)
+    basis, triangle = exponential.basis, brackets_to_words(problem.dimension, problem.degree)
+    for degree in range(1, problem.degree + 1):
+        for index in basis.coordinates(degree):
+            word = basis.words[index]
+            split: list[Term] = [(-c, a, b) for c, a, b in exponential.products(0, word)]
+            others = [(-c, exponential.brackets[k], NONE) for k, c in triangle.row(index).items() if k != index]
+            # An instruction of its own, even for a plain copy: the adjoint will look for its number.
+            builder.instructions.append(((1, place[word], NONE), *split, *others))
+            exponential.brackets.append(builder.first + len(builder.instructions) - 1)
+    values = tuple(exponential.brackets)
+    program = Program(problem, "finish", builder.inputs, tuple(builder.instructions), (Result("out", values),))
+    return program, values
+
+
+def signature_to_log_sig(problem: Problem) -> Program:
+    """From ``state`` to the logarithm, ``out``, in Lyndon brackets."""
+    return drop_dead_instructions(_logarithm(problem)[0])
+
+
+def log_sig_to_signature(problem: Problem) -> Program:
+    """From the logarithm, ``log_sig``, to ``state``."""
+    builder = _Builder(problem, (Operand("log_sig", problem.size),))
+    return builder.program("exponential", (Result("state", _state(builder, 0, len(prefix_words(problem)))),))
+
+
+def _state(builder: _Builder, log_sig: int, count: int) -> tuple[int, ...]:
+    """Emit the first ``count`` numbers of the state of the logarithm whose coordinates begin at ``log_sig``."""
+    exponential = _Exponential(builder)
+    exponential.brackets = list(range(log_sig, log_sig + builder.problem.size))
+
+    def value(word: Word) -> int:
+        whole = exponential.coefficient(word)
+        terms = exponential.products(0, word)
+        if whole != NONE:
+            terms.insert(0, (1, whole, NONE))
+        return builder.emit(terms) if terms else NONE
+
+    return tuple(value(word) for word in prefix_words(builder.problem)[:count])
+
+
+def log_sig_backward_start(problem: Problem) -> Program:
+    """Where a backward pass begins: from ``d_out`` and the result, ``log_sig``, to ``d_state`` and ``state``.
+
+    The derivative of :func:`signature_to_log_sig` reads the logarithm where the forward pass would have computed it;
+    the state is without its last degree, see :func:`signature_step_backward`.
+    """
+    size = problem.size
+    forward, values = _logarithm(problem)
+    derivative = scalar_adjoint(forward)
+    builder = _Builder(problem, (Operand("d_out", size), Operand("log_sig", size)))
+    state = _state(builder, size, short_prefixes(problem))
+    known = {size + value: size + index for index, value in enumerate(values)}
+    numbers = [*range(size), *[NONE] * len(prefix_words(problem))]
+    d_state = _append_known(builder, derivative, numbers, known)
+    return builder.program("start", (Result("d_state", d_state), Result("state", state)))
+
+
+def _append_known(builder: _Builder, program: Program, numbers: list[int], known: dict[int, int]) -> tuple[int, ...]:
+    """As :func:`_append`, with values that need not be computed: ``known`` tells where they are. The only result."""
+    position = len(numbers)
+    for terms in program.instructions:
+        if position in known:
+            numbers.append(known[position])
+        else:
+            numbers.append(builder.emit([(c, numbers[a], numbers[b] if b != NONE else NONE) for c, a, b in terms]))
+        position += 1
+    (result,) = program.outputs
+    return tuple(NONE if value == NONE else numbers[value] for value in result.values)
