@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from logsig_codegen.cost import estimate, structure_constant_terms
 from logsig_codegen.errors import ProblemTooLargeError
-from logsig_codegen.ir.lie import LieProgram
+from logsig_codegen.ir.lie import LieProgram, Port
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import OperationCount, Program
 from logsig_codegen.ir.schedule import Schedule
+from logsig_codegen.operations import BY_LETTER, GROUPS, OPERATIONS
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
 from logsig_codegen.passes.inline import inline_single_uses
+from logsig_codegen.passes.repeat import repeat
 from logsig_codegen.passes.scales import fold_scales
 from logsig_codegen.passes.schedule import COLLECTORS, schedule
 from logsig_codegen.passes.unit_products import make_products_unit
+from logsig_codegen.plans import path_step, prefix_signature
 from logsig_codegen.plans.log_derivative import log_derivative_join
 from logsig_codegen.plans.right_normed import right_normed_join
 from logsig_codegen.plans.special import special_join
@@ -28,6 +32,11 @@ DEFAULT_MAX_TERMS = 10_000_000
 """Structure constants a problem may need before it is refused."""
 UNROLLED_OPERATIONS = 20_000
 """Kernels with more operations than this become loops over tables of structure constants."""
+REGISTER_STATE = 32
+"""States of up to so many numbers are kept in registers from step to step."""
+GROUPED_OPERATIONS = 20_000
+"""Several steps of a path are done at once where they add few products to each number of the state, and where that
+takes no more operations than this."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +46,11 @@ class Kernel:
     Attributes
     ----------
     operation : str
-        ``"join"`` or ``"join_backprop"``.
+        ``"join"``, ``"combine_backprop"``, …, or the name of a phase of a :class:`PathKernel`.
     plan : str
         Name of the plan it was made from.
-    lie : LieProgram
-        The plan (or its adjoint) with scales folded.
+    lie : LieProgram or None
+        The plan (or its adjoint) with scales folded; ``None`` where the program was not made from brackets.
     program, schedule : Program and Schedule, or None
         The optimised straight-line program and its order; ``None`` where the kernel is table-driven.
     operations : OperationCount
@@ -50,7 +59,7 @@ class Kernel:
 
     operation: str
     plan: str
-    lie: LieProgram
+    lie: LieProgram | None
     program: Program | None
     schedule: Schedule | None
     operations: OperationCount
@@ -62,18 +71,82 @@ class Kernel:
 
 
 @dataclass(frozen=True)
+class PathKernel:
+    """An operation along paths, ready to be emitted: several programs on a state that never leaves the frame.
+
+    Attributes
+    ----------
+    operation : str
+        Its name in :data:`~logsig_codegen.operations.OPERATIONS`.
+    phases : tuple of Kernel
+        ``step`` takes the state over a displacement (``steps``: over ``steps_at_once`` of them, with the same result;
+        ``step_backprop``: back); ``finish`` turns it into the result;
+        ``start`` makes state and derivative from the operands of a backward pass. Not all kinds have all of them.
+    state_size : int
+        Numbers the state consists of.
+    steps_at_once : int
+        See ``phases``.
+    d_state_size : int
+        Numbers its derivative consists of: more, where a backward pass needs only a part of the state.
+    """
+
+    operation: str
+    phases: tuple[Kernel, ...]
+    state_size: int
+    steps_at_once: int = 1
+    d_state_size: int = 0
+
+    def phase(self, name: str) -> Kernel | None:
+        """The phase of a name, if there is one."""
+        return next((phase for phase in self.phases if phase.operation == name), None)
+
+    @property
+    def plan(self) -> str:
+        return self.phases[0].plan
+
+    @property
+    def form(self) -> str:
+        return self.phases[0].form
+
+
+@dataclass(frozen=True)
 class CompiledProblem:
     """What the compiler hands to an emitter."""
 
     problem: Problem
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[Kernel | PathKernel, ...]
 
     @cached_property
     def bytes_per_sample(self) -> dict[str, dict[str, int]]:
-        """Bytes read and written per sample, by operation and dtype: each row once."""
+        """Bytes read and written per sample, by operation and dtype: each row once. Paths: per step, points only."""
         d, m = self.problem.dimension, self.problem.size
-        numbers = {"join": 2 * m + d, "join_backprop": 3 * m + 2 * d}
-        return {name: {"float64": 8 * count, "float32": 4 * count} for name, count in numbers.items()}
+        result = {}
+        for kernel in self.kernels:
+            operation = OPERATIONS[kernel.operation]
+            if operation.kind == "rows":
+                count = sum(d if name in BY_LETTER else m for name in operation.operands)
+            else:
+                count = d * (2 if operation.backward else 1)
+                count += m * sum(
+                    name in ("d_out", "out", "stream") for name in operation.operands if "stream" in operation.kind
+                )
+            result[kernel.operation] = {"float64": 8 * count, "float32": 4 * count}
+        return result
+
+    @property
+    def tables(self) -> tuple[LieProgram, ...]:
+        """The programs that run over tables of structure constants."""
+        return tuple(k.lie for k in self._parts().values() if k.form == "tables" and k.lie is not None)
+
+    def _parts(self) -> dict[str, Kernel]:
+        """All programs: ``"join"``, or ``"log_sig.step"`` for a phase."""
+        parts: dict[str, Kernel] = {}
+        for kernel in self.kernels:
+            if isinstance(kernel, Kernel):
+                parts[kernel.operation] = kernel
+            else:
+                parts.update({f"{kernel.operation}.{phase.operation}": phase for phase in kernel.phases})
+        return parts
 
     def report(self) -> dict[str, Any]:
         """Plan, operations and form of every kernel, as plain data."""
@@ -83,21 +156,23 @@ class CompiledProblem:
             "size": self.problem.size,
             "plan": {kernel.operation: kernel.plan for kernel in self.kernels},
             "operations": {
-                kernel.operation: {
-                    "multiply_adds": kernel.operations.multiply_adds,
-                    "additions": kernel.operations.additions,
-                    "scalings": kernel.operations.scalings,
-                    "total": kernel.operations.total,
+                name: {
+                    "multiply_adds": part.operations.multiply_adds,
+                    "additions": part.operations.additions,
+                    "scalings": part.operations.scalings,
+                    "total": part.operations.total,
                 }
-                for kernel in self.kernels
+                for name, part in self._parts().items()
             },
             "form": {kernel.operation: kernel.form for kernel in self.kernels},
             "bytes_per_sample": self.bytes_per_sample,
         }
 
 
-def compile_problem(problem: Problem, *, max_terms: int = DEFAULT_MAX_TERMS) -> CompiledProblem:
-    """Derive the join and its adjoint for ``problem``.
+def compile_problem(
+    problem: Problem, *, groups: Sequence[str] = tuple(GROUPS), max_terms: int = DEFAULT_MAX_TERMS
+) -> CompiledProblem:
+    """Derive the operations of ``problem`` that belong to ``groups``.
 
     Raises
     ------
@@ -107,14 +182,20 @@ def compile_problem(problem: Problem, *, max_terms: int = DEFAULT_MAX_TERMS) -> 
         If a plan does not evaluate the Baker–Campbell–Hausdorff series.
     """
     check_size(problem, max_terms)
-    join = choose_plan(problem)
-    return CompiledProblem(
-        problem,
-        (
-            _kernel("join", join, problem, in_place=(0,)),
-            _kernel("join_backprop", adjoint(join), problem, in_place=(0, -1)),
-        ),
-    )
+    makers: dict[str, Callable[[Problem, bool], Kernel | PathKernel]] = {
+        "join": join_kernel,
+        "combine": combine_kernel,
+        "log_sig": log_derivative_kernel,
+        "log_sig_by_signature": signature_kernel,
+        "stream": stream_kernel,
+    }
+    kernels = []
+    for group, operations in GROUPS.items():
+        if group in groups:
+            for operation in operations:
+                make = makers[operation.name.removesuffix("_backprop")]
+                kernels.append(make(problem, operation.backward))
+    return CompiledProblem(problem, tuple(kernels))
 
 
 def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
@@ -128,11 +209,96 @@ def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
         )
 
 
+def join_kernel(problem: Problem, backward: bool) -> Kernel:
+    """The join or its gradient."""
+    join = choose_plan(problem)
+    if backward:
+        return _kernel("join_backprop", adjoint(join), problem, in_place=(0, -1))
+    return _kernel("join", join, problem, in_place=(0,))
+
+
+def combine_kernel(problem: Problem, backward: bool) -> Kernel:
+    """The full product or its gradient."""
+    combine = choose_combine_plan(problem)
+    if backward:
+        return _kernel("combine_backprop", adjoint(combine), problem, in_place=(0, -1))
+    return _kernel("combine", combine, problem, in_place=(0,))
+
+
+def choose_combine_plan(problem: Problem) -> LieProgram:
+    """The plan for the full product that needs the fewest operations for ``problem``, with its scales folded."""
+    from logsig_codegen.plans.combine import log_derivative_combine, right_normed_combine, special_combine
+    from logsig_codegen.symbolic.proof import verify_combine_plan
+
+    degree = _last_degree(problem)
+    plans = [special_combine(degree), log_derivative_combine(degree)]
+    if degree <= 8:
+        plans.append(right_normed_combine(degree))
+    proved = [plan for plan in plans if plan is not None]
+    for plan in proved:
+        verify_combine_plan(plan)
+    return min((_folded(plan, problem) for plan in proved), key=lambda plan: estimate(plan, problem))
+
+
+def stream_kernel(problem: Problem, backward: bool) -> PathKernel:
+    """All expanding log-signatures, a join at a time, or their gradient."""
+    join = choose_plan(problem)
+    if not backward:
+        step = _relabel(join, {"log_sig": "state", "out": "next_state"})
+        return PathKernel("stream", (_kernel("step", step, problem, in_place=(0,)),), problem.size)
+    names = {"d_out": "d_state", "log_sig": "state", "d_log_sig": "d_previous_state"}
+    step = _relabel(adjoint(join), names)
+    phase = _kernel("step_backprop", step, problem, in_place=(0, -1))
+    return PathKernel("stream_backprop", (phase,), problem.size, d_state_size=problem.size)
+
+
+def log_derivative_kernel(problem: Problem, backward: bool) -> PathKernel:
+    """Whole paths in logarithmic-derivative coordinates, or their gradient."""
+    degree = _last_degree(problem)
+    if backward:
+        phases = (
+            _kernel("step_backprop", _folded(path_step.step_backward(degree), problem), problem, in_place=(0, 1, -1)),
+            _kernel("start", _folded(path_step.backward_start(degree), problem), problem, in_place=(-1, -1)),
+        )
+        return PathKernel("log_sig_backprop", phases, sum(problem.sizes[: degree - 1]), d_state_size=problem.size)
+    step = _kernel("step", _folded(path_step.step(degree), problem), problem, in_place=(0,), descending=True)
+    finish = _kernel("finish", _folded(path_step.to_log_sig(degree), problem), problem, in_place=(-1,))
+    return _with_groups("log_sig", step, finish, problem.size)
+
+
+def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
+    """Whole paths as the signature on prefixes of Lyndon words, or their gradient."""
+    plan, size = prefix_signature.PLAN, len(prefix_signature.prefix_words(problem))
+    if backward:
+        step = _straight("step_backprop", plan, prefix_signature.signature_step_backward(problem), (0, 1, -1), True)
+        start = _straight("start", plan, prefix_signature.log_sig_backward_start(problem), (-1, -1), True)
+        short = prefix_signature.short_prefixes(problem)
+        return PathKernel("log_sig_by_signature_backprop", (step, start), short, d_state_size=size)
+    step = _straight("step", plan, prefix_signature.signature_step(problem), (0,), True)
+    finish = _straight("finish", plan, prefix_signature.signature_to_log_sig(problem), (-1,), False)
+    return _with_groups("log_sig_by_signature", step, finish, size)
+
+
+def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) -> PathKernel:
+    """A forward kernel, with several steps at once where the state does not fit the registers anyhow."""
+    at_once = 1
+    light = state_size > REGISTER_STATE and 2 * step.operations.total <= 5 * state_size
+    if step.program is not None and light:
+        at_once = next((n for n in (4, 2) if n * step.operations.total <= GROUPED_OPERATIONS), 1)
+    if at_once == 1:
+        return PathKernel(operation, (step, finish), state_size)
+    assert step.program is not None
+    program = replace(repeat(step.program, at_once), name="steps")
+    order = schedule(program, in_place=(0,), descending=True, collectors=0)
+    steps = replace(step, operation="steps", program=program, schedule=order, operations=program.operations)
+    return PathKernel(operation, (step, steps, finish), state_size, at_once)
+
+
 def candidate_plans(problem: Problem) -> list[LieProgram]:
     """Every plan for the join of ``problem``, proved equal to the series."""
     from logsig_codegen.symbolic.proof import verify_join_plan
 
-    degree = max(k for k, size in enumerate(problem.sizes, start=1) if size)
+    degree = _last_degree(problem)
     plans = [special_join(degree), log_derivative_join(degree)]
     if degree <= 8:
         plans.append(right_normed_join(degree))
@@ -144,8 +310,27 @@ def candidate_plans(problem: Problem) -> list[LieProgram]:
 
 def choose_plan(problem: Problem) -> LieProgram:
     """The candidate that needs the fewest operations for ``problem``, with its scales folded."""
-    folded = [drop_dead_statements(fold_scales(plan, problem)) for plan in candidate_plans(problem)]
+    folded = [_folded(plan, problem) for plan in candidate_plans(problem)]
     return min(folded, key=lambda plan: estimate(plan, problem))
+
+
+def _last_degree(problem: Problem) -> int:
+    """The last degree that has coordinates: the first one if there is one letter only."""
+    return max(k for k, size in enumerate(problem.sizes, start=1) if size)
+
+
+def _folded(plan: LieProgram, problem: Problem) -> LieProgram:
+    return drop_dead_statements(fold_scales(plan, problem))
+
+
+def _relabel(program: LieProgram, names: Mapping[str, str]) -> LieProgram:
+    """The same program with other names for its operands."""
+
+    def ports(given: Sequence[Port]) -> tuple[Port, ...]:
+        return tuple(replace(port, operand=names.get(port.operand, port.operand)) for port in given)
+
+    duals = tuple(names.get(operand, operand) for operand in program.dual_inputs)
+    return replace(program, inputs=ports(program.inputs), outputs=ports(program.outputs), dual_inputs=duals)
 
 
 def optimise(program: Program) -> Program:
@@ -162,13 +347,22 @@ def optimise(program: Program) -> Program:
     return program
 
 
-def _kernel(operation: str, lie: LieProgram, problem: Problem, in_place: tuple[int, ...]) -> Kernel:
+def _kernel(
+    operation: str, lie: LieProgram, problem: Problem, in_place: tuple[int, ...], *, descending: bool = False
+) -> Kernel:
     plan = lie.name.split("/")[0]
     operations = estimate(lie, problem)
     if operations > UNROLLED_OPERATIONS:
         looped = OperationCount(estimate(lie, problem, share_slots=False), 0, 0)
         return Kernel(operation, plan, lie, None, None, looped)
-    program = replace(optimise(lower(lie, problem)), name=operation)
-    backward = operation.endswith("backprop")
-    order = schedule(program, in_place=in_place, descending=backward, collectors=COLLECTORS if backward else 0)
-    return Kernel(operation, plan, lie, program, order, program.operations)
+    backward = bool(lie.dual_inputs)
+    kernel = _straight(operation, plan, lower(lie, problem), in_place, backward or descending)
+    return replace(kernel, lie=lie)
+
+
+def _straight(operation: str, plan: str, program: Program, in_place: tuple[int, ...], descending: bool) -> Kernel:
+    """A straight-line kernel."""
+    program = replace(optimise(program), name=operation)
+    collectors = COLLECTORS if "d_" in program.inputs[0].name else 0
+    order = schedule(program, in_place=in_place, descending=descending, collectors=collectors)
+    return Kernel(operation, plan, None, program, order, program.operations)

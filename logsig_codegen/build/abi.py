@@ -11,7 +11,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-DECLARATIONS = """
+from logsig_codegen.operations import OPERATIONS, Operation
+
+_DESCRIPTION = """
 typedef struct { const char *operation; const char *dtype; void (*function)(void); } logsig_entry;
 typedef struct {
     int abi_version;
@@ -22,21 +24,27 @@ typedef struct {
     const logsig_entry *entries;
 } logsig_module;
 const logsig_module *logsig_describe(void);
-
-typedef int (*logsig_join_function)(
-    const void *log_sig, ptrdiff_t log_sig_stride,
-    const void *displacement, ptrdiff_t displacement_stride,
-    void *out, ptrdiff_t out_stride,
-    ptrdiff_t batch, int n_jobs);
-typedef int (*logsig_join_backprop_function)(
-    const void *d_out, ptrdiff_t d_out_stride,
-    const void *log_sig, ptrdiff_t log_sig_stride,
-    const void *displacement, ptrdiff_t displacement_stride,
-    void *d_log_sig, ptrdiff_t d_log_sig_stride,
-    void *d_displacement, ptrdiff_t d_displacement_stride,
-    ptrdiff_t batch, int n_jobs);
 """
-"""Pointers to numbers are ``void *`` here: float32 and float64 functions are called in the same way."""
+
+
+def declarations() -> str:
+    """The C declarations of every operation.
+
+    Pointers to numbers are ``void *`` here: float32 and float64 functions are called in the same way.
+    """
+    return _DESCRIPTION + "".join(map(_function_type, OPERATIONS.values()))
+
+
+def _function_type(operation: Operation) -> str:
+    lines = []
+    for operand in operation.operands:
+        qualifier = "const " if operand in operation.inputs else ""
+        lines.append(f"{qualifier}void *{operand}, ptrdiff_t {operand}_stride")
+        if operand == "path":
+            lines.append("ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts")
+    arguments = ",\n    ".join([*lines, "ptrdiff_t batch, int n_jobs"])
+    return f"typedef int (*logsig_{operation.name}_function)(\n    {arguments});\n"
+
 
 MODULE = "logsig_codegen.runtime._abi"
 _HEADER = '''"""Written by ``logsig_codegen.build.abi.write_abi`` from the declarations there; do not edit."""
@@ -55,7 +63,7 @@ def abi_source() -> str:
     from cffi import FFI
 
     builder = FFI()
-    builder.cdef(DECLARATIONS)
+    builder.cdef(declarations())
     builder.set_source(MODULE, None)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "_abi.py")

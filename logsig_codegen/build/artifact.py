@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from logsig_codegen.emit.unit import SourceUnit
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 DTYPES = ("float32", "float64")
 
 
@@ -44,6 +44,11 @@ class Artifact:
         return str(self.manifest["key"])
 
     @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of operations it has."""
+        return tuple(self.manifest["groups"])
+
+    @property
     def library(self) -> Path:
         """Path of the shared library."""
         return self.path / str(self.manifest["library"])
@@ -63,6 +68,7 @@ def build_manifest(
     version: str,
     key: str,
     dtypes: Sequence[str],
+    groups: Sequence[str],
     toolchain: Toolchain | None,
     library: str | None,
 ) -> dict[str, Any]:
@@ -79,6 +85,7 @@ def build_manifest(
         "key": key,
         **report,
         "target": "c",
+        "groups": list(groups),
         "dtypes": list(dtypes),
         "compiler": None if toolchain is None else {"path": toolchain.compiler.path, "version": toolchain.version},
         "flags": None if toolchain is None else [flag.text for flag in toolchain.compile_flags],
@@ -120,7 +127,9 @@ def read_artifact(folder: Path) -> Artifact:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ArtifactError(f"{path}: is not a manifest of format {FORMAT}")
     missing = [
-        name for name in ("abi_version", "key", "dimension", "degree", "files", "library") if name not in manifest
+        name
+        for name in ("abi_version", "key", "dimension", "degree", "groups", "files", "library")
+        if name not in manifest
     ]
     if missing:
         raise ArtifactError(f"{path}: lacks {', '.join(missing)}")

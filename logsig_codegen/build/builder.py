@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.build.artifact import build_manifest, library_name, write_manifest
+from logsig_codegen.operations import GROUPS
 from logsig_codegen.problem import Problem
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def build_into(
     *,
     toolchain: Toolchain | None,
     dtypes: Sequence[str],
+    groups: Sequence[str] = tuple(GROUPS),
     version: str,
     key: str = "",
     request: dict[str, Any] | None = None,
@@ -37,6 +39,8 @@ def build_into(
         The compiler to use; ``None`` writes the sources only.
     dtypes
         Number types to compile.
+    groups
+        The groups of operations wanted; see :mod:`logsig_codegen.operations`.
     key, request
         What the manifest says about the cache request it answers; left out for folders meant to be copied.
     write_extra
@@ -46,7 +50,7 @@ def build_into(
     ------
     ProblemTooLargeError, GenerationError, CompilerError, OSError
     """
-    report, units = _generate(problem, dtypes, max_terms)
+    report, units = _generate(problem, dtypes, groups, max_terms)
     for unit in units:
         (folder / unit.name).write_text(unit.text, encoding="utf-8")
     extra_files = () if write_extra is None else write_extra(folder)
@@ -64,6 +68,7 @@ def build_into(
         version=version,
         key=key,
         dtypes=dtypes,
+        groups=groups,
         toolchain=toolchain,
         library=library,
     )
@@ -74,14 +79,16 @@ def build_into(
 
 
 def _generate(
-    problem: Problem, dtypes: Sequence[str], max_terms: int | None
+    problem: Problem, dtypes: Sequence[str], groups: Sequence[str], max_terms: int | None
 ) -> tuple[dict[str, Any], tuple[SourceUnit, ...]]:
     # The compiler proper, SymPy and Jinja2 are imported here and nowhere on the way to a cached library.
     from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
     from logsig_codegen.emit.c import c_sources
 
     with _collector_paused():
-        compiled = compile_problem(problem, max_terms=DEFAULT_MAX_TERMS if max_terms is None else max_terms)
+        compiled = compile_problem(
+            problem, groups=groups, max_terms=DEFAULT_MAX_TERMS if max_terms is None else max_terms
+        )
         return compiled.report(), c_sources(compiled, dtypes)
 
 

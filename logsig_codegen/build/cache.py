@@ -69,7 +69,7 @@ class Request:
 
 
 def make_request(
-    problem: Problem, dtypes: Sequence[str], march: str, version: str, compiler: Compiler | None
+    problem: Problem, groups: Sequence[str], dtypes: Sequence[str], march: str, version: str, compiler: Compiler | None
 ) -> Request:
     """Describe a request; looks at the file system but runs nothing."""
     flags = [flag.text for flag in wanted_flags(march)]
@@ -79,6 +79,7 @@ def make_request(
         "dimension": problem.dimension,
         "degree": problem.degree,
         "package": [version, package_fingerprint()],
+        "groups": list(groups),
         "dtypes": list(dtypes),
         "flags": flags,
         "cpu": cpu.identity() if march == "native" else cpu.machine(),

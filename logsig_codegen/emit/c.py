@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from logsig_codegen._version import ABI_VERSION
-from logsig_codegen.compiler import CompiledProblem
+from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
+from logsig_codegen.emit.path_view import path_kernel_view
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.tables import bracket_types, tables_view
 from logsig_codegen.emit.unit import SourceUnit
@@ -22,19 +23,26 @@ def c_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> tupl
     variants = tuple((_BITS[dtype],) for dtype in dtypes)
     units = []
     for kernel in compiled.kernels:
-        view = unrolled_view(compiled, kernel) if kernel.schedule else tables_kernel_view(compiled, kernel)
-        units.append(SourceUnit(f"{kernel.operation}.c", render("c/kernel.c.j2", view=view), "c", variants))
+        units.append(SourceUnit(f"{kernel.operation}.c", _kernel_text(compiled, kernel), "c", variants))
     module = render("c/module.c.j2", view=module_view(compiled, ABI_VERSION, dtypes))
     units.append(SourceUnit("module.c", module, "c"))
     header = render("c/public.h.j2", view=header_view(compiled))
     units.append(SourceUnit(f"logsig_{compiled.problem.name}.h", header, "header"))
     names = ["logsig_simd.h", "logsig_rows.h"]
-    looped = [kernel.lie for kernel in compiled.kernels if kernel.form == "tables"]
-    if looped:
+    if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
+        names.append("logsig_paths.h")
+    if compiled.tables:
         names.append("logsig_tables.h")
-        units.extend(_table_units(compiled, looped))
+        units.extend(_table_units(compiled, compiled.tables))
     units.extend(SourceUnit(name, verbatim(f"c/include/{name}"), "header") for name in names)
     return tuple(units)
+
+
+def _kernel_text(compiled: CompiledProblem, kernel: Kernel | PathKernel) -> str:
+    if isinstance(kernel, PathKernel):
+        return render("c/path.c.j2", view=path_kernel_view(compiled, kernel))
+    view = unrolled_view(compiled, kernel) if kernel.schedule else tables_kernel_view(compiled, kernel)
+    return render("c/kernel.c.j2", view=view)
 
 
 def _table_units(compiled: CompiledProblem, programs: Sequence[LieProgram]) -> Iterator[SourceUnit]:

@@ -18,6 +18,15 @@ SHORT_NAMES = {
     "d_out": "g",
     "d_log_sig": "dl",
     "d_displacement": "dv",
+    "log_sig1": "l",
+    "log_sig2": "k",
+    "d_log_sig1": "dl",
+    "d_log_sig2": "dk",
+    "state": "w",
+    "next_state": "w",
+    "previous_state": "w",
+    "d_state": "dw",
+    "d_previous_state": "dw",
 }
 """Names of the operands' vectors inside a kernel."""
 
@@ -25,10 +34,18 @@ SHORT_NAMES = {
 class PartPrinter:
     """Prints the events of one part; the variable names depend on the schedule alone."""
 
-    def __init__(self, schedule: Schedule, rows: dict[str, int], comments: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        rows: Mapping[str, int],
+        comments: Mapping[str, Sequence[str]],
+        homes: Mapping[str, str] | None = None,
+    ) -> None:
+        """``homes`` tells where operands live that are not rows; an empty text: in an array of the operand's name."""
         program = schedule.program
         self.schedule = schedule
-        self.row_of = {SHORT_NAMES[name]: row for name, row in rows.items()}
+        self.row_of = {SHORT_NAMES[name]: row for name, row in rows.items() if name in SHORT_NAMES}
+        self.homes = {SHORT_NAMES[name]: home for name, home in (homes or {}).items()}
         self.comments = comments
         self.first = program.first
         self.inputs = [SHORT_NAMES[operand.name] for operand in program.inputs]
@@ -45,14 +62,17 @@ class PartPrinter:
         lines: list[str] = []
         for event in events:
             lines.extend(self.event(event, pieces))
-        pointers = [f"logsig_vec *const {name} = {self.pointer(name)};" for name in self.used]
+        pointers = [f"logsig_vec *const {name} = {place};" for name in self.used if (place := self.pointer(name))]
         constants = [
             f"const logsig_vec {name} = LOGSIG_SET1({c_number(number)});" for number, name in self.constants.items()
         ]
         return pointers + constants + lines
 
     def pointer(self, name: str) -> str:
-        return "frame + SCRATCH" if name == "s" else f"rows[{self.row_of[name]}].at"
+        """Where an array is; empty where its name is in scope already."""
+        if name == "s":
+            return "frame + SCRATCH"
+        return self.homes[name] if name in self.homes else f"rows[{self.row_of[name]}].at"
 
     def array(self, name: str, index: int) -> str:
         self.used[name] = None
@@ -60,6 +80,10 @@ class PartPrinter:
 
     def event(self, event: Event, pieces: dict[int, int]) -> list[str]:
         match event:
+            case Fetch(operand, _) if self.inputs[operand] in self.homes:
+                return []
+            case Flush(result, _) if self.outputs[result] in self.homes:
+                return []
             case Fetch(operand, upto):
                 return [f"logsig_fetch(&rows[{self.row_of[self.inputs[operand]]}], {upto});"]
             case Flush(result, upto):

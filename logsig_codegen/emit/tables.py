@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from logsig_codegen.algebra.structure import structure_constants
@@ -103,16 +103,23 @@ class VectorMemory:
     Scratch memory is reused: a temporary's room goes back, degree by degree, after its last use.
     """
 
-    def __init__(self, program: LieProgram, problem: Problem, rows: dict[str, int]) -> None:
+    def __init__(self, program: LieProgram, problem: Problem, homes: Mapping[str, str]) -> None:
+        """``homes``: where each operand lives. Outputs on top of an input are moved there at the end."""
         self.pointers: dict[str, str] = {}
         self.scratch = 0
         self._sizes = problem.sizes
+        self._late: set[str] = set()
+        taken = {homes[port.operand] for port in program.inputs if port.operand in homes}
         for port in (*program.inputs, *program.outputs):
-            if port.operand in rows:
-                offset = 0
-                for degree, name in enumerate(port.vectors, start=1):
-                    self.pointers.setdefault(name, f"rows[{rows[port.operand]}].at + {offset}")
-                    offset += problem.sizes[degree - 1]
+            if port.operand not in homes:
+                continue
+            if port in program.outputs and homes[port.operand] in taken:
+                self._late.update(port.vectors)
+                continue
+            offset = 0
+            for degree, name in enumerate(port.vectors, start=1):
+                self.pointers.setdefault(name, f"{homes[port.operand]} + {offset}")
+                offset += problem.sizes[degree - 1]
         self._allocate(program)
 
     def _allocate(self, program: LieProgram) -> None:
@@ -135,11 +142,13 @@ class VectorMemory:
                 places[target.name] = place
                 self.pointers[target.name] = f"frame + SCRATCH + {place}"
             for name in dict.fromkeys(name for term in statement.terms for name in term.operands):
-                if name in places and last[name] == index:
+                if name in places and last[name] == index and name not in self._late:
                     free.setdefault(program.vectors[name].degree, []).append(places[name])
 
 
-def table_lines(program: LieProgram, problem: Problem, memory: VectorMemory, rows: dict[str, int]) -> Iterator[str]:
+def table_lines(
+    program: LieProgram, problem: Problem, memory: VectorMemory, rows: Mapping[str, int], homes: Mapping[str, str]
+) -> Iterator[str]:
     """The statements of a table-driven kernel."""
     for port in program.inputs:
         if port.operand in rows:
@@ -158,11 +167,12 @@ def table_lines(program: LieProgram, problem: Problem, memory: VectorMemory, row
         offset = 0
         for degree, name in enumerate(port.vectors, start=1):
             size = problem.sizes[degree - 1]
-            home = f"rows[{rows[port.operand]}].at + {offset}"
+            home = f"{homes[port.operand]} + {offset}"
             if memory.pointers[name] != home and size:
                 yield f"logsig_vec_copy({size}, {name}, {home});"
             offset += size
-        yield f"logsig_flush(&rows[{rows[port.operand]}], {offset});"
+        if port.operand in rows:
+            yield f"logsig_flush(&rows[{rows[port.operand]}], {offset});"
 
 
 def _names(statement: Statement) -> Iterator[str]:

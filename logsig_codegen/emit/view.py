@@ -10,15 +10,8 @@ from logsig_codegen.compiler import CompiledProblem, Kernel
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.ir.schedule import Compute, Schedule
+from logsig_codegen.operations import BY_LETTER, OPERATIONS
 from logsig_codegen.problem import Problem
-
-OPERANDS = {
-    "join": ("log_sig", "displacement", "out"),
-    "join_backprop": ("d_out", "log_sig", "displacement", "d_log_sig", "d_displacement"),
-}
-"""Operands of each operation, in the order of the C interface."""
-OUTPUTS = frozenset({"out", "d_log_sig", "d_displacement"})
-BY_LETTER = frozenset({"displacement", "d_displacement"})
 
 
 @dataclass(frozen=True)
@@ -60,10 +53,14 @@ def symbol(problem: Problem, operation: str) -> str:
 
 def parameters(operation: str, real: str) -> tuple[str, ...]:
     """Parameter declarations of the C function of an operation."""
+    described = OPERATIONS[operation]
     rows = [
-        f"{'' if operand in OUTPUTS else 'const '}{real} *{operand}, ptrdiff_t {operand}_stride"
-        for operand in OPERANDS[operation]
+        f"{'const ' if operand in described.inputs else ''}{real} *{operand}, ptrdiff_t {operand}_stride"
+        for operand in described.operands
     ]
+    if "path" in described.inputs:
+        after = described.operands.index("path") + 1
+        rows.insert(after, "ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts")
     return (*rows, "ptrdiff_t batch, int n_jobs")
 
 
@@ -76,7 +73,7 @@ def unrolled_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
     """The view of a straight-line kernel."""
     problem, schedule = compiled.problem, kernel.schedule
     assert schedule is not None
-    layout = _FrameLayout.of_schedule(schedule)
+    layout = FrameLayout.of_schedule(schedule)
     names = coordinate_names(lyndon_basis(problem.dimension, problem.degree))
     comments = {"out": names, "d_log_sig": names}
     parts = []
@@ -90,7 +87,7 @@ def unrolled_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
         name=kernel.operation,
         symbol=symbol(problem, kernel.operation),
         title=_title(problem, kernel.operation),
-        introduction=tuple(_introduction(problem, kernel)),
+        introduction=tuple(introduction(problem, kernel.operation, tuple(_described(kernel)))),
         vectors=_vectors(kernel, problem),
         tables=False,
         frame=(layout.scratch, f"#define FRAME (SCRATCH + {schedule.slots})"),
@@ -104,7 +101,8 @@ def unrolled_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
 def tables_kernel_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
     """The view of a table-driven kernel."""
     problem, operation = compiled.problem, kernel.operation
-    layout = _FrameLayout()
+    assert kernel.lie is not None
+    layout = FrameLayout()
     used = {name for statement in kernel.lie.statements for term in statement.terms for name in term.operands}
     used.update(name for port in kernel.lie.outputs for name in port.vectors)
     for port in kernel.lie.inputs:
@@ -112,13 +110,14 @@ def tables_kernel_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
             layout.append(port.operand, columns(problem, port.operand))
     for port in kernel.lie.outputs:
         layout.append(port.operand, columns(problem, port.operand))
-    memory = VectorMemory(kernel.lie, problem, layout.rows)
-    lines = tuple(table_lines(kernel.lie, problem, memory, layout.rows))
+    homes = {name: f"rows[{row}].at" for name, row in layout.rows.items()}
+    memory = VectorMemory(kernel.lie, problem, homes)
+    lines = tuple(table_lines(kernel.lie, problem, memory, layout.rows, homes))
     return KernelView(
         name=operation,
         symbol=symbol(problem, operation),
         title=_title(problem, operation),
-        introduction=tuple(_introduction(problem, kernel)),
+        introduction=tuple(introduction(problem, kernel.operation, tuple(_described(kernel)))),
         vectors=(),
         tables=True,
         frame=(layout.scratch, f"#define FRAME (SCRATCH + {memory.scratch})"),
@@ -152,16 +151,16 @@ def _waits_for_memory(kernel: Kernel, problem: Problem) -> bool:
     return kernel.operations.total <= 400 and 16 < problem.size <= 64
 
 
-class _FrameLayout:
+class FrameLayout:
     """Where the vectors of each operand live in a block's frame."""
 
     def __init__(self) -> None:
         self.rows: dict[str, int] = {}
-        self._homes: dict[str, str] = {}
+        self.homes: dict[str, str] = {}
         self._offset = self._count = 0
 
     @classmethod
-    def of_schedule(cls, schedule: Schedule) -> _FrameLayout:
+    def of_schedule(cls, schedule: Schedule) -> FrameLayout:
         """The layout of a straight-line kernel: needed columns of the inputs; outputs that overwrite inputs share."""
         program, layout = schedule.program, cls()
         for operand, prefix in zip(program.inputs, schedule.prefixes, strict=True):
@@ -177,45 +176,41 @@ class _FrameLayout:
     def append(self, name: str, length: int) -> None:
         """Give an operand room for ``length`` vectors."""
         self.rows[name] = len(self.rows)
-        self._homes[name] = f"LOGSIG_HOME({self._offset}, {self._count})"
+        self.homes[name] = f"LOGSIG_HOME({self._offset}, {self._count})"
         self._offset, self._count = self._offset + length, self._count + 1
 
     def share(self, name: str, other: str) -> None:
         """Put an output on top of an input."""
         self.rows[name] = len(self.rows)
-        self._homes[name] = self._homes[other]
+        self.homes[name] = self.homes[other]
+
+    @property
+    def end(self) -> str:
+        """Where the memory of all operands ends."""
+        return f"LOGSIG_HOME({self._offset}, {self._count})"
 
     @property
     def scratch(self) -> str:
-        return f"#define SCRATCH LOGSIG_HOME({self._offset}, {self._count})"
+        return f"#define SCRATCH {self.end}"
 
     def entry(self, problem: Problem, operation: str) -> Iterator[str]:
         """Statements that describe the operands to the row engine."""
-        for operand in OPERANDS[operation]:
+        for operand in OPERATIONS[operation].operands:
             if operand not in self.rows:
                 yield f"(void){operand};"
                 yield f"(void){operand}_stride;"
         yield f"const logsig_operand operands[{len(self.rows)}] = {{"
-        for name, home in self._homes.items():
+        for name, home in self.homes.items():
             yield f"    {{{name}, {name}_stride, {columns(problem, name)}, {home}}},"
         yield "};"
 
 
 def _title(problem: Problem, operation: str) -> str:
-    what = {
-        "join": "Log-signature of a path extended by a displacement",
-        "join_backprop": "Gradient of the log-signature of a path extended by a displacement",
-    }[operation]
-    return f"{what}: dimension {problem.dimension}, degree {problem.degree}."
+    return f"{OPERATIONS[operation].title}: dimension {problem.dimension}, degree {problem.degree}."
 
 
-def _introduction(problem: Problem, kernel: Kernel) -> Iterator[str]:
+def _described(kernel: Kernel) -> Iterator[str]:
     count, program = kernel.operations, kernel.program
-    yield "Generated by logsig-codegen; to regenerate:"
-    yield f"    logsig-gen --dim {problem.dimension} --degree {problem.degree}"
-    yield ""
-    yield f"Rows of a log-signature have {problem.size} coordinates in the Lyndon bracket basis, ordered by the length"
-    yield "of the Lyndon word, then lexicographically; trailing comments name the bracket of each output column."
     yield f"Plan: {kernel.plan}. Operations per sample: {count.total} ({count.multiply_adds} multiply-adds,"
     yield f"{count.additions} additions, {count.scalings} scalings)."
     if program is None:
@@ -224,11 +219,23 @@ def _introduction(problem: Problem, kernel: Kernel) -> Iterator[str]:
         outputs = sum(len(result.values) for result in program.outputs)
         yield f"Inputs ({program.first}), intermediate and output terms ({len(program.instructions)}),"
         yield f"outputs ({outputs})."
+
+
+def introduction(problem: Problem, operation: str, described: Sequence[str]) -> Iterator[str]:
+    """The comment a file begins with; ``described`` tells about its programs."""
+    yield "Generated by logsig-codegen; to regenerate:"
+    yield f"    logsig-gen --dim {problem.dimension} --degree {problem.degree}"
+    yield ""
+    yield f"Rows of a log-signature have {problem.size} coordinates in the Lyndon bracket basis, ordered by the length"
+    yield "of the Lyndon word, then lexicographically; trailing comments name the bracket of each output column."
+    yield from described
     yield ""
     yield "Each variable holds one number per lane, one lane per row of the batch. Names:"
-    yield (
-        "    " + ", ".join(f"{SHORT_NAMES[name]} = {name}" for name in OPERANDS[kernel.operation]) + ", t = temporary,"
-    )
+    operands = OPERATIONS[operation].operands
+    if "path" in operands:
+        operands = (*operands, "state", "d_state", "displacement", "d_displacement")
+    names = {name: SHORT_NAMES[name] for name in operands if name in SHORT_NAMES}
+    yield "    " + ", ".join(f"{short} = {name}" for name, short in names.items()) + ", t = temporary,"
     yield "    s = scratch memory, c1_6 = the constant 1/6."
 
 
@@ -261,14 +268,6 @@ class ModuleView:
     module: tuple[str, ...]
 
 
-_COMMENTS = {
-    "join": ("out = log(exp(log_sig) exp(displacement)), row by row.",),
-    "join_backprop": (
-        "d_log_sig and d_displacement: the derivatives of <d_out, join(log_sig, displacement)>, row by row.",
-    ),
-}
-
-
 def _prototype(name: str, operation: str, real: str) -> Iterator[str]:
     start = f"int {name}("
     *rest, last = parameters(operation, real)
@@ -284,7 +283,7 @@ def header_view(compiled: CompiledProblem) -> HeaderView:
     prefix = f"LOGSIG_{problem.name.upper()}"
     functions = tuple(
         FunctionView(
-            comment=_COMMENTS[kernel.operation],
+            comment=(OPERATIONS[kernel.operation].summary,),
             prototypes=tuple(
                 line
                 for suffix, real in (("f64", "double"), ("f32", "float"))
@@ -300,6 +299,8 @@ def header_view(compiled: CompiledProblem) -> HeaderView:
             "numbers. Rows are contiguous; inputs may have a distance of zero (one row for the whole batch) or a",
             "negative one. Outputs must not overlap inputs. n_jobs >= 1 is the number of threads; results do not",
             "depend on it. The functions return 0, or ENOMEM when there is no room for working memory.",
+            "A path is length points, one after the other; with lengths (or null) each path has its own number of",
+            "points, at most length, and with starts (or null) path b begins at path + starts[b].",
         ),
         guard=f"{prefix}_H",
         defines=(

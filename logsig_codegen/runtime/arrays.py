@@ -18,57 +18,57 @@ Functions: TypeAlias = Mapping[str, Any]
 _OVERLAP_WORK = 10_000  # candidates numpy may try when it decides whether two strided arrays share memory
 
 
-def check_join(problem: Problem, arguments: Mapping[str, Any], out: object) -> str:
-    """Check all array arguments of a join; return what kind they are (see :func:`check_arguments`)."""
+def check_product(problem: Problem, arguments: Mapping[str, Any], out: object) -> str:
+    """Check all array arguments of a join or combine; return what kind they are (see :func:`check_arguments`)."""
     kind = check_arguments(problem, arguments)
-    if _wants_out(kind, out):
+    if wants_out(kind, out):
         batch = broadcast({name: value.shape[:-1] for name, value in arguments.items()})
         check_out("out", out, (*batch, problem.size), arguments)
     return kind
 
 
-def check_join_backprop(problem: Problem, arguments: Mapping[str, Any], out: object) -> str:
-    """Check all array arguments of the join's backward; return what kind they are."""
+def check_product_backprop(problem: Problem, arguments: Mapping[str, Any], out: object) -> str:
+    """Check all array arguments of the backward of a join or combine; return what kind they are."""
     kind = check_arguments(problem, arguments)
-    if _wants_out(kind, out):
+    _, first, second = arguments
+    if wants_out(kind, out):
         if not isinstance(out, tuple) or len(out) != 2:
-            raise TypeError(f"out: expected a pair of arrays (d_log_sig, d_displacement), got {type(out).__name__}")
-        check_out("out[0]", out[0], arguments["log_sig"].shape, arguments)
-        check_out("out[1]", out[1], arguments["displacement"].shape, {**arguments, "out[0]": out[0]})
+            raise TypeError(f"out: expected a pair of arrays (d_{first}, d_{second}), got {type(out).__name__}")
+        check_out("out[0]", out[0], arguments[first].shape, arguments)
+        check_out("out[1]", out[1], arguments[second].shape, {**arguments, "out[0]": out[0]})
     return kind
 
 
-def join(
-    problem: Problem, functions: Functions, log_sig: Array, displacement: Array, threads: int, out: Array | None
+def product(
+    problem: Problem, functions: Functions, first: Array, second: Array, threads: int, out: Array | None
 ) -> Array:
-    """Run the join on arrays that were checked; see :meth:`LogSigKernel.join` for shapes.
+    """Run a join or combine on arrays that were checked; see :meth:`LogSigKernel.join` for shapes.
 
     ``out``, if any, was checked as well (:func:`check_out`).
     """
-    batch = broadcast({"log_sig": log_sig.shape[:-1], "displacement": displacement.shape[:-1]})
-    function = _function(functions, log_sig.dtype)
+    batch = np.broadcast_shapes(first.shape[:-1], second.shape[:-1])
+    function = function_for(functions, first.dtype)
     if out is None:
-        out = np.empty((*batch, problem.size), log_sig.dtype)
-    _call(function, batch, (log_sig, displacement), (out,), threads)
+        out = np.empty((*batch, problem.size), first.dtype)
+    _call(function, batch, (first, second), (out,), threads)
     return out
 
 
-def join_backprop(
-    problem: Problem,
+def product_backprop(
     functions: Functions,
     inputs: tuple[Array, Array, Array],
     threads: int,
     out: tuple[Array, Array] | None,
 ) -> tuple[Array, Array]:
-    """Run the join's backward on checked ``(d_out, log_sig, displacement)``.
+    """Run the backward of a join or combine on checked ``(d_out, first, second)``.
 
-    Gradients have the shapes of ``log_sig`` and ``displacement``; where one of them was broadcast, its gradient is the
-    sum over the samples that shared it. Sums of float32 are accumulated in float64.
+    Gradients have the shapes of the two operands; where one of them was broadcast, its gradient is the sum over the
+    samples that shared it. Sums of float32 are accumulated in float64.
     """
-    _, log_sig, displacement = inputs
-    batch = broadcast({"log_sig": log_sig.shape[:-1], "displacement": displacement.shape[:-1]})
-    function = _function(functions, log_sig.dtype)
-    results = tuple(np.empty(x.shape, x.dtype) for x in (log_sig, displacement)) if out is None else out
+    _, first, second = inputs
+    batch = np.broadcast_shapes(first.shape[:-1], second.shape[:-1])
+    function = function_for(functions, first.dtype)
+    results = tuple(np.empty(x.shape, x.dtype) for x in (first, second)) if out is None else out
     full = tuple(
         result if result.shape[:-1] == batch else np.empty((*batch, result.shape[-1]), result.dtype)
         for result in results
@@ -76,7 +76,7 @@ def join_backprop(
     _call(function, batch, inputs, full, threads)
     for result, gradients in zip(results, full, strict=True):
         if gradients is not result:
-            _sum_to(gradients, result)
+            sum_to(gradients, result)
     return results[0], results[1]
 
 
@@ -106,7 +106,7 @@ def check_out(name: str, out: object, shape: tuple[int, ...], inputs: Mapping[st
             raise ValueError(f"{name}: expected memory of its own, got an array that overlaps {other}")
 
 
-def _wants_out(kind: str, out: object) -> bool:
+def wants_out(kind: str, out: object) -> bool:
     if out is not None and kind != NUMPY:
         raise TypeError("out: expected None, because only calls on numpy arrays take it, got " + type(out).__name__)
     return out is not None
@@ -117,13 +117,11 @@ def plain(array: Array) -> Array:
     return array if type(array) is np.ndarray else np.asarray(array)
 
 
-def _function(functions: Functions, dtype: np.dtype[Any]) -> Any:
+def function_for(functions: Functions, dtype: np.dtype[Any]) -> Any:
     try:
         return functions[dtype.name]
     except KeyError:
-        raise TypeError(
-            f"log_sig: expected dtype {', '.join(functions)} (all this folder was built for), got {dtype}"
-        ) from None
+        raise TypeError(f"expected dtype {', '.join(functions)} (all this folder was built for), got {dtype}") from None
 
 
 def _call(
@@ -136,8 +134,8 @@ def _call(
     arguments: list[Any] = []
     alive = []
     for array in inputs:
-        rows, stride = _rows(array, batch)
-        arguments += (_address(rows), stride)
+        rows, stride = as_rows(array, batch)
+        arguments += (address(rows), stride)
         alive.append(rows)
     copies: list[tuple[Array, Array]] = []
     for array in outputs:
@@ -145,7 +143,7 @@ def _call(
         if step is None:
             target, step = np.empty(array.shape, array.dtype), array.shape[-1]
             copies.append((array, target))
-        arguments += (_address(target), step)
+        arguments += (address(target), step)
         alive.append(target)
     if function(*arguments, count, threads):
         raise MemoryError(NO_MEMORY)
@@ -153,7 +151,7 @@ def _call(
         array[...] = target
 
 
-def _rows(array: Array, batch: tuple[int, ...]) -> tuple[Array, int]:
+def as_rows(array: Array, batch: tuple[int, ...]) -> tuple[Array, int]:
     """The array, broadcast to ``batch``, as rows with one step in elements between them; copied if it must be."""
     if array.shape[:-1] != batch:
         array = np.broadcast_to(array, (*batch, array.shape[-1]))
@@ -185,11 +183,11 @@ def _row_stride(array: Array) -> int | None:
     return step // itemsize if step % itemsize == 0 else None
 
 
-def _address(array: Array) -> Any:
+def address(array: Array) -> Any:
     return ffi.cast("void *", array.__array_interface__["data"][0])
 
 
-def _sum_to(gradients: Array, result: Array) -> None:
+def sum_to(gradients: Array, result: Array) -> None:
     """Store in ``result`` the sum of ``gradients`` over the axes along which ``result`` was broadcast."""
     added = gradients.ndim - result.ndim
     kept = tuple(

@@ -46,12 +46,18 @@ def check_arguments(problem: Problem, arguments: Mapping[str, Any]) -> str:
     UnsupportedError
         For tensors on a device without kernels.
     """
-    kind = _common("array type", {name: kind_of(name, value) for name, value in arguments.items()})
-    check = _check_array if kind == NUMPY else _check_tensor
-    _common("dtype", {name: check(name, value) for name, value in arguments.items()})
+    kind = check_types(arguments)
     for name, value in arguments.items():
         check_last_axis(problem, name, tuple(value.shape))
     broadcast({name: tuple(value.shape[:-1]) for name, value in arguments.items()})
+    return kind
+
+
+def check_types(arguments: Mapping[str, Any]) -> str:
+    """Check that all arguments are arrays of one kind and one supported dtype; return the kind."""
+    kind = _common("array type", {name: kind_of(name, value) for name, value in arguments.items()})
+    check = _check_array if kind == NUMPY else _check_tensor
+    _common("dtype", {name: check(name, value) for name, value in arguments.items()})
     return kind
 
 

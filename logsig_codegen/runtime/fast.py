@@ -17,6 +17,8 @@ from logsig_codegen.runtime._abi import ffi
 NO_MEMORY = "no memory for the work space of a log-signature kernel"
 FastJoin: TypeAlias = Callable[[Any, Any, Any, int], Any]
 FastBackprop: TypeAlias = Callable[[Any, Any, Any, int], Any]
+FastLogSig: TypeAlias = Callable[[Any, int], Any]
+FastLogSigBackprop: TypeAlias = Callable[[Any, Any, Any, int], Any]
 
 _READABLE = 0x1 | 0x100  # numpy's flags C_CONTIGUOUS and ALIGNED
 _WRITABLE = _READABLE | 0x400  # and WRITEABLE
@@ -91,5 +93,70 @@ def fast_backprop(problem: Problem, functions: Mapping[str, Any]) -> FastBackpro
         if function(*inputs, *outputs, count // size, threads):
             raise MemoryError(NO_MEMORY)
         return gradients
+
+    return call
+
+
+def fast_log_sig(problem: Problem, functions: Mapping[str, Any], most_points: int) -> FastLogSig:
+    """Make ``call(path, threads)`` for paths of up to ``most_points``, which returns the result, or ``None``."""
+    size, dimension = problem.size, problem.dimension
+    by_dtype = {np.dtype(name): function for name, function in functions.items()}
+    ndarray, empty, pointer, null = np.ndarray, np.empty, ffi.from_buffer, ffi.NULL
+
+    def call(path: Any, threads: int) -> Any:
+        if type(path) is not ndarray:
+            return None
+        dtype, shape = path.dtype, path.shape
+        function = by_dtype.get(dtype)
+        if (
+            function is None
+            or len(shape) < 2
+            or shape[-1] != dimension
+            or path.flags.num & _READABLE != _READABLE
+            or not (count := path.size)
+            or (length := shape[-2]) > most_points
+        ):
+            return None
+        out = empty((*shape[:-2], size), dtype)
+        row = length * dimension
+        if function(pointer(path), row, length, null, null, pointer(out), size, count // row, threads):
+            raise MemoryError(NO_MEMORY)
+        return out
+
+    return call
+
+
+def fast_log_sig_backprop(problem: Problem, forward: FastLogSig, functions: Mapping[str, Any]) -> FastLogSigBackprop:
+    """Make ``call(d_out, path, log_sig, threads)``, which returns the gradient, or ``None``.
+
+    ``log_sig`` is the result of ``forward``, or ``None`` where it is not known.
+    """
+    size, dimension = problem.size, problem.dimension
+    by_dtype = {np.dtype(name): function for name, function in functions.items()}
+    ndarray, empty, pointer, null = np.ndarray, np.empty, ffi.from_buffer, ffi.NULL
+
+    def call(d_out: Any, path: Any, log_sig: Any, threads: int) -> Any:
+        if (
+            type(d_out) is not ndarray
+            or type(path) is not ndarray
+            or d_out.dtype is not path.dtype
+            or d_out.shape != (*path.shape[:-2], size)
+            or d_out.flags.num & _READABLE != _READABLE
+        ):
+            return None
+        if log_sig is None:
+            log_sig = forward(path, threads)
+            if log_sig is None:
+                return None
+        dtype, shape = path.dtype, path.shape
+        function = by_dtype.get(dtype)
+        if function is None:
+            return None
+        gradient = empty(shape, dtype)
+        row = shape[-2] * dimension
+        inputs = pointer(d_out), size, pointer(log_sig), size, pointer(path), row, shape[-2], null, null
+        if function(*inputs, pointer(gradient), row, null, dimension, path.size // row, threads):
+            raise MemoryError(NO_MEMORY)
+        return gradient
 
     return call

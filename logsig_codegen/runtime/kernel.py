@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.build.artifact import Artifact
+from logsig_codegen.operations import GROUPS, STATES, default_state, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import arrays
-from logsig_codegen.runtime.arrays import check_join, check_join_backprop, plain
+from logsig_codegen.runtime.arrays import check_product, check_product_backprop, plain
 from logsig_codegen.runtime.checks import NUMPY
-from logsig_codegen.runtime.fast import fast_backprop, fast_join
+from logsig_codegen.runtime.fast import (
+    FastBackprop,
+    FastJoin,
+    FastLogSig,
+    FastLogSigBackprop,
+    fast_backprop,
+    fast_join,
+    fast_log_sig,
+    fast_log_sig_backprop,
+)
 from logsig_codegen.runtime.library import Library
+from logsig_codegen.runtime.path_checks import check_call
+from logsig_codegen.runtime.paths import Call
+from logsig_codegen.runtime.pieces import PIECE_STEPS
 from logsig_codegen.runtime.report import Report
 from logsig_codegen.runtime.threads import thread_count
 
@@ -25,6 +39,35 @@ if TYPE_CHECKING:
     from logsig_codegen.symbolic.formulas import Formulas
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A group of operations in memory, and the folder it came from."""
+
+    artifact: Artifact
+    library: Library
+
+
+def _not_loaded(*_: Any) -> Any:
+    """Stands where the ordinary call will be: leaves everything to the general way, which loads what it needs."""
+
+
+def _fast(calls: Mapping[str | None, Callable[..., Any]], state: Any) -> Callable[..., Any]:
+    """The ordinary call for a state, if there is one yet."""
+    return calls.get(state, _not_loaded) if state is None or isinstance(state, str) else _not_loaded
+
+
+def _is_plain(lengths: Any, initial: Any, stream: Any, windows: Any, method: Any) -> bool:
+    """Whether a call on paths asks for nothing but log-signatures in Lyndon brackets."""
+    return (
+        type(method) is int
+        and method in (2, 3)
+        and stream is False
+        and lengths is None
+        and initial is None
+        and windows is None
+    )
 
 
 class LogSigKernel:
@@ -42,12 +85,60 @@ class LogSigKernel:
     lock is released) and pickled: the copy is loaded by dimension and degree where it is unpickled.
     """
 
-    def __init__(self, problem: Problem, artifact: Artifact, library: Library) -> None:
+    def __init__(self, problem: Problem, open_group: Callable[[str], Opened]) -> None:
         self.problem = problem
-        self._artifact = artifact
-        self._library = library
-        self.fast_join = fast_join(problem, library.functions["join"])
-        self.fast_backprop = fast_backprop(problem, library.functions["join_backprop"])
+        self._open_group = open_group
+        self._opened: dict[str, Opened] = {}
+        self.fast_join: FastJoin = _not_loaded
+        self.fast_backprop: FastBackprop = _not_loaded
+        self.fast_log_sig: dict[str | None, FastLogSig] = {}  # by state
+        self.fast_log_sig_backprop: dict[str | None, FastLogSigBackprop] = {}
+
+    def prepare(self, *groups: str) -> None:
+        """Load groups of operations now, building them if need be, instead of when they are first called.
+
+        Parameters
+        ----------
+        *groups : str
+            ``"join"``, ``"combine"``, ``"log_sig"``, ``"log_sig_backprop"``, ``"stream"``, ``"stream_backprop"``,
+            ``"log_sig_by_signature"``, ``"log_sig_by_signature_backprop"``.
+
+        Raises
+        ------
+        ValueError
+            For any other name.
+        CompilerError, CacheError, ArtifactError
+            As :func:`load`.
+        """
+        for group in groups:
+            if group not in GROUPS:
+                raise ValueError(f"groups: expected names out of {', '.join(GROUPS)}, got {group!r}")
+            if group not in self._opened:
+                self._opened[group] = self._open_group(group)
+                self._make_fast(group)
+
+    def _make_fast(self, group: str) -> None:
+        """Make the ordinary calls of a group that has just been loaded quick."""
+        problem = self.problem
+        functions = self._opened[group].library.functions
+        if group == "join":
+            self.fast_join = fast_join(problem, functions["join"])
+            self.fast_backprop = fast_backprop(problem, functions["join_backprop"])
+            return
+        for state in STATES:
+            names = (state, None) if state == default_state(problem) else (state,)
+            if group == path_operation(state):
+                call = fast_log_sig(problem, functions[group], PIECE_STEPS + 1)
+                self.fast_log_sig.update(dict.fromkeys(names, call))
+            elif group == path_operation(state, backward=True):
+                self.prepare(path_operation(state))
+                back = fast_log_sig_backprop(problem, self.fast_log_sig[state], functions[group])
+                self.fast_log_sig_backprop.update(dict.fromkeys(names, back))
+
+    def _group(self, group: str) -> Opened:
+        if group not in self._opened:
+            self.prepare(group)
+        return self._opened[group]
 
     @property
     def dimension(self) -> int:
@@ -75,10 +166,12 @@ class LogSigKernel:
         basis = lyndon_basis(self.dimension, self.degree)
         return tuple(basis.bracket(coordinate) for coordinate in range(self.size))
 
-    @cached_property
+    @property
     def report(self) -> Report:
-        """Plans, operation counts, bytes moved, compiler, flags and folder; ``print(kernel.report)`` shows a table."""
-        return Report.from_artifact(self._artifact)
+        """Plans, operation counts, bytes moved, compiler, flags and folder of what is loaded; print it for a table."""
+        self.prepare("join")
+        order = [group for group in GROUPS if group in self._opened]
+        return Report.from_artifacts([self._opened[group].artifact for group in order])
 
     @cached_property
     def formulas(self) -> Formulas:
@@ -89,29 +182,33 @@ class LogSigKernel:
 
     @property
     def path(self) -> Path:
-        """The folder this kernel was loaded from."""
-        return self._artifact.path
+        """The folder the join was loaded from."""
+        return self._group("join").artifact.path
 
     @property
     def sources(self) -> dict[str, str]:
-        """File name to text, exactly as compiled.
+        """File name to text of the join's sources, exactly as compiled.
 
         Raises ``OSError`` if the folder was deleted since.
         """
-        return {name: (self.path / name).read_text(encoding="utf-8") for name in self._artifact.manifest["sources"]}
+        return self._sources("join")
 
-    def source(self, target: str = "c") -> str:
-        """All of :attr:`sources`, each after a comment with its file name.
+    def _sources(self, group: str) -> dict[str, str]:
+        artifact = self._group(group).artifact
+        return {name: (artifact.path / name).read_text(encoding="utf-8") for name in artifact.manifest["sources"]}
 
-        Raises ``ValueError`` for a ``target`` other than ``"c"``.
+    def source(self, target: str = "c", *, group: str = "join") -> str:
+        """All source files of a group of operations, each after a comment with its file name.
+
+        Raises ``ValueError`` for a ``target`` other than ``"c"``, or a group that :meth:`prepare` does not know.
         """
         if target != "c":
             raise ValueError(f"target: expected 'c', got {target!r}")
-        return "\n".join(f"/* ==== {name} ==== */\n{text}" for name, text in self.sources.items())
+        return "\n".join(f"/* ==== {name} ==== */\n{text}" for name, text in self._sources(group).items())
 
     def functions(self, operation: str) -> Any:
-        """The C functions of ``"join"`` or ``"join_backprop"`` by the name of their number type."""
-        return self._library.functions[operation]
+        """The C functions of an operation (``"join"``, ``"log_sig_backprop"``, …) by the name of their number type."""
+        return self._group(group_of(operation)).library.functions[operation]
 
     def join(
         self,
@@ -188,27 +285,217 @@ class LogSigKernel:
             result = self._general_backprop(d_out, log_sig, displacement, out, threads)
         return result  # type: ignore[no-any-return]
 
-    def _general_join(self, log_sig: Any, displacement: Any, out: Any, threads: int) -> Any:
-        if check_join(self.problem, {"log_sig": log_sig, "displacement": displacement}, out) == NUMPY:
-            functions = self.functions("join")
-            return arrays.join(self.problem, functions, plain(log_sig), plain(displacement), threads, out)
+    def combine(
+        self,
+        log_sig1: ArrayOrTensor,
+        log_sig2: ArrayOrTensor,
+        *,
+        n_jobs: SupportsIndex = 1,
+        out: ArrayOrTensor | None = None,
+    ) -> ArrayOrTensor:
+        """The log-signature of one path after another: ``log(exp(log_sig1) exp(log_sig2))``, truncated.
+
+        Parameters
+        ----------
+        log_sig1, log_sig2 : array, shape (..., size)
+            Log-signatures of the first and of the second path; leading axes broadcast.
+        n_jobs, out
+            As for :meth:`join`.
+
+        Returns
+        -------
+        array, shape (..., size)
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for :meth:`join`.
+        """
+        arguments = {"log_sig1": log_sig1, "log_sig2": log_sig2}
+        result: Any = self._product("combine", arguments, out, thread_count(n_jobs))
+        return result  # type: ignore[no-any-return]
+
+    def combine_backprop(
+        self,
+        d_out: ArrayOrTensor,
+        log_sig1: ArrayOrTensor,
+        log_sig2: ArrayOrTensor,
+        *,
+        n_jobs: SupportsIndex = 1,
+        out: tuple[ArrayOrTensor, ArrayOrTensor] | None = None,
+    ) -> tuple[ArrayOrTensor, ArrayOrTensor]:
+        """Gradients with respect to the arguments of :meth:`combine`; everything as for :meth:`join_backprop`.
+
+        Returns
+        -------
+        d_log_sig1, d_log_sig2 : array, shapes of log_sig1 and log_sig2
+        """
+        arguments = {"d_out": d_out, "log_sig1": log_sig1, "log_sig2": log_sig2}
+        result: Any = self._product_backprop("combine", arguments, out, thread_count(n_jobs))
+        return result  # type: ignore[no-any-return]
+
+    def log_sig(
+        self,
+        path: ArrayOrTensor | Sequence[ArrayOrTensor],
+        *,
+        lengths: Any = None,
+        initial: ArrayOrTensor | None = None,
+        stream: bool = False,
+        windows: tuple[int, int] | None = None,
+        state: str | None = None,
+        method: int = 2,
+        n_jobs: SupportsIndex = 1,
+    ) -> ArrayOrTensor:
+        """Log-signatures of piecewise linear paths.
+
+        Parameters
+        ----------
+        path : array, shape (..., length, dimension), or list of arrays of shape (length, dimension)
+            Points of the paths. Those of a list may have different lengths. A path of length 0 or 1 has
+            log-signature zero.
+        lengths : integers of shape (...), optional
+            How many points of each path count, where ``path`` is padded; the rest is not read.
+        initial : array, shape (..., size), optional
+            Log-signatures (Lyndon brackets) of what came before: the result is that of both, one after the other.
+        stream : bool
+            All expanding log-signatures: after the first step, the second, and so on. A path that is shorter than the
+            others stays at its last point.
+        windows : (size, stride), optional
+            Log-signatures of all windows of ``size`` points, ``stride`` points apart, that fit ``length`` points.
+        state : {"log_derivative", "signature"}, optional
+            What a path is carried in; the default depends on dimension and degree. The first is the more accurate one
+            on long paths, the second needs fewer operations. ``stream`` does without either.
+        method : int
+            Coordinates of the result: 0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
+        n_jobs : int
+            Number of threads; see the class.
+
+        Returns
+        -------
+        array, shape (..., size)
+            ``(..., length - 1, size)`` with ``stream``, ``(..., number of windows, size)`` with ``windows``. The last
+            axis is longer for method 0. Torch tensors carry gradients for ``path`` and ``initial``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arguments of the wrong type, dtype, shape or value, before anything is computed.
+        """
+        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
+        if _is_plain(lengths, initial, stream, windows, method):
+            result: Any = _fast(self.fast_log_sig, state)(path, threads)
+            if result is not None:
+                return result  # type: ignore[no-any-return]
+        checked = check_call(
+            self.problem,
+            path,
+            lengths=lengths,
+            initial=initial,
+            stream=stream,
+            windows=windows,
+            state=state,
+            method=method,
+            threads=threads,
+        )
+        if checked.kind == NUMPY:
+            return Call(self, checked.options, checked.paths, initial).forward()  # type: ignore[arg-type, return-value]
         from logsig_codegen.runtime import tensors
 
-        return tensors.join(self, log_sig, displacement, threads)
+        return tensors.log_sig(self, checked.options, checked.paths, initial)  # type: ignore[arg-type, return-value]
+
+    def log_sig_backprop(
+        self,
+        d_out: ArrayOrTensor,
+        path: ArrayOrTensor | Sequence[ArrayOrTensor],
+        *,
+        lengths: Any = None,
+        initial: ArrayOrTensor | None = None,
+        stream: bool = False,
+        windows: tuple[int, int] | None = None,
+        state: str | None = None,
+        method: int = 2,
+        n_jobs: SupportsIndex = 1,
+    ) -> Any:
+        """Gradients of a scalar with respect to the points of a path, given those with respect to :meth:`log_sig`.
+
+        The memory this needs beyond its arguments and results does not grow with the length of the path.
+
+        Parameters
+        ----------
+        d_out : array
+            Derivative with respect to ``log_sig(path, ...)``; broadcasts to its shape.
+        path, lengths, initial, stream, windows, state, method, n_jobs
+            The arguments of :meth:`log_sig`.
+
+        Returns
+        -------
+        d_path : array of the shape of path, or list of them
+            Zero for points that do not count. With ``initial``: the pair ``(d_path, d_initial)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for :meth:`log_sig`.
+        """
+        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
+        if _is_plain(lengths, initial, stream, windows, method):
+            gradient: Any = _fast(self.fast_log_sig_backprop, state)(d_out, path, None, threads)
+            if gradient is not None:
+                return gradient
+        checked = check_call(
+            self.problem,
+            path,
+            lengths=lengths,
+            initial=initial,
+            stream=stream,
+            windows=windows,
+            state=state,
+            method=method,
+            threads=threads,
+            d_out=d_out,
+        )
+        if checked.kind == NUMPY:
+            call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
+            gradients: Any = call.backward(plain(d_out))  # type: ignore[arg-type]
+        else:
+            from logsig_codegen.runtime import tensors
+
+            tensors_given: Any = (d_out, checked.paths, initial)
+            gradients = tensors.log_sig_backprop(self, checked.options, *tensors_given)
+        count = len(checked.paths)
+        d_path = list(gradients[:count]) if checked.options.ragged else gradients[0]
+        return d_path if initial is None else (d_path, gradients[count])
+
+    def _general_join(self, log_sig: Any, displacement: Any, out: Any, threads: int) -> Any:
+        return self._product("join", {"log_sig": log_sig, "displacement": displacement}, out, threads)
 
     def _general_backprop(self, d_out: Any, log_sig: Any, displacement: Any, out: Any, threads: int) -> Any:
         arguments = {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}
-        if check_join_backprop(self.problem, arguments, out) == NUMPY:
-            inputs = (plain(d_out), plain(log_sig), plain(displacement))
-            return arrays.join_backprop(self.problem, self.functions("join_backprop"), inputs, threads, out)
+        return self._product_backprop("join", arguments, out, threads)
+
+    def _product(self, operation: str, arguments: dict[str, Any], out: Any, threads: int) -> Any:
+        if check_product(self.problem, arguments, out) == NUMPY:
+            first, second = map(plain, arguments.values())
+            return arrays.product(self.problem, self.functions(operation), first, second, threads, out)
         from logsig_codegen.runtime import tensors
 
-        return tensors.join_backprop(self, d_out, log_sig, displacement, threads)
+        first, second = arguments.values()
+        return tensors.product(self, operation, first, second, threads)
+
+    def _product_backprop(self, operation: str, arguments: dict[str, Any], out: Any, threads: int) -> Any:
+        if check_product_backprop(self.problem, arguments, out) == NUMPY:
+            d_out, first, second = map(plain, arguments.values())
+            functions = self.functions(f"{operation}_backprop")
+            return arrays.product_backprop(functions, (d_out, first, second), threads, out)
+        from logsig_codegen.runtime import tensors
+
+        d_out, first, second = arguments.values()
+        return tensors.product_backprop(self, operation, d_out, first, second, threads)
 
     def __repr__(self) -> str:
         return f"LogSigKernel(dimension={self.dimension}, degree={self.degree}, size={self.size})"
 
     def __reduce__(self) -> tuple[Callable[[int, int], LogSigKernel], tuple[int, int]]:
-        from logsig_codegen.runtime.loader import load
+        from logsig_codegen.runtime.loader import obtain
 
-        return load, (self.dimension, self.degree)
+        return obtain, (self.dimension, self.degree)

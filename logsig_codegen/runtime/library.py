@@ -10,10 +10,11 @@ from typing import Any
 from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.build.artifact import Artifact
 from logsig_codegen.errors import ArtifactError
+from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 
-_TYPES = {"join": "logsig_join_function", "join_backprop": "logsig_join_backprop_function"}
+_TYPES = {name: f"logsig_{name}_function" for name in OPERATIONS}
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ def open_library(artifact: Artifact, problem: Problem) -> Library:
         raise ArtifactError(
             f"{artifact.library}: says it is (interface, dimension, degree, size) = {found}, expected {expected}"
         )
-    functions: dict[str, dict[str, Any]] = {operation: {} for operation in _TYPES}
+    functions: dict[str, dict[str, Any]] = {}
     for index in range(module.n_entries):
         entry = module.entries[index]
         operation, dtype = ffi.string(entry.operation).decode(), ffi.string(entry.dtype).decode()
         if operation in _TYPES:
-            functions[operation][dtype] = ffi.cast(_TYPES[operation], entry.function)
+            functions.setdefault(operation, {})[dtype] = ffi.cast(_TYPES[operation], entry.function)
     return Library(functions, handle)

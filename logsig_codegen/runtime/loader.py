@@ -15,7 +15,7 @@ from logsig_codegen.build.toolchain import Compiler, check_march, find_compiler
 from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.checks import check_problem
-from logsig_codegen.runtime.kernel import LogSigKernel
+from logsig_codegen.runtime.kernel import LogSigKernel, Opened
 from logsig_codegen.runtime.library import open_library
 
 VARIABLE = "LOGSIG_CODEGEN_PATH"
@@ -25,7 +25,8 @@ _Key: TypeAlias = "tuple[int, int, tuple[str, ...] | None, str]"
 
 _kernels: dict[_Key, LogSigKernel] = {}
 _defaults: dict[tuple[int, int], LogSigKernel] = {}  # those asked for by dimension and degree alone
-_locks: dict[_Key, threading.Lock] = {}
+_opened: dict[tuple[_Key, str], Opened] = {}
+_locks: dict[tuple[_Key, str], threading.Lock] = {}
 
 
 def load(
@@ -37,6 +38,9 @@ def load(
     max_terms: int | None = None,
 ) -> LogSigKernel:
     """Get the compiled kernels for one dimension and degree, generating and compiling them if need be.
+
+    The join is there when this returns; every other group of operations (``combine``, ``log_sig``, ``stream`` and their
+    backward passes) when it is first called, or by :meth:`LogSigKernel.prepare`.
 
     Looks, in this order: among the kernels this process has loaded; in the folders named by ``artifacts`` or, without
     it, by ``$LOGSIG_CODEGEN_PATH``; in the user's cache (``$LOGSIG_CODEGEN_CACHE``, :func:`set_cache_dir`, or the
@@ -70,20 +74,37 @@ def load(
     CacheError
         If nothing can be written, not even in a temporary folder.
     """
-    problem = check_problem(dimension, degree)
     march = check_march("native" if march is None else march)
     if max_terms is not None:
         max_terms = check_positive_integer("max_terms", max_terms)
-    folders = None if artifacts is None else _paths(artifacts)
+    kernel = obtain(dimension, degree, None if artifacts is None else _paths(artifacts), march, max_terms)
+    kernel.prepare("join")
+    if artifacts is None and march == "native":
+        _defaults[kernel.dimension, kernel.degree] = kernel
+    return kernel
+
+
+def obtain(
+    dimension: SupportsIndex,
+    degree: SupportsIndex,
+    folders: tuple[str, ...] | None = None,
+    march: str = "native",
+    max_terms: int | None = None,
+) -> LogSigKernel:
+    """The kernel of a problem with none of its operations loaded yet, unless they were asked for before."""
+    problem = check_problem(dimension, degree)
     key = (problem.dimension, problem.degree, folders, march)
     kernel = _kernels.get(key)
     if kernel is None:
-        with _locks.setdefault(key, threading.Lock()):
-            kernel = _kernels.get(key)
-            if kernel is None:
-                kernel = _kernels[key] = _find(problem, folders, march, max_terms)
-    if folders is None and march == "native":
-        _defaults[key[:2]] = kernel
+
+        def open_group(group: str) -> Opened:
+            with _locks.setdefault((key, group), threading.Lock()):
+                opened = _opened.get((key, group))
+                if opened is None:
+                    opened = _opened[key, group] = _find(problem, group, folders, march, max_terms)
+            return opened
+
+        kernel = _kernels.setdefault(key, LogSigKernel(problem, open_group))
     return kernel
 
 
@@ -94,10 +115,19 @@ def loaded(dimension: object, degree: object) -> LogSigKernel | None:
     return None
 
 
+def made(path: object, degree: object) -> LogSigKernel | None:
+    """The kernel for an array of paths, if :func:`obtain` has made it before; never an error."""
+    shape = getattr(path, "shape", None)
+    if shape is not None and len(shape) >= 2 and type(degree) is int:
+        return _kernels.get((shape[-1], degree, None, "native"))
+    return None
+
+
 def forget() -> None:
     """Forget the kernels loaded so far; those in use stay valid."""
     _kernels.clear()
     _defaults.clear()
+    _opened.clear()
 
 
 def _after_fork() -> None:
@@ -115,12 +145,13 @@ def _paths(artifacts: Folders) -> tuple[str, ...]:
     return tuple(os.path.abspath(path) for path in paths)
 
 
-def _find(problem: Problem, folders: tuple[str, ...] | None, march: str, max_terms: int | None) -> LogSigKernel:
+def _find(problem: Problem, group: str, folders: tuple[str, ...] | None, march: str, max_terms: int | None) -> Opened:
     artifact = _search(problem, folders)
     if artifact is not None:
         check_artifact(artifact, problem)
-        return LogSigKernel(problem, artifact, open_library(artifact, problem))
-    return _from_cache(problem, march, max_terms)
+        if group in artifact.groups:
+            return Opened(artifact, open_library(artifact, problem))
+    return _from_cache(problem, group, march, max_terms)
 
 
 def _search(problem: Problem, folders: tuple[str, ...] | None) -> Artifact | None:
@@ -144,14 +175,14 @@ def _search(problem: Problem, folders: tuple[str, ...] | None) -> Artifact | Non
     return None
 
 
-def _from_cache(problem: Problem, march: str, max_terms: int | None) -> LogSigKernel:
+def _from_cache(problem: Problem, group: str, march: str, max_terms: int | None) -> Opened:
     compiler: Compiler | None = None
     reason: CompilerNotFoundError | None = None
     try:
         compiler = find_compiler()
     except CompilerNotFoundError as error:
         reason = error
-    request = cache.make_request(problem, DTYPES, march, __version__, compiler)
+    request = cache.make_request(problem, (group,), DTYPES, march, __version__, compiler)
 
     def build(folder: Path) -> None:
         from logsig_codegen.build.builder import build_into
@@ -163,6 +194,7 @@ def _from_cache(problem: Problem, march: str, max_terms: int | None) -> LogSigKe
             problem,
             toolchain=describe(compiler, march),
             dtypes=DTYPES,
+            groups=(group,),
             version=__version__,
             key=request.key,
             request=request.ingredients,
@@ -176,7 +208,7 @@ def _from_cache(problem: Problem, march: str, max_terms: int | None) -> LogSigKe
                 raise reason
             artifact = cache.obtain(request, build)
         try:
-            return LogSigKernel(problem, artifact, open_library(artifact, problem))
+            return Opened(artifact, open_library(artifact, problem))
         except ArtifactError as error:
             cache.discard(artifact)
             if attempt == 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,25 +58,29 @@ class Report:
     path: Path
 
     @classmethod
-    def from_artifact(cls, artifact: Artifact) -> Report:
-        """Read a report from a manifest."""
-        manifest = artifact.manifest
+    def from_artifacts(cls, artifacts: Sequence[Artifact]) -> Report:
+        """Read a report from manifests; what they share is taken from the first one."""
+        manifest = artifacts[0].manifest
+
+        def merged(key: str) -> dict[str, Any]:
+            return {name: value for artifact in artifacts for name, value in artifact.manifest[key].items()}
+
         return cls(
             dimension=manifest["dimension"],
             degree=manifest["degree"],
             size=manifest["size"],
-            plan=manifest["plan"],
-            form=manifest["form"],
+            plan=merged("plan"),
+            form=merged("form"),
             operations={
                 name: Operations(counts["multiply_adds"], counts["additions"], counts["scalings"])
-                for name, counts in manifest["operations"].items()
+                for name, counts in merged("operations").items()
             },
-            bytes_per_sample=manifest["bytes_per_sample"],
+            bytes_per_sample=merged("bytes_per_sample"),
             compiler=f"{manifest['compiler']['path']} ({manifest['compiler']['version']})",
             flags=tuple(manifest["flags"]),
             march=manifest["march"],
             openmp=manifest["openmp"],
-            path=artifact.path,
+            path=artifacts[0].path,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,8 +93,8 @@ class Report:
         rows = [
             (
                 name,
-                self.plan.get(name, ""),
-                self.form.get(name, ""),
+                self.plan.get(name.split(".")[0], ""),
+                self.form.get(name.split(".")[0], ""),
                 *(f"{count:,}" for count in (*counts, counts.total)),
                 f"{self.bytes_per_sample.get(name, {}).get('float64', 0):,}",
             )

@@ -1,0 +1,263 @@
+"""Views of the kernels that go along paths: a state in the frame, and the functions that move it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from logsig_codegen.algebra.lyndon import lyndon_basis
+from logsig_codegen.compiler import REGISTER_STATE, CompiledProblem, Kernel, PathKernel
+from logsig_codegen.emit.statements import PartPrinter
+from logsig_codegen.emit.tables import VectorMemory, table_lines
+from logsig_codegen.emit.view import FrameLayout, columns, coordinate_names, introduction, parameters, symbol
+from logsig_codegen.operations import OPERATIONS, Operation
+from logsig_codegen.problem import Problem
+
+_RESIDENT = {
+    "state": "frame + STATE",
+    "next_state": "frame + STATE",
+    "previous_state": "frame + STATE",
+    "d_state": "frame + D_STATE",
+    "d_previous_state": "frame + D_STATE",
+}
+_ALONG = {"displacement": "", "d_displacement": ""}  # v and dv, parameters of the step functions
+_WALKS = {
+    "forward": "logsig_walk_forward",
+    "backward": "logsig_walk_backward",
+    "stream": "logsig_walk_stream",
+    "stream_backward": "logsig_walk_stream_back",
+}
+
+
+@dataclass(frozen=True)
+class FunctionText:
+    """One C function: a comment, its declaration, its body."""
+
+    title: str
+    declaration: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PathKernelView:
+    """One C file."""
+
+    symbol: str
+    title: str
+    introduction: tuple[str, ...]
+    tables: bool
+    frame: tuple[str, ...]
+    functions: tuple[FunctionText, ...]
+    parameters: tuple[str, ...]
+    entry: tuple[str, ...]
+    run: str
+
+
+def path_kernel_view(compiled: CompiledProblem, kernel: PathKernel) -> PathKernelView:
+    """The view of an operation along paths."""
+    return _View(compiled.problem, kernel).view()
+
+
+class _View:
+    def __init__(self, problem: Problem, kernel: PathKernel) -> None:
+        self.problem = problem
+        self.kernel = kernel
+        self.operation: Operation = OPERATIONS[kernel.operation]
+        self.rows = {name: row for row, name in enumerate(_row_operands(self.operation))}
+        self.layout = FrameLayout()
+        self.scratch = 0
+        stream = self.operation.kind.startswith("stream")
+        for name in self.rows:
+            if not stream or name == "d_out":  # all other rows of a stream are states
+                self.layout.append(name, columns(problem, name))
+
+    def view(self) -> PathKernelView:
+        functions = tuple(function for phase in self.kernel.phases for function in self.phase(phase))
+        phases = {phase.operation for phase in self.kernel.phases}
+        names = {"steps": "step", "back": "step_backprop", "start": "start", "finish": "finish"}
+        if "steps" in phases:
+            names["steps"] = "all_steps"
+            functions = (*functions, self.all_steps())
+        hooks = tuple(f".{hook} = {name}," for hook, name in names.items() if name in phases or name == "all_steps")
+        return PathKernelView(
+            symbol=symbol(self.problem, self.operation.name),
+            title=f"{self.operation.title}: dimension {self.problem.dimension}, degree {self.problem.degree}.",
+            introduction=tuple(introduction(self.problem, self.operation.name, tuple(self.described()))),
+            tables=any(phase.form == "tables" for phase in self.kernel.phases),
+            frame=tuple(self.frame()),
+            functions=functions,
+            parameters=parameters(self.operation.name, "logsig_real"),
+            entry=tuple(self.entry(hooks)),
+            run=f"logsig_share(&job, {_WALKS[self.operation.kind]}, FRAME, batch, n_jobs)",
+        )
+
+    def described(self) -> Iterator[str]:
+        yield f"The state of a path has {self.kernel.state_size} numbers. Plan: {self.kernel.plan}. Operations:"
+        for phase in self.kernel.phases:
+            count = phase.operations
+            form = ", in loops over tables of structure constants" if phase.form == "tables" else ""
+            yield (
+                f"    {phase.operation}: {count.total} ({count.multiply_adds} multiply-adds, "
+                f"{count.additions} additions, {count.scalings} scalings){form}."
+            )
+
+    # -- memory -------------------------------------------------------------------------------------------------
+
+    def frame(self) -> Iterator[str]:
+        size, backward = self.kernel.state_size, self.operation.backward
+        slack = "LOGSIG_LANES"  # a tile that sticks out of a row of a stream
+        yield f"#define STATE {self.layout.end}"
+        yield f"#define D_STATE (STATE + {size} + {slack})"
+        yield f"#define SCRATCH (D_STATE + {f'{self.kernel.d_state_size} + {slack}' if backward else 0})"
+        yield f"#define BUFFER (SCRATCH + {self.scratch})"
+        rooms = f"2 * LOGSIG_CHUNK_ROOM({self.problem.dimension}) + {self.problem.dimension} + {slack}"
+        yield f"#define FRAME (BUFFER + {rooms if backward else f'LOGSIG_CHUNK_ROOM({self.problem.dimension})'})"
+
+    def entry(self, hooks: tuple[str, ...]) -> Iterator[str]:
+        stream = self.operation.kind.startswith("stream")
+        yield "const logsig_path_job job = {"
+        yield "    .path = {path, path_stride, starts},"
+        if self.operation.backward:
+            yield "    .d_path = {d_path, d_path_stride, starts},"
+            if "d_first" in self.operation.outputs:
+                yield "    .d_first = {d_first, d_first_stride, NULL},"
+        yield "    .length = length,"
+        yield "    .lengths = lengths,"
+        yield f"    .dimension = {self.problem.dimension},"
+        yield "    .state = STATE,"
+        yield f"    .state_size = {self.kernel.state_size},"
+        if self.operation.backward:
+            yield "    .d_state = D_STATE,"
+            yield f"    .d_state_size = {self.kernel.d_state_size},"
+        yield "    .buffer = BUFFER,"
+        yield "    .operands = {"
+        for name in self.rows:
+            home = self.layout.homes.get(name, "D_STATE" if name == "d_initial" else "STATE")
+            yield f"        {{{name}, {name}_stride, {columns(self.problem, name)}, {home}}},"
+        yield "    },"
+        count = len(self.rows)
+        if stream:
+            fewer = count - (2 if self.operation.backward else 1)
+            yield f"    .n_operands = initial ? {count} : {fewer},"
+            yield "    .initial = initial != NULL,"
+        else:
+            yield f"    .n_operands = {count},"
+        for hook in hooks:
+            yield f"    {hook}"
+        yield "};"
+
+    # -- functions ----------------------------------------------------------------------------------------------
+
+    def phase(self, phase: Kernel) -> Iterator[FunctionText]:
+        """The functions of one phase; the last one has the phase's name."""
+        if phase.operation in ("step", "steps", "step_backprop"):
+            yield from self.steps(phase)
+        else:
+            homes = dict(_RESIDENT)
+            yield from self.row_function(phase, homes)
+
+    def row_function(self, phase: Kernel, homes: dict[str, str]) -> Iterator[FunctionText]:
+        bodies = list(self.bodies(phase, homes))
+        declaration = "logsig_rows *rows, logsig_vec *frame"
+        names = [phase.operation] if len(bodies) == 1 else [f"{phase.operation}_{i}" for i in range(len(bodies))]
+        for index, (name, body) in enumerate(zip(names, bodies, strict=True)):
+            yield FunctionText(
+                f"{_TITLES[phase.operation]}{_part(index, bodies)}",
+                f"LOGSIG_NOINLINE void {name}({declaration})",
+                ("(void)rows;", "(void)frame;", *body),
+            )
+        if len(bodies) > 1:
+            calls = tuple(f"{name}(rows, frame);" for name in names)
+            yield FunctionText(_TITLES[phase.operation], f"static void {phase.operation}({declaration})", calls)
+
+    def steps(self, phase: Kernel) -> Iterator[FunctionText]:
+        backward = phase.operation == "step_backprop"
+        extra, hand = (", logsig_vec *dv", ", dv") if backward else ("", "")
+        dimension, size = self.problem.dimension, self.kernel.state_size
+        local = (
+            not backward and size <= REGISTER_STATE and phase.schedule is not None and len(phase.schedule.parts) == 1
+        )
+        homes = {**_RESIDENT, **_ALONG}
+        if local:
+            homes.update(state="", next_state="", previous_state="")
+        bodies = list(self.bodies(phase, homes))
+        if local:
+            inner: list[str] = bodies[0]
+        else:
+            # A function of its own, or the compiler would keep the whole state in variables of the loop: on the stack.
+            for index, body in enumerate(bodies):
+                yield FunctionText(
+                    f"{_TITLES[phase.operation]}{_part(index, bodies)}",
+                    f"LOGSIG_NOINLINE void {phase.operation}_{index}(logsig_vec *frame, const logsig_vec *v{extra})",
+                    ("(void)v;", *(("(void)dv;",) if backward else ()), *body),
+                )
+            inner = [f"{phase.operation}_{index}(frame, v{hand});" for index in range(len(bodies))]
+        stride = dimension * (self.kernel.steps_at_once if phase.operation == "steps" else 1)
+        lines = []
+        if local:
+            lines.append(f"logsig_vec w[{size}];")
+            lines.extend(f"w[{k}] = frame[STATE + {k}];" for k in range(size))
+        if backward:
+            lines += [f"v += (count - 1) * {dimension};", f"dv += (count - 1) * {dimension};"]
+            lines.append(f"for (; count > 0; count--, v -= {dimension}, dv -= {dimension}) {{")
+        else:
+            lines.append(f"for (; count > 0; count--, v += {stride}) {{")
+        lines.extend(f"    {line}" for line in inner)
+        lines.append("}")
+        if local:
+            lines.extend(f"frame[STATE + {k}] = w[{k}];" for k in range(size))
+        declaration = f"void {phase.operation}(logsig_vec *frame, const logsig_vec *v{extra}, ptrdiff_t count)"
+        yield FunctionText(_TITLES[phase.operation], f"LOGSIG_NOINLINE {declaration}", tuple(lines))
+
+    def all_steps(self) -> FunctionText:
+        """As many steps at once as there are, then the rest one by one."""
+        at_once = self.kernel.steps_at_once
+        lines = (
+            f"const ptrdiff_t groups = count / {at_once};",
+            "steps(frame, v, groups);",
+            f"step(frame, v + groups * {at_once * self.problem.dimension}, count - groups * {at_once});",
+        )
+        declaration = "static void all_steps(logsig_vec *frame, const logsig_vec *v, ptrdiff_t count)"
+        return FunctionText(_TITLES["step"], declaration, lines)
+
+    def bodies(self, phase: Kernel, homes: dict[str, str]) -> Iterator[list[str]]:
+        """The statements of each part of a phase."""
+        if phase.schedule is None:
+            assert phase.lie is not None
+            places = {**{name: f"rows[{row}].at" for name, row in self.rows.items()}, **homes}
+            places.update({name: name[0] if name == "displacement" else "dv" for name in _ALONG if name in homes})
+            memory = VectorMemory(phase.lie, self.problem, places)
+            self.scratch = max(self.scratch, memory.scratch)
+            lines = table_lines(phase.lie, self.problem, memory, self.rows, places)
+            yield [line for line in lines if line != "logsig_vec *const v = v + 0;"]
+            return
+        self.scratch = max(self.scratch, phase.schedule.slots)
+        names = coordinate_names(lyndon_basis(self.problem.dimension, self.problem.degree))
+        comments: Mapping[str, tuple[str, ...]] = {"out": names} if phase.operation == "finish" else {}
+        for events in phase.schedule.parts:
+            yield PartPrinter(phase.schedule, self.rows, comments, homes).body(events)
+
+
+_TITLES = {
+    "step": "Takes the state over displacements.",
+    "steps": "Takes the state over groups of displacements, each at once.",
+    "step_backprop": "Takes state and derivative back over displacements, the last one first.",
+    "start": "State and derivative at the end of a path.",
+    "finish": "From the state to the log-signature.",
+}
+
+
+def _row_operands(operation: Operation) -> tuple[str, ...]:
+    """The operands that are rows, in the order in which the engine numbers them."""
+    orders = {
+        "forward": ("out",),
+        "backward": ("d_out", "log_sig"),
+        "stream": ("out", "initial"),
+        "stream_backward": ("d_out", "stream", "initial", "d_initial"),
+    }
+    return orders[operation.kind]
+
+
+def _part(index: int, bodies: list[list[str]]) -> str:
+    count = sum(line.count("LOGSIG_") for line in bodies[index])
+    return f" Part {index + 1} of {len(bodies)}." if len(bodies) > 1 and count else ""

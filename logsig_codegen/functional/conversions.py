@@ -1,0 +1,286 @@
+"""Conversions: between signatures and log-signatures, and between the coordinates of log-signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, SupportsIndex
+
+from logsig_codegen.functional._arguments import augmented_problem, check_bool
+from logsig_codegen.runtime import conversions
+from logsig_codegen.runtime.arrays import plain
+from logsig_codegen.runtime.checks import NUMPY, check_types
+from logsig_codegen.runtime.kernel import ArrayOrTensor
+from logsig_codegen.runtime.path_checks import check_method
+from logsig_codegen.runtime.threads import thread_count
+
+
+def sig_to_log_sig(
+    sig: ArrayOrTensor,
+    dimension: SupportsIndex,
+    degree: SupportsIndex,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    method: int = 1,
+    n_jobs: SupportsIndex = 1,
+) -> ArrayOrTensor:
+    """The logarithm of signatures.
+
+    Parameters
+    ----------
+    sig : array, shape (..., sig_length(dimension, degree)), or one longer
+        Signatures, without or with the scalar term.
+    dimension, degree : int
+        At least 1 each; the dimension before ``time_aug`` and ``lead_lag``.
+    time_aug, lead_lag : bool
+        Whether the paths had these transforms, which add channels.
+    method : int
+        Coordinates of the result: 0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
+    n_jobs : int
+        Checked, and not needed: the conversion runs in one thread.
+
+    Returns
+    -------
+    array, shape (..., log_sig_length(dimension, degree)), or the shape of sig for method 0
+    """
+    problem = augmented_problem(dimension, degree, time_aug, lead_lag)
+    _check_plain(method, n_jobs)
+    return _differentiable(
+        "sig_to_log_sig",
+        lambda x: conversions.sig_to_log_sig(x, problem, method),
+        lambda d_out, x: conversions.sig_to_log_sig_backprop(x, d_out, problem, method),
+        {"sig": sig},
+    )
+
+
+def sig_to_log_sig_backprop(
+    sig: ArrayOrTensor,
+    log_sig_derivs: ArrayOrTensor,
+    dimension: SupportsIndex,
+    degree: SupportsIndex,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    method: int = 1,
+    n_jobs: SupportsIndex = 1,
+) -> ArrayOrTensor:
+    """Gradients with respect to ``sig``, of its shape, from those with respect to :func:`sig_to_log_sig`'s result."""
+    problem = augmented_problem(dimension, degree, time_aug, lead_lag)
+    _check_plain(method, n_jobs)
+    return _plain(
+        "sig_to_log_sig",
+        lambda x, d_out: conversions.sig_to_log_sig_backprop(x, d_out, problem, method),
+        {"sig": sig, "log_sig_derivs": log_sig_derivs},
+    )
+
+
+def logsig_to_sig(
+    log_sig: ArrayOrTensor,
+    dimension: SupportsIndex,
+    degree: SupportsIndex,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    method: int = 1,
+    scalar_term: bool = False,
+    n_jobs: SupportsIndex = 1,
+) -> ArrayOrTensor:
+    """The exponential of log-signatures.
+
+    Parameters
+    ----------
+    log_sig : array, shape (..., log_sig_length(dimension, degree))
+        ``(..., sig_length(dimension, degree))`` for method 0; it may have a scalar term, and then the result has one.
+    scalar_term : bool
+        Whether the result begins with the coefficient of the empty word, 1.
+    dimension, degree, time_aug, lead_lag, method, n_jobs
+        As for :func:`sig_to_log_sig`; ``method`` tells the coordinates of ``log_sig``.
+
+    Returns
+    -------
+    array, shape (..., sig_length(dimension, degree)), one longer with the scalar term
+    """
+    problem = augmented_problem(dimension, degree, time_aug, lead_lag)
+    _check_plain(method, n_jobs)
+    check_bool("scalar_term", scalar_term)
+    return _differentiable(
+        "logsig_to_sig",
+        lambda x: conversions.logsig_to_sig(x, problem, method, scalar_term),
+        lambda d_out, x: conversions.logsig_to_sig_backprop(x, d_out, problem, method, scalar_term),
+        {"log_sig": log_sig},
+    )
+
+
+def logsig_to_sig_backprop(
+    log_sig: ArrayOrTensor,
+    sig_derivs: ArrayOrTensor,
+    dimension: SupportsIndex,
+    degree: SupportsIndex,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    method: int = 1,
+    scalar_term: bool = False,
+    n_jobs: SupportsIndex = 1,
+) -> ArrayOrTensor:
+    """Gradients with respect to ``log_sig``, of its shape, from those with respect to :func:`logsig_to_sig`."""
+    problem = augmented_problem(dimension, degree, time_aug, lead_lag)
+    _check_plain(method, n_jobs)
+    check_bool("scalar_term", scalar_term)
+    return _plain(
+        "logsig_to_sig",
+        lambda x, d_out: conversions.logsig_to_sig_backprop(x, d_out, problem, method, scalar_term),
+        {"log_sig": log_sig, "sig_derivs": sig_derivs},
+    )
+
+
+def linear_log_sig(
+    displacement: ArrayOrTensor,
+    dimension: SupportsIndex,
+    degree: SupportsIndex,
+    *,
+    method: int = 1,
+    scalar_term: bool = False,
+    n_jobs: SupportsIndex = 1,
+) -> ArrayOrTensor:
+    """The log-signature of straight segments: the displacement, then zeros.
+
+    Parameters
+    ----------
+    displacement : array, shape (..., dimension)
+        End minus start.
+    method : int
+        Coordinates of the result, as for :func:`sig_to_log_sig`.
+    scalar_term : bool
+        Whether an expanded result begins with the coefficient of the empty word, 0.
+
+    Returns
+    -------
+    array, shape (..., log_sig_length(dimension, degree)), or (..., sig_length(dimension, degree)) for method 0
+    """
+    problem = augmented_problem(dimension, degree)
+    _check_plain(method, n_jobs)
+    check_bool("scalar_term", scalar_term)
+    return _differentiable(
+        "linear_log_sig",
+        lambda x: conversions.linear_log_sig(x, problem, method, scalar_term),
+        lambda d_out, x: conversions.linear_log_sig_backprop(d_out, problem, method, scalar_term),
+        {"displacement": displacement},
+    )
+
+
+def linear_log_sig_backprop(
+    derivs: ArrayOrTensor,
+    displacement: ArrayOrTensor,
+    dimension: SupportsIndex,
+    degree: SupportsIndex,
+    *,
+    method: int = 1,
+    scalar_term: bool = False,
+    n_jobs: SupportsIndex = 1,
+) -> ArrayOrTensor:
+    """Gradients with respect to ``displacement``, of its shape, from those with respect to :func:`linear_log_sig`'s."""
+    problem = augmented_problem(dimension, degree)
+    _check_plain(method, n_jobs)
+    check_bool("scalar_term", scalar_term)
+    return _plain(
+        "linear_log_sig",
+        lambda d_out, _: conversions.linear_log_sig_backprop(d_out, problem, method, scalar_term),
+        {"derivs": derivs, "displacement": displacement},
+    )
+
+
+def log_sig_change_method(
+    log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex, source: int, target: int
+) -> ArrayOrTensor:
+    """Log-signatures in the coordinates of another method.
+
+    Parameters
+    ----------
+    log_sig : array, shape (..., log_sig_length(dimension, degree))
+        ``(..., sig_length(dimension, degree))`` for source 0.
+    source, target : int
+        0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets. Of expanded coordinates only those on Lyndon words are
+        read: a Lie element is determined by them.
+
+    Returns
+    -------
+    array, shape as for log_sig, for target
+    """
+    problem = augmented_problem(dimension, degree)
+    check_method(source)
+    check_method(target)
+    return _differentiable(
+        "log_sig_change_method",
+        lambda x: conversions.change_method(x, problem, source, target),
+        lambda d_out, x: conversions.change_method_backprop(d_out, problem, source, target),
+        {"log_sig": log_sig},
+    )
+
+
+def log_sig_to_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
+    """From Lyndon brackets to the Hall basis of iisignature and RoughPy, ``(..., m) -> (..., m)``."""
+    problem = augmented_problem(dimension, degree)
+    return _differentiable(
+        "log_sig_to_hall",
+        lambda x: conversions.to_hall(x, problem),
+        lambda d_out, x: conversions.to_hall_backprop(d_out, problem),
+        {"log_sig": log_sig},
+    )
+
+
+def log_sig_from_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
+    """From the Hall basis to Lyndon brackets; the inverse of :func:`log_sig_to_hall`."""
+    problem = augmented_problem(dimension, degree)
+    return _differentiable(
+        "log_sig_from_hall",
+        lambda x: conversions.from_hall(x, problem),
+        lambda d_out, x: conversions.from_hall_backprop(d_out, problem),
+        {"log_sig": log_sig},
+    )
+
+
+def _check_plain(method: int, n_jobs: SupportsIndex) -> None:
+    check_method(method)
+    thread_count(n_jobs)
+
+
+def _check_arrays(arguments: dict[str, Any]) -> str:
+    kind = check_types(arguments)
+    for name, value in arguments.items():
+        if value.ndim < 1:
+            raise ValueError(f"{name}: expected at least one axis, got an array without axes")
+    return kind
+
+
+def _differentiable(
+    name: str,
+    forward: Callable[[Any], Any],
+    backward: Callable[[Any, Any], Any],
+    arguments: dict[str, ArrayOrTensor],
+) -> ArrayOrTensor:
+    """Apply a function of one array to an array or, with its gradient, to a tensor."""
+    kind = _check_arrays(arguments)
+    argument: Any
+    (argument,) = arguments.values()
+    result: Any
+    if kind == NUMPY:
+        result = forward(plain(argument))
+        return result  # type: ignore[no-any-return]
+    from logsig_codegen.runtime import tensors
+
+    result = tensors.differentiable(name, forward, lambda d_out, _, x: (backward(d_out, x),), argument)
+    return result  # type: ignore[no-any-return]
+
+
+def _plain(name: str, function: Callable[..., Any], arguments: dict[str, ArrayOrTensor]) -> ArrayOrTensor:
+    """Apply a function of arrays to arrays or tensors; differentiating its result raises an error."""
+    values: Any = arguments.values()
+    result: Any
+    if _check_arrays(arguments) == NUMPY:
+        result = function(*map(plain, values))
+    else:
+        from logsig_codegen.runtime import tensors
+
+        result = tensors.on_arrays(name, function, *values)
+    return result  # type: ignore[no-any-return]

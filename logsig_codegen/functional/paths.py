@@ -1,0 +1,286 @@
+"""Log-signatures of whole paths, and the transforms of paths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from logsig_codegen.errors import UnsupportedError
+from logsig_codegen.functional._arguments import augmented, check_bool
+from logsig_codegen.problem import Problem, check_positive_integer
+from logsig_codegen.runtime import loader, transforms
+from logsig_codegen.runtime.arrays import plain
+from logsig_codegen.runtime.checks import NUMPY, check_problem, check_types
+from logsig_codegen.runtime.kernel import ArrayOrTensor
+from logsig_codegen.runtime.path_checks import check_lengths, check_method
+from logsig_codegen.runtime.threads import thread_count
+
+
+def log_sig(
+    path: ArrayOrTensor | Sequence[ArrayOrTensor],
+    degree: SupportsIndex,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    end_time: float = 1.0,
+    method: int = 1,
+    scalar_term: bool = False,
+    correction: None = None,
+    n_jobs: SupportsIndex = 1,
+    lengths: Any = None,
+    initial: ArrayOrTensor | None = None,
+    stream: bool = False,
+    windows: tuple[int, int] | None = None,
+    state: str | None = None,
+) -> ArrayOrTensor:
+    """Log-signatures of piecewise linear paths; :meth:`LogSigKernel.log_sig` describes the last five arguments.
+
+    Parameters
+    ----------
+    path : array, shape (..., length, dimension), or list of arrays of shape (length, dimension)
+        Points of the paths.
+    degree : int
+        Truncation degree, at least 1.
+    time_aug : bool
+        Add time, from 0 to ``end_time``, as the last channel.
+    lead_lag : bool
+        Replace the path by its lead-lag transform, lag channels first.
+    end_time : float
+        Time of the last point, with ``time_aug``.
+    method : int
+        Coordinates of the result: 0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
+    scalar_term : bool
+        Whether an expanded result begins with the coefficient of the empty word, 0.
+    correction
+        Only ``None``.
+    n_jobs : int
+        Threads: 1 serial, -1 all processors.
+
+    Returns
+    -------
+    array, shape (..., log_sig_length(dimension, degree)), or (..., sig_length(dimension, degree)) for method 0
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments of the wrong type, dtype, shape or value.
+    UnsupportedError
+        For a ``correction``.
+    """
+    options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
+    if time_aug is False and lead_lag is False and scalar_term is False and correction is None:
+        known = loader.made(path, degree)
+        if known is not None:
+            return known.log_sig(path, method=method, n_jobs=n_jobs, **options)  # type: ignore[no-any-return]
+    check_bool("scalar_term", scalar_term)
+    problem = _check(path, degree, time_aug, lead_lag, method, correction, n_jobs)
+    changed, options["lengths"] = _transformed(path, lengths, time_aug, lead_lag, end_time)
+    kernel = loader.obtain(problem.dimension, problem.degree)
+    result: Any = kernel.log_sig(changed, method=method, n_jobs=n_jobs, **options)
+    result = _with_scalar(result) if scalar_term and method == 0 else result
+    return result  # type: ignore[no-any-return]
+
+
+def log_sig_backprop(
+    d_out: ArrayOrTensor,
+    path: ArrayOrTensor | Sequence[ArrayOrTensor],
+    degree: SupportsIndex,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    end_time: float = 1.0,
+    method: int = 1,
+    scalar_term: bool = False,
+    correction: None = None,
+    n_jobs: SupportsIndex = 1,
+    lengths: Any = None,
+    initial: ArrayOrTensor | None = None,
+    stream: bool = False,
+    windows: tuple[int, int] | None = None,
+    state: str | None = None,
+) -> Any:
+    """Gradients with respect to the points of the paths of :func:`log_sig`.
+
+    Parameters
+    ----------
+    d_out : array
+        Derivative of a scalar with respect to the result; broadcasts to its shape.
+    path, degree and all others
+        The arguments of :func:`log_sig`.
+
+    Returns
+    -------
+    d_path : array of the shape of path, or list of them
+        With ``initial``: the pair ``(d_path, d_initial)``.
+    """
+    options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
+    if time_aug is False and lead_lag is False and scalar_term is False and correction is None:
+        known = loader.made(path, degree)
+        if known is not None:
+            return known.log_sig_backprop(d_out, path, method=method, n_jobs=n_jobs, **options)
+    check_bool("scalar_term", scalar_term)
+    problem = _check(path, degree, time_aug, lead_lag, method, correction, n_jobs)
+    changed, options["lengths"] = _transformed(path, lengths, time_aug, lead_lag, end_time)
+    if scalar_term and method == 0:
+        d_out = d_out[..., 1:]  # type: ignore[assignment]
+    kernel = loader.obtain(problem.dimension, problem.degree)
+    gradients = kernel.log_sig_backprop(d_out, changed, method=method, n_jobs=n_jobs, **options)
+    d_path, rest = gradients if initial is not None else (gradients, None)
+    if time_aug or lead_lag:
+        d_path = _transformed_back(d_path, path, lengths, time_aug, lead_lag, end_time)
+    return d_path if initial is None else (d_path, rest)
+
+
+def transform_path(
+    path: ArrayOrTensor,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    end_time: float = 1.0,
+    n_jobs: SupportsIndex = 1,
+) -> ArrayOrTensor:
+    """Add time as the last channel of paths, and double their channels by the lead-lag transform (lag first).
+
+    Parameters
+    ----------
+    path : array, shape (..., length, dimension)
+    time_aug, lead_lag, end_time
+        As for :func:`log_sig`.
+    n_jobs : int
+        Checked, and not needed: this is a copy.
+
+    Returns
+    -------
+    array, shape (..., new length, new dimension)
+        ``lead_lag`` makes ``2 length - 1`` points of ``2 dimension`` channels, ``time_aug`` one channel more.
+    """
+    thread_count(n_jobs)
+    check_types({"path": path})
+    _check_axes("path", path)
+    _check_transform(time_aug, lead_lag, end_time)
+    return _transform(path, None, time_aug, lead_lag, end_time)  # type: ignore[no-any-return]
+
+
+def transform_path_backprop(
+    derivs: ArrayOrTensor,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    end_time: float = 1.0,
+    n_jobs: SupportsIndex = 1,
+) -> ArrayOrTensor:
+    """Gradients with respect to the path of :func:`transform_path`, of the path's shape.
+
+    Parameters
+    ----------
+    derivs : array, shape (..., new length, new dimension)
+        Derivative of a scalar with respect to the transformed path.
+    time_aug, lead_lag, end_time, n_jobs
+        The arguments of :func:`transform_path`.
+    """
+    thread_count(n_jobs)
+    kind = check_types({"derivs": derivs})
+    _check_axes("derivs", derivs)
+    _check_transform(time_aug, lead_lag, end_time)
+
+    def run(array: Any) -> Any:
+        return transforms.transform_backprop(array, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time)
+
+    if kind == NUMPY:
+        return run(plain(derivs))  # type: ignore[arg-type, no-any-return]
+    from logsig_codegen.runtime import tensors
+
+    return tensors.on_arrays("transform_path", run, derivs)  # type: ignore[return-value, arg-type]
+
+
+def _with_scalar(result: Any) -> Any:
+    """An expanded log-signature with the coefficient of the empty word in front."""
+    if isinstance(result, np.ndarray):
+        return np.concatenate([np.zeros((*result.shape[:-1], 1), result.dtype), result], axis=-1)
+    import torch
+
+    return torch.cat([result.new_zeros((*result.shape[:-1], 1)), result], dim=-1)
+
+
+def _check(
+    path: Any,
+    degree: SupportsIndex,
+    time_aug: bool,
+    lead_lag: bool,
+    method: int,
+    correction: None,
+    n_jobs: SupportsIndex,
+) -> Problem:
+    """The problem of a path, after its transforms."""
+    if correction is not None:
+        raise UnsupportedError("correction: there are no kernels for corrected log-signatures; expected None")
+    thread_count(n_jobs)
+    check_method(method)
+    paths = path if isinstance(path, (list, tuple)) else [path]
+    if not paths:
+        raise ValueError("path: expected at least one path, got an empty list")
+    check_types({f"path[{index}]" if path is paths else "path": value for index, value in enumerate(paths)})
+    for index, value in enumerate(paths):
+        _check_axes(f"path[{index}]" if path is paths else "path", value)
+    dimension = check_positive_integer("path: last dimension", paths[0].shape[-1])
+    return check_problem(augmented(dimension, time_aug, lead_lag), degree)
+
+
+def _check_axes(name: str, value: Any) -> None:
+    if value.ndim < 2:
+        raise ValueError(f"{name}: expected shape (..., length, dimension), got {tuple(value.shape)}")
+
+
+def _check_transform(time_aug: bool, lead_lag: bool, end_time: float) -> None:
+    check_bool("time_aug", time_aug)
+    check_bool("lead_lag", lead_lag)
+    transforms.check_end_time(end_time)
+
+
+def _transformed(path: Any, lengths: Any, time_aug: bool, lead_lag: bool, end_time: float) -> tuple[Any, Any]:
+    """The path (or list of paths) and lengths that the kernel gets."""
+    _check_transform(time_aug, lead_lag, end_time)
+    if not (time_aug or lead_lag):
+        return path, lengths
+    if isinstance(path, (list, tuple)):
+        return [_transform(one, None, time_aug, lead_lag, end_time) for one in path], lengths
+    if lengths is None:
+        return _transform(path, None, time_aug, lead_lag, end_time), None
+    points = check_lengths(lengths, tuple(path.shape[:-2]), int(path.shape[-2]))
+    changed = _transform(path, points, time_aug, lead_lag, end_time)
+    return changed, transforms.transform_lengths(points, lead_lag)
+
+
+def _transform(path: Any, lengths: Any, time_aug: bool, lead_lag: bool, end_time: float) -> Any:
+    options = {"time_aug": time_aug, "lead_lag": lead_lag, "end_time": end_time, "lengths": lengths}
+    if isinstance(path, np.ndarray):
+        return transforms.transform(plain(path), **options)
+    from logsig_codegen.runtime import tensors
+
+    return tensors.differentiable(
+        "transform_path",
+        lambda array: transforms.transform(array, **options),
+        lambda d_out, _, *__: (transforms.transform_backprop(d_out, **options),),
+        path,
+    )
+
+
+def _transformed_back(d_path: Any, path: Any, lengths: Any, time_aug: bool, lead_lag: bool, end_time: float) -> Any:
+    options = {"time_aug": time_aug, "lead_lag": lead_lag, "end_time": end_time}
+    if isinstance(path, (list, tuple)):
+        return [_pull(one, None, options) for one in d_path]
+    points = None if lengths is None else check_lengths(lengths, tuple(path.shape[:-2]), int(path.shape[-2]))
+    return _pull(d_path, points, options)
+
+
+def _pull(d_path: Any, lengths: Any, options: dict[str, Any]) -> Any:
+    if isinstance(d_path, np.ndarray):
+        return transforms.transform_backprop(d_path, lengths=lengths, **options)
+    from logsig_codegen.runtime import tensors
+
+    def run(array: Any) -> Any:
+        return transforms.transform_backprop(array, lengths=lengths, **options)
+
+    return tensors.on_arrays("log_sig", run, d_path)

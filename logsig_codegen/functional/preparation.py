@@ -1,0 +1,68 @@
+"""Preparing kernels ahead of their use, and forgetting them."""
+
+from __future__ import annotations
+
+from typing import SupportsIndex
+
+from logsig_codegen.build import cache
+from logsig_codegen.build.cache import set_cache_dir
+from logsig_codegen.errors import UnsupportedError
+from logsig_codegen.functional._arguments import Device, augmented_problem, check_bool, check_device, non_negative
+from logsig_codegen.operations import default_state, path_operation
+from logsig_codegen.runtime import loader
+
+__all__ = ["clear_cache", "prepare_log_sig", "set_cache_dir"]
+
+
+def prepare_log_sig(
+    dimension: SupportsIndex,
+    degree: SupportsIndex,
+    method: SupportsIndex,
+    *,
+    time_aug: bool = False,
+    lead_lag: bool = False,
+    use_disk: bool = False,
+    device: Device = "both",
+) -> None:
+    """Load, or build, the kernels of a problem now instead of on first use: join, combine and whole paths, forward.
+
+    Parameters
+    ----------
+    dimension, degree : int
+        Channels of the path before augmentation, and truncation degree; at least 1 each.
+    method : int
+        0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets: all of them need the same kernels.
+    time_aug, lead_lag : bool
+        Whether a time channel is added and the channels are doubled.
+    use_disk : bool
+        Accepted for compatibility: compiled kernels are always kept on disk.
+    device : {"cpu", "cuda", "both"}
+        ``"both"`` prepares what there is.
+
+    Raises
+    ------
+    UnsupportedError
+        For ``device="cuda"``, for which there are no kernels.
+    """
+    number = non_negative("method", method)
+    if number > 3:
+        raise ValueError(f"method: expected 0, 1, 2 or 3, got {number}")
+    check_bool("use_disk", use_disk)
+    check_device(device)
+    problem = augmented_problem(dimension, degree, time_aug, lead_lag)
+    if device == "cuda":
+        raise UnsupportedError("device: there are no kernels for 'cuda'; 'cpu' and 'both' prepare those for the CPU")
+    kernel = loader.load(problem.dimension, problem.degree)
+    kernel.prepare(path_operation(default_state(problem)), "combine")
+
+
+def clear_cache(*, use_disk: bool = False, device: Device = "both") -> None:
+    """Forget the kernels this process has loaded, and with ``use_disk`` delete those in the cache folder too.
+
+    Kernels somebody still holds stay usable.
+    """
+    check_bool("use_disk", use_disk)
+    check_device(device)
+    loader.forget()
+    if use_disk:
+        cache.clear()

@@ -1,0 +1,159 @@
+"""The operations a problem has kernels for: their groups, operands and C interfaces. Plain data, read by every layer.
+
+A group is compiled into one library, and only when something of it is called: nobody waits for what is not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from logsig_codegen.problem import Problem
+
+DEFAULT_STATE = "log_derivative"
+STATES = (DEFAULT_STATE, "signature")
+"""What a whole path can be carried in; see ``docs/mathematics.md``."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation.
+
+    Attributes
+    ----------
+    name : str
+        Name of the C function, without problem and number type.
+    kind : str
+        ``"rows"``: every operand is an array of rows; else how it goes along a path: ``"forward"``, ``"backward"``,
+        ``"stream"`` or ``"stream_backward"``.
+    inputs, outputs : tuple of str
+        Operands in the order of the C interface. ``path`` and ``d_path`` are arrays of points.
+    summary : str
+        What it computes, for the header; ``title`` is the same for a heading.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    title: str
+    summary: str
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        return (*self.inputs, *self.outputs)
+
+    @property
+    def backward(self) -> bool:
+        """Whether it computes derivatives."""
+        return self.name.endswith("backprop")
+
+
+def _along_a_path(suffix: str, how: str) -> tuple[Operation, Operation]:
+    return (
+        Operation(
+            f"log_sig{suffix}",
+            "forward",
+            ("path",),
+            ("out",),
+            f"Log-signatures of paths, {how}",
+            f"out: the log-signature of each path, {how}.",
+        ),
+        Operation(
+            f"log_sig{suffix}_backprop",
+            "backward",
+            ("d_out", "log_sig", "path"),
+            ("d_path", "d_first"),
+            f"Gradient of the log-signature of a path, {how}",
+            f"d_path: the derivative of <d_out, log_sig(path)>, {how}; log_sig is the log-signature of the path. With "
+            "d_first (or null) that of a path's first point goes there.",
+        ),
+    )
+
+
+_JOIN = (
+    Operation(
+        "join",
+        "rows",
+        ("log_sig", "displacement"),
+        ("out",),
+        "Log-signature of a path extended by a displacement",
+        "out = log(exp(log_sig) exp(displacement)), row by row.",
+    ),
+    Operation(
+        "join_backprop",
+        "rows",
+        ("d_out", "log_sig", "displacement"),
+        ("d_log_sig", "d_displacement"),
+        "Gradient of the log-signature of a path extended by a displacement",
+        "d_log_sig and d_displacement: the derivatives of <d_out, join(log_sig, displacement)>, row by row.",
+    ),
+)
+_COMBINE = (
+    Operation(
+        "combine",
+        "rows",
+        ("log_sig1", "log_sig2"),
+        ("out",),
+        "Log-signature of two paths put together",
+        "out = log(exp(log_sig1) exp(log_sig2)), row by row.",
+    ),
+    Operation(
+        "combine_backprop",
+        "rows",
+        ("d_out", "log_sig1", "log_sig2"),
+        ("d_log_sig1", "d_log_sig2"),
+        "Gradient of the log-signature of two paths put together",
+        "d_log_sig1 and d_log_sig2: the derivatives of <d_out, combine(log_sig1, log_sig2)>, row by row.",
+    ),
+)
+_STREAM = (
+    Operation(
+        "stream",
+        "stream",
+        ("path", "initial"),
+        ("out",),
+        "Log-signatures of all expanding paths",
+        "out: one row per step, the log-signature of the path so far; initial (or null): what came before.",
+    ),
+    Operation(
+        "stream_backprop",
+        "stream_backward",
+        ("d_out", "stream", "path", "initial"),
+        ("d_path", "d_initial"),
+        "Gradient of the log-signatures of all expanding paths",
+        "d_path and d_initial: the derivatives of <d_out, stream(path, initial)>; stream is its result.",
+    ),
+)
+_BY_LOG_DERIVATIVE = _along_a_path("", "carried in logarithmic-derivative coordinates")
+_BY_SIGNATURE = _along_a_path("_by_signature", "carried as the signature on prefixes of Lyndon words")
+
+GROUPS: dict[str, tuple[Operation, ...]] = {
+    "join": _JOIN,
+    "combine": _COMBINE,
+    "log_sig": _BY_LOG_DERIVATIVE[:1],
+    "log_sig_backprop": _BY_LOG_DERIVATIVE[1:],
+    "stream": _STREAM[:1],
+    "stream_backprop": _STREAM[1:],
+    "log_sig_by_signature": _BY_SIGNATURE[:1],
+    "log_sig_by_signature_backprop": _BY_SIGNATURE[1:],
+}
+"""Group to operations; the order is that of headers and reports."""
+OPERATIONS: dict[str, Operation] = {operation.name: operation for group in GROUPS.values() for operation in group}
+BY_LETTER = frozenset({"displacement", "d_displacement", "d_first"})
+"""Operands with one column per letter; all others have one per coordinate."""
+
+
+def default_state(problem: Problem) -> str:
+    """What whole paths of a problem are carried in unless the user says otherwise; ``docs/decisions/`` tells why."""
+    return "signature" if problem.degree == 2 or problem.dimension >= 8 else DEFAULT_STATE
+
+
+def group_of(operation: str) -> str:
+    """The group an operation is compiled with."""
+    return next(group for group, operations in GROUPS.items() if operation in {member.name for member in operations})
+
+
+def path_operation(state: str, *, backward: bool = False) -> str:
+    """Name of the whole-path operation that carries ``state``."""
+    suffix = "" if state == DEFAULT_STATE else f"_by_{state}"
+    return f"log_sig{suffix}_backprop" if backward else f"log_sig{suffix}"

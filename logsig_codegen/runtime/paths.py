@@ -1,0 +1,222 @@
+"""Log-signatures of paths: arguments of every shape become rows for :mod:`logsig_codegen.runtime.pieces`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from logsig_codegen.runtime import arrays, conversions
+from logsig_codegen.runtime.arrays import Array, as_rows, plain, sum_to
+from logsig_codegen.runtime.pieces import Indices, Paths, Runner
+
+if TYPE_CHECKING:
+    from logsig_codegen.runtime.kernel import LogSigKernel
+
+
+@dataclass(frozen=True)
+class Options:
+    """What :meth:`LogSigKernel.log_sig` was asked for, checked.
+
+    Attributes
+    ----------
+    lengths : array of intp or None
+        Points of each path of a padded batch, of the batch's shape.
+    stream : bool
+        All expanding log-signatures.
+    windows : (size, stride) or None
+        In points.
+    state : str
+        One of :data:`~logsig_codegen.operations.STATES`.
+    method : int
+        0, 1, 2 or 3.
+    threads : int
+    ragged : bool
+        The paths came as a list.
+    """
+
+    lengths: Indices | None
+    stream: bool
+    windows: tuple[int, int] | None
+    state: str
+    method: int
+    threads: int
+    ragged: bool = False
+
+
+def window_count(length: int, size: int, stride: int) -> int:
+    """Number of windows of ``size`` points, ``stride`` apart, that fit a path of ``length`` points."""
+    return 0 if length < size else (length - size) // stride + 1
+
+
+class Call:
+    """One call: the paths, laid out as rows, and what is to be done with them."""
+
+    def __init__(self, kernel: LogSigKernel, options: Options, paths: Sequence[Array], initial: Array | None) -> None:
+        self.kernel = kernel
+        self.problem = kernel.problem
+        self.options = options
+        self.run = Runner(kernel, options.state, options.threads)
+        self.inputs = [plain(path) for path in paths]
+        self.initial = None if initial is None else plain(initial)
+        self.batch, self.paths = self._layout()
+        self.windows = self._windows()
+
+    # -- layout -------------------------------------------------------------------------------------------------
+
+    def _layout(self) -> tuple[tuple[int, ...], Paths]:
+        dimension = self.problem.dimension
+        if self.options.ragged:
+            points = np.array([len(path) for path in self.inputs], np.intp)
+            dtype = self.inputs[0].dtype if self.inputs else np.dtype(np.float64)
+            data = np.concatenate([path.reshape(-1) for path in self.inputs] or [np.empty(0, dtype)])
+            starts = (np.cumsum(points) - points) * dimension
+            longest = int(points.max(initial=0))
+            return (len(points),), Paths(data, 0, len(points), longest, points, starts)
+        (path,) = self.inputs
+        batch, length = path.shape[:-2], path.shape[-2]
+        count = int(np.prod(batch, dtype=np.intp))
+        rows, stride = as_rows(path.reshape(*batch, length * dimension), batch)
+        lengths = self.options.lengths
+        return batch, Paths(rows, stride, count, length, None if lengths is None else lengths.reshape(-1))
+
+    def _windows(self) -> Paths | None:
+        """The windows as paths: those of one path follow one another."""
+        if self.options.windows is None:
+            return None
+        size, stride = self.options.windows
+        count = window_count(self.paths.length, size, stride)
+        first = np.arange(count, dtype=np.intp) * stride
+        starts = (self.paths.offsets()[:, None] + first * self.problem.dimension).reshape(-1)
+        lengths = None
+        if self.paths.lengths is not None:
+            lengths = np.clip(self.paths.lengths[:, None] - first, 0, size).reshape(-1)
+            starts = np.where(lengths > 0, starts, 0)
+        return Paths(self.paths.data, 0, len(starts), size, lengths, starts)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The result's shape without its last axis and without what ``initial`` adds."""
+        if self.options.stream:
+            return (*self.batch, max(self.paths.length - 1, 0))
+        if self.options.windows is not None:
+            return (*self.batch, window_count(self.paths.length, *self.options.windows))
+        return self.batch
+
+    # -- forward ------------------------------------------------------------------------------------------------
+
+    def forward(self) -> Array:
+        """The result, in the basis of the method."""
+        return self._to_method(self._with_initial(self.along()))
+
+    def along(self) -> Array:
+        """In the Lyndon bracket basis, without ``initial`` except for streams, ``(*row_shape, size)``."""
+        if self.options.stream:
+            rows = self.run.stream(self.paths, self._initial_rows())
+        else:
+            rows = self.run.forward(self.paths if self.windows is None else self.windows)
+        return rows.reshape(*self.row_shape, self.problem.size)
+
+    def _initial_rows(self) -> Array | None:
+        if self.initial is None:
+            return None
+        full = np.broadcast_to(self.initial, (*self.batch, self.problem.size))
+        return np.ascontiguousarray(full).reshape(self.paths.count, self.problem.size)
+
+    def _with_initial(self, rows: Array) -> Array:
+        if self.initial is None or self.options.stream:
+            return rows
+        functions = self.kernel.functions("combine")
+        return arrays.product(self.problem, functions, self.initial, rows, self.options.threads, None)
+
+    def _to_method(self, rows: Array) -> Array:
+        if self.options.method >= 2:
+            return rows
+        return conversions.change_method(rows, self.problem, 2, self.options.method)
+
+    # -- backward -----------------------------------------------------------------------------------------------
+
+    def backward(self, d_out: Array, result: Array | None = None) -> tuple[Array, ...]:
+        """Gradients with respect to each path and, last, ``initial`` if there is one; ``result`` spares a forward."""
+        if self.options.method < 2:
+            d_out = conversions.change_method_backprop(d_out, self.problem, 2, self.options.method)
+            result = None
+        d_initial: tuple[Array, ...] = ()
+        if self.initial is not None and not self.options.stream:
+            along = self.along()
+            functions = self.kernel.functions("combine_backprop")
+            operands = (d_out, self.initial, along)
+            first, d_out = arrays.product_backprop(functions, operands, self.options.threads, None)
+            d_initial, result = (first,), along
+        shape = (*self.row_shape, self.problem.size)
+        d_rows = np.ascontiguousarray(np.broadcast_to(d_out, shape))
+        known = None if result is None else np.ascontiguousarray(result)
+        self._compact()
+        if self.options.stream:
+            d_data, before = self._stream_backward(d_rows, known)
+            d_initial = () if before is None else (before,)
+        elif self.windows is not None:
+            d_data = self._windows_backward(d_rows, known)
+        else:
+            d_data = self._zeros()
+            self.run.backward(self._flat(d_rows), None if known is None else self._flat(known), self.paths, d_data)
+        return (*self._split(d_data), *d_initial)
+
+    def _flat(self, rows: Array) -> Array:
+        return rows.reshape(-1, self.problem.size)
+
+    def _compact(self) -> None:
+        """Lay the paths out without gaps, so that their gradients can be laid out in the same way."""
+        if self.paths.starts is None and self.paths.stride != self.paths.length * self.problem.dimension:
+            (path,) = self.inputs
+            self.inputs = [np.ascontiguousarray(path)]
+            self.batch, self.paths = self._layout()
+            self.windows = self._windows()
+
+    def _zeros(self) -> Array:
+        """Room for the gradient: zero where nothing depends on the points."""
+        return np.zeros(self.paths.data.shape, self.paths.data.dtype)
+
+    def _stream_backward(self, d_rows: Array, known: Array | None) -> tuple[Array, Array | None]:
+        initial = self._initial_rows()
+        stream = self.run.stream(self.paths, initial) if known is None else known
+        d_data = self._zeros()
+        d_before = self.run.stream_backward(d_rows, stream, self.paths, initial, d_data)
+        if d_before is None or self.initial is None:
+            return d_data, None
+        full = d_before.reshape(*self.batch, self.problem.size)
+        if full.shape == self.initial.shape:
+            return d_data, full
+        d_initial = np.empty_like(self.initial)
+        sum_to(full, d_initial)
+        return d_data, d_initial
+
+    def _windows_backward(self, d_rows: Array, known: Array | None) -> Array:
+        """Windows that share points are taken in turns, since each writes the gradient of all of its points."""
+        assert self.windows is not None
+        assert self.options.windows is not None
+        size, stride = self.options.windows
+        per_path = window_count(self.paths.length, size, stride)
+        turns = -(-size // stride)
+        position = np.arange(self.windows.count, dtype=np.intp) % max(per_path, 1)
+        d_rows = self._flat(d_rows)
+        total = self._zeros()
+        for turn in range(min(turns, per_path)):
+            chosen = np.flatnonzero(position % turns == turn)
+            lengths = None if self.windows.lengths is None else self.windows.lengths[chosen]
+            starts = self.windows.offsets()[chosen]
+            some = Paths(self.windows.data, 0, len(chosen), size, lengths, starts)
+            d_data = self._zeros()
+            result = None if known is None else self._flat(known)[chosen]
+            self.run.backward(d_rows[chosen], result, some, d_data)
+            total += d_data
+        return total
+
+    def _split(self, d_data: Array) -> tuple[Array, ...]:
+        if not self.options.ragged:
+            return (d_data.reshape(self.inputs[0].shape),)
+        ends = np.cumsum([path.size for path in self.inputs])
+        pieces = np.split(d_data, ends[:-1]) if self.inputs else []
+        return tuple(piece.reshape(path.shape) for piece, path in zip(pieces, self.inputs, strict=True))
