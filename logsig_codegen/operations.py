@@ -12,6 +12,8 @@ from logsig_codegen.problem import Problem
 DEFAULT_STATE = "log_derivative"
 STATES = (DEFAULT_STATE, "signature")
 """What a whole path can be carried in; see ``docs/mathematics.md``."""
+WHOLE_STEPS = 192
+"""Paths of fewer steps are never cut: twice LOGSIG_PIECE_STEPS of ``logsig_paths.h``."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Operation:
         return (*self.inputs, *self.outputs)
 
     @property
+    def in_pieces(self) -> bool:
+        """Whether it cuts long paths into pieces, and takes the functions that multiply them."""
+        return self.kind in ("forward", "backward")
+
+    @property
     def backward(self) -> bool:
         """Whether it computes derivatives."""
         return self.name.endswith("backprop")
@@ -62,10 +69,9 @@ def _along_a_path(suffix: str, how: str) -> tuple[Operation, Operation]:
             f"log_sig{suffix}_backprop",
             "backward",
             ("d_out", "log_sig", "path"),
-            ("d_path", "d_first"),
+            ("d_path",),
             f"Gradient of the log-signature of a path, {how}",
-            f"d_path: the derivative of <d_out, log_sig(path)>, {how}; log_sig is the log-signature of the path. With "
-            "d_first (or null) that of a path's first point goes there.",
+            f"d_path: the derivative of <d_out, log_sig(path)>, {how}; log_sig is the log-signature of the path.",
         ),
     )
 
@@ -139,7 +145,7 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
 }
 """Group to operations; the order is that of headers and reports."""
 OPERATIONS: dict[str, Operation] = {operation.name: operation for group in GROUPS.values() for operation in group}
-BY_LETTER = frozenset({"displacement", "d_displacement", "d_first"})
+BY_LETTER = frozenset({"displacement", "d_displacement"})
 """Operands with one column per letter; all others have one per coordinate."""
 
 

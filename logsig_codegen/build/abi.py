@@ -24,6 +24,7 @@ typedef struct {
     const logsig_entry *entries;
 } logsig_module;
 const logsig_module *logsig_describe(void);
+typedef struct { void (*log_sig)(void); void (*combine)(void); void (*combine_backprop)(void); } logsig_products;
 """
 
 
@@ -42,6 +43,8 @@ def _function_type(operation: Operation) -> str:
         lines.append(f"{qualifier}void *{operand}, ptrdiff_t {operand}_stride")
         if operand == "path":
             lines.append("ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts")
+            if operation.in_pieces:
+                lines.append("const logsig_products *products")
     arguments = ",\n    ".join([*lines, "ptrdiff_t batch, int n_jobs"])
     return f"typedef int (*logsig_{operation.name}_function)(\n    {arguments});\n"
 

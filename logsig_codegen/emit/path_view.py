@@ -21,11 +21,11 @@ _RESIDENT = {
     "d_previous_state": "frame + D_STATE",
 }
 _ALONG = {"displacement": "", "d_displacement": ""}  # v and dv, parameters of the step functions
-_WALKS = {
-    "forward": "logsig_walk_forward",
-    "backward": "logsig_walk_backward",
-    "stream": "logsig_walk_stream",
-    "stream_backward": "logsig_walk_stream_back",
+_RUNS = {
+    "forward": "logsig_run_forward(&job, products, batch, n_jobs)",
+    "backward": "logsig_run_backward(&job, products, batch, n_jobs)",
+    "stream": "logsig_share(&job, logsig_walk_stream, FRAME, batch, n_jobs)",
+    "stream_backward": "logsig_share(&job, logsig_walk_stream_back, FRAME, batch, n_jobs)",
 }
 
 
@@ -88,7 +88,7 @@ class _View:
             functions=functions,
             parameters=parameters(self.operation.name, "logsig_real"),
             entry=tuple(self.entry(hooks)),
-            run=f"logsig_share(&job, {_WALKS[self.operation.kind]}, FRAME, batch, n_jobs)",
+            run=_RUNS[self.operation.kind],
         )
 
     def described(self) -> Iterator[str]:
@@ -119,8 +119,6 @@ class _View:
         yield "    .path = {path, path_stride, starts},"
         if self.operation.backward:
             yield "    .d_path = {d_path, d_path_stride, starts},"
-            if "d_first" in self.operation.outputs:
-                yield "    .d_first = {d_first, d_first_stride, NULL},"
         yield "    .length = length,"
         yield "    .lengths = lengths,"
         yield f"    .dimension = {self.problem.dimension},"
@@ -130,6 +128,7 @@ class _View:
             yield "    .d_state = D_STATE,"
             yield f"    .d_state_size = {self.kernel.d_state_size},"
         yield "    .buffer = BUFFER,"
+        yield "    .frame_vectors = FRAME,"
         yield "    .operands = {"
         for name in self.rows:
             home = self.layout.homes.get(name, "D_STATE" if name == "d_initial" else "STATE")

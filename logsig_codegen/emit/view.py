@@ -61,6 +61,8 @@ def parameters(operation: str, real: str) -> tuple[str, ...]:
     if "path" in described.inputs:
         after = described.operands.index("path") + 1
         rows.insert(after, "ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts")
+        if described.in_pieces:
+            rows.insert(after + 1, "const void *products")
     return (*rows, "ptrdiff_t batch, int n_jobs")
 
 
@@ -300,7 +302,9 @@ def header_view(compiled: CompiledProblem) -> HeaderView:
             "negative one. Outputs must not overlap inputs. n_jobs >= 1 is the number of threads; results do not",
             "depend on it. The functions return 0, or ENOMEM when there is no room for working memory.",
             "A path is length points, one after the other; with lengths (or null) each path has its own number of",
-            "points, at most length, and with starts (or null) path b begins at path + starts[b].",
+            "points, at most length, and with starts (or null) path b begins at path + starts[b]. products (or null)",
+            "points to three functions of this problem and number type, log_sig, combine and combine_backprop, cast to",
+            "void (*)(void): with them long paths are cut into pieces that fill the lanes.",
         ),
         guard=f"{prefix}_H",
         defines=(

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from logsig_codegen.operations import WHOLE_STEPS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 
@@ -18,6 +19,7 @@ NO_MEMORY = "no memory for the work space of a log-signature kernel"
 FastJoin: TypeAlias = Callable[[Any, Any, Any, int], Any]
 FastBackprop: TypeAlias = Callable[[Any, Any, Any, int], Any]
 FastLogSig: TypeAlias = Callable[[Any, int], Any]
+Products: TypeAlias = Callable[[Any], Any]
 FastLogSigBackprop: TypeAlias = Callable[[Any, Any, Any, int], Any]
 
 _READABLE = 0x1 | 0x100  # numpy's flags C_CONTIGUOUS and ALIGNED
@@ -97,8 +99,11 @@ def fast_backprop(problem: Problem, functions: Mapping[str, Any]) -> FastBackpro
     return call
 
 
-def fast_log_sig(problem: Problem, functions: Mapping[str, Any], most_points: int) -> FastLogSig:
-    """Make ``call(path, threads)`` for paths of up to ``most_points``, which returns the result, or ``None``."""
+def fast_log_sig(problem: Problem, functions: Mapping[str, Any], products: Products) -> FastLogSig:
+    """Make ``call(path, threads)``, which returns the result, or ``None``.
+
+    ``products`` gives what long paths of a dtype are cut with.
+    """
     size, dimension = problem.size, problem.dimension
     by_dtype = {np.dtype(name): function for name, function in functions.items()}
     ndarray, empty, pointer, null = np.ndarray, np.empty, ffi.from_buffer, ffi.NULL
@@ -114,19 +119,22 @@ def fast_log_sig(problem: Problem, functions: Mapping[str, Any], most_points: in
             or shape[-1] != dimension
             or path.flags.num & _READABLE != _READABLE
             or not (count := path.size)
-            or (length := shape[-2]) > most_points
         ):
             return None
+        length = shape[-2]
+        cut = null if length <= WHOLE_STEPS else products(dtype)
         out = empty((*shape[:-2], size), dtype)
         row = length * dimension
-        if function(pointer(path), row, length, null, null, pointer(out), size, count // row, threads):
+        if function(pointer(path), row, length, null, null, cut, pointer(out), size, count // row, threads):
             raise MemoryError(NO_MEMORY)
         return out
 
     return call
 
 
-def fast_log_sig_backprop(problem: Problem, forward: FastLogSig, functions: Mapping[str, Any]) -> FastLogSigBackprop:
+def fast_log_sig_backprop(
+    problem: Problem, forward: FastLogSig, functions: Mapping[str, Any], products: Products
+) -> FastLogSigBackprop:
     """Make ``call(d_out, path, log_sig, threads)``, which returns the gradient, or ``None``.
 
     ``log_sig`` is the result of ``forward``, or ``None`` where it is not known.
@@ -154,8 +162,9 @@ def fast_log_sig_backprop(problem: Problem, forward: FastLogSig, functions: Mapp
             return None
         gradient = empty(shape, dtype)
         row = shape[-2] * dimension
-        inputs = pointer(d_out), size, pointer(log_sig), size, pointer(path), row, shape[-2], null, null
-        if function(*inputs, pointer(gradient), row, null, dimension, path.size // row, threads):
+        cut = null if shape[-2] <= WHOLE_STEPS else products(dtype)
+        inputs = pointer(d_out), size, pointer(log_sig), size, pointer(path), row, shape[-2], null, null, cut
+        if function(*inputs, pointer(gradient), row, path.size // row, threads):
             raise MemoryError(NO_MEMORY)
         return gradient
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
+
+import numpy as np
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.build.artifact import Artifact
 from logsig_codegen.operations import GROUPS, STATES, default_state, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import arrays
+from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import check_product, check_product_backprop, plain
 from logsig_codegen.runtime.checks import NUMPY
 from logsig_codegen.runtime.fast import (
@@ -28,12 +31,10 @@ from logsig_codegen.runtime.fast import (
 from logsig_codegen.runtime.library import Library
 from logsig_codegen.runtime.path_checks import check_call
 from logsig_codegen.runtime.paths import Call
-from logsig_codegen.runtime.pieces import PIECE_STEPS
 from logsig_codegen.runtime.report import Report
 from logsig_codegen.runtime.threads import thread_count
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
     from logsig_codegen.symbolic.formulas import Formulas
@@ -89,6 +90,7 @@ class LogSigKernel:
         self.problem = problem
         self._open_group = open_group
         self._opened: dict[str, Opened] = {}
+        self._products: dict[tuple[str, np.dtype[Any], bool], Any] = {}
         self.fast_join: FastJoin = _not_loaded
         self.fast_backprop: FastBackprop = _not_loaded
         self.fast_log_sig: dict[str | None, FastLogSig] = {}  # by state
@@ -128,11 +130,12 @@ class LogSigKernel:
         for state in STATES:
             names = (state, None) if state == default_state(problem) else (state,)
             if group == path_operation(state):
-                call = fast_log_sig(problem, functions[group], PIECE_STEPS + 1)
+                call = fast_log_sig(problem, functions[group], partial(self.products, state, backward=False))
                 self.fast_log_sig.update(dict.fromkeys(names, call))
             elif group == path_operation(state, backward=True):
                 self.prepare(path_operation(state))
-                back = fast_log_sig_backprop(problem, self.fast_log_sig[state], functions[group])
+                products = partial(self.products, state, backward=True)
+                back = fast_log_sig_backprop(problem, self.fast_log_sig[state], functions[group], products)
                 self.fast_log_sig_backprop.update(dict.fromkeys(names, back))
 
     def _group(self, group: str) -> Opened:
@@ -209,6 +212,21 @@ class LogSigKernel:
     def functions(self, operation: str) -> Any:
         """The C functions of an operation (``"join"``, ``"log_sig_backprop"``, …) by the name of their number type."""
         return self._group(group_of(operation)).library.functions[operation]
+
+    def products(self, state: str, dtype: np.dtype[Any], *, backward: bool) -> Any:
+        """What the C functions of whole paths need to cut long ones: the struct ``logsig_products``."""
+        key = (state, dtype, backward)
+        found = self._products.get(key)
+        if found is None:
+            names = {"combine": "combine"}
+            if backward:
+                names.update(log_sig=path_operation(state), combine_backprop="combine_backprop")
+            found = ffi.new("logsig_products *")
+            for member, operation in names.items():
+                function = arrays.function_for(self.functions(operation), dtype)
+                setattr(found, member, ffi.cast("void (*)(void)", function))
+            self._products[key] = found
+        return found
 
     def join(
         self,

@@ -1,4 +1,4 @@
-"""Log-signatures of paths: arguments of every shape become rows for :mod:`logsig_codegen.runtime.pieces`."""
+"""Log-signatures of paths: arguments of every shape become rows for :mod:`logsig_codegen.runtime.walks`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from logsig_codegen.runtime import arrays, conversions
 from logsig_codegen.runtime.arrays import Array, as_rows, plain, sum_to
-from logsig_codegen.runtime.pieces import Indices, Paths, Runner
+from logsig_codegen.runtime.walks import Indices, Paths, Walks
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.kernel import LogSigKernel
@@ -58,7 +58,7 @@ class Call:
         self.kernel = kernel
         self.problem = kernel.problem
         self.options = options
-        self.run = Runner(kernel, options.state, options.threads)
+        self.run = Walks(kernel, options.state, options.threads)
         self.inputs = [plain(path) for path in paths]
         self.initial = None if initial is None else plain(initial)
         self.batch, self.paths = self._layout()

@@ -83,7 +83,8 @@ def _times(length: int, end_time: float, lengths: Lengths | None) -> Array:
     if lengths is None:
         return index * (end_time / max(length - 1, 1))
     steps = np.maximum(np.asarray(lengths) - 1, 0)[..., None]
-    return np.minimum(index, steps) * (end_time / np.maximum(steps, 1))
+    times: Array = np.minimum(index, steps) * (end_time / np.maximum(steps, 1))
+    return times
 
 
 def transform_backprop(

@@ -19,6 +19,19 @@
 #define LOGSIG_CHUNK_COLUMNS 128
 #endif
 
+/* A long path is cut into pieces of at least so many steps, as many as the greatest power of two allows, at most so many:
+ * then one path alone fills the lanes, errors do not grow along it, and memory does not grow with its length. */
+#ifndef LOGSIG_PIECE_STEPS
+#define LOGSIG_PIECE_STEPS 96
+#endif
+#ifndef LOGSIG_MOST_PIECES
+#define LOGSIG_MOST_PIECES 64
+#endif
+/* Numbers of the log-signatures of pieces that are kept at a time, about. */
+#ifndef LOGSIG_PIECES_ROOM
+#define LOGSIG_PIECES_ROOM (1 << 21)
+#endif
+
 /* Steps in a chunk: a multiple of LANES, so that chunks are whole tiles. */
 #define LOGSIG_CHUNK(dimension) (LOGSIG_LANES * (1 + (LOGSIG_CHUNK_COLUMNS - 1) / ((dimension) * LOGSIG_LANES)))
 /* Room for the points of a chunk: one more than there are steps, and what the last tile adds. */
@@ -37,6 +50,26 @@ typedef struct {
     const ptrdiff_t *starts;
 } logsig_path_operand;
 
+/* The functions by which the log-signatures of pieces are multiplied; a backward pass needs all of them. Null, the
+ * struct or a member: paths are not cut. The functions are those of the same problem and number type. */
+typedef struct {
+    void (*log_sig)(void);
+    void (*combine)(void);
+    void (*combine_backprop)(void);
+} logsig_products;
+
+typedef int (*logsig_log_sig_fn)(const logsig_real *path, ptrdiff_t path_stride, ptrdiff_t length,
+                                 const ptrdiff_t *lengths, const ptrdiff_t *starts, const void *products,
+                                 logsig_real *out, ptrdiff_t out_stride, ptrdiff_t batch, int n_jobs);
+typedef int (*logsig_combine_fn)(const logsig_real *log_sig1, ptrdiff_t log_sig1_stride, const logsig_real *log_sig2,
+                                 ptrdiff_t log_sig2_stride, logsig_real *out, ptrdiff_t out_stride, ptrdiff_t batch,
+                                 int n_jobs);
+typedef int (*logsig_combine_backprop_fn)(const logsig_real *d_out, ptrdiff_t d_out_stride, const logsig_real *log_sig1,
+                                          ptrdiff_t log_sig1_stride, const logsig_real *log_sig2,
+                                          ptrdiff_t log_sig2_stride, logsig_real *d_log_sig1,
+                                          ptrdiff_t d_log_sig1_stride, logsig_real *d_log_sig2,
+                                          ptrdiff_t d_log_sig2_stride, ptrdiff_t batch, int n_jobs);
+
 /* What an operation does with its paths; functions and operands it has no use for are null. */
 typedef struct {
     logsig_path_operand path, d_path;
@@ -49,6 +82,7 @@ typedef struct {
     int buffer;                /* frame[buffer ...]: room for points and, backward, for two more chunks */
     logsig_operand operands[4];
     int n_operands;
+    int frame_vectors;
     int initial; /* backward along a stream: whether operand 2 holds initial log-signatures */
     logsig_steps_fn steps;
     logsig_back_fn back;
@@ -353,6 +387,207 @@ LOGSIG_NOINLINE void logsig_walk_stream_back(const void *given, logsig_vec *fram
         logsig_store_first(job, &d_walk, d, carry, row, live);
         if (job->initial) logsig_flush(&rows[3], job->d_state_size);
     }
+}
+
+/* ---- pieces ---------------------------------------------------------------------------------------------------- */
+
+LOGSIG_INLINE ptrdiff_t logsig_points(const logsig_path_job *job, ptrdiff_t path)
+{
+    return job->lengths ? job->lengths[path] : job->length;
+}
+
+LOGSIG_INLINE ptrdiff_t logsig_pieces(ptrdiff_t points)
+{
+    ptrdiff_t pieces = 1;
+    while (pieces < LOGSIG_MOST_PIECES && points - 1 >= 2 * pieces * LOGSIG_PIECE_STEPS) pieces *= 2;
+    return pieces;
+}
+
+/* The same job for the paths from `first` on. */
+LOGSIG_INLINE logsig_path_job logsig_from(const logsig_path_job *job, ptrdiff_t first)
+{
+    logsig_path_job rest = *job;
+    if (job->lengths) rest.lengths += first;
+    if (job->path.starts) {
+        rest.path.starts += first;
+        rest.d_path.starts = rest.path.starts;
+    } else {
+        rest.path.data += first * job->path.stride;
+        if (job->d_path.data) rest.d_path.data += first * job->d_path.stride;
+    }
+    for (int k = 0; k < job->n_operands; k++) rest.operands[k].data += first * job->operands[k].stride;
+    return rest;
+}
+
+/* The end of the run of paths from `first` on that are cut into equally many pieces, no more than `room` paths. */
+LOGSIG_INLINE ptrdiff_t logsig_run_end(const logsig_path_job *job, ptrdiff_t first, ptrdiff_t batch, ptrdiff_t pieces,
+                                       ptrdiff_t room)
+{
+    ptrdiff_t end = batch;
+    if (job->lengths)
+        for (end = first + 1; end < batch && logsig_pieces(job->lengths[end]) == pieces;) end++;
+    return pieces > 1 && end - first > room ? first + room : end;
+}
+
+/* Where the pieces of a run of paths begin in the array of their paths, and the points they have; neighbours share one.
+ * For the derivatives: where they begin in the array of those. */
+LOGSIG_NOINLINE void logsig_cut(const logsig_path_job *job, ptrdiff_t paths, ptrdiff_t pieces, ptrdiff_t *starts,
+                                ptrdiff_t *d_starts, ptrdiff_t *points)
+{
+    for (ptrdiff_t b = 0; b < paths; b++) {
+        const ptrdiff_t steps = logsig_points(job, b) - 1;
+        const ptrdiff_t start = job->path.starts ? job->path.starts[b] : b * job->path.stride;
+        const ptrdiff_t d_start = job->path.starts ? start : b * job->d_path.stride;
+        for (ptrdiff_t k = 0; k < pieces; k++) {
+            const ptrdiff_t first = steps * k / pieces, last = steps * (k + 1) / pieces;
+            starts[b * pieces + k] = start + first * job->dimension;
+            d_starts[b * pieces + k] = d_start + first * job->dimension;
+            points[b * pieces + k] = last - first + 1;
+        }
+    }
+}
+
+/* Log-signatures of the pieces, then level by level those of neighbours together: pieces + pieces / 2 + ... + 1 rows per
+ * path, level after level. The last level goes to `out`, if there is one. */
+LOGSIG_NOINLINE int logsig_products_up(logsig_combine_fn combine, logsig_real *rows, int size, ptrdiff_t paths,
+                                       ptrdiff_t pieces, logsig_real *out, ptrdiff_t out_stride, int n_jobs)
+{
+    for (; pieces > 1; pieces /= 2) {
+        logsig_real *const next = rows + paths * pieces * size;
+        const int last = pieces == 2 && out;
+        const int error = combine(rows, 2 * size, rows + size, 2 * size, last ? out : next, last ? out_stride : size,
+                                  paths * pieces / 2, n_jobs);
+        if (error) return error;
+        rows = next;
+    }
+    return 0;
+}
+
+/* The log-signatures of all paths, long ones in pieces. Operand 0: out. */
+LOGSIG_UNUSED static int logsig_run_forward(const logsig_path_job *job, const logsig_products *products,
+                                            ptrdiff_t batch, int n_jobs)
+{
+    const int size = job->operands[0].columns;
+    const int cut = products && products->combine;
+    for (ptrdiff_t first = 0, end; first < batch; first = end) {
+        logsig_path_job run = logsig_from(job, first);
+        const ptrdiff_t pieces = cut ? logsig_pieces(logsig_points(job, first)) : 1;
+        end = cut ? logsig_run_end(job, first, batch, pieces, 1 + LOGSIG_PIECES_ROOM / (2 * pieces * size)) : batch;
+        const ptrdiff_t paths = end - first, count = paths * pieces;
+        if (pieces == 1) {
+            const int error = logsig_share(&run, logsig_walk_forward, job->frame_vectors, paths, n_jobs);
+            if (error) return error;
+            continue;
+        }
+        ptrdiff_t *const starts = malloc((size_t)(3 * count) * sizeof(ptrdiff_t));
+        logsig_real *const rows = malloc((size_t)(2 * count * size) * sizeof(logsig_real));
+        int error = starts && rows ? 0 : ENOMEM;
+        if (!error) {
+            const logsig_operand out = run.operands[0];
+            logsig_cut(&run, paths, pieces, starts, starts + count, starts + 2 * count);
+            run.path.starts = starts;
+            run.lengths = starts + 2 * count;
+            run.operands[0].data = rows;
+            run.operands[0].stride = size;
+            error = logsig_share(&run, logsig_walk_forward, job->frame_vectors, count, n_jobs);
+            if (!error)
+                error = logsig_products_up((logsig_combine_fn)products->combine, rows, size, paths, pieces,
+                                           (logsig_real *)out.data, out.stride, n_jobs);
+        }
+        free(rows);
+        free(starts);
+        if (error) return error;
+    }
+    return 0;
+}
+
+/* Derivatives with respect to the pieces' log-signatures from those with respect to their products, level by level. The
+ * rows are those of logsig_products_up; `gradients` has as much room, and the derivatives end up where it begins. */
+LOGSIG_NOINLINE int logsig_products_down(logsig_combine_backprop_fn back, const logsig_real *rows,
+                                         logsig_real *gradients, int size, ptrdiff_t paths, ptrdiff_t pieces,
+                                         const logsig_real *d_out, ptrdiff_t d_out_stride, int n_jobs)
+{
+    ptrdiff_t level = 1, offset = 2 * paths * pieces - 2 * paths; /* where the rows of the last level begin */
+    for (; level < pieces; level *= 2) {
+        const ptrdiff_t below = offset - 2 * level * paths;
+        const logsig_real *const given = level == 1 ? d_out : gradients + offset * size;
+        const int error = back(given, level == 1 ? d_out_stride : size, rows + below * size, 2 * size,
+                               rows + below * size + size, 2 * size, gradients + below * size, 2 * size,
+                               gradients + below * size + size, 2 * size, level * paths, n_jobs);
+        if (error) return error;
+        offset = below;
+    }
+    return 0;
+}
+
+/* The last point of a piece is the first one of the next: the derivatives of both together. */
+LOGSIG_NOINLINE void logsig_join_pieces(const logsig_path_job *job, const ptrdiff_t *d_starts, ptrdiff_t count,
+                                        ptrdiff_t pieces, const logsig_real *d_first)
+{
+    logsig_real *const d_path = (logsig_real *)job->d_path.data;
+    for (ptrdiff_t k = 0; k < count; k++)
+        for (int i = 0; i < job->dimension; i++) {
+            const logsig_real first = d_first[k * job->dimension + i];
+            logsig_real *const to = d_path + d_starts[k] + i;
+            *to = k % pieces ? *to + first : first;
+        }
+}
+
+LOGSIG_NOINLINE int logsig_back_in_pieces(const logsig_path_job *job, const logsig_products *products, ptrdiff_t paths,
+                                          ptrdiff_t pieces, int n_jobs)
+{
+    const int size = job->operands[0].columns, d = job->dimension;
+    const ptrdiff_t count = paths * pieces;
+    ptrdiff_t *const starts = malloc((size_t)(3 * count) * sizeof(ptrdiff_t));
+    logsig_real *const rows = malloc((size_t)(4 * count * size + count * d) * sizeof(logsig_real));
+    int error = starts && rows ? 0 : ENOMEM;
+    if (!error) {
+        ptrdiff_t *const d_starts = starts + count, *const points = starts + 2 * count;
+        logsig_real *const gradients = rows + 2 * count * size, *const d_first = gradients + 2 * count * size;
+        const logsig_operand d_out = job->operands[0];
+        logsig_path_job run = *job;
+        logsig_cut(job, paths, pieces, starts, d_starts, points);
+        error = ((logsig_log_sig_fn)products->log_sig)(job->path.data, 0, 0, points, starts, NULL, rows, size, count,
+                                                       n_jobs);
+        if (!error)
+            error = logsig_products_up((logsig_combine_fn)products->combine, rows, size, paths, pieces, NULL, 0, n_jobs);
+        if (!error)
+            error = logsig_products_down((logsig_combine_backprop_fn)products->combine_backprop, rows, gradients, size,
+                                         paths, pieces, d_out.data, d_out.stride, n_jobs);
+        if (!error) {
+            run.path.starts = starts;
+            run.d_path.starts = d_starts;
+            run.lengths = points;
+            run.operands[0].data = gradients;
+            run.operands[1].data = rows;
+            run.operands[0].stride = run.operands[1].stride = size;
+            run.d_first.data = d_first;
+            run.d_first.stride = d;
+            error = logsig_share(&run, logsig_walk_backward, job->frame_vectors, count, n_jobs);
+        }
+        if (!error) logsig_join_pieces(job, d_starts, count, pieces, d_first);
+    }
+    free(rows);
+    free(starts);
+    return error;
+}
+
+/* The gradients of all paths, long ones in pieces. Operands: d_out and log_sig, which long paths do without. */
+LOGSIG_UNUSED static int logsig_run_backward(const logsig_path_job *job, const logsig_products *products,
+                                             ptrdiff_t batch, int n_jobs)
+{
+    const int size = job->operands[0].columns;
+    const int cut = products && products->log_sig && products->combine && products->combine_backprop;
+    for (ptrdiff_t first = 0, end; first < batch; first = end) {
+        const logsig_path_job run = logsig_from(job, first);
+        const ptrdiff_t pieces = cut ? logsig_pieces(logsig_points(job, first)) : 1;
+        end = cut ? logsig_run_end(job, first, batch, pieces, 1 + LOGSIG_PIECES_ROOM / (4 * pieces * size)) : batch;
+        const int error = pieces == 1
+                              ? logsig_share(&run, logsig_walk_backward, job->frame_vectors, end - first, n_jobs)
+                              : logsig_back_in_pieces(&run, products, end - first, pieces, n_jobs);
+        if (error) return error;
+    }
+    return 0;
 }
 
 #endif
