@@ -13,7 +13,7 @@ from logsig_codegen.ir.lie import LieProgram, Port
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import OperationCount, Program
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.operations import BY_LETTER, GROUPS, OPERATIONS
+from logsig_codegen.operations import BY_LETTER, GROUPS, OPERATIONS, SIGNATURE_LIMIT
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
@@ -267,7 +267,18 @@ def log_derivative_kernel(problem: Problem, backward: bool) -> PathKernel:
 
 
 def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
-    """Whole paths as the signature on prefixes of Lyndon words, or their gradient."""
+    """Whole paths as the signature on prefixes of Lyndon words, or their gradient.
+
+    Raises
+    ------
+    ProblemTooLargeError
+        If there is too much of it for straight-line code, and it has no other.
+    """
+    if problem.size > SIGNATURE_LIMIT:
+        raise ProblemTooLargeError(
+            f"state: expected 'log_derivative' for (dimension={problem.dimension}, degree={problem.degree}), which has "
+            f"{problem.size:,} coordinates; 'signature' is there for up to {SIGNATURE_LIMIT:,}"
+        )
     plan, size = prefix_signature.PLAN, len(prefix_signature.prefix_words(problem))
     if backward:
         step = _straight("step_backprop", plan, prefix_signature.signature_step_backward(problem), (0, 1, -1), True)

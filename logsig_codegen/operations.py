@@ -12,6 +12,8 @@ from logsig_codegen.problem import Problem
 DEFAULT_STATE = "log_derivative"
 STATES = (DEFAULT_STATE, "signature")
 """What a whole path can be carried in; see ``docs/mathematics.md``."""
+SIGNATURE_LIMIT = 8_000
+"""Coordinates up to which the signature is an option: its programs are straight-line code only."""
 WHOLE_STEPS = 192
 """Paths of fewer steps are never cut: twice LOGSIG_PIECE_STEPS of ``logsig_paths.h``."""
 
@@ -151,7 +153,14 @@ BY_LETTER = frozenset({"displacement", "d_displacement"})
 
 def default_state(problem: Problem) -> str:
     """What whole paths of a problem are carried in unless the user says otherwise; ``docs/decisions/`` tells why."""
-    return "signature" if problem.degree == 2 or problem.dimension >= 8 else DEFAULT_STATE
+    much_cheaper = problem.degree == 2 or problem.dimension >= 8
+    return "signature" if much_cheaper and problem.size <= SIGNATURE_LIMIT else DEFAULT_STATE
+
+
+def available_groups(problem: Problem) -> tuple[str, ...]:
+    """The groups a problem can have."""
+    large = problem.size > SIGNATURE_LIMIT
+    return tuple(group for group in GROUPS if not (large and "by_signature" in group))
 
 
 def group_of(operation: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.compiler import REGISTER_STATE, CompiledProblem, Kernel, PathKernel
-from logsig_codegen.emit.statements import PartPrinter
+from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.emit.view import FrameLayout, columns, coordinate_names, introduction, parameters, symbol
 from logsig_codegen.operations import OPERATIONS, Operation
@@ -224,7 +224,7 @@ class _View:
         if phase.schedule is None:
             assert phase.lie is not None
             places = {**{name: f"rows[{row}].at" for name, row in self.rows.items()}, **homes}
-            places.update({name: name[0] if name == "displacement" else "dv" for name in _ALONG if name in homes})
+            places.update({name: SHORT_NAMES[name] for name in _ALONG if name in homes})
             memory = VectorMemory(phase.lie, self.problem, places)
             self.scratch = max(self.scratch, memory.scratch)
             lines = table_lines(phase.lie, self.problem, memory, self.rows, places)
