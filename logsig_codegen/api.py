@@ -15,6 +15,7 @@ from logsig_codegen._version import __version__
 from logsig_codegen.build import toolchain
 from logsig_codegen.build.artifact import DTYPES, MANIFEST, read_artifact
 from logsig_codegen.errors import ArtifactError, ProblemTooLargeError
+from logsig_codegen.operations import available_groups
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.checks import check_problem
 from logsig_codegen.runtime.loader import load
@@ -66,6 +67,7 @@ def generate(
     out: str | os.PathLike[str],
     *,
     targets: Sequence[str] = TARGETS,
+    operations: Sequence[str] | None = None,
     dtypes: Sequence[str] = DTYPES,
     march: str = "native",
     emit_only: bool = False,
@@ -86,6 +88,8 @@ def generate(
         Parent folder; made if need be.
     targets : sequence of str
         What to generate; ``"c"``.
+    operations : sequence of str, optional
+        Groups of operations, as :meth:`LogSigKernel.prepare` names them; default: all the problem can have.
     dtypes : sequence of str
         ``"float32"``, ``"float64"`` or both.
     march : str
@@ -112,6 +116,8 @@ def generate(
     problem = check_problem(dimension, degree)
     _check_choices("targets", targets, TARGETS)
     dtypes = _check_choices("dtypes", dtypes, DTYPES)
+    available = available_groups(problem)
+    groups = available if operations is None else _check_choices("operations", operations, available)
     toolchain.check_march(march)
     max_terms = None if max_terms is None else check_positive_integer("max_terms", max_terms)
     jobs = None if jobs is None else check_positive_integer("jobs", jobs)
@@ -131,6 +137,7 @@ def generate(
             problem,
             toolchain=tools,
             dtypes=dtypes,
+            groups=groups,
             version=__version__,
             max_terms=max_terms,
             jobs=jobs,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.errors import LogSigError
+from logsig_codegen.operations import GROUPS
 
 if TYPE_CHECKING:
     from logsig_codegen.api import GeneratedFolder
@@ -26,6 +27,8 @@ TARGETS = ("c",)
 FUTURE_TARGETS = ("cuda", "torch")
 FORMATS = ("text", "latex", "json")
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+COUNTED = ("join", "join_backprop", "log_sig.step", "log_sig_backprop.step_backprop")
+"""Programs whose operations the summary tells."""
 
 DESCRIPTION = """\
 Generate compiled kernels for log-signatures: for each dimension and degree a self-contained folder with C sources, a
@@ -111,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
         "--target", type=_choices(TARGETS, FUTURE_TARGETS), default=("c",), help="what to write (c, the default)"
     )
     where.add_argument(
+        "--operations",
+        type=_choices(tuple(GROUPS)),
+        metavar="NAMES",
+        help=f"groups of operations, out of {', '.join(GROUPS)} (default: all)",
+    )
+    where.add_argument(
         "--dtype", type=_choices(DTYPES), default=DTYPES, metavar="TYPES", help="float32, float64 or both (default)"
     )
     where.add_argument(
@@ -146,6 +155,13 @@ def _show_parser() -> argparse.ArgumentParser:
     parser.add_argument("--degree", type=positive, required=True, metavar="N", help="truncation degree")
     parser.add_argument(
         "--what", choices=tuple(SUBJECTS), default="coordinates", help="see below (default: coordinates)"
+    )
+    parser.add_argument(
+        "--operations",
+        type=_choices(tuple(GROUPS)),
+        default=("join",),
+        metavar="NAMES",
+        help=f"for program, source and report: groups of operations, out of {', '.join(GROUPS)} (default: join)",
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
     parser.add_argument(
@@ -190,13 +206,15 @@ class _Outcome:
         problem = Problem(self.dimension, self.degree)
         name = f"({self.dimension},{self.degree})"
         if self.folder is None:
-            return (name, str(problem.size), "failed", "", "", "", self.error)
+            return (name, str(problem.size), "failed", *("" for _ in COUNTED), "", self.error)
         manifest = self.folder.manifest
-        counts = (f"{manifest['operations'][name]['total']:,}" for name in ("join", "join_backprop"))
+        counts = (
+            f"{manifest['operations'][name]['total']:,}" if name in manifest["operations"] else "-" for name in COUNTED
+        )
         return (
             name,
             str(problem.size),
-            manifest["plan"]["join"],
+            manifest["plan"].get("join", "-"),
             *counts,
             f"{self.folder.seconds:.1f}",
             str(self.folder.path),
@@ -233,6 +251,7 @@ def _generate(options: argparse.Namespace) -> int:
                     degree,
                     options.out,
                     targets=options.target,
+                    operations=options.operations,
                     dtypes=options.dtype,
                     march=options.march,
                     emit_only=options.emit_only,
@@ -247,15 +266,16 @@ def _generate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([outcome.data() for outcome in outcomes], indent=2))
     elif len(outcomes) > len(failed):
-        header = ("(d,N)", "size", "plan", "join ops", "backprop ops", "seconds", "folder")
-        print(table(header, [outcome.cells() for outcome in outcomes if outcome.folder], texts=frozenset((0, 2, 6))))
+        header = ("(d,N)", "size", "join by", *COUNTED, "seconds", "folder")
+        cells = [outcome.cells() for outcome in outcomes if outcome.folder]
+        print(table(header, cells, texts=frozenset((0, 2, len(header) - 1))))
     for outcome in failed:
         _complain(f"({outcome.dimension},{outcome.degree}): {outcome.error}")
     return FAILED if failed else 0
 
 
 def _show(options: argparse.Namespace) -> int:
-    from logsig_codegen.display import SUBJECTS
+    from logsig_codegen.display import SUBJECTS, Wanted
     from logsig_codegen.problem import Problem
 
     subject = SUBJECTS[options.what]
@@ -263,7 +283,8 @@ def _show(options: argparse.Namespace) -> int:
         formats = ", ".join(subject.formats)
         _complain(f"--format: --what {options.what} has no {options.format}; expected one of {formats}")
         return USAGE
-    text = subject.render(Problem(options.dim, options.degree), options.format, options.max_terms)
+    wanted = Wanted(Problem(options.dim, options.degree), options.operations, options.max_terms)
+    text = subject.render(wanted, options.format)
     print(text, end="" if text.endswith("\n") else "\n")
     return 0
 

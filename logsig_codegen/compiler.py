@@ -136,9 +136,10 @@ class CompiledProblem:
     @property
     def tables(self) -> tuple[LieProgram, ...]:
         """The programs that run over tables of structure constants."""
-        return tuple(k.lie for k in self._parts().values() if k.form == "tables" and k.lie is not None)
+        return tuple(k.lie for k in self.parts.values() if k.form == "tables" and k.lie is not None)
 
-    def _parts(self) -> dict[str, Kernel]:
+    @cached_property
+    def parts(self) -> dict[str, Kernel]:
         """All programs: ``"join"``, or ``"log_sig.step"`` for a phase."""
         parts: dict[str, Kernel] = {}
         for kernel in self.kernels:
@@ -162,7 +163,7 @@ class CompiledProblem:
                     "scalings": part.operations.scalings,
                     "total": part.operations.total,
                 }
-                for name, part in self._parts().items()
+                for name, part in self.parts.items()
             },
             "form": {kernel.operation: kernel.form for kernel in self.kernels},
             "bytes_per_sample": self.bytes_per_sample,
@@ -170,7 +171,7 @@ class CompiledProblem:
 
 
 def compile_problem(
-    problem: Problem, *, groups: Sequence[str] = tuple(GROUPS), max_terms: int = DEFAULT_MAX_TERMS
+    problem: Problem, *, groups: Sequence[str] = ("join",), max_terms: int = DEFAULT_MAX_TERMS
 ) -> CompiledProblem:
     """Derive the operations of ``problem`` that belong to ``groups``.
 

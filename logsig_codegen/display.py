@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from logsig_codegen.compiler import CompiledProblem, Kernel
     from logsig_codegen.ir.program import Program
 
-Renderer = Callable[[Problem, str, "int | None"], str]
-"""From a problem, a format and a limit on its size (``None``: the usual one) to text."""
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be shown: a problem, the groups of its operations, and a limit on its size (``None``: the usual)."""
+
+    problem: Problem
+    groups: Sequence[str]
+    max_terms: int | None
+
+
+Renderer = Callable[[Wanted, str], str]
+"""From what is wanted and a format to text."""
 
 
 @dataclass(frozen=True)
@@ -28,23 +38,24 @@ class Subject:
     render: Renderer
 
 
-def _compiled(problem: Problem, max_terms: int | None) -> CompiledProblem:
+def _compiled(wanted: Wanted) -> CompiledProblem:
     from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
 
-    return compile_problem(problem, max_terms=DEFAULT_MAX_TERMS if max_terms is None else max_terms)
+    limit = DEFAULT_MAX_TERMS if wanted.max_terms is None else wanted.max_terms
+    return compile_problem(wanted.problem, groups=wanted.groups, max_terms=limit)
 
 
 def _formulas(what: str) -> Renderer:
-    def render(problem: Problem, form: str, max_terms: int | None) -> str:
+    def render(wanted: Wanted, form: str) -> str:
         from logsig_codegen.api import formulas
 
-        return formulas(problem.dimension, problem.degree).show(what, form)
+        return formulas(wanted.problem.dimension, wanted.problem.degree).show(what, form)
 
     return render
 
 
-def _report(problem: Problem, form: str, max_terms: int | None) -> str:
-    report = _compiled(problem, max_terms).report()
+def _report(wanted: Wanted, form: str) -> str:
+    report = _compiled(wanted).report()
     return json.dumps(report, indent=2) if form == "json" else report_text(report)
 
 
@@ -54,23 +65,25 @@ def report_text(report: Mapping[str, Any]) -> str:
     rows = []
     for name, counts in report["operations"].items():
         numbers = (*(counts[key] for key in ("multiply_adds", "additions", "scalings", "total")),)
-        moved = report["bytes_per_sample"][name]["float64"]
-        cells = (name, report["plan"][name], report["form"][name])
+        operation = name.split(".")[0]
+        moved = report["bytes_per_sample"][operation]["float64"]
+        cells = (name, report["plan"][operation], report["form"][operation])
         rows.append((*cells, *(f"{number:,}" for number in (*numbers, moved))))
     head = f"dimension {report['dimension']}, degree {report['degree']}: {report['size']:,} coordinates; per sample:"
     return f"{head}\n\n{table(header, rows, texts=frozenset((0, 1, 2)))}"
 
 
-def _program(problem: Problem, form: str, max_terms: int | None) -> str:
-    kernels = _compiled(problem, max_terms).kernels
+def _program(wanted: Wanted, form: str) -> str:
+    parts = _compiled(wanted).parts
     if form == "json":
-        return json.dumps({kernel.operation: program_data(kernel.program) for kernel in kernels})
-    return "\n".join(map(_kernel_text, kernels))
+        return json.dumps({name: program_data(kernel.program) for name, kernel in parts.items()})
+    return "\n".join(_kernel_text(name, kernel) for name, kernel in parts.items())
 
 
-def _kernel_text(kernel: Kernel) -> str:
-    lines = [f"# {kernel.operation}, plan {kernel.plan}", "#", "# in brackets:"]
-    lines += [f"#   {line}" for line in kernel.lie.text().splitlines()]
+def _kernel_text(name: str, kernel: Kernel) -> str:
+    lines = [f"# {name}, plan {kernel.plan}"]
+    if kernel.lie is not None:
+        lines += ["#", "# in brackets:", *(f"#   {line}" for line in kernel.lie.text().splitlines())]
     if kernel.program is None:
         lines += ["#", "# Too large to be written out: the kernel runs over tables of structure constants.", ""]
         return "\n".join(lines)
@@ -94,10 +107,10 @@ def program_data(program: Program | None) -> dict[str, Any] | None:
     }
 
 
-def _source(problem: Problem, form: str, max_terms: int | None) -> str:
+def _source(wanted: Wanted, form: str) -> str:
     from logsig_codegen.emit.c import c_sources
 
-    units = c_sources(_compiled(problem, max_terms))
+    units = c_sources(_compiled(wanted))
     if form == "json":
         return json.dumps({unit.name: unit.text for unit in units})
     return "\n".join(f"/* ==== {unit.name} ==== */\n{unit.text}" for unit in units)

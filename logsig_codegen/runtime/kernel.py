@@ -2,61 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
-import numpy as np
-
 from logsig_codegen.algebra.lyndon import lyndon_basis
-from logsig_codegen.build.artifact import Artifact
-from logsig_codegen.operations import GROUPS, STATES, default_state, group_of, path_operation
+from logsig_codegen.operations import GROUPS
 from logsig_codegen.problem import Problem
-from logsig_codegen.runtime import arrays
-from logsig_codegen.runtime._abi import ffi
-from logsig_codegen.runtime.arrays import check_product, check_product_backprop, plain
+from logsig_codegen.runtime.arrays import plain
 from logsig_codegen.runtime.checks import NUMPY
-from logsig_codegen.runtime.fast import (
-    FastBackprop,
-    FastJoin,
-    FastLogSig,
-    FastLogSigBackprop,
-    fast_backprop,
-    fast_join,
-    fast_log_sig,
-    fast_log_sig_backprop,
-)
-from logsig_codegen.runtime.library import Library
+from logsig_codegen.runtime.groups import LoadedGroups, Opened
 from logsig_codegen.runtime.path_checks import check_call
 from logsig_codegen.runtime.paths import Call
+from logsig_codegen.runtime.products import product, product_backprop
 from logsig_codegen.runtime.report import Report
 from logsig_codegen.runtime.threads import thread_count
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from logsig_codegen.symbolic.formulas import Formulas
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor")
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A group of operations in memory, and the folder it came from."""
-
-    artifact: Artifact
-    library: Library
-
-
-def _not_loaded(*_: Any) -> Any:
-    """Stands where the ordinary call will be: leaves everything to the general way, which loads what it needs."""
-
-
-def _fast(calls: Mapping[str | None, Callable[..., Any]], state: Any) -> Callable[..., Any]:
-    """The ordinary call for a state, if there is one yet."""
-    return calls.get(state, _not_loaded) if state is None or isinstance(state, str) else _not_loaded
 
 
 def _is_plain(lengths: Any, initial: Any, stream: Any, windows: Any, method: Any) -> bool:
@@ -88,13 +57,7 @@ class LogSigKernel:
 
     def __init__(self, problem: Problem, open_group: Callable[[str], Opened]) -> None:
         self.problem = problem
-        self._open_group = open_group
-        self._opened: dict[str, Opened] = {}
-        self._products: dict[tuple[str, np.dtype[Any], bool], Any] = {}
-        self.fast_join: FastJoin = _not_loaded
-        self.fast_backprop: FastBackprop = _not_loaded
-        self.fast_log_sig: dict[str | None, FastLogSig] = {}  # by state
-        self.fast_log_sig_backprop: dict[str | None, FastLogSigBackprop] = {}
+        self.loaded = LoadedGroups(problem, open_group)
 
     def prepare(self, *groups: str) -> None:
         """Load groups of operations now, building them if need be, instead of when they are first called.
@@ -115,33 +78,7 @@ class LogSigKernel:
         for group in groups:
             if group not in GROUPS:
                 raise ValueError(f"groups: expected names out of {', '.join(GROUPS)}, got {group!r}")
-            if group not in self._opened:
-                self._opened[group] = self._open_group(group)
-                self._make_fast(group)
-
-    def _make_fast(self, group: str) -> None:
-        """Make the ordinary calls of a group that has just been loaded quick."""
-        problem = self.problem
-        functions = self._opened[group].library.functions
-        if group == "join":
-            self.fast_join = fast_join(problem, functions["join"])
-            self.fast_backprop = fast_backprop(problem, functions["join_backprop"])
-            return
-        for state in STATES:
-            names = (state, None) if state == default_state(problem) else (state,)
-            if group == path_operation(state):
-                call = fast_log_sig(problem, functions[group], partial(self.products, state, backward=False))
-                self.fast_log_sig.update(dict.fromkeys(names, call))
-            elif group == path_operation(state, backward=True):
-                self.prepare(path_operation(state))
-                products = partial(self.products, state, backward=True)
-                back = fast_log_sig_backprop(problem, self.fast_log_sig[state], functions[group], products)
-                self.fast_log_sig_backprop.update(dict.fromkeys(names, back))
-
-    def _group(self, group: str) -> Opened:
-        if group not in self._opened:
-            self.prepare(group)
-        return self._opened[group]
+            self.loaded.group(group)
 
     @property
     def dimension(self) -> int:
@@ -173,8 +110,7 @@ class LogSigKernel:
     def report(self) -> Report:
         """Plans, operation counts, bytes moved, compiler, flags and folder of what is loaded; print it for a table."""
         self.prepare("join")
-        order = [group for group in GROUPS if group in self._opened]
-        return Report.from_artifacts([self._opened[group].artifact for group in order])
+        return Report.from_artifacts(self.loaded.artifacts())
 
     @cached_property
     def formulas(self) -> Formulas:
@@ -186,7 +122,7 @@ class LogSigKernel:
     @property
     def path(self) -> Path:
         """The folder the join was loaded from."""
-        return self._group("join").artifact.path
+        return self.loaded.group("join").artifact.path
 
     @property
     def sources(self) -> dict[str, str]:
@@ -197,7 +133,7 @@ class LogSigKernel:
         return self._sources("join")
 
     def _sources(self, group: str) -> dict[str, str]:
-        artifact = self._group(group).artifact
+        artifact = self.loaded.group(group).artifact
         return {name: (artifact.path / name).read_text(encoding="utf-8") for name in artifact.manifest["sources"]}
 
     def source(self, target: str = "c", *, group: str = "join") -> str:
@@ -211,22 +147,7 @@ class LogSigKernel:
 
     def functions(self, operation: str) -> Any:
         """The C functions of an operation (``"join"``, ``"log_sig_backprop"``, …) by the name of their number type."""
-        return self._group(group_of(operation)).library.functions[operation]
-
-    def products(self, state: str, dtype: np.dtype[Any], *, backward: bool) -> Any:
-        """What the C functions of whole paths need to cut long ones: the struct ``logsig_products``."""
-        key = (state, dtype, backward)
-        found = self._products.get(key)
-        if found is None:
-            names = {"combine": "combine"}
-            if backward:
-                names.update(log_sig=path_operation(state), combine_backprop="combine_backprop")
-            found = ffi.new("logsig_products *")
-            for member, operation in names.items():
-                function = arrays.function_for(self.functions(operation), dtype)
-                setattr(found, member, ffi.cast("void (*)(void)", function))
-            self._products[key] = found
-        return found
+        return self.loaded.functions(operation)
 
     def join(
         self,
@@ -260,9 +181,10 @@ class LogSigKernel:
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        result: Any = self.fast_join(log_sig, displacement, out, threads)
+        result: Any = self.loaded.join(log_sig, displacement, out, threads)
         if result is None:
-            result = self._general_join(log_sig, displacement, out, threads)
+            arguments = {"log_sig": log_sig, "displacement": displacement}
+            result = product(self, "join", arguments, out, threads)
         return result  # type: ignore[no-any-return]
 
     def join_backprop(
@@ -298,9 +220,10 @@ class LogSigKernel:
             As for :meth:`join`.
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        result: Any = self.fast_backprop(d_out, log_sig, displacement, threads) if out is None else None
+        result: Any = self.loaded.join_backprop(d_out, log_sig, displacement, threads) if out is None else None
         if result is None:
-            result = self._general_backprop(d_out, log_sig, displacement, out, threads)
+            arguments = {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}
+            result = product_backprop(self, "join", arguments, out, threads)
         return result  # type: ignore[no-any-return]
 
     def combine(
@@ -330,7 +253,7 @@ class LogSigKernel:
             As for :meth:`join`.
         """
         arguments = {"log_sig1": log_sig1, "log_sig2": log_sig2}
-        result: Any = self._product("combine", arguments, out, thread_count(n_jobs))
+        result: Any = product(self, "combine", arguments, out, thread_count(n_jobs))
         return result  # type: ignore[no-any-return]
 
     def combine_backprop(
@@ -349,7 +272,7 @@ class LogSigKernel:
         d_log_sig1, d_log_sig2 : array, shapes of log_sig1 and log_sig2
         """
         arguments = {"d_out": d_out, "log_sig1": log_sig1, "log_sig2": log_sig2}
-        result: Any = self._product_backprop("combine", arguments, out, thread_count(n_jobs))
+        result: Any = product_backprop(self, "combine", arguments, out, thread_count(n_jobs))
         return result  # type: ignore[no-any-return]
 
     def log_sig(
@@ -401,20 +324,11 @@ class LogSigKernel:
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         if _is_plain(lengths, initial, stream, windows, method):
-            result: Any = _fast(self.fast_log_sig, state)(path, threads)
+            result: Any = self.loaded.log_sig(state)(path, threads)
             if result is not None:
                 return result  # type: ignore[no-any-return]
-        checked = check_call(
-            self.problem,
-            path,
-            lengths=lengths,
-            initial=initial,
-            stream=stream,
-            windows=windows,
-            state=state,
-            method=method,
-            threads=threads,
-        )
+        options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
+        checked = check_call(self.problem, path, method=method, threads=threads, **options)
         if checked.kind == NUMPY:
             return Call(self, checked.options, checked.paths, initial).forward()  # type: ignore[arg-type, return-value]
         from logsig_codegen.runtime import tensors
@@ -457,21 +371,11 @@ class LogSigKernel:
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         if _is_plain(lengths, initial, stream, windows, method):
-            gradient: Any = _fast(self.fast_log_sig_backprop, state)(d_out, path, None, threads)
+            gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
             if gradient is not None:
                 return gradient
-        checked = check_call(
-            self.problem,
-            path,
-            lengths=lengths,
-            initial=initial,
-            stream=stream,
-            windows=windows,
-            state=state,
-            method=method,
-            threads=threads,
-            d_out=d_out,
-        )
+        options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
+        checked = check_call(self.problem, path, method=method, threads=threads, d_out=d_out, **options)
         if checked.kind == NUMPY:
             call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
             gradients: Any = call.backward(plain(d_out))  # type: ignore[arg-type]
@@ -483,32 +387,6 @@ class LogSigKernel:
         count = len(checked.paths)
         d_path = list(gradients[:count]) if checked.options.ragged else gradients[0]
         return d_path if initial is None else (d_path, gradients[count])
-
-    def _general_join(self, log_sig: Any, displacement: Any, out: Any, threads: int) -> Any:
-        return self._product("join", {"log_sig": log_sig, "displacement": displacement}, out, threads)
-
-    def _general_backprop(self, d_out: Any, log_sig: Any, displacement: Any, out: Any, threads: int) -> Any:
-        arguments = {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}
-        return self._product_backprop("join", arguments, out, threads)
-
-    def _product(self, operation: str, arguments: dict[str, Any], out: Any, threads: int) -> Any:
-        if check_product(self.problem, arguments, out) == NUMPY:
-            first, second = map(plain, arguments.values())
-            return arrays.product(self.problem, self.functions(operation), first, second, threads, out)
-        from logsig_codegen.runtime import tensors
-
-        first, second = arguments.values()
-        return tensors.product(self, operation, first, second, threads)
-
-    def _product_backprop(self, operation: str, arguments: dict[str, Any], out: Any, threads: int) -> Any:
-        if check_product_backprop(self.problem, arguments, out) == NUMPY:
-            d_out, first, second = map(plain, arguments.values())
-            functions = self.functions(f"{operation}_backprop")
-            return arrays.product_backprop(functions, (d_out, first, second), threads, out)
-        from logsig_codegen.runtime import tensors
-
-        d_out, first, second = arguments.values()
-        return tensors.product_backprop(self, operation, d_out, first, second, threads)
 
     def __repr__(self) -> str:
         return f"LogSigKernel(dimension={self.dimension}, degree={self.degree}, size={self.size})"

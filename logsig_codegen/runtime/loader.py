@@ -15,7 +15,8 @@ from logsig_codegen.build.toolchain import Compiler, check_march, find_compiler
 from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.checks import check_problem
-from logsig_codegen.runtime.kernel import LogSigKernel, Opened
+from logsig_codegen.runtime.groups import Opened
+from logsig_codegen.runtime.kernel import LogSigKernel
 from logsig_codegen.runtime.library import open_library
 
 VARIABLE = "LOGSIG_CODEGEN_PATH"

@@ -44,7 +44,7 @@ class _Product(torch.autograd.Function):
         ctx.kernel, ctx.operation, ctx.threads = kernel, operation, threads
         ctx.save_for_backward(first, second)
         inputs = to_array(first), to_array(second)
-        out = kernel.fast_join(*inputs, None, threads) if operation == "join" else None
+        out = kernel.loaded.join(*inputs, None, threads) if operation == "join" else None
         if out is None:
             out = arrays.product(kernel.problem, kernel.functions(operation), *inputs, threads, None)
         return torch.from_numpy(out)
@@ -69,7 +69,7 @@ class _ProductBackprop(torch.autograd.Function):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         ctx.operation = operation
         inputs = to_array(d_out), to_array(first), to_array(second)
-        results = kernel.fast_backprop(*inputs, threads) if operation == "join" else None
+        results = kernel.loaded.join_backprop(*inputs, threads) if operation == "join" else None
         if results is None:
             results = arrays.product_backprop(kernel.functions(f"{operation}_backprop"), inputs, threads, None)
         return torch.from_numpy(results[0]), torch.from_numpy(results[1])

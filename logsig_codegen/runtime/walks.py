@@ -74,7 +74,7 @@ class Walks:
         """What long paths need to be cut into pieces; nothing is loaded for short ones."""
         if paths.length - 1 < WHOLE_STEPS:
             return ffi.NULL
-        return self.kernel.products(self.state, paths.data.dtype, backward=backward)
+        return self.kernel.loaded.products(self.state, paths.data.dtype, backward=backward)
 
     def backward(self, d_out: Array, log_sig: Array | None, paths: Paths, d_data: Array) -> None:
         """Gradients with respect to the points, into ``d_data``, which is laid out as ``paths.data``.

@@ -1,0 +1,116 @@
+"""The groups of operations a kernel has in memory: loaded on first use, with the quick calls made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from logsig_codegen.build.artifact import Artifact
+from logsig_codegen.operations import GROUPS, STATES, default_state, group_of, path_operation
+from logsig_codegen.problem import Problem
+from logsig_codegen.runtime._abi import ffi
+from logsig_codegen.runtime.arrays import function_for
+from logsig_codegen.runtime.fast import (
+    FastBackprop,
+    FastJoin,
+    FastLogSig,
+    FastLogSigBackprop,
+    fast_backprop,
+    fast_join,
+    fast_log_sig,
+    fast_log_sig_backprop,
+)
+from logsig_codegen.runtime.library import Library
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A group of operations in memory, and the folder it came from."""
+
+    artifact: Artifact
+    library: Library
+
+
+def _not_loaded(*_: Any) -> Any:
+    """Stands where the ordinary call will be: leaves everything to the general way, which loads what it needs."""
+
+
+class LoadedGroups:
+    """The libraries of one problem. ``open_group`` finds or builds the library of a group.
+
+    Attributes
+    ----------
+    join, join_backprop : callable
+        The ordinary calls (:mod:`logsig_codegen.runtime.fast`), as soon as the join is loaded.
+    """
+
+    def __init__(self, problem: Problem, open_group: Callable[[str], Opened]) -> None:
+        self.problem = problem
+        self.join: FastJoin = _not_loaded
+        self.join_backprop: FastBackprop = _not_loaded
+        self._open_group = open_group
+        self._opened: dict[str, Opened] = {}
+        self._log_sig: dict[str | None, FastLogSig] = {}  # by state; None is the default
+        self._log_sig_backprop: dict[str | None, FastLogSigBackprop] = {}
+        self._products: dict[tuple[str, np.dtype[Any], bool], Any] = {}
+
+    def group(self, name: str) -> Opened:
+        """A group, loaded if it is not yet."""
+        found = self._opened.get(name)
+        if found is None:
+            found = self._opened[name] = self._open_group(name)
+            self._make_fast(name, found)
+        return found
+
+    def artifacts(self) -> list[Artifact]:
+        """The folders of what is loaded, in the order of the groups."""
+        return [self._opened[name].artifact for name in GROUPS if name in self._opened]
+
+    def functions(self, operation: str) -> Any:
+        """The C functions of an operation by the name of their number type."""
+        return self.group(group_of(operation)).library.functions[operation]
+
+    def log_sig(self, state: Any) -> FastLogSig:
+        """The ordinary call of ``log_sig`` for a state, if there is one yet."""
+        return self._log_sig.get(state, _not_loaded) if state is None or type(state) is str else _not_loaded
+
+    def log_sig_backprop(self, state: Any) -> FastLogSigBackprop:
+        """The ordinary call of ``log_sig_backprop`` for a state, if there is one yet."""
+        return self._log_sig_backprop.get(state, _not_loaded) if state is None or type(state) is str else _not_loaded
+
+    def products(self, state: str, dtype: np.dtype[Any], *, backward: bool) -> Any:
+        """What the C functions of whole paths need to cut long ones: the struct ``logsig_products``."""
+        key = (state, dtype, backward)
+        found = self._products.get(key)
+        if found is None:
+            names = {"combine": "combine"}
+            if backward:
+                names.update(log_sig=path_operation(state), combine_backprop="combine_backprop")
+            found = ffi.new("logsig_products *")
+            for member, operation in names.items():
+                function = function_for(self.functions(operation), dtype)
+                setattr(found, member, ffi.cast("void (*)(void)", function))
+            self._products[key] = found
+        return found
+
+    def _make_fast(self, name: str, opened: Opened) -> None:
+        """Make the ordinary calls of a group that has just been loaded."""
+        problem, functions = self.problem, opened.library.functions
+        if name == "join":
+            self.join = fast_join(problem, functions["join"])
+            self.join_backprop = fast_backprop(problem, functions["join_backprop"])
+            return
+        for state in STATES:
+            names = (state, None) if state == default_state(problem) else (state,)
+            if name == path_operation(state):
+                call = fast_log_sig(problem, functions[name], partial(self.products, state, backward=False))
+                self._log_sig.update(dict.fromkeys(names, call))
+            elif name == path_operation(state, backward=True):
+                self.group(path_operation(state))
+                products = partial(self.products, state, backward=True)
+                back = fast_log_sig_backprop(problem, self._log_sig[state], functions[name], products)
+                self._log_sig_backprop.update(dict.fromkeys(names, back))
