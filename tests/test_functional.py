@@ -17,25 +17,30 @@ import logsig_codegen.torch_api
 from logsig_codegen import functional
 
 NAMES = [
-    "clear_cache", "idx_to_word", "is_lyndon", "log_sig_join", "log_sig_join_backprop", "log_sig_length",
-    "lyndon_words", "lyndon_words_of_length", "prepare_log_sig", "set_cache_dir", "sig_length", "word_to_idx", "words",
-    "words_of_length",
+    "clear_cache", "idx_to_word", "is_lyndon", "linear_log_sig", "linear_log_sig_backprop", "log_sig",
+    "log_sig_combine", "log_sig_combine_backprop", "log_sig_join", "log_sig_join_backprop", "log_sig_length",
+    "logsig_to_sig", "logsig_to_sig_backprop", "lyndon_words", "lyndon_words_of_length", "prepare_log_sig",
+    "set_cache_dir", "sig_length", "sig_to_log_sig", "sig_to_log_sig_backprop", "transform_path",
+    "transform_path_backprop", "word_to_idx", "words", "words_of_length",
 ]  # fmt: skip
+OURS = ["log_sig_backprop", "log_sig_change_method", "log_sig_from_hall", "log_sig_to_hall"]
+"""Functions pySigLib has not."""
+FURTHER = {"out", "lengths", "initial", "stream", "windows", "state"}
+"""Arguments pySigLib has not."""
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_signatures_are_pysiglib_s(name: str) -> None:
     ours = dict(inspect.signature(getattr(lg, name)).parameters)
     theirs = dict(inspect.signature(inspect.unwrap(getattr(pysiglib, name))).parameters)
-    ours.pop("out", None)  # the one argument they do not have
-    assert [(p.name, p.kind, p.default) for p in ours.values()] == [
+    assert [(p.name, p.kind, p.default) for p in ours.values() if p.name not in FURTHER] == [
         (p.name, p.kind, p.default) for p in theirs.values()
     ]
 
 
 def test_all_names_are_at_top_level() -> None:
-    assert sorted(functional.__all__) == sorted(NAMES)
-    for name in NAMES:
+    assert sorted(functional.__all__) == sorted(NAMES + OURS)
+    for name in functional.__all__:
         assert getattr(lg, name) is getattr(functional, name)
         assert name in lg.__all__
 
@@ -140,14 +145,20 @@ def test_wrong_arguments_build_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_prepare_prepares_the_augmented_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int]] = []
-    monkeypatch.setattr("logsig_codegen.runtime.loader.load", lambda d, n: asked.append((d, n)))
-    lg.prepare_log_sig(2, 3, 0)
-    assert asked == []
-    for method in (1, 2, 3):
+    asked: list[tuple[object, ...]] = []
+
+    class Kernel:
+        def __init__(self, *problem: int) -> None:
+            asked.append(problem)
+
+        def prepare(self, *groups: str) -> None:
+            asked.append(groups)
+
+    monkeypatch.setattr("logsig_codegen.runtime.loader.load", Kernel)
+    for method in (0, 1, 2, 3):
         lg.prepare_log_sig(2, 3, method, time_aug=True, lead_lag=True, use_disk=True, device="cpu")
         lg.prepare_log_sig(2, 3, method)
-    assert asked == [(5, 3), (2, 3)] * 3
+    assert asked == [(5, 3), ("log_sig", "combine"), (2, 3), ("log_sig", "combine")] * 4
     with pytest.raises(lg.UnsupportedError, match="device: there are no kernels for 'cuda'"):
         lg.prepare_log_sig(2, 3, 2, device="cuda")
 

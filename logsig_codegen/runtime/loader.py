@@ -26,6 +26,7 @@ _Key: TypeAlias = "tuple[int, int, tuple[str, ...] | None, str]"
 
 _kernels: dict[_Key, LogSigKernel] = {}
 _defaults: dict[tuple[int, int], LogSigKernel] = {}  # those asked for by dimension and degree alone
+_limits: dict[_Key, int] = {}  # on the size of problems, where the usual one was not wanted
 _opened: dict[tuple[_Key, str], Opened] = {}
 _locks: dict[tuple[_Key, str], threading.Lock] = {}
 
@@ -95,6 +96,8 @@ def obtain(
     """The kernel of a problem with none of its operations loaded yet, unless they were asked for before."""
     problem = check_problem(dimension, degree)
     key = (problem.dimension, problem.degree, folders, march)
+    if max_terms is not None:
+        _limits[key] = max_terms
     kernel = _kernels.get(key)
     if kernel is None:
 
@@ -102,7 +105,7 @@ def obtain(
             with _locks.setdefault((key, group), threading.Lock()):
                 opened = _opened.get((key, group))
                 if opened is None:
-                    opened = _opened[key, group] = _find(problem, group, folders, march, max_terms)
+                    opened = _opened[key, group] = _find(problem, group, folders, march, _limits.get(key))
             return opened
 
         kernel = _kernels.setdefault(key, LogSigKernel(problem, open_group))
@@ -129,6 +132,7 @@ def forget() -> None:
     _kernels.clear()
     _defaults.clear()
     _opened.clear()
+    _limits.clear()
 
 
 def _after_fork() -> None:

@@ -22,5 +22,5 @@ def test_emitted_structures_are_the_declared_ones() -> None:
         return [" ".join(found.split()) for found in re.findall(r"typedef struct \{.*?\} logsig_\w+;", text, re.DOTALL)]
 
     (module,) = [unit for unit in c.c_sources(compile_problem(Problem(2, 2))) if unit.name == "module.c"]
-    assert structures(module.text) == structures(abi.DECLARATIONS)
+    assert structures(module.text) == structures(abi.declarations())[:2]
     assert len(structures(module.text)) == 2

@@ -18,7 +18,7 @@ from logsig_codegen.compiler import CompiledProblem, compile_problem
 from logsig_codegen.emit import render as render_module
 from logsig_codegen.emit.c import c_sources
 from logsig_codegen.emit.render import render, template_folder, verbatim
-from logsig_codegen.emit.view import OPERANDS
+from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.problem import Problem
 
 BOTH = (("LOGSIG_REAL_BITS=64",), ("LOGSIG_REAL_BITS=32",))
@@ -106,7 +106,7 @@ def test_a_kernel_names_plan_operations_and_the_bracket_of_each_column(dimension
         assert f"({count.multiply_adds} multiply-adds, {count.additions} additions, {count.scalings} scalings)" in (
             introduction
         )
-        assert all(operand in text for operand in OPERANDS[kernel.operation])
+        assert all(operand in text for operand in OPERATIONS[kernel.operation].operands)
     stores = re.findall(r"^ +z\[(\d+)\] = .*; /\* (\S+) \*/$", sources["join.c"], re.M)
     assert sorted((int(column), bracket) for column, bracket in stores) == [
         (column, basis.bracket(column)) for column in range(len(basis.words))

@@ -209,7 +209,7 @@ def test_sources_only(tmp_path: Path) -> None:
 def test_a_folder_with_one_number_type(tmp_path: Path) -> None:
     kernel = lg.load(2, 2, artifacts=lg.generate(2, 2, tmp_path, dtypes=["float64"]).path)
     assert kernel.join(*PROBE).tolist() == ANSWER
-    with pytest.raises(TypeError, match=r"log_sig: expected dtype float64 .*built for.*, got float32"):
+    with pytest.raises(TypeError, match=r"dtype: expected float64 .*built for.*, got float32"):
         kernel.join(PROBE[0].astype(np.float32), PROBE[1].astype(np.float32))
 
 
