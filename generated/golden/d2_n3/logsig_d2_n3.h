@@ -4,6 +4,10 @@
  * numbers. Rows are contiguous; inputs may have a distance of zero (one row for the whole batch) or a
  * negative one. Outputs must not overlap inputs. n_jobs >= 1 is the number of threads; results do not
  * depend on it. The functions return 0, or ENOMEM when there is no room for working memory.
+ * A path is length points, one after the other; with lengths (or null) each path has its own number of
+ * points, at most length, and with starts (or null) path b begins at path + starts[b]. products (or null)
+ * points to three functions of this problem and number type, log_sig, combine and combine_backprop, cast to
+ * void (*)(void): with them long paths are cut into pieces that fill the lanes.
  */
 #ifndef LOGSIG_D2_N3_H
 #define LOGSIG_D2_N3_H
@@ -41,6 +45,116 @@ int logsig_d2_n3_join_backprop_f32(const float *d_out, ptrdiff_t d_out_stride,
                                    float *d_log_sig, ptrdiff_t d_log_sig_stride,
                                    float *d_displacement, ptrdiff_t d_displacement_stride,
                                    ptrdiff_t batch, int n_jobs);
+
+/* out = log(exp(log_sig1) exp(log_sig2)), row by row. */
+int logsig_d2_n3_combine_f64(const double *log_sig1, ptrdiff_t log_sig1_stride,
+                             const double *log_sig2, ptrdiff_t log_sig2_stride,
+                             double *out, ptrdiff_t out_stride,
+                             ptrdiff_t batch, int n_jobs);
+int logsig_d2_n3_combine_f32(const float *log_sig1, ptrdiff_t log_sig1_stride,
+                             const float *log_sig2, ptrdiff_t log_sig2_stride,
+                             float *out, ptrdiff_t out_stride,
+                             ptrdiff_t batch, int n_jobs);
+
+/* d_log_sig1 and d_log_sig2: the derivatives of <d_out, combine(log_sig1, log_sig2)>, row by row. */
+int logsig_d2_n3_combine_backprop_f64(const double *d_out, ptrdiff_t d_out_stride,
+                                      const double *log_sig1, ptrdiff_t log_sig1_stride,
+                                      const double *log_sig2, ptrdiff_t log_sig2_stride,
+                                      double *d_log_sig1, ptrdiff_t d_log_sig1_stride,
+                                      double *d_log_sig2, ptrdiff_t d_log_sig2_stride,
+                                      ptrdiff_t batch, int n_jobs);
+int logsig_d2_n3_combine_backprop_f32(const float *d_out, ptrdiff_t d_out_stride,
+                                      const float *log_sig1, ptrdiff_t log_sig1_stride,
+                                      const float *log_sig2, ptrdiff_t log_sig2_stride,
+                                      float *d_log_sig1, ptrdiff_t d_log_sig1_stride,
+                                      float *d_log_sig2, ptrdiff_t d_log_sig2_stride,
+                                      ptrdiff_t batch, int n_jobs);
+
+/* out: the log-signature of each path, carried in logarithmic-derivative coordinates. */
+int logsig_d2_n3_log_sig_f64(const double *path, ptrdiff_t path_stride,
+                             ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                             const void *products,
+                             double *out, ptrdiff_t out_stride,
+                             ptrdiff_t batch, int n_jobs);
+int logsig_d2_n3_log_sig_f32(const float *path, ptrdiff_t path_stride,
+                             ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                             const void *products,
+                             float *out, ptrdiff_t out_stride,
+                             ptrdiff_t batch, int n_jobs);
+
+/* d_path: the derivative of <d_out, log_sig(path)>, carried in logarithmic-derivative coordinates; log_sig is the log-signature of the path. */
+int logsig_d2_n3_log_sig_backprop_f64(const double *d_out, ptrdiff_t d_out_stride,
+                                      const double *log_sig, ptrdiff_t log_sig_stride,
+                                      const double *path, ptrdiff_t path_stride,
+                                      ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                                      const void *products,
+                                      double *d_path, ptrdiff_t d_path_stride,
+                                      ptrdiff_t batch, int n_jobs);
+int logsig_d2_n3_log_sig_backprop_f32(const float *d_out, ptrdiff_t d_out_stride,
+                                      const float *log_sig, ptrdiff_t log_sig_stride,
+                                      const float *path, ptrdiff_t path_stride,
+                                      ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                                      const void *products,
+                                      float *d_path, ptrdiff_t d_path_stride,
+                                      ptrdiff_t batch, int n_jobs);
+
+/* out: one row per step, the log-signature of the path so far; initial (or null): what came before. */
+int logsig_d2_n3_stream_f64(const double *path, ptrdiff_t path_stride,
+                            ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                            const double *initial, ptrdiff_t initial_stride,
+                            double *out, ptrdiff_t out_stride,
+                            ptrdiff_t batch, int n_jobs);
+int logsig_d2_n3_stream_f32(const float *path, ptrdiff_t path_stride,
+                            ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                            const float *initial, ptrdiff_t initial_stride,
+                            float *out, ptrdiff_t out_stride,
+                            ptrdiff_t batch, int n_jobs);
+
+/* d_path and d_initial: the derivatives of <d_out, stream(path, initial)>; stream is its result. */
+int logsig_d2_n3_stream_backprop_f64(const double *d_out, ptrdiff_t d_out_stride,
+                                     const double *stream, ptrdiff_t stream_stride,
+                                     const double *path, ptrdiff_t path_stride,
+                                     ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                                     const double *initial, ptrdiff_t initial_stride,
+                                     double *d_path, ptrdiff_t d_path_stride,
+                                     double *d_initial, ptrdiff_t d_initial_stride,
+                                     ptrdiff_t batch, int n_jobs);
+int logsig_d2_n3_stream_backprop_f32(const float *d_out, ptrdiff_t d_out_stride,
+                                     const float *stream, ptrdiff_t stream_stride,
+                                     const float *path, ptrdiff_t path_stride,
+                                     ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                                     const float *initial, ptrdiff_t initial_stride,
+                                     float *d_path, ptrdiff_t d_path_stride,
+                                     float *d_initial, ptrdiff_t d_initial_stride,
+                                     ptrdiff_t batch, int n_jobs);
+
+/* out: the log-signature of each path, carried as the signature on prefixes of Lyndon words. */
+int logsig_d2_n3_log_sig_by_signature_f64(const double *path, ptrdiff_t path_stride,
+                                          ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                                          const void *products,
+                                          double *out, ptrdiff_t out_stride,
+                                          ptrdiff_t batch, int n_jobs);
+int logsig_d2_n3_log_sig_by_signature_f32(const float *path, ptrdiff_t path_stride,
+                                          ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                                          const void *products,
+                                          float *out, ptrdiff_t out_stride,
+                                          ptrdiff_t batch, int n_jobs);
+
+/* d_path: the derivative of <d_out, log_sig(path)>, carried as the signature on prefixes of Lyndon words; log_sig is the log-signature of the path. */
+int logsig_d2_n3_log_sig_by_signature_backprop_f64(const double *d_out, ptrdiff_t d_out_stride,
+                                                   const double *log_sig, ptrdiff_t log_sig_stride,
+                                                   const double *path, ptrdiff_t path_stride,
+                                                   ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                                                   const void *products,
+                                                   double *d_path, ptrdiff_t d_path_stride,
+                                                   ptrdiff_t batch, int n_jobs);
+int logsig_d2_n3_log_sig_by_signature_backprop_f32(const float *d_out, ptrdiff_t d_out_stride,
+                                                   const float *log_sig, ptrdiff_t log_sig_stride,
+                                                   const float *path, ptrdiff_t path_stride,
+                                                   ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
+                                                   const void *products,
+                                                   float *d_path, ptrdiff_t d_path_stride,
+                                                   ptrdiff_t batch, int n_jobs);
 
 #ifdef __cplusplus
 }

@@ -205,20 +205,83 @@ LOGSIG_INLINE void logsig_flush(logsig_rows *rows, int upto)
     if (logsig_ready(rows, rows->next, upto)) logsig_flush_tiles(rows, upto);
 }
 
+/* ---- threads and frames ---------------------------------------------------------------------------------------- */
+
+/* Processes rows row ... end - 1 of a job with a frame of its own. */
+typedef void (*logsig_range_fn)(const void *job, logsig_vec *frame, ptrdiff_t row, ptrdiff_t end);
+
+LOGSIG_NOINLINE int logsig_run_on_stack(const void *job, logsig_range_fn run, int frame_vectors, ptrdiff_t row,
+                                        ptrdiff_t end)
+{
+#ifdef __GNUC__
+    logsig_vec *const frame =
+        (logsig_vec *)__builtin_alloca_with_align((size_t)frame_vectors * sizeof(logsig_vec), 8 * LOGSIG_VECTOR_BYTES);
+#else
+    logsig_vec frame[LOGSIG_STACK_BYTES / LOGSIG_VECTOR_BYTES];
+    (void)frame_vectors;
+#endif
+    run(job, frame, row, end);
+    return 0;
+}
+
+LOGSIG_NOINLINE int logsig_run_on_heap(const void *job, logsig_range_fn run, int frame_vectors, ptrdiff_t row,
+                                       ptrdiff_t end)
+{
+    void *const memory = malloc((size_t)frame_vectors * sizeof(logsig_vec) + LOGSIG_VECTOR_BYTES);
+    if (!memory) return ENOMEM;
+    const uintptr_t beyond = (uintptr_t)memory + LOGSIG_VECTOR_BYTES;
+    run(job, (logsig_vec *)(beyond - beyond % LOGSIG_VECTOR_BYTES), row, end);
+    free(memory);
+    return 0;
+}
+
+LOGSIG_INLINE int logsig_run_serially(const void *job, logsig_range_fn run, int frame_vectors, ptrdiff_t row,
+                                      ptrdiff_t end)
+{
+    if ((size_t)frame_vectors * sizeof(logsig_vec) <= LOGSIG_STACK_BYTES)
+        return logsig_run_on_stack(job, run, frame_vectors, row, end);
+    return logsig_run_on_heap(job, run, frame_vectors, row, end);
+}
+
+/* Runs a job over rows 0 ... batch - 1 with up to n_jobs threads, each taking whole blocks of LANES rows. Returns 0, or
+ * ENOMEM when there is no room for a frame, and then the outputs are not all written. With n_jobs == 1 the OpenMP
+ * runtime is left alone. */
+LOGSIG_INLINE int logsig_share(const void *job, logsig_range_fn run, int frame_vectors, ptrdiff_t batch, int n_jobs)
+{
+    if (batch <= 0) return 0;
+#ifdef _OPENMP
+    const ptrdiff_t blocks = (batch - 1) / LOGSIG_LANES + 1;
+    const int threads = blocks < n_jobs ? (int)blocks : n_jobs;
+    if (threads > 1) {
+        const ptrdiff_t share = blocks / threads, extra = blocks % threads;
+        int error = 0;
+#pragma omp parallel for schedule(static) num_threads(threads) reduction(| : error)
+        for (int t = 0; t < threads; t++) {
+            const ptrdiff_t row = (t * share + (t < extra ? t : extra)) * LOGSIG_LANES;
+            const ptrdiff_t end = row + (share + (t < extra)) * LOGSIG_LANES;
+            error |= logsig_run_serially(job, run, frame_vectors, row, end < batch ? end : batch);
+        }
+        return error;
+    }
+#else
+    (void)n_jobs;
+#endif
+    return logsig_run_serially(job, run, frame_vectors, 0, batch);
+}
+
 /* ---- blocks ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     const logsig_operand *operands;
     int n_operands;
-    int frame_vectors;
     int unit; /* every spread that keeps the phases equal is a multiple of it */
     int near; /* lanes that walk side by side */
     int far;  /* whether to ask for lines ahead */
     logsig_block_fn block;
 } logsig_job;
 
-/* Takes rows into the lanes, `live` of them: first, first + spread, ..., and `near` neighbours of each, unit apart; spare lanes repeat the last one, which makes
- * them store the same bytes to the same place. */
+/* Takes rows into the lanes, `live` of them: first, first + spread, ..., and `near` neighbours of each, unit apart; spare
+ * lanes repeat the last one, which makes them store the same bytes to the same place. */
 LOGSIG_INLINE void logsig_take(const logsig_job *job, logsig_rows *rows, logsig_vec *frame, ptrdiff_t first,
                                ptrdiff_t spread, int live, int aligned)
 {
@@ -261,8 +324,9 @@ LOGSIG_INLINE int logsig_crowded(const logsig_job *job, ptrdiff_t spread)
     return 0;
 }
 
-LOGSIG_NOINLINE void logsig_run_rows(const logsig_job *job, logsig_vec *frame, ptrdiff_t row, ptrdiff_t end)
+LOGSIG_NOINLINE void logsig_run_rows(const void *given, logsig_vec *frame, ptrdiff_t row, ptrdiff_t end)
 {
+    const logsig_job *const job = given;
     logsig_rows rows[LOGSIG_MAX_OPERANDS];
     const ptrdiff_t unit = job->unit, step = unit * job->near;
     while (end - row >= unit * LOGSIG_LANES) {
@@ -278,34 +342,6 @@ LOGSIG_NOINLINE void logsig_run_rows(const logsig_job *job, logsig_vec *frame, p
         logsig_take(job, rows, frame, row, 1, end - row < LOGSIG_LANES ? (int)(end - row) : LOGSIG_LANES, 0);
         logsig_run_block(job, rows, frame, 0);
     }
-}
-
-LOGSIG_NOINLINE int logsig_run_on_stack(const logsig_job *job, ptrdiff_t row, ptrdiff_t end)
-{
-#ifdef __GNUC__
-    logsig_vec *const frame = (logsig_vec *)__builtin_alloca_with_align(
-        (size_t)job->frame_vectors * sizeof(logsig_vec), 8 * LOGSIG_VECTOR_BYTES);
-#else
-    logsig_vec frame[LOGSIG_STACK_BYTES / LOGSIG_VECTOR_BYTES];
-#endif
-    logsig_run_rows(job, frame, row, end);
-    return 0;
-}
-
-LOGSIG_NOINLINE int logsig_run_on_heap(const logsig_job *job, ptrdiff_t row, ptrdiff_t end)
-{
-    void *const memory = malloc((size_t)job->frame_vectors * sizeof(logsig_vec) + LOGSIG_VECTOR_BYTES);
-    if (!memory) return ENOMEM;
-    const uintptr_t beyond = (uintptr_t)memory + LOGSIG_VECTOR_BYTES;
-    logsig_run_rows(job, (logsig_vec *)(beyond - beyond % LOGSIG_VECTOR_BYTES), row, end);
-    free(memory);
-    return 0;
-}
-
-LOGSIG_INLINE int logsig_run_serially(const logsig_job *job, ptrdiff_t row, ptrdiff_t end)
-{
-    if ((size_t)job->frame_vectors * sizeof(logsig_vec) <= LOGSIG_STACK_BYTES) return logsig_run_on_stack(job, row, end);
-    return logsig_run_on_heap(job, row, end);
 }
 
 /* The smallest distance between rows after which every wide operand has the phase it started with. */
@@ -331,37 +367,17 @@ LOGSIG_INLINE int logsig_is_far(const logsig_operand *operands, int n_operands, 
     return batch > LOGSIG_NEAR_BYTES / (LOGSIG_REAL_BITS / 8) / (columns + 1);
 }
 
-/* Runs `block` over the whole batch with up to n_jobs threads. Returns 0, or ENOMEM when there is no room for a frame,
- * and then the outputs are not all written. With n_jobs == 1 the OpenMP runtime is left alone. */
+/* Runs `block` over the whole batch; see logsig_share. */
 LOGSIG_UNUSED static int logsig_run(const logsig_operand *operands, int n_operands, ptrdiff_t batch, int n_jobs,
                                     int frame_vectors, logsig_block_fn block)
 {
     const logsig_job job = {operands,
                             n_operands,
-                            frame_vectors,
                             logsig_unit(operands, n_operands),
                             logsig_near(operands, n_operands),
                             logsig_is_far(operands, n_operands, batch),
                             block};
-    if (batch <= 0) return 0;
-#ifdef _OPENMP
-    const ptrdiff_t blocks = (batch - 1) / LOGSIG_LANES + 1;
-    const int threads = blocks < n_jobs ? (int)blocks : n_jobs;
-    if (threads > 1) {
-        const ptrdiff_t share = blocks / threads, extra = blocks % threads;
-        int error = 0;
-#pragma omp parallel for schedule(static) num_threads(threads) reduction(| : error)
-        for (int t = 0; t < threads; t++) {
-            const ptrdiff_t row = (t * share + (t < extra ? t : extra)) * LOGSIG_LANES;
-            const ptrdiff_t end = row + (share + (t < extra)) * LOGSIG_LANES;
-            error |= logsig_run_serially(&job, row, end < batch ? end : batch);
-        }
-        return error;
-    }
-#else
-    (void)n_jobs;
-#endif
-    return logsig_run_serially(&job, 0, batch);
+    return logsig_share(&job, logsig_run_rows, frame_vectors, batch, n_jobs);
 }
 
 #endif

@@ -23,10 +23,26 @@ static const logsig_entry entries[] = {
     {"join", "float32", (void (*)(void))logsig_d2_n5_join_f32},
     {"join_backprop", "float64", (void (*)(void))logsig_d2_n5_join_backprop_f64},
     {"join_backprop", "float32", (void (*)(void))logsig_d2_n5_join_backprop_f32},
+    {"combine", "float64", (void (*)(void))logsig_d2_n5_combine_f64},
+    {"combine", "float32", (void (*)(void))logsig_d2_n5_combine_f32},
+    {"combine_backprop", "float64", (void (*)(void))logsig_d2_n5_combine_backprop_f64},
+    {"combine_backprop", "float32", (void (*)(void))logsig_d2_n5_combine_backprop_f32},
+    {"log_sig", "float64", (void (*)(void))logsig_d2_n5_log_sig_f64},
+    {"log_sig", "float32", (void (*)(void))logsig_d2_n5_log_sig_f32},
+    {"log_sig_backprop", "float64", (void (*)(void))logsig_d2_n5_log_sig_backprop_f64},
+    {"log_sig_backprop", "float32", (void (*)(void))logsig_d2_n5_log_sig_backprop_f32},
+    {"stream", "float64", (void (*)(void))logsig_d2_n5_stream_f64},
+    {"stream", "float32", (void (*)(void))logsig_d2_n5_stream_f32},
+    {"stream_backprop", "float64", (void (*)(void))logsig_d2_n5_stream_backprop_f64},
+    {"stream_backprop", "float32", (void (*)(void))logsig_d2_n5_stream_backprop_f32},
+    {"log_sig_by_signature", "float64", (void (*)(void))logsig_d2_n5_log_sig_by_signature_f64},
+    {"log_sig_by_signature", "float32", (void (*)(void))logsig_d2_n5_log_sig_by_signature_f32},
+    {"log_sig_by_signature_backprop", "float64", (void (*)(void))logsig_d2_n5_log_sig_by_signature_backprop_f64},
+    {"log_sig_by_signature_backprop", "float32", (void (*)(void))logsig_d2_n5_log_sig_by_signature_backprop_f32},
 };
 
 static const logsig_module module = {
-    1, 2, 5, 4, 14, entries,
+    1, 2, 5, 20, 14, entries,
 };
 
 const logsig_module *logsig_describe(void)
