@@ -5,8 +5,9 @@
 >>> kernel.brackets
 ('0', '1', '[0,1]', '[0,[0,1]]', '[[0,1],1]')
 
-``kernel.join`` and ``kernel.join_backprop`` extend log-signatures by a segment and differentiate that; the functions
-with pySigLib's names do the same without an object. ``logsig_codegen.torch_api`` needs torch and is not imported here.
+``kernel.log_sig`` makes log-signatures of paths, ``kernel.join`` extends them by a segment, ``kernel.combine``
+multiplies them, each with its gradient; the functions with pySigLib's names do the same without an object.
+``logsig_codegen.torch_api`` needs torch and is not imported here.
 """
 
 from logsig_codegen._version import __version__
@@ -56,6 +57,7 @@ from logsig_codegen.functional import (
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.kernel import LogSigKernel
 from logsig_codegen.runtime.report import Report
+from logsig_codegen.streams import LogSigStream, LogSigWindowStream
 
 __all__ = [
     "ArtifactError",
@@ -66,6 +68,8 @@ __all__ = [
     "GenerationError",
     "LogSigError",
     "LogSigKernel",
+    "LogSigStream",
+    "LogSigWindowStream",
     "PlanProofError",
     "Problem",
     "ProblemTooLargeError",

@@ -12,13 +12,15 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @cache
-def _prepare(dimension: int, degree: int) -> None:
-    pysiglib.prepare_log_sig(dimension, degree, 3)
+def prepare(dimension: int, degree: int) -> None:
+    """What pySigLib wants to be called first, for all its methods."""
+    for method in (1, 2, 3):
+        pysiglib.prepare_log_sig(dimension, degree, method)
 
 
 def join(log_sig: Array, displacement: Array, dimension: int, degree: int) -> Array:
     """``log_sig_join`` of broadcast arguments, one sample at a time."""
-    _prepare(dimension, degree)
+    prepare(dimension, degree)
     batch = np.broadcast_shapes(log_sig.shape[:-1], displacement.shape[:-1])
     result = np.empty((*batch, log_sig.shape[-1]), log_sig.dtype)
     left, right = np.broadcast_to(log_sig, result.shape), np.broadcast_to(displacement, (*batch, dimension))
@@ -31,7 +33,7 @@ def join_backprop(
     d_out: Array, log_sig: Array, displacement: Array, dimension: int, degree: int
 ) -> tuple[Array, Array]:
     """``log_sig_join_backprop`` of broadcast arguments, added up per sample where an argument was shared."""
-    _prepare(dimension, degree)
+    prepare(dimension, degree)
     batch = np.broadcast_shapes(log_sig.shape[:-1], displacement.shape[:-1])
     width = log_sig.shape[-1]
     outs = np.broadcast_to(d_out, (*batch, width))
@@ -46,3 +48,23 @@ def join_backprop(
             place = tuple(0 if length == 1 else i for i, length in zip(kept, result.shape, strict=False))
             result[place] += gradient
     return results[0].astype(log_sig.dtype), results[1].astype(log_sig.dtype)
+
+
+def log_sig(path: Array, degree: int, method: int = 2) -> Array:
+    """``log_sig`` of a batch of paths, in float64; zero for paths of length 0 and 1, which it refuses."""
+    prepare(path.shape[-1], degree)
+    if path.shape[-2] <= 1 or 0 in path.shape:
+        size = pysiglib.log_sig_length(path.shape[-1], degree)
+        return np.zeros((*path.shape[:-2], size))
+    result: Array = pysiglib.log_sig(np.array(path, np.float64, order="C"), degree, method=method)
+    return result
+
+
+def log_sig_backprop(d_out: Array, path: Array, degree: int, method: int = 2) -> Array:
+    """Gradient of ``log_sig`` (methods 1 and 2), as pySigLib's autograd computes it."""
+    path, d_out = np.array(path, np.float64, order="C"), np.array(d_out, np.float64, order="C")
+    prepare(path.shape[-1], degree)
+    sig = pysiglib.sig(path, degree)
+    d_sig = pysiglib.sig_to_log_sig_backprop(sig, d_out, path.shape[-1], degree, method=method)
+    result: Array = pysiglib.sig_backprop(path, sig, d_sig, degree)
+    return result

@@ -121,7 +121,9 @@ def function_for(functions: Functions, dtype: np.dtype[Any]) -> Any:
     try:
         return functions[dtype.name]
     except KeyError:
-        raise TypeError(f"dtype: expected {', '.join(functions)} (all this folder was built for), got {dtype}") from None
+        raise TypeError(
+            f"dtype: expected {', '.join(functions)} (all this folder was built for), got {dtype}"
+        ) from None
 
 
 def _call(

@@ -1,0 +1,186 @@
+"""Rows that grow at the back and shrink at the front, ``(..., count, width)``, as streams keep them.
+
+Rows are copied when they come and never altered afterwards, so that what was handed out, or is part of a graph of
+torch, stays as it was.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
+
+import numpy as np
+
+from logsig_codegen.runtime.arrays import Array
+from logsig_codegen.runtime.checks import NUMPY
+
+_FEWEST = 16
+
+
+def make_storage(kind: str, rows: Any) -> ArrayStorage | TensorStorage:
+    """Room for rows like ``rows``, shape (..., any, width), of the kind that ``check_types`` gave; still empty."""
+    return ArrayStorage(rows.shape[:-2], rows.shape[-1], rows.dtype) if kind == NUMPY else TensorStorage(rows)
+
+
+class ArrayStorage:
+    """Rows of numpy arrays, in one array that is doubled when it is full.
+
+    At most four times the room of the rows, and at least sixteen rows, are kept.
+    """
+
+    def __init__(self, batch: tuple[int, ...], width: int, dtype: np.dtype[Any]) -> None:
+        self._buffer: Array = np.empty((*batch, 0, width), dtype)
+        self._first = 0
+        self._end = 0
+
+    def __len__(self) -> int:
+        return self._end - self._first
+
+    def append(self, rows: Array) -> None:
+        """Add a copy of ``rows``, shape (..., any, width)."""
+        count = rows.shape[-2]
+        if self._end + count > self._buffer.shape[-2]:
+            self._move(max(len(self) + count, 2 * len(self), _FEWEST))
+        self._buffer[..., self._end : self._end + count, :] = rows
+        self._end += count
+
+    def get(self, start: int, end: int) -> Array:
+        """The rows from ``start`` up to ``end``, not included, both counted from the first row kept; not a copy."""
+        return self._buffer[..., self._first + start : self._first + end, :]
+
+    def drop(self, count: int) -> None:
+        """Forget the first rows."""
+        self._first += count
+        if self._buffer.shape[-2] > max(4 * len(self), _FEWEST):
+            self._move(max(2 * len(self), _FEWEST))
+
+    def is_constant(self, start: int, end: int) -> bool:
+        """Whether no gradient can flow to these rows."""
+        return True
+
+    def recording(self) -> AbstractContextManager[Any]:
+        """In this context results depend on rows that gradients can flow to, whatever the caller's mode."""
+        return nullcontext()
+
+    def copy(self) -> ArrayStorage:
+        """Storage of its own, with the same rows."""
+        copied = ArrayStorage(self._buffer.shape[:-2], self._buffer.shape[-1], self._buffer.dtype)
+        copied.append(self.get(0, len(self)))
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_buffer": self.get(0, len(self)).copy(), "_first": 0, "_end": len(self)}
+
+    def _move(self, capacity: int) -> None:
+        kept = self.get(0, len(self))
+        shape = self._buffer.shape
+        self._buffer = np.empty((*shape[:-2], capacity, shape[-1]), self._buffer.dtype)
+        self._first, self._end = 0, kept.shape[-2]
+        self._buffer[..., : self._end, :] = kept
+
+
+class TensorStorage:
+    """Rows of torch tensors, in pieces.
+
+    Pieces that gradients can flow to are kept apart, so that dropped rows leave the graph; the others are joined in
+    pairs of about the same size, so that there are few.
+    """
+
+    def __init__(self, like: Any) -> None:
+        self._none = like.detach()[..., :0, :].clone()
+        self._pieces: list[Any] = []
+        self._ends: list[int] = []  # of the pieces, in rows ever appended
+        self._first = 0
+
+    def __len__(self) -> int:
+        return self._last - self._first
+
+    @property
+    def _last(self) -> int:
+        return self._ends[-1] if self._ends else self._first
+
+    def append(self, rows: Any) -> None:
+        """Add a copy of ``rows``, shape (..., any, width); a gradient flows through it unless recording is off."""
+        import torch
+
+        if not rows.shape[-2]:
+            return
+        # A copy made while recording is off has no graph; say so before recording is switched on.
+        source = rows if torch.is_grad_enabled() else rows.detach()
+        last = self._last
+        with self.recording():
+            self._pieces.append(source.clone(memory_format=torch.contiguous_format))
+            self._ends.append(last + rows.shape[-2])
+            while len(self._pieces) > 1 and self._may_join(*self._pieces[-2:]):
+                self._pieces[-2:] = [torch.cat(self._pieces[-2:], dim=-2)]
+                del self._ends[-2]
+
+    def get(self, start: int, end: int) -> Any:
+        """The rows from ``start`` up to ``end``, not included, both counted from the first row kept."""
+        import torch
+
+        start, end = self._first + start, self._first + end
+        if start >= end:
+            return self._none
+        parts = []
+        for index in range(bisect_right(self._ends, start), len(self._ends)):
+            piece = self._pieces[index]
+            before = self._ends[index] - piece.shape[-2]
+            if before >= end:
+                break
+            parts.append(piece[..., max(start - before, 0) : end - before, :])
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
+
+    def drop(self, count: int) -> None:
+        """Forget the first rows."""
+        import torch
+
+        self._first += count
+        whole = bisect_right(self._ends, self._first)
+        del self._pieces[:whole], self._ends[:whole]
+        if not self._pieces:
+            return
+        piece, left = self._pieces[0], self._ends[0] - self._first
+        if 2 * left <= piece.shape[-2]:
+            with self.recording():
+                self._pieces[0] = piece[..., -left:, :].clone(memory_format=torch.contiguous_format)
+
+    def is_constant(self, start: int, end: int) -> bool:
+        """Whether no gradient can flow to these rows."""
+        start, end = self._first + start, self._first + end
+        first = bisect_right(self._ends, start)
+        return not any(
+            piece.requires_grad
+            for piece, piece_end in zip(self._pieces[first:], self._ends[first:], strict=True)
+            if piece_end - piece.shape[-2] < end
+        )
+
+    def recording(self) -> AbstractContextManager[Any]:
+        """In this context results depend on rows that gradients can flow to, whatever the caller's mode."""
+        import torch
+
+        stack = ExitStack()
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        return stack
+
+    def copy(self) -> TensorStorage:
+        """Storage of its own, with the same rows: pieces are never altered, so they are shared, with their graphs."""
+        copied = TensorStorage(self._none)
+        copied._pieces, copied._ends, copied._first = self._pieces.copy(), self._ends.copy(), self._first
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        values = self.get(0, len(self)).detach().clone()
+        kept = len(self) > 0
+        return {
+            "_none": self._none,
+            "_pieces": [values] if kept else [],
+            "_ends": [len(self)] if kept else [],
+            "_first": 0,
+        }
+
+    @staticmethod
+    def _may_join(first: Any, second: Any) -> bool:
+        return not (first.requires_grad or second.requires_grad) and first.shape[-2] <= second.shape[-2]

@@ -1,0 +1,388 @@
+"""Streams: paths that grow point by point, and the log-signatures of their intervals and windows."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from logsig_codegen import functional
+from logsig_codegen.problem import Problem, check_positive_integer
+from logsig_codegen.runtime.arrays import plain
+from logsig_codegen.runtime.checks import NUMPY, check_problem, check_types
+from logsig_codegen.runtime.path_checks import check_method
+from logsig_codegen.runtime.threads import thread_count
+
+Interval = tuple[int, int]
+
+
+class _Points:
+    """The points of a stream, copied as they come: a numpy array that grows, or tensors that keep their gradients."""
+
+    def __init__(self, dimension: int) -> None:
+        self.dimension = dimension
+        self.batch: tuple[int, ...] | None = None
+        self.count = 0
+        self._like: Any = None  # dtype and kind of the first points
+        self._buffer: Any = None  # numpy: room for more points than there are
+        self._first = 0
+        self._chunks: list[Any] = []  # torch
+
+    def append(self, name: str, points: Any) -> None:
+        """Append points of shape ``(..., n, dimension)``; ``name`` stands in messages."""
+        self._check(name, points)
+        if self._is_numpy:
+            self._append_array(plain(points))
+        else:
+            self._chunks.append(points.clone())
+        self.count += int(points.shape[-2])
+
+    def _check(self, name: str, points: Any) -> None:
+        kind = check_types({name: points})
+        shape = tuple(points.shape)
+        if len(shape) < 2 or shape[-1] != self.dimension:
+            raise ValueError(f"{name}: expected last dimension {self.dimension}, got shape {shape}")
+        like = (kind, str(points.dtype))
+        if self._like is None:
+            self._like, self.batch = like, shape[:-2]
+        elif like != self._like:
+            raise TypeError(
+                f"{name}: expected a {self._like[0]} of {self._like[1]} as before, got {like[0]} of {like[1]}"
+            )
+        elif shape[:-2] != self.batch:
+            raise ValueError(f"{name}: expected batch shape {self.batch}, that of the first push, got {shape[:-2]}")
+
+    @property
+    def _is_numpy(self) -> bool:
+        return bool(self._like[0] == NUMPY)
+
+    def _append_array(self, points: Any) -> None:
+        n = points.shape[-2]
+        end = self._first + self.count
+        if self._buffer is None or end + n > self._buffer.shape[-2]:
+            room = max(2 * (self.count + n), 16)
+            grown = np.empty((*points.shape[:-2], room, self.dimension), points.dtype)
+            if self.count:
+                grown[..., : self.count, :] = self._buffer[..., self._first : end, :]
+            self._buffer, self._first = grown, 0
+            end = self.count
+        self._buffer[..., end : end + n, :] = points
+
+    def get(self, start: int, stop: int) -> Any:
+        """Points ``start`` to ``stop - 1``, counted from the oldest one here."""
+        if self._is_numpy:
+            return self._buffer[..., self._first + start : self._first + stop, :]
+        if len(self._chunks) > 1:
+            import torch
+
+            self._chunks = [torch.cat(self._chunks, dim=-2)]
+        return self._chunks[0][..., start:stop, :]
+
+    def drop(self, number: int) -> None:
+        """Forget the oldest points, and their memory before long."""
+        if not number:
+            return
+        if self._is_numpy:
+            self._first += number
+            self.count -= number
+            if self._first > 2 * self.count + 16:
+                end = self._first + self.count
+                self._buffer, self._first = self._buffer[..., self._first : end, :].copy(), 0
+        else:
+            rest = self.get(number, self.count).clone()  # a view would keep all of them in memory
+            self._chunks = [rest]
+            self.count -= number
+
+
+class _Stream:
+    def __init__(self, dimension: SupportsIndex, degree: SupportsIndex, method: int, n_jobs: SupportsIndex) -> None:
+        self._problem: Problem = check_problem(dimension, degree)
+        self._method = check_method(method)
+        thread_count(n_jobs)
+        self._n_jobs = operator.index(n_jobs)
+        self._points = _Points(self._problem.dimension)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...] | None:
+        """Shape of the batch of paths, fixed by the first push; ``None`` before it."""
+        return self._points.batch
+
+    def push(self, point: Any) -> None:
+        """Append one point to each path.
+
+        Parameters
+        ----------
+        point : array, shape (..., dimension)
+            Copied. All pushes of a stream have one kind, dtype and batch shape.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For anything else.
+        """
+        check_types({"point": point})
+        if point.ndim < 1 or point.shape[-1] != self._problem.dimension:
+            expected = self._problem.dimension
+            raise ValueError(f"point: expected last dimension {expected}, got shape {tuple(point.shape)}")
+        self._append("point", point[..., None, :])
+
+    def push_batch(self, points: Any) -> None:
+        """Append several points to each path.
+
+        Parameters
+        ----------
+        points : array, shape (..., number of points, dimension)
+            Copied; as for :meth:`push`.
+        """
+        self._append("points", points)
+
+    def _append(self, name: str, points: Any) -> None:
+        self._points.append(name, points)
+
+    def _log_sig(self, path: Any, **options: Any) -> Any:
+        return functional.log_sig(path, self._problem.degree, method=2, n_jobs=self._n_jobs, **options)
+
+    def _converted(self, log_sigs: Any) -> Any:
+        if self._method >= 2:
+            return log_sigs
+        problem = self._problem
+        return functional.log_sig_change_method(log_sigs, problem.dimension, problem.degree, 2, self._method)
+
+
+class LogSigStream(_Stream):
+    """A path, or a batch of paths, that grows; log-signatures of any of its intervals.
+
+    Points are kept, and an interval is computed from its points: it is as accurate as the log-signature of that path
+    alone, which the product ``(-L(0, start)) L(0, end)`` of cumulative ones is not when what came before is long, and
+    for some thousands of points it takes no longer. Points have indices that count from the first one ever pushed.
+
+    Parameters
+    ----------
+    dimension, degree : int
+        At least 1 each.
+    method : int
+        Coordinates of results: 0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
+    n_jobs : int
+        Threads: 1 serial, -1 all processors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stream = LogSigStream(2, 2)
+    >>> stream.push_batch(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
+    >>> stream.sig(0, 2)
+    array([1. , 1. , 0.5])
+    """
+
+    def __init__(
+        self, dimension: SupportsIndex, degree: SupportsIndex, *, method: int = 2, n_jobs: SupportsIndex = 1
+    ) -> None:
+        super().__init__(dimension, degree, method, n_jobs)
+        self._start = 0
+        self._before: Any = None  # log-signature of what was popped
+
+    @property
+    def size(self) -> int:
+        """Number of points in the stream."""
+        return self._points.count
+
+    def __len__(self) -> int:
+        return self.size
+
+    @property
+    def start_index(self) -> int:
+        """Index of the oldest point in the stream."""
+        return self._start
+
+    @property
+    def end_index(self) -> int:
+        """Index of the newest point."""
+        return self._start + self.size - 1
+
+    def pop_front(self) -> None:
+        """Forget the oldest point; the others keep their indices.
+
+        Raises
+        ------
+        ValueError
+            If there is only one point left, or none.
+        """
+        if self.size <= 1:
+            raise ValueError(f"pop_front: expected a stream of at least 2 points, got {self.size}")
+        first = self._log_sig(self._points.get(0, 2))
+        problem = self._problem
+        if self._before is None:
+            self._before = first
+        else:
+            displacement = self._points.get(1, 2)[..., 0, :] - self._points.get(0, 1)[..., 0, :]
+            self._before = functional.log_sig_join(self._before, displacement, problem.dimension, problem.degree)
+        self._points.drop(1)
+        self._start += 1
+
+    def sig(self, start: SupportsIndex, end: SupportsIndex) -> Any:
+        """Log-signature of the interval between two points.
+
+        Parameters
+        ----------
+        start, end : int
+            Indices of the first and the last point, both included.
+
+        Returns
+        -------
+        array, shape (..., log_sig_length)
+
+        Raises
+        ------
+        IndexError
+            For an index that is negative or not in the stream.
+        ValueError
+            If the interval ends before it starts.
+        """
+        first, last = self._index("start", start), self._index("end", end)
+        if first > last:
+            raise ValueError(f"start, end: expected start <= end, got {first} and {last}")
+        return self._converted(self._log_sig(self._points.get(first - self._start, last - self._start + 1)))
+
+    def sig_batch(self, intervals: Sequence[Interval]) -> Any:
+        """Log-signatures of several intervals, ``(number of intervals, ..., log_sig_length)``; see :meth:`sig`."""
+        if not intervals:
+            raise ValueError("intervals: expected at least one pair (start, end), got none")
+        return _stack([self.sig(start, end) for start, end in intervals])
+
+    def sig_all(self) -> Any:
+        """The expanding log-signatures: from the first point ever pushed to each point in the stream.
+
+        Returns
+        -------
+        array, shape (size, ..., log_sig_length)
+            The first one is zero unless points were popped.
+        """
+        if not self.size:
+            raise ValueError("sig_all: expected a stream of at least 1 point, got 0")
+        path = self._points.get(0, self.size)
+        first = self._before if self._before is not None else self._log_sig(path[..., :1, :])
+        rows = _time_first(self._log_sig(path, stream=True, initial=first))
+        return self._converted(_concatenate(first[None], rows))
+
+    def _index(self, name: str, value: SupportsIndex) -> int:
+        if isinstance(value, bool):
+            raise TypeError(f"{name}: expected an integer, got bool {value!r}")
+        try:
+            index = operator.index(value)
+        except TypeError:
+            raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}") from None
+        if not self._start <= index <= self.end_index:
+            held = f"{self._start} to {self.end_index}" if self.size else "none, for nothing was pushed"
+            raise IndexError(f"{name}: expected the index of a point in the stream ({held}), got {index}")
+        return index
+
+
+class LogSigWindowStream(_Stream):
+    """Windows of a path, or a batch of paths, that grows: one more whenever enough points have come.
+
+    Of the points only those that a future window needs are kept; with ``keep``, so many of the latest windows, which
+    bounds the memory of a stream that never ends.
+
+    Parameters
+    ----------
+    dimension, degree : int
+        At least 1 each.
+    window_size : int
+        Points of a window.
+    stride : int
+        Points from the start of one window to the start of the next.
+    method, n_jobs
+        As for :class:`LogSigStream`.
+    keep : int, optional
+        How many of the latest windows are kept; all by default.
+    """
+
+    def __init__(
+        self,
+        dimension: SupportsIndex,
+        degree: SupportsIndex,
+        window_size: SupportsIndex,
+        *,
+        stride: SupportsIndex = 1,
+        method: int = 2,
+        n_jobs: SupportsIndex = 1,
+        keep: SupportsIndex | None = None,
+    ) -> None:
+        super().__init__(dimension, degree, method, n_jobs)
+        self._window = check_positive_integer("window_size", window_size)
+        self._stride = check_positive_integer("stride", stride)
+        self._keep = None if keep is None else check_positive_integer("keep", keep)
+        self._skip = 0  # points between windows that are still to come
+        self._emitted = 0
+        self._windows: list[Any] = []
+
+    @property
+    def num_windows(self) -> int:
+        """Number of windows that have been completed so far."""
+        return self._emitted
+
+    def sig(self) -> Any:
+        """The log-signatures of all complete windows that are kept, ``(number of windows, ..., log_sig_length)``.
+
+        Raises
+        ------
+        ValueError
+            If no window is complete yet.
+        """
+        if not self._windows:
+            raise ValueError(f"sig: expected a complete window of {self._window} points; there is none yet")
+        if len(self._windows) > 1:
+            self._windows = [_join(self._windows)]
+        return self._converted(self._windows[0])
+
+    def _append(self, name: str, points: Any) -> None:
+        super()._append(name, points)
+        dropped = min(self._skip, self._points.count)
+        self._points.drop(dropped)
+        self._skip -= dropped
+        count = self._points.count
+        if count < self._window:
+            return
+        windows = (count - self._window) // self._stride + 1
+        path = self._points.get(0, count)
+        self._windows.append(_time_first(self._log_sig(path, windows=(self._window, self._stride))))
+        self._emitted += windows
+        used = windows * self._stride
+        self._points.drop(min(used, count))
+        self._skip = max(used - count, 0)
+        if self._keep is not None:
+            self._windows = [_latest(_join(self._windows), self._keep)]
+
+
+def _time_first(rows: Any) -> Any:
+    """From ``(..., n, size)`` to ``(n, ..., size)``."""
+    return np.moveaxis(rows, -2, 0) if isinstance(rows, np.ndarray) else rows.movedim(-2, 0)
+
+
+def _concatenate(first: Any, second: Any) -> Any:
+    return _join([first, second])
+
+
+def _join(parts: Sequence[Any]) -> Any:
+    """Concatenate along the first axis."""
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    import torch
+
+    return torch.cat(list(parts))
+
+
+def _stack(parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], np.ndarray):
+        return np.stack(parts)
+    import torch
+
+    return torch.stack(list(parts))
+
+
+def _latest(rows: Any, number: int) -> Any:
+    """The last rows, in memory of their own."""
+    rows = rows[-number:]
+    return rows.copy() if isinstance(rows, np.ndarray) else rows.clone()

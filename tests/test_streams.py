@@ -1,0 +1,191 @@
+"""Streams: what they answer is what the same points give as a path."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import peer
+import pysiglib
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import logsig_codegen as lg
+
+D, N = 2, 3
+RNG = np.random.default_rng(5)
+
+
+def points(*shape: int) -> Any:
+    return RNG.normal(size=(*shape, D))
+
+
+def direct(path: Any, method: int = 2) -> Any:
+    return lg.log_sig(path, N, method=method)
+
+
+STEP = st.one_of(st.just(("push",)), st.tuples(st.just("batch"), st.integers(0, 5)), st.just(("pop",)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(STEP, max_size=25))
+def test_any_sequence_of_pushes_and_pops(steps: list[tuple[Any, ...]]) -> None:
+    rng = np.random.default_rng(len(steps))
+    stream, held, start = lg.LogSigStream(D, N), np.empty((0, D)), 0
+    for step in steps:
+        if step[0] == "pop":
+            if len(held) - start > 1:
+                stream.pop_front()
+                start += 1
+            else:
+                with pytest.raises(ValueError, match="pop_front"):
+                    stream.pop_front()
+        else:
+            new = rng.normal(size=(1 if step[0] == "push" else step[1], D))
+            stream.push(new[0]) if step[0] == "push" else stream.push_batch(new)
+            held = np.concatenate([held, new])
+    assert (stream.size, len(stream), stream.start_index) == (len(held) - start, len(held) - start, start)
+    for first in range(start, len(held)):
+        for last in range(first, len(held)):
+            assert np.array_equal(stream.sig(first, last), direct(held[first : last + 1]))
+    if len(held) > start:
+        every = stream.sig_all()
+        expected = [direct(held[: last + 1]) for last in range(start, len(held))]
+        np.testing.assert_allclose(every, np.stack(expected), atol=1e-12)
+
+
+def test_pysiglib_gives_the_same() -> None:
+    path = points(3, 12)
+    peer.prepare(D, N)
+    theirs = pysiglib.LogSigStream(D, N)
+    ours = lg.LogSigStream(D, N)
+    for t in range(12):
+        theirs.push(path[:, t].copy())
+        ours.push(path[:, t])
+    np.testing.assert_allclose(ours.sig(2, 9), theirs.sig(2, 9), atol=1e-12)
+    np.testing.assert_allclose(ours.sig_all(), theirs.sig_all(), atol=1e-12)
+    pairs = [(0, 3), (4, 4), (1, 11)]
+    np.testing.assert_allclose(ours.sig_batch(pairs), theirs.sig_batch(pairs), atol=1e-12)
+    assert ours.batch_shape == theirs.batch_shape == (3,)
+    assert (ours.start_index, ours.end_index) == (theirs.start_index, theirs.end_index)
+
+
+def test_what_is_pushed_is_copied() -> None:
+    stream, path = lg.LogSigStream(D, N), points(5)
+    expected = direct(path)
+    stream.push_batch(path)
+    path[:] = 0
+    assert np.array_equal(stream.sig(0, 4), expected)
+
+
+@pytest.mark.parametrize("method", [0, 1, 2, 3])
+def test_methods(method: int) -> None:
+    path = points(6)
+    stream = lg.LogSigStream(D, N, method=method)
+    stream.push_batch(path)
+    np.testing.assert_allclose(stream.sig(1, 5), direct(path[1:], method), atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "error"),
+    [(-1, 2, IndexError), (0, 5, IndexError), (3, 2, ValueError), (0.0, 2, TypeError), (True, 2, TypeError)],
+)
+def test_bad_intervals(start: Any, end: Any, error: type[Exception]) -> None:
+    stream = lg.LogSigStream(D, N)
+    stream.push_batch(points(5))
+    with pytest.raises(error, match=r"start|end"):
+        stream.sig(start, end)
+
+
+def test_pushes_that_do_not_fit() -> None:
+    stream = lg.LogSigStream(D, N)
+    with pytest.raises(IndexError, match="nothing was pushed"):
+        stream.sig(0, 0)
+    stream.push_batch(points(3, 4))
+    with pytest.raises(ValueError, match="batch shape"):
+        stream.push(points())
+    with pytest.raises(ValueError, match="last dimension"):
+        stream.push(np.zeros((3, D + 1)))
+    with pytest.raises(TypeError, match="as before"):
+        stream.push(np.zeros((3, D), np.float32))
+    with pytest.raises(TypeError, match="as before"):
+        stream.push(torch.zeros(3, D, dtype=torch.float64))
+    assert stream.size == 4
+
+
+def test_pickles_and_copies() -> None:
+    stream, path = lg.LogSigStream(D, N), points(2, 6)
+    stream.push_batch(path)
+    stream.pop_front()
+    for other in (pickle.loads(pickle.dumps(stream)), copy.deepcopy(stream)):
+        other.push(path[:, 0])
+        assert np.array_equal(other.sig(1, 5), stream.sig(1, 5))
+        assert (other.size, stream.size) == (6, 5)
+
+
+def test_gradients_reach_every_push() -> None:
+    tensors = [torch.tensor(points(), requires_grad=True) for _ in range(5)]
+    stream = lg.LogSigStream(D, N)
+    for tensor in tensors:
+        stream.push(tensor)
+    for _ in range(2):  # a second query needs no first one's graph
+        stream.sig(1, 4).sum().backward()
+    path = torch.stack([tensor.detach() for tensor in tensors[1:]]).requires_grad_()
+    lg.log_sig(path, N, method=2).sum().backward()
+    assert tensors[0].grad is None or not tensors[0].grad.any()
+    assert path.grad is not None
+    for tensor, expected in zip(tensors[1:], path.grad, strict=True):
+        torch.testing.assert_close(tensor.grad, 2 * expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 6), st.integers(1, 9), st.lists(st.integers(0, 7), max_size=10))
+def test_windows(size: int, stride: int, pushes: list[int]) -> None:
+    rng = np.random.default_rng(sum(pushes))
+    stream, kept, held = lg.LogSigWindowStream(D, N, size, stride=stride), None, np.empty((0, D))
+    kept = lg.LogSigWindowStream(D, N, size, stride=stride, keep=2)
+    for number in pushes:
+        new = rng.normal(size=(number, D))
+        stream.push_batch(new)
+        for point in new:
+            kept.push(point)
+        held = np.concatenate([held, new])
+    expected = [direct(held[k : k + size]) for k in range(0, len(held) - size + 1, stride)]
+    assert stream.num_windows == kept.num_windows == len(expected)
+    if expected:
+        assert np.array_equal(stream.sig(), np.stack(expected))
+        assert np.array_equal(kept.sig(), np.stack(expected[-2:]))
+    else:
+        with pytest.raises(ValueError, match="complete window"):
+            stream.sig()
+
+
+def test_windows_of_a_batch_and_of_tensors() -> None:
+    path = points(3, 20)
+    ours, theirs = lg.LogSigWindowStream(D, N, 6, stride=4), pysiglib.LogSigWindowStream(D, N, 6, stride=4)
+    peer.prepare(D, N)
+    ours.push_batch(path)
+    theirs.push_batch(path)
+    np.testing.assert_allclose(ours.sig(), theirs.sig(), atol=1e-12)
+    tensor = torch.tensor(path, requires_grad=True)
+    stream = lg.LogSigWindowStream(D, N, 6, stride=4)
+    stream.push_batch(tensor[:, :11])
+    stream.push_batch(tensor[:, 11:])
+    stream.sig().sum().backward()
+    expected = torch.tensor(path, requires_grad=True)
+    lg.log_sig(expected, N, method=2, windows=(6, 4)).sum().backward()
+    torch.testing.assert_close(tensor.grad, expected.grad)
+
+
+def test_a_window_stream_forgets_its_points() -> None:
+    stream = lg.LogSigWindowStream(D, N, 8, stride=3, keep=1)
+    sizes = []
+    for _ in range(50):
+        stream.push_batch(points(1000))
+        sizes.append(len(pickle.dumps(stream)))
+    assert max(sizes[10:]) <= max(sizes[:10])
+    pickle.loads(pickle.dumps(stream)).push(points())
