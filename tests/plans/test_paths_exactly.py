@@ -1,0 +1,147 @@
+"""The programs of whole paths, run on fractions, against logarithms of products in the tensor algebra."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from lie_programs import Dual, slope
+
+from logsig_codegen.algebra.lyndon import lyndon_basis
+from logsig_codegen.algebra.tensor import TensorAlgebra, embed, lie_coordinates
+from logsig_codegen.compiler import PathKernel, log_derivative_kernel, signature_kernel, stream_kernel
+from logsig_codegen.ir.interpret import interpret
+from logsig_codegen.ir.program import Program
+from logsig_codegen.plans import path_step, prefix_signature
+from logsig_codegen.problem import Problem
+
+PROBLEMS = [Problem(*p) for p in ((1, 1), (1, 4), (2, 1), (2, 2), (2, 3), (2, 5), (3, 2), (3, 3), (3, 4), (4, 3))]
+KERNELS = [log_derivative_kernel, signature_kernel]
+
+
+def rationals(seed: int, *shape: int) -> Any:
+    source = random.Random(seed)
+    if len(shape) == 1:
+        return [Fraction(source.randint(-9, 9), source.randint(1, 5)) for _ in range(shape[0])]
+    return [rationals(seed * 100 + k, *shape[1:]) for k in range(shape[0])]
+
+
+def log_of_product(problem: Problem, segments: Sequence[Sequence[Any]], number: Any = lambda c: c) -> list[Any]:
+    """Bracket coordinates of ``log(exp(v_1) exp(v_2) …)``."""
+    algebra = TensorAlgebra(problem.degree, number)
+    basis = lyndon_basis(problem.dimension, problem.degree)
+    total = algebra.exp(embed(basis, segments[0]))
+    for segment in segments[1:]:
+        total = algebra.product(total, algebra.exp(embed(basis, segment)))
+    return lie_coordinates(basis, algebra.log(total))
+
+
+def program(kernel: PathKernel, phase: str) -> Program:
+    found = kernel.phase(phase)
+    assert found is not None
+    assert found.program is not None
+    found.program.verify()
+    return found.program
+
+
+def forward(kernel: PathKernel, segments: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """The state at the end, and the result."""
+    state: list[Any] = [Fraction(0)] * kernel.state_size
+    for segment in segments:
+        state = interpret(program(kernel, "step"), {"state": state, "displacement": segment})["next_state"]
+    return state, interpret(program(kernel, "finish"), {"state": state})["out"]
+
+
+@pytest.mark.parametrize("make", KERNELS)
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
+def test_forward(problem: Problem, make: Any) -> None:
+    segments = rationals(1, 4, problem.dimension)
+    state, found = forward(make(problem, False), segments)
+    assert found == log_of_product(problem, segments)
+    assert forward(make(problem, False), segments[:1])[1][: problem.dimension] == segments[0]
+    assert forward(make(problem, False), [[Fraction(0)] * problem.dimension])[0] == [0] * len(state)
+
+
+@pytest.mark.parametrize("make", KERNELS)
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
+def test_backward(problem: Problem, make: Any) -> None:
+    """Every derivative of ``<d_out, log(...)>``, exactly; and every undone state is the one that was there."""
+    kernel = make(problem, True)
+    segments, d_out = rationals(2, 3, problem.dimension), rationals(3, problem.size)
+    log_sig = log_of_product(problem, segments)
+    point = interpret(program(kernel, "start"), {"d_out": d_out, "log_sig": log_sig})
+    d_state, state = point["d_state"], point["state"]
+    assert state == forward(make(problem, False), segments)[0][: kernel.state_size]
+    for t in (2, 1, 0):
+        inputs = {"d_state": d_state, "state": state, "displacement": segments[t]}
+        results = interpret(program(kernel, "step_backprop"), inputs)
+        d_state, state = results["d_previous_state"], results["previous_state"]
+        assert state == (forward(make(problem, False), segments[:t])[0] if t else [0] * len(state))[: len(state)]
+        for letter, found in enumerate(results["d_displacement"]):
+            varied = [[Dual(x) for x in segment] for segment in segments]
+            varied[t][letter] = Dual(segments[t][letter], Fraction(1))
+            exact = log_of_product(problem, varied, Dual)
+            assert found == sum(c * slope(x) for c, x in zip(d_out, exact, strict=True))
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
+def test_streams_are_joins(problem: Problem) -> None:
+    segments = rationals(4, 3, problem.dimension)
+    state: list[Any] = [Fraction(0)] * problem.size
+    step = program(stream_kernel(problem, False), "step")
+    for t, segment in enumerate(segments):
+        state = interpret(step, {"state": state, "displacement": segment})["next_state"]
+        assert state == log_of_product(problem, segments[: t + 1])
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"), [(signature_kernel, Problem(5, 3)), (log_derivative_kernel, Problem(5, 3))]
+)
+def test_steps_at_once(make: Any, problem: Problem) -> None:
+    kernel = make(problem, False)
+    assert kernel.steps_at_once == 4
+    segments = rationals(5, 4, problem.dimension)
+    together = [x for segment in segments for x in segment]
+    state = interpret(program(kernel, "steps"), {"state": [Fraction(0)] * kernel.state_size, "displacement": together})
+    assert state["next_state"] == forward(kernel, segments)[0]
+
+
+def test_undoing_a_step_of_any_degree() -> None:
+    from lie_programs import evaluate_lie
+
+    for problem in (Problem(2, 7), Problem(3, 3)):
+        before = rationals(6, problem.size)
+        segment = rationals(7, problem.dimension)
+        inputs = {"state": before, "displacement": segment}
+        after = evaluate_lie(path_step.step(problem.degree), problem, inputs)["next_state"]
+        inputs = {"state": after, "displacement": segment}
+        assert evaluate_lie(path_step.undo(problem.degree), problem, inputs)["previous_state"] == before
+
+
+def test_logarithm_and_exponential_are_inverse() -> None:
+    for problem in (Problem(2, 7), Problem(3, 4), Problem(4, 3)):
+        log_sig = rationals(8, problem.size)
+        state = interpret(prefix_signature.log_sig_to_signature(problem), {"log_sig": log_sig})["state"]
+        assert interpret(prefix_signature.signature_to_log_sig(problem), {"state": state})["out"] == log_sig
+
+
+def test_prefixes() -> None:
+    assert prefix_signature.prefix_words(Problem(2, 3)) == ((0,), (1,), (0, 0), (0, 1), (0, 0, 1), (0, 1, 1))
+    assert prefix_signature.short_prefixes(Problem(2, 3)) == 4
+
+
+@pytest.mark.parametrize(
+    ("problem", "signature", "log_derivative"),
+    [(Problem(2, 8), 289, 275), (Problem(5, 3), 86, 105), (Problem(5, 4), 319, 483), (Problem(20, 2), 229, 400)],
+)
+def test_operation_counts(problem: Problem, signature: int, log_derivative: int) -> None:
+    """Operations per step; a backward step, which undoes it first, takes no more than 3.8 times as many."""
+    for make, most in ((signature_kernel, signature), (log_derivative_kernel, log_derivative)):
+        step, back = (
+            program(make(problem, backward), name) for backward, name in ((False, "step"), (True, "step_backprop"))
+        )
+        assert step.operations.total <= most
+        assert back.operations.total <= 3.8 * step.operations.total
