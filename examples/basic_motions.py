@@ -1,4 +1,4 @@
-"""Recognise what a person is doing from a smart watch, one displacement at a time.
+"""Recognise what a person is doing from a smart watch, by the log-signature of its recordings.
 
 Run it from the checkout::
 
@@ -7,10 +7,10 @@ Run it from the checkout::
 
 The BasicMotions recordings (they ship inside the ``aeon`` package) hold 100 samples of 6 channels, three of an
 accelerometer and three of a gyroscope, while the wearer stands, walks, runs or plays badminton: 40 recordings to learn
-from and 40 to be judged on. Each recording is *streamed*: the log-signature of what has been seen so far is joined with
-the next displacement, as a live sensor would do it, all recordings side by side as one batch. A linear classifier on
-the final log-signatures then names the activity. The degree is chosen by cross-validation on the training recordings;
-the test recordings are looked at once, at the end.
+from and 40 to be judged on. ``log_sig`` takes all of them as one batch of paths, and a linear classifier on the result
+names the activity. A live sensor would join each new displacement to the log-signature of what it has seen so far:
+:func:`stream` does that. The degree is chosen by cross-validation on the training recordings; the test recordings are
+looked at once, at the end.
 """
 
 from __future__ import annotations
@@ -67,11 +67,9 @@ def stream(kernel: lg.LogSigKernel, paths: Array) -> Iterator[Array]:
 
 
 def log_signatures(kernel: lg.LogSigKernel, paths: Array) -> Array:
-    """The log-signatures of whole paths, shape ``(recordings, size)``: the last state of the stream."""
-    last = np.zeros((len(paths), kernel.size))
-    for state in stream(kernel, paths):
-        last = state
-    return np.array(last)
+    """The log-signatures of whole paths, shape ``(recordings, size)``."""
+    result: Array = kernel.log_sig(paths)
+    return result
 
 
 def on_one_scale(kernel: lg.LogSigKernel, values: Array) -> Array:
@@ -88,20 +86,20 @@ class Features:
     degree: int
     train: Array
     test: Array
-    joins: int
+    steps: int
     seconds: float
 
 
 def make_features(degree: int, train: Recordings, test: Recordings) -> Features:
-    """Stream both sets through the kernel of one degree."""
+    """Take both sets through the kernel of one degree."""
     kernel = lg.load(train.paths.shape[-1], degree)
     log_signatures(kernel, train.paths[:, :2])  # the very first call of a process takes longer
     start = time.perf_counter()
     log_sigs = [log_signatures(kernel, part.paths) for part in (train, test)]
     seconds = time.perf_counter() - start
-    joins = sum(len(part.paths) * (part.paths.shape[1] - 1) for part in (train, test))
+    steps = sum(len(part.paths) * (part.paths.shape[1] - 1) for part in (train, test))
     scaled = [on_one_scale(kernel, values) for values in log_sigs]
-    return Features(degree, train=scaled[0], test=scaled[1], joins=joins, seconds=seconds)
+    return Features(degree, train=scaled[0], test=scaled[1], steps=steps, seconds=seconds)
 
 
 def classifier() -> Pipeline:
@@ -123,7 +121,7 @@ def run(degrees: Sequence[int]) -> dict[str, float]:
     for features in candidates:
         scores[features.degree] = validated(features, train)
         print(
-            f"degree {features.degree}: {features.joins} joins of {features.train.shape[1]} coordinates in "
+            f"degree {features.degree}: {features.steps} steps of {features.train.shape[1]} coordinates in "
             f"{features.seconds * 1e3:.1f} ms; cross-validated accuracy {scores[features.degree]:.3f}"
         )
     chosen = max(candidates, key=lambda features: scores[features.degree])
@@ -142,7 +140,7 @@ def run(degrees: Sequence[int]) -> dict[str, float]:
 
 def main() -> None:
     """Command line: ``--degree`` names the truncations to choose from."""
-    parser = argparse.ArgumentParser(description="classify the BasicMotions recordings from streamed log-signatures")
+    parser = argparse.ArgumentParser(description="classify the BasicMotions recordings from their log-signatures")
     parser.add_argument("--degree", type=int, nargs="+", default=[1, 2, 3], help="degrees to choose from")
     run(parser.parse_args().degree)
 
