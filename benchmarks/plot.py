@@ -1,10 +1,10 @@
-"""The figure of ``benchmarks/join.py``: time over the time of a copy, ours beside pySigLib's."""
+"""The figures of ``benchmarks/join.py`` and ``benchmarks/paths.py``: our times beside pySigLib's."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 
@@ -14,6 +14,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from join import Measurement
 
@@ -45,12 +46,7 @@ def draw(measurements: list[Measurement], path: Path, dtype: str = "float64") ->
         line[0].set_ylabel("time / copy of the same rows")
     axes[0][0].legend(loc="lower right", fontsize=8, framealpha=1.0)
     figure.suptitle(f"{dtype}, one thread; the number is how many times faster this package is", fontsize=10)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=110)
-    plt.close(figure)
-    # Few colours and flat areas: a palette image is a third of the size and looks the same.
-    Image.open(drawn).convert("P", palette=Image.Palette.ADAPTIVE, colors=48).save(path, optimize=True)
+    _write(figure, path)
 
 
 def draw_panel(axis: Axes, members: list[Measurement]) -> None:
@@ -75,3 +71,51 @@ def draw_panel(axis: Axes, members: list[Measurement]) -> None:
     axis.grid(axis="y", color="#eeeeee", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def plot_paths(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write a PNG of ``benchmarks/paths.py``: nanoseconds per step, forward and backward, one panel per shape.
+
+    The largest batch of float64 paths on one thread is drawn first; ``rows`` are its rows as plain data.
+    """
+    chosen = [row for row in rows if row["case"]["dtype"] == "float64" and row["case"]["threads"] == 1]
+    shapes = list(dict.fromkeys((row["case"]["batch"], row["case"]["length"]) for row in chosen))
+    if not shapes:
+        raise ValueError("nothing to draw: no float64 rows on one thread")
+    figure, axes = plt.subplots(
+        len(shapes), 2, figsize=(10.4, 3.2 * len(shapes)), sharey="row", squeeze=False, layout="constrained"
+    )
+    for line, (batch, length) in zip(axes, shapes, strict=True):
+        members = [row for row in chosen if (row["case"]["batch"], row["case"]["length"]) == (batch, length)]
+        _path_panel(line[0], members, ("ours", "log_sig"), "ratio")
+        _path_panel(line[1], members, ("back", "back_peer"), "ratio_back")
+        line[0].set_title(f"log_sig, {batch} x {length:,} points", fontsize=10)
+        line[1].set_title(f"gradient, {batch} x {length:,} points", fontsize=10)
+        line[0].set_ylabel("ns per step and path")
+    axes[0][0].legend(loc="upper left", fontsize=8, framealpha=1.0)
+    figure.suptitle("float64, one thread; the number is how many times faster this package is", fontsize=10)
+    _write(figure, path)
+
+
+def _path_panel(axis: Axes, rows: list[dict[str, Any]], keys: tuple[str, str], ratio: str) -> None:
+    for position, row in enumerate(rows):
+        ours, peer = row[keys[0]], row[keys[1]]
+        axis.plot([position, position], [ours, peer], color="#bbbbbb", linewidth=1.2, zorder=1)
+        axis.text(position + 0.12, (ours * peer) ** 0.5, f"{row[ratio]:.0f}", fontsize=7, va="center", color="#555555")
+    places = range(len(rows))
+    axis.scatter(places, [row[keys[0]] for row in rows], color=OURS, s=22, zorder=2, label="this package")
+    axis.scatter(places, [row[keys[1]] for row in rows], color=PEER, s=22, zorder=2, label="pySigLib 4.0")
+    axis.set_yscale("log")
+    axis.set_xticks(list(places))
+    labels = [f"({row['case']['dimension']},{row['case']['degree']})" for row in rows]
+    axis.set_xticklabels(labels, fontsize=7, rotation=45)
+    axis.grid(axis="y", color="#eeeeee")
+
+
+def _write(figure: Figure, path: Path) -> None:
+    """Save a figure as a palette image: a third of the size, and looks the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=110)
+    plt.close(figure)
+    Image.open(drawn).convert("P", palette=Image.Palette.ADAPTIVE, colors=48).save(path, optimize=True)
