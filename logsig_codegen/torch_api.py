@@ -6,7 +6,10 @@ The functions at top level take tensors too, with the same gradients; these name
 
 from __future__ import annotations
 
-from typing import SupportsIndex
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Any, SupportsIndex, TypeVar
 
 import torch
 
@@ -25,22 +28,36 @@ from logsig_codegen.functional import (
     words,
     words_of_length,
 )
+from logsig_codegen.streams import LogSigStream, LogSigWindowStream
 
 __all__ = [
+    "LogSigStream",
+    "LogSigWindowStream",
     "clear_cache",
     "idx_to_word",
     "is_lyndon",
+    "linear_log_sig",
+    "log_sig",
+    "log_sig_change_method",
+    "log_sig_combine",
+    "log_sig_from_hall",
     "log_sig_join",
     "log_sig_length",
+    "log_sig_to_hall",
+    "logsig_to_sig",
     "lyndon_words",
     "lyndon_words_of_length",
     "prepare_log_sig",
     "set_cache_dir",
     "sig_length",
+    "sig_to_log_sig",
+    "transform_path",
     "word_to_idx",
     "words",
     "words_of_length",
 ]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def log_sig_join(
@@ -79,3 +96,31 @@ def log_sig_join(
         if not isinstance(value, torch.Tensor):
             raise TypeError(f"{name}: expected a torch tensor, got {type(value).__name__}")
     return functional.log_sig_join(log_sig, displacement, dimension, degree, n_jobs=n_jobs)
+
+
+def _for_tensors(function: Function, *arrays: str) -> Function:
+    """The same function, for tensors only; ``arrays`` are the names of its array arguments."""
+    described = signature(function)
+
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        given = described.bind(*args, **options).arguments
+        for name in arrays:
+            value = given.get(name)
+            for one in value if isinstance(value, (list, tuple)) else [value]:
+                if one is not None and not isinstance(one, torch.Tensor):
+                    raise TypeError(f"{name}: expected a torch tensor, got {type(one).__name__}")
+        return function(*args, **options)
+
+    return call  # type: ignore[return-value]
+
+
+log_sig = _for_tensors(functional.log_sig, "path", "initial")
+log_sig_combine = _for_tensors(functional.log_sig_combine, "log_sig1", "log_sig2")
+log_sig_change_method = _for_tensors(functional.log_sig_change_method, "log_sig")
+log_sig_to_hall = _for_tensors(functional.log_sig_to_hall, "log_sig")
+log_sig_from_hall = _for_tensors(functional.log_sig_from_hall, "log_sig")
+sig_to_log_sig = _for_tensors(functional.sig_to_log_sig, "sig")
+logsig_to_sig = _for_tensors(functional.logsig_to_sig, "log_sig")
+linear_log_sig = _for_tensors(functional.linear_log_sig, "displacement")
+transform_path = _for_tensors(functional.transform_path, "path")

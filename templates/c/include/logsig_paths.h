@@ -1,7 +1,7 @@
 /* Along a path: everything between arrays of points and the vectors a step works on.
  *
  * A block is LANES paths, one per lane, that walk side by side. Points are read once, a chunk at a time, through tiles
- * of LANES paths x LANES numbers, and turned into displacements; a generated function takes the state of all lanes over
+ * of LANES paths x LANES numbers, as displacements; a generated function takes the state of all lanes over
  * the displacements of a chunk. The state never leaves the frame. Where lanes differ in length, the short ones stand
  * still at their last point, which leaves their state as it is.
  *
@@ -34,7 +34,7 @@
 
 /* Steps in a chunk: a multiple of LANES, so that chunks are whole tiles. */
 #define LOGSIG_CHUNK(dimension) (LOGSIG_LANES * (1 + (LOGSIG_CHUNK_COLUMNS - 1) / ((dimension) * LOGSIG_LANES)))
-/* Room for the points of a chunk: one more than there are steps, and what the last tile adds. */
+/* Room for the displacements of a chunk, one more of them, and what the last tile adds. */
 #define LOGSIG_CHUNK_ROOM(dimension) ((LOGSIG_CHUNK(dimension) + 1) * (dimension) + LOGSIG_LANES)
 
 /* Takes the state over `count` displacements. */
@@ -79,7 +79,7 @@ typedef struct {
     int dimension;
     int state, state_size;     /* frame[state ...]: state_size vectors */
     int d_state, d_state_size; /* likewise */
-    int buffer;                /* frame[buffer ...]: room for points and, backward, for two more chunks */
+    int buffer;                /* frame[buffer ...]: room for a chunk and, backward, for two */
     logsig_operand operands[4];
     int n_operands;
     int frame_vectors;
@@ -98,22 +98,28 @@ typedef struct {
 
 /* ---- points ---------------------------------------------------------------------------------------------------- */
 
-/* Points first ... first + count - 1 of every lane; beyond its end a lane repeats its last point. May fill up to LANES
- * vectors beyond. */
-LOGSIG_NOINLINE void logsig_load_points(const logsig_walk *walk, int dimension, ptrdiff_t first, ptrdiff_t count,
-                                        logsig_vec *to)
+/* Displacements first ... first + count - 1 of every lane: the differences of neighbouring points, taken before the tile is
+ * transposed. Beyond its end a lane stands still. May fill up to LANES vectors beyond. */
+LOGSIG_NOINLINE void logsig_load_displacements(const logsig_walk *walk, int dimension, ptrdiff_t first, ptrdiff_t count,
+                                               logsig_vec *to)
 {
     const ptrdiff_t columns = count * dimension, from = first * dimension;
-    if (first + count <= walk->shortest) {
+    if (first + count < walk->shortest) {
         for (ptrdiff_t c = 0; c < columns; c += LOGSIG_LANES) {
             logsig_vec tile[LOGSIG_LANES];
             if (LOGSIG_LIKELY(c + LOGSIG_LANES <= columns)) {
                 LOGSIG_UNROLL
-                for (int i = 0; i < LOGSIG_LANES; i++) tile[i] = logsig_load(walk->lane[i] + from + c);
+                for (int i = 0; i < LOGSIG_LANES; i++) {
+                    const logsig_real *const x = walk->lane[i] + from + c;
+                    tile[i] = LOGSIG_SUB(logsig_load(x + dimension), logsig_load(x));
+                }
             } else {
                 const logsig_part part = logsig_part_of(0, (int)(columns - c));
                 LOGSIG_UNROLL
-                for (int i = 0; i < LOGSIG_LANES; i++) tile[i] = logsig_load_part(walk->lane[i] + from + c, part);
+                for (int i = 0; i < LOGSIG_LANES; i++) {
+                    const logsig_real *const x = walk->lane[i] + from + c;
+                    tile[i] = LOGSIG_SUB(logsig_load_part(x + dimension, part), logsig_load_part(x, part));
+                }
             }
             logsig_transpose(tile);
             LOGSIG_UNROLL
@@ -124,9 +130,9 @@ LOGSIG_NOINLINE void logsig_load_points(const logsig_walk *walk, int dimension, 
     for (int i = 0; i < LOGSIG_LANES; i++) {
         logsig_real *const lane = (logsig_real *)to + i;
         for (ptrdiff_t t = 0; t < count; t++) {
-            const ptrdiff_t point = first + t < walk->points[i] ? first + t : walk->points[i] - 1;
+            const logsig_real *const x = walk->lane[i] + (first + t) * dimension;
             for (int k = 0; k < dimension; k++)
-                lane[(t * dimension + k) * LOGSIG_LANES] = point < 0 ? 0 : walk->lane[i][point * dimension + k];
+                lane[(t * dimension + k) * LOGSIG_LANES] = first + t + 1 < walk->points[i] ? x[k + dimension] - x[k] : 0;
         }
     }
 }
@@ -160,12 +166,6 @@ LOGSIG_NOINLINE void logsig_store_points(const logsig_walk *walk, int dimension,
             for (int k = 0; k < dimension; k++)
                 ((logsig_real *)walk->lane[i])[(first + t) * dimension + k] = lane[(t * dimension + k) * LOGSIG_LANES];
     }
-}
-
-/* count + 1 points become count displacements, in place; the last point stays behind them. */
-LOGSIG_INLINE void logsig_differences(int dimension, ptrdiff_t count, logsig_vec *x)
-{
-    for (ptrdiff_t j = 0; j < count * dimension; j++) x[j] = LOGSIG_SUB(x[j + dimension], x[j]);
 }
 
 /* The derivative with respect to displacements beyond the end of a lane is not one of any input. */
@@ -255,13 +255,10 @@ LOGSIG_NOINLINE void logsig_walk_forward(const void *given, logsig_vec *frame, p
         logsig_take_paths(job, &job->path, &walk, row, live);
         logsig_take_rows(job, rows, frame, row, live);
         logsig_clear(frame + job->state, job->state_size);
-        logsig_load_points(&walk, d, 0, 1, x);
         for (ptrdiff_t t = 0, count; t < walk.longest - 1; t += count) {
             count = logsig_chunk(&walk, d, t, walk.longest - 1);
-            logsig_load_points(&walk, d, t + 1, count, x + d);
-            logsig_differences(d, count, x);
+            logsig_load_displacements(&walk, d, t, count, x);
             job->steps(frame, x, count);
-            for (int k = 0; k < d; k++) x[k] = x[count * d + k];
         }
         job->finish(rows, frame);
     }
@@ -306,8 +303,7 @@ LOGSIG_NOINLINE void logsig_walk_backward(const void *given, logsig_vec *frame, 
         logsig_clear(carry, d);
         for (ptrdiff_t t = walk.longest - 1, count; t > 0; t -= count) {
             count = logsig_chunk_back(&walk, d, t);
-            logsig_load_points(&walk, d, t - count, count + 1, x);
-            logsig_differences(d, count, x);
+            logsig_load_displacements(&walk, d, t - count, count, x);
             job->back(frame, x, dv, count);
             logsig_store_derivatives(&d_walk, d, t - count, count, dv, x, carry);
         }
@@ -330,17 +326,14 @@ LOGSIG_NOINLINE void logsig_walk_stream(const void *given, logsig_vec *frame, pt
         logsig_take_rows(job, rows, frame, row, live);
         logsig_clear(frame + job->state, job->state_size);
         if (job->n_operands > 1) logsig_fetch(&rows[1], job->state_size);
-        logsig_load_points(&walk, d, 0, 1, x);
         for (ptrdiff_t t = 0, count; t < job->length - 1; t += count) {
             count = logsig_chunk(&walk, d, t, job->length - 1);
-            logsig_load_points(&walk, d, t + 1, count, x + d);
-            logsig_differences(d, count, x);
+            logsig_load_displacements(&walk, d, t, count, x);
             for (ptrdiff_t s = 0; s < count; s++) {
                 job->steps(frame, x + s * d, 1);
                 logsig_at_step(&rows[0], t + s);
                 logsig_flush(&rows[0], job->state_size);
             }
-            for (int k = 0; k < d; k++) x[k] = x[count * d + k];
         }
     }
 }
@@ -365,8 +358,7 @@ LOGSIG_NOINLINE void logsig_walk_stream_back(const void *given, logsig_vec *fram
         logsig_clear(carry, d);
         for (ptrdiff_t t = job->length - 1, count; t > 0; t -= count) {
             count = logsig_chunk_back(&walk, d, t);
-            logsig_load_points(&walk, d, t - count, count + 1, x);
-            logsig_differences(d, count, x);
+            logsig_load_displacements(&walk, d, t - count, count, x);
             for (ptrdiff_t s = count - 1; s >= 0; s--) {
                 const ptrdiff_t step = t - count + s;
                 logsig_at_step(&rows[0], step);
