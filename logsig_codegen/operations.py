@@ -12,8 +12,10 @@ from logsig_codegen.problem import Problem
 DEFAULT_STATE = "log_derivative"
 STATES = (DEFAULT_STATE, "signature")
 """What a whole path can be carried in; see ``docs/mathematics.md``."""
-SIGNATURE_LIMIT = 8_000
+SIGNATURE_LIMIT = 3_000
 """Coordinates up to which the signature is an option: its programs are straight-line code only."""
+_SIGNATURE_FROM = {2: 3, 3: 8, 4: 5, 5: 4, 6: 3}
+"""By degree: dimensions from which on a step of the signature takes no more than about two thirds of the time."""
 WHOLE_STEPS = 192
 """Paths of fewer steps are never cut: twice LOGSIG_PIECE_STEPS of ``logsig_paths.h``."""
 
@@ -153,8 +155,9 @@ BY_LETTER = frozenset({"displacement", "d_displacement"})
 
 def default_state(problem: Problem) -> str:
     """What whole paths of a problem are carried in unless the user says otherwise; ``docs/decisions/`` tells why."""
-    much_cheaper = problem.degree == 2 or problem.dimension >= 8
-    return "signature" if much_cheaper and problem.size <= SIGNATURE_LIMIT else DEFAULT_STATE
+    least = _SIGNATURE_FROM.get(problem.degree)
+    much_cheaper = least is not None and problem.dimension >= least and problem.size <= SIGNATURE_LIMIT
+    return "signature" if much_cheaper else DEFAULT_STATE
 
 
 def available_groups(problem: Problem) -> tuple[str, ...]:
