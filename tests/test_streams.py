@@ -169,7 +169,7 @@ def test_windows_of_a_batch_and_of_tensors() -> None:
     ours, theirs = lg.LogSigWindowStream(D, N, 6, stride=4), pysiglib.LogSigWindowStream(D, N, 6, stride=4)
     peer.prepare(D, N)
     ours.push_batch(path)
-    theirs.push_batch(path)
+    theirs.push_batch(path.copy())
     np.testing.assert_allclose(ours.sig(), theirs.sig(), atol=1e-12)
     tensor = torch.tensor(path, requires_grad=True)
     stream = lg.LogSigWindowStream(D, N, 6, stride=4)
