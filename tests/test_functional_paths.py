@@ -109,6 +109,20 @@ def test_bases() -> None:
         np.testing.assert_allclose(lg.log_sig_change_method(other, 2, 4, method, 2), log_sig, atol=1e-12)
     hall = lg.log_sig_to_hall(log_sig, 2, 4)
     np.testing.assert_allclose(lg.log_sig_from_hall(hall, 2, 4), log_sig, atol=1e-13)
+    for name, function, back in (
+        (
+            "words",
+            lambda x: lg.log_sig_change_method(x, 2, 4, 2, 1),
+            lambda g: lg.log_sig_change_method_backprop(g, 2, 4, 2, 1),
+        ),
+        ("to Hall", lambda x: lg.log_sig_to_hall(x, 2, 4), lambda g: lg.log_sig_to_hall_backprop(g, 2, 4)),
+        ("from Hall", lambda x: lg.log_sig_from_hall(x, 2, 4), lambda g: lg.log_sig_from_hall_backprop(g, 2, 4)),
+    ):
+        d_out = RNG.normal(size=log_sig.shape)
+        assert np.isclose((function(log_sig) * d_out).sum(), (log_sig * back(d_out)).sum()), name  # they are linear
+        tensor = torch.tensor(log_sig, requires_grad=True)
+        function(tensor).backward(torch.from_numpy(d_out))
+        np.testing.assert_allclose(tensor.grad, back(d_out), atol=1e-13)
     expanded = lg.log_sig(PATH, 4, method=0, scalar_term=True)
     assert expanded.shape == (3, 31)
     assert not expanded[:, 0].any()

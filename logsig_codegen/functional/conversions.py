@@ -218,6 +218,20 @@ def log_sig_change_method(
     )
 
 
+def log_sig_change_method_backprop(
+    derivs: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex, source: int, target: int
+) -> ArrayOrTensor:
+    """Gradients with respect to the argument of :func:`log_sig_change_method`, from those of its result."""
+    problem = augmented_problem(dimension, degree)
+    check_method(source)
+    check_method(target)
+    return _plain(
+        "log_sig_change_method",
+        lambda d_out: conversions.change_method_backprop(d_out, problem, source, target),
+        {"derivs": derivs},
+    )
+
+
 def log_sig_to_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """From Lyndon brackets to the Hall basis of iisignature and RoughPy, ``(..., m) -> (..., m)``."""
     problem = augmented_problem(dimension, degree)
@@ -229,6 +243,12 @@ def log_sig_to_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: Su
     )
 
 
+def log_sig_to_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
+    """Gradients with respect to Lyndon brackets, from those with respect to the Hall basis."""
+    problem = augmented_problem(dimension, degree)
+    return _plain("log_sig_to_hall", lambda d_out: conversions.to_hall_backprop(d_out, problem), {"derivs": derivs})
+
+
 def log_sig_from_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """From the Hall basis to Lyndon brackets; the inverse of :func:`log_sig_to_hall`."""
     problem = augmented_problem(dimension, degree)
@@ -238,6 +258,12 @@ def log_sig_from_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: 
         lambda d_out, x: conversions.from_hall_backprop(d_out, problem),
         {"log_sig": log_sig},
     )
+
+
+def log_sig_from_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
+    """Gradients with respect to the Hall basis, from those with respect to Lyndon brackets."""
+    problem = augmented_problem(dimension, degree)
+    return _plain("log_sig_from_hall", lambda d_out: conversions.from_hall_backprop(d_out, problem), {"derivs": derivs})
 
 
 def _check_plain(method: int, n_jobs: SupportsIndex) -> None:
