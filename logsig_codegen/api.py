@@ -15,7 +15,7 @@ from logsig_codegen._version import __version__
 from logsig_codegen.build import toolchain
 from logsig_codegen.build.artifact import DTYPES, MANIFEST, read_artifact
 from logsig_codegen.errors import ArtifactError, ProblemTooLargeError
-from logsig_codegen.operations import available_groups
+from logsig_codegen.operations import GROUPS, available_groups
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.checks import check_problem
 from logsig_codegen.runtime.loader import load
@@ -116,8 +116,7 @@ def generate(
     problem = check_problem(dimension, degree)
     _check_choices("targets", targets, TARGETS)
     dtypes = _check_choices("dtypes", dtypes, DTYPES)
-    available = available_groups(problem)
-    groups = available if operations is None else _check_choices("operations", operations, available)
+    groups = _check_operations(problem, operations)
     toolchain.check_march(march)
     max_terms = None if max_terms is None else check_positive_integer("max_terms", max_terms)
     jobs = None if jobs is None else check_positive_integer("jobs", jobs)
@@ -177,6 +176,21 @@ def _check_choices(name: str, chosen: Sequence[str], possible: tuple[str, ...]) 
     if unknown or not chosen:
         raise ValueError(f"{name}: expected one or more of {', '.join(possible)}, got {tuple(chosen)!r}")
     return tuple(choice for choice in possible if choice in chosen)
+
+
+def _check_operations(problem: Problem, chosen: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the groups of operations in their order; ``None`` is all that the problem can have."""
+    available = available_groups(problem)
+    if chosen is None:
+        return available
+    groups = _check_choices("operations", chosen, tuple(GROUPS))
+    missing = [group for group in groups if group not in available]
+    if missing:
+        raise ProblemTooLargeError(
+            f"operations: expected one or more of {', '.join(available)} for (dimension={problem.dimension}, "
+            f"degree={problem.degree}), which has {problem.size:,} coordinates, got {', '.join(missing)}"
+        )
+    return groups
 
 
 def _check_replaceable(target: Path) -> None:

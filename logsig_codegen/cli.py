@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.errors import LogSigError
-from logsig_codegen.operations import GROUPS
+from logsig_codegen.operations import GROUPS, available_groups
+from logsig_codegen.problem import Problem
 
 if TYPE_CHECKING:
     from logsig_codegen.api import GeneratedFolder
@@ -26,6 +27,7 @@ DTYPES = ("float32", "float64")
 TARGETS = ("c",)
 FUTURE_TARGETS = ("cuda", "torch")
 FORMATS = ("text", "latex", "json")
+ALL = "all"
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 COUNTED = ("join", "join_backprop", "log_sig.step", "log_sig_backprop.step_backprop")
 """Programs whose operations the summary tells."""
@@ -40,6 +42,8 @@ examples:
   logsig-gen --dim 2-5 --degree 1-4 --out build  write twenty folders below build
   logsig-gen --dim 3 --degree 4 --march x86-64-v3 --dtype float32
                                                  for other machines, one number type
+  logsig-gen --dim 4 --degree 4 --operations join,log_sig
+                                                 less to compile: these groups of operations only
   logsig-gen --dim 2 --degree 3 --emit-only      sources only; needs no C compiler
   logsig-gen show --dim 2 --degree 3             the formulas, without writing anything
   logsig-gen show --dim 5 --degree 3 --what report --format json
@@ -90,6 +94,12 @@ def _choices(known: Sequence[str], later: Sequence[str] = ()) -> Callable[[str],
     return read
 
 
+def _operations(text: str) -> tuple[str, ...] | None:
+    """Groups of operations; ``None`` for all that a problem can have."""
+    chosen = _choices((*GROUPS, ALL))(text)
+    return None if ALL in chosen else chosen
+
+
 def _parser() -> argparse.ArgumentParser:
     """The command that generates."""
     parser = argparse.ArgumentParser(
@@ -115,9 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument(
         "--operations",
-        type=_choices(tuple(GROUPS)),
+        type=_operations,
         metavar="NAMES",
-        help=f"groups of operations, out of {', '.join(GROUPS)} (default: all)",
+        help=f"groups of operations the folder holds: {ALL} (default), or some of {', '.join(GROUPS)}",
     )
     where.add_argument(
         "--dtype", type=_choices(DTYPES), default=DTYPES, metavar="TYPES", help="float32, float64 or both (default)"
@@ -158,10 +168,11 @@ def _show_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--operations",
-        type=_choices(tuple(GROUPS)),
+        type=_operations,
         default=("join",),
         metavar="NAMES",
-        help=f"for program, source and report: groups of operations, out of {', '.join(GROUPS)} (default: join)",
+        help=f"for program, source and report: groups of operations, {ALL} or some of {', '.join(GROUPS)} "
+        "(default: join)",
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
     parser.add_argument(
@@ -199,29 +210,8 @@ class _Outcome:
     folder: GeneratedFolder | None
     error: str = ""
 
-    def cells(self) -> tuple[str, ...]:
-        """One line of the summary."""
-        from logsig_codegen.problem import Problem
-
-        problem = Problem(self.dimension, self.degree)
-        name = f"({self.dimension},{self.degree})"
-        if self.folder is None:
-            return (name, str(problem.size), "failed", *("" for _ in COUNTED), "", self.error)
-        manifest = self.folder.manifest
-        counts = (
-            f"{manifest['operations'][name]['total']:,}" if name in manifest["operations"] else "-" for name in COUNTED
-        )
-        return (
-            name,
-            str(problem.size),
-            manifest["plan"].get("join", "-"),
-            *counts,
-            f"{self.folder.seconds:.1f}",
-            str(self.folder.path),
-        )
-
     def data(self) -> dict[str, Any]:
-        """The same for programs."""
+        """It as plain data."""
         head = {"dimension": self.dimension, "degree": self.degree}
         if self.folder is None:
             return {**head, "error": self.error}
@@ -231,6 +221,26 @@ class _Outcome:
             "seconds": round(self.folder.seconds, 3),
             "manifest": self.folder.manifest,
         }
+
+
+SUMMARY = ("(d,N)", "size", "operations", "join by", *COUNTED, "seconds", "folder")
+"""Header of the summary."""
+
+
+def _cells(folder: GeneratedFolder) -> tuple[str, ...]:
+    """One line of the summary."""
+    manifest = folder.manifest
+    problem, operations = Problem(manifest["dimension"], manifest["degree"]), manifest["operations"]
+    everything = manifest["groups"] == list(available_groups(problem))
+    return (
+        f"({problem.dimension},{problem.degree})",
+        str(problem.size),
+        ALL if everything else ",".join(manifest["groups"]),
+        manifest["plan"].get("join", "-"),
+        *(f"{operations[name]['total']:,}" if name in operations else "-" for name in COUNTED),
+        f"{folder.seconds:.1f}",
+        str(folder.path),
+    )
 
 
 def _generate(options: argparse.Namespace) -> int:
@@ -266,9 +276,8 @@ def _generate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([outcome.data() for outcome in outcomes], indent=2))
     elif len(outcomes) > len(failed):
-        header = ("(d,N)", "size", "join by", *COUNTED, "seconds", "folder")
-        cells = [outcome.cells() for outcome in outcomes if outcome.folder]
-        print(table(header, cells, texts=frozenset((0, 2, len(header) - 1))))
+        cells = [_cells(outcome.folder) for outcome in outcomes if outcome.folder is not None]
+        print(table(SUMMARY, cells, texts=frozenset((0, 2, 3, len(SUMMARY) - 1))))
     for outcome in failed:
         _complain(f"({outcome.dimension},{outcome.degree}): {outcome.error}")
     return FAILED if failed else 0
@@ -276,14 +285,15 @@ def _generate(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     from logsig_codegen.display import SUBJECTS, Wanted
-    from logsig_codegen.problem import Problem
 
     subject = SUBJECTS[options.what]
     if options.format not in subject.formats:
         formats = ", ".join(subject.formats)
         _complain(f"--format: --what {options.what} has no {options.format}; expected one of {formats}")
         return USAGE
-    wanted = Wanted(Problem(options.dim, options.degree), options.operations, options.max_terms)
+    problem = Problem(options.dim, options.degree)
+    groups = available_groups(problem) if options.operations is None else options.operations
+    wanted = Wanted(problem, groups, options.max_terms)
     text = subject.render(wanted, options.format)
     print(text, end="" if text.endswith("\n") else "\n")
     return 0

@@ -148,7 +148,10 @@ def doctor_text(found: Mapping[str, Any]) -> str:
             ]
     cache, artifacts = found["cache"], found["artifacts"]
     lines += ["", f"cache: {cache['path']} ({cache['state']}), entries: {len(cache['entries'])}"]
-    lines += [f"  {entry}" for entry in cache["entries"]]
+    lines += [
+        f"  {name}  {', '.join(groups) or 'damaged, or of another version'}"
+        for name, groups in cache["entries"].items()
+    ]
     named = f"${artifacts['variable']} ({artifacts['value'] or 'not set'})"
     lines += ["", f"load() looks in the folders of {named}, then in the cache,"]
     lines += ["then it generates and compiles." if compiler else "and then gives up."]

@@ -9,7 +9,8 @@ from typing import Any
 
 from logsig_codegen._version import __version__
 from logsig_codegen.build import cache, cpu, toolchain
-from logsig_codegen.errors import CompilerError
+from logsig_codegen.build.artifact import read_artifact
+from logsig_codegen.errors import ArtifactError, CompilerError
 from logsig_codegen.runtime.loader import VARIABLE
 
 
@@ -33,7 +34,7 @@ def examine(march: str = "native") -> dict[str, Any]:
         "compilers": {"$CC": os.environ.get("CC") or None, **{n: shutil.which(n) for n in toolchain.CANDIDATES}},
         "compiler": None,
         "problem": None,
-        "cache": {"path": str(folder), "state": _state(folder), "entries": list(cache.entries())},
+        "cache": {"path": str(folder), "state": _state(folder), "entries": _entries()},
         "artifacts": {"variable": VARIABLE, "value": os.environ.get(VARIABLE)},
     }
     try:
@@ -51,6 +52,17 @@ def examine(march: str = "native") -> dict[str, Any]:
         "features": list(tools.features),
         "missing_features": list(cpu.missing_features(tools.features)),
     }
+
+
+def _entries() -> dict[str, list[str]]:
+    """The entries of the cache and the groups of operations each has; none where its manifest cannot be read."""
+    found: dict[str, list[str]] = {}
+    for name in cache.entries():
+        try:
+            found[name] = [str(group) for group in read_artifact(cache.cache_dir() / "kernels" / name).groups]
+        except ArtifactError:
+            found[name] = []
+    return found
 
 
 def _state(folder: Path) -> str:

@@ -60,6 +60,11 @@ __all__ = [
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def _check_tensor(name: str, value: object) -> None:
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name}: expected a torch tensor, got {type(value).__name__}")
+
+
 def log_sig_join(
     log_sig: torch.Tensor,
     displacement: torch.Tensor,
@@ -68,50 +73,29 @@ def log_sig_join(
     *,
     n_jobs: SupportsIndex = 1,
 ) -> torch.Tensor:
-    """Extend log-signatures by one straight segment each; gradients flow to both tensors.
-
-    Parameters
-    ----------
-    log_sig : tensor, shape (..., log_sig_length(dimension, degree))
-        Coordinates in the Lyndon bracket basis; float32 or float64, on the CPU.
-    displacement : tensor, shape (..., dimension)
-        End minus start of the segments. Leading axes broadcast.
-    dimension, degree : int
-        At least 1 each.
-    n_jobs : int
-        Threads, in the backward too.
-
-    Returns
-    -------
-    tensor, shape (..., log_sig_length(dimension, degree))
-
-    Raises
-    ------
-    TypeError, ValueError
-        For arguments of the wrong type, dtype, shape or value.
-    UnsupportedError
-        When a second derivative is asked for.
-    """
-    for name, value in (("log_sig", log_sig), ("displacement", displacement)):
-        if not isinstance(value, torch.Tensor):
-            raise TypeError(f"{name}: expected a torch tensor, got {type(value).__name__}")
+    """:func:`logsig_codegen.log_sig_join` for tensors, without ``out``; gradients flow to both."""
+    _check_tensor("log_sig", log_sig)
+    _check_tensor("displacement", displacement)
     return functional.log_sig_join(log_sig, displacement, dimension, degree, n_jobs=n_jobs)
 
 
 def _for_tensors(function: Function, *arrays: str) -> Function:
-    """The same function, for tensors only; ``arrays`` are the names of its array arguments."""
-    described = signature(function)
+    """The same function, for tensors only; ``arrays`` are the names of its array arguments.
+
+    A ``path`` may be a list of them. What is left out, or ``None``, is for the function to judge.
+    """
+    places = {name: place for place, name in enumerate(signature(function).parameters) if name in arrays}
 
     @wraps(function)
     def call(*args: Any, **options: Any) -> Any:
-        given = described.bind(*args, **options).arguments
-        for name in arrays:
-            value = given.get(name)
-            for one in value if isinstance(value, (list, tuple)) else [value]:
-                if one is not None and not isinstance(one, torch.Tensor):
-                    raise TypeError(f"{name}: expected a torch tensor, got {type(one).__name__}")
+        for name, place in places.items():
+            value = args[place] if place < len(args) else options.get(name)
+            for one in value if name == "path" and isinstance(value, (list, tuple)) else (value,):
+                if one is not None:
+                    _check_tensor(name, one)
         return function(*args, **options)
 
+    call.__module__ = __name__  # where pickle finds it
     return call  # type: ignore[return-value]
 
 

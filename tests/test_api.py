@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 
 import logsig_codegen as lg
+from logsig_codegen.operations import GROUPS, OPERATIONS
+
+JOIN = ("join",)  # where it does not matter: everything takes several times as long
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -27,7 +30,9 @@ def test_a_folder_is_complete_and_vouched_for(tmp_path: Path) -> None:
     manifest = json.loads((result.path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest == result.manifest
     assert set(os.listdir(result.path)) == {*manifest["files"], "manifest.json"}
-    assert {"join.c", "join_backprop.c", "module.c", "logsig_d2_n3.h", "liblogsig_d2_n3.so"} <= set(manifest["files"])
+    assert {"module.c", "logsig_d2_n3.h", "liblogsig_d2_n3.so"} <= set(manifest["files"])
+    assert {f"{operation}.c" for operation in OPERATIONS} <= set(manifest["files"])
+    assert manifest["groups"] == list(GROUPS)
     assert {"formulas.txt", "formulas.tex", "formulas.json"} <= set(manifest["files"])
     for name, described in manifest["files"].items():
         content = (result.path / name).read_bytes()
@@ -55,7 +60,7 @@ def test_sources_alone_are_the_same_everywhere(tmp_path: Path, monkeypatch: pyte
 
 
 def test_formulas_are_parsable_and_complete(tmp_path: Path) -> None:
-    folder = lg.generate(2, 3, tmp_path, emit_only=True).path
+    folder = lg.generate(2, 3, tmp_path, emit_only=True, operations=JOIN).path
     data = json.loads((folder / "formulas.json").read_text(encoding="utf-8"))
     assert set(data) == {"series", "coordinates", "adjoint"}
     assert len(data["coordinates"]) == 5
@@ -67,7 +72,7 @@ def test_formulas_are_parsable_and_complete(tmp_path: Path) -> None:
 
 
 def test_number_types_and_march(tmp_path: Path) -> None:
-    result = lg.generate(2, 2, tmp_path, dtypes=("float32",), march="x86-64-v2", jobs=1)
+    result = lg.generate(2, 2, tmp_path, dtypes=("float32",), operations=JOIN, march="x86-64-v2", jobs=1)
     assert result.manifest["dtypes"] == ["float32"]
     assert "-march=x86-64-v2" in result.manifest["flags"]
     assert "avx" not in result.manifest["cpu"]["features"]
@@ -78,10 +83,30 @@ def test_number_types_and_march(tmp_path: Path) -> None:
 def test_an_older_folder_is_replaced(tmp_path: Path) -> None:
     folder = lg.generate(2, 2, tmp_path, emit_only=True).path
     (folder / "left over").touch()
-    lg.generate(2, 2, tmp_path)
+    lg.generate(2, 2, tmp_path, operations=JOIN)
     assert not (folder / "left over").exists()
+    assert not (folder / "combine.c").exists()
     assert lg.load(2, 2, artifacts=folder).size == 3
     assert os.listdir(tmp_path) == ["d2_n2"]
+
+
+def test_a_folder_with_some_groups(tmp_path: Path) -> None:
+    """The order is the table's, and what was not asked for is neither in the folder nor in its header."""
+    result = lg.generate(2, 3, tmp_path, operations=["log_sig_by_signature", "combine", "combine"], emit_only=True)
+    assert result.manifest["groups"] == ["combine", "log_sig_by_signature"]
+    kernels = {"combine", "combine_backprop", "log_sig_by_signature"}
+    assert set(result.manifest["plan"]) == set(result.manifest["bytes_per_sample"]) == kernels
+    assert {file.stem for file in result.path.glob("*.c")} == {*kernels, "module"}
+    header = (result.path / "logsig_d2_n3.h").read_text(encoding="utf-8")
+    declared = {operation for operation in OPERATIONS if f"logsig_d2_n3_{operation}_f64(" in header}
+    assert declared == kernels
+
+
+def test_a_group_the_problem_cannot_have(tmp_path: Path) -> None:
+    message = r"operations: expected one or more of join, .* \(dimension=10, degree=5\).*got log_sig_by_signature"
+    with pytest.raises(lg.ProblemTooLargeError, match=message):
+        lg.generate(10, 5, tmp_path / "out", operations=("join", "log_sig_by_signature"))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
@@ -99,12 +124,12 @@ def test_a_failed_compilation_leaves_the_older_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler_script: Callable[[str], str]
 ) -> None:
     out = tmp_path / "out"
-    before = contents(lg.generate(2, 2, out).path)
+    before = contents(lg.generate(2, 2, out, operations=JOIN).path)
     (tmp_path / "kept").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "kept"))
     monkeypatch.setenv("CC", compiler_script('case "$*" in *join.c*) exit 1;; esac; exec $REAL "$@"'))
     with pytest.raises(lg.CompilerError):
-        lg.generate(2, 2, out)
+        lg.generate(2, 2, out, operations=JOIN)
     assert contents(out / "d2_n2") == before
     assert os.listdir(out) == ["d2_n2"]
 
@@ -121,6 +146,9 @@ def test_an_out_that_cannot_be_made(tmp_path: Path) -> None:
         ({"targets": ("cuda",)}, ValueError, r"targets: expected one or more of c, got \('cuda',\)"),
         ({"targets": ()}, ValueError, "targets: expected one or more of c"),
         ({"targets": "c"}, TypeError, "targets: expected a sequence of strings, got str"),
+        ({"operations": ("log",)}, ValueError, r"operations: expected one or more of join, combine, .*got \('log',\)"),
+        ({"operations": ()}, ValueError, "operations: expected one or more of join"),
+        ({"operations": "join"}, TypeError, "operations: expected a sequence of strings, got str"),
         ({"dtypes": ("float16",)}, ValueError, "dtypes: expected one or more of float32, float64"),
         ({"dtypes": None}, TypeError, "dtypes: expected a sequence"),
         ({"march": "-Ofast"}, ValueError, "march: expected the name of a processor"),
@@ -137,7 +165,7 @@ def test_wrong_options(tmp_path: Path, options: dict[str, Any], error: type[Exce
 
 
 def test_the_library_needs_nothing_but_the_system(tmp_path: Path) -> None:
-    folder = lg.generate(2, 2, tmp_path).path
+    folder = lg.generate(2, 2, tmp_path, operations=JOIN).path
     listed = subprocess.run(
         ["ldd", str(folder / "liblogsig_d2_n2.so")], capture_output=True, text=True, check=True
     ).stdout

@@ -20,9 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from logsig_codegen import cli
+from logsig_codegen import cli, display
+from logsig_codegen.operations import GROUPS, OPERATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
+JOIN = ("--operations", "join")  # where it does not matter: everything takes several times as long
 
 
 def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -68,10 +70,13 @@ def test_numbers_refuse(text: str) -> None:
         (["--dim", "2", "--degree", "2", "--target", "c,torch"], "'torch' is not available yet"),
         (["--dim", "2", "--degree", "2", "--target", "fortran"], "'fortran'"),
         (["--dim", "2", "--degree", "2", "--dtype", "float16"], "'float16'"),
+        (["--dim", "2", "--degree", "2", "--operations", "log"], "expected one or more of join, combine, log_sig,"),
+        (["--dim", "2", "--degree", "2", "--operations", ""], "--operations"),
         (["--dim", "2", "--degree", "2", "--jobs", "0"], "--jobs"),
         (["--dim", "2", "--degree", "2", "--unknown"], "--unknown"),
         (["show", "--dim", "2"], "--degree"),
         (["show", "--dim", "2", "--degree", "2", "--what", "everything"], "everything"),
+        (["show", "--dim", "2", "--degree", "2", "--operations", "join,everything"], "'everything'"),
         (["show", "--dim", "2-3", "--degree", "2"], "--dim"),
         (["doctor", "now"], "now"),
     ],
@@ -99,6 +104,13 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "logsig-gen" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["--help"], ["show", "--help"]])
+def test_help_names_the_groups(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert set(GROUPS) <= set(re.findall(r"\w+", capsys.readouterr().out))
+
+
 def test_examples_of_the_help_are_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each example parses: it reaches the function that would do the work."""
     reached = []
@@ -119,19 +131,24 @@ def test_examples_of_the_help_are_commands(capsys: pytest.CaptureFixture[str], m
 
 
 def test_generate_writes_a_folder_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--dim", "2", "--degree", "3", "--out", str(tmp_path)]) == 0
+    words = ["--dim", "2", "--degree", "3", "--out", str(tmp_path), "--operations", "log_sig,join"]
+    assert cli.main(words) == 0
     header, line = capsys.readouterr().out.splitlines()
-    assert header.split()[:5] == ["(d,N)", "size", "join", "by", "join"]
+    assert header.split()[:6] == ["(d,N)", "size", "operations", "join", "by", "join"]
     assert header.split()[-2:] == ["seconds", "folder"]
-    assert line.split()[:2] == ["(2,3)", "5"]
+    assert line.split()[:3] == ["(2,3)", "5", "join,log_sig"]
     folder = tmp_path / "d2_n3"
     assert line.endswith(str(folder))
     manifest = json.loads((folder / "manifest.json").read_text())
+    counts = manifest["operations"]
+    assert line.split()[4:8] == [str(counts[n]["total"]) for n in ("join", "join_backprop", "log_sig.step")] + ["-"]
     for name in manifest["files"]:
         assert (folder / name).is_file()
     library = ctypes.CDLL(str(folder / manifest["library"]))
     assert library.logsig_d2_n3_join_f64
     assert library.logsig_d2_n3_join_backprop_f32
+    assert library.logsig_d2_n3_log_sig_f32
+    assert not hasattr(library, "logsig_d2_n3_combine_f64")
     assert {path.suffix for path in folder.iterdir()} >= {".c", ".h", ".so", ".json"}
 
 
@@ -153,6 +170,23 @@ def test_range_as_json(tmp_path: Path) -> None:
         assert entry["manifest"]["library"] is None
 
 
+@pytest.mark.parametrize("chosen", [[], ["--operations", "all"], ["--operations", "join,all"]])
+def test_all_operations(chosen: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--dim", "1", "--degree", "2", "--emit-only", "--out", str(tmp_path), *chosen]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["(1,2)", "1", "all"]
+    assert json.loads((tmp_path / "d1_n2" / "manifest.json").read_text())["groups"] == list(GROUPS)
+
+
+def test_a_group_one_of_the_problems_cannot_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--dim", "10,2", "--degree", "5", "--operations", "log_sig_by_signature", "--out", str(tmp_path)]
+    assert cli.main([*words, "--emit-only", "--json"]) == 1
+    printed = capsys.readouterr()
+    large, small = json.loads(printed.out)
+    assert "got log_sig_by_signature" in large["error"]
+    assert small["manifest"]["groups"] == ["log_sig_by_signature"]
+    assert printed.err.startswith("logsig-gen: error: (10,5): operations: ")
+
+
 def test_emit_only_needs_no_compiler(tmp_path: Path) -> None:
     words = ("--dim", "2", "--degree", "2", "--out", str(tmp_path))
     assert command(*words, "--emit-only", PATH="/nowhere", CC="").returncode == 0
@@ -163,7 +197,7 @@ def test_emit_only_needs_no_compiler(tmp_path: Path) -> None:
 
 
 def test_one_number_type(tmp_path: Path) -> None:
-    assert cli.main(["--dim", "2", "--degree", "2", "--out", str(tmp_path), "--dtype", "float32"]) == 0
+    assert cli.main(["--dim", "2", "--degree", "2", "--out", str(tmp_path), "--dtype", "float32", *JOIN]) == 0
     manifest = json.loads((tmp_path / "d2_n2" / "manifest.json").read_text())
     assert manifest["dtypes"] == ["float32"]
 
@@ -240,6 +274,34 @@ def test_show_report_is_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert 140 <= report["operations"]["join"]["total"] <= 190
 
 
+def test_show_report_of_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line per program; plan, form and bytes are those of the operation it belongs to."""
+    words = ("--dim", "2", "--degree", "3", "--what", "report", "--operations", "stream,log_sig")
+    report = json.loads(show(capsys, *words, "--format", "json"))
+    assert set(report["operations"]) == {"log_sig.step", "log_sig.finish", "stream.step"}
+    assert set(report["plan"]) == set(report["form"]) == set(report["bytes_per_sample"]) == {"log_sig", "stream"}
+    rows = [line.split() for line in show(capsys, *words).splitlines()[3:]]
+    assert [row[0] for row in rows] == ["log_sig.step", "log_sig.finish", "stream.step"]
+    for name, plan, form, *_, total, moved in rows:
+        operation = name.split(".")[0]
+        assert (plan, form) == (report["plan"][operation], "unrolled")
+        assert int(total) == report["operations"][name]["total"]
+        # A point of two numbers is read per step; a stream writes its five coordinates as well.
+        assert int(moved) == 8 * (2 if operation == "log_sig" else 2 + 5)
+    everything = json.loads(show(capsys, *words[:-1], "all", "--format", "json"))
+    assert set(everything["plan"]) == set(OPERATIONS)
+
+
+def test_show_all_leaves_out_what_the_problem_cannot_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = []
+    subject = display.Subject("", ("text",), lambda given, form: wanted.append(given) or "")  # type: ignore[func-returns-value]
+    monkeypatch.setattr(display, "SUBJECTS", {"report": subject})
+    for dimension in ("2", "10"):
+        words = ["show", "--dim", dimension, "--degree", "5", "--what", "report", "--operations", "all"]
+        assert cli.main(words) == 0
+    assert [given.groups for given in wanted] == [tuple(GROUPS), tuple(GROUPS)[:6]]
+
+
 def test_show_report_needs_no_compiler() -> None:
     done = command("show", "--dim", "3", "--degree", "2", "--what", "report", PATH="/nowhere", CC="")
     assert done.returncode == 0
@@ -279,6 +341,31 @@ def test_show_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert "d_log_sig[2]" in text
     data = json.loads(show(capsys, "--dim", "2", "--degree", "2", "--what", "program", "--format", "json"))
     assert set(data) >= {"join", "join_backprop"}
+
+
+def test_show_program_of_a_path(capsys: pytest.CaptureFixture[str]) -> None:
+    """A program per phase; the signature's were not made from brackets."""
+    words = ("--dim", "2", "--degree", "2", "--what", "program")
+    text = show(capsys, *words, "--operations", "log_sig,log_sig_by_signature")
+    parts = re.split(r"^# (?=log_sig)", text, flags=re.MULTILINE)[1:]
+    names = [part.split(",")[0] for part in parts]
+    assert names == [f"{name}.{end}" for name in ("log_sig", "log_sig_by_signature") for end in ("step", "finish")]
+    assert ["in brackets" in part for part in parts] == [True, True, False, False]
+    for part in parts:
+        assert "in coordinates" in part
+        assert ("next_state[2] = " if "step" in part.split(",")[0] else "out[2] = ") in part
+    data = json.loads(show(capsys, *words, "--format", "json", "--operations", "log_sig,log_sig_by_signature"))
+    assert list(data) == names
+    for name, program in data.items():
+        state, displacement = {"name": "state", "length": 3}, {"name": "displacement", "length": 2}
+        assert program["inputs"] == ([state, displacement] if name.endswith("step") else [state])
+
+
+def test_show_program_of_a_path_too_large_to_be_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--dim", "10", "--degree", "5", "--what", "program", "--operations", "log_sig")
+    text = show(capsys, *words)
+    assert "runs over tables" in text.split("# log_sig.finish")[0]
+    assert json.loads(show(capsys, *words, "--format", "json"))["log_sig.step"] is None
 
 
 def test_show_source_is_what_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -333,6 +420,23 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     data = json.loads(capsys.readouterr().out)
     assert data["problem"] is None
     assert Path(data["compiler"]["path"]).is_file()
+
+
+def test_doctor_says_what_the_cache_holds(tmp_path: Path) -> None:
+    for name, manifest in {
+        "d2_n2-a": json.dumps({
+            "format": 2, "abi_version": 1, "key": "", "dimension": 2, "degree": 2, "groups": ["join", "combine"],
+            "files": {}, "library": None,
+        }),
+        "d2_n2-b": "{",
+    }.items():  # fmt: skip
+        (tmp_path / "kernels" / name).mkdir(parents=True)
+        (tmp_path / "kernels" / name / "manifest.json").write_text(manifest)
+    found = json.loads(command("doctor", "--json", LOGSIG_CODEGEN_CACHE=str(tmp_path)).stdout)
+    assert found["cache"]["entries"] == {"d2_n2-a": ["join", "combine"], "d2_n2-b": []}
+    text = command("doctor", LOGSIG_CODEGEN_CACHE=str(tmp_path)).stdout
+    assert "  d2_n2-a  join, combine\n" in text
+    assert "  d2_n2-b  damaged, or of another version\n" in text
 
 
 def test_doctor_without_a_compiler() -> None:

@@ -76,8 +76,9 @@ class LogSigKernel:
             As :func:`load`.
         """
         for group in groups:
-            if group not in GROUPS:
+            if group not in tuple(GROUPS):  # a list would not do as a key
                 raise ValueError(f"groups: expected names out of {', '.join(GROUPS)}, got {group!r}")
+        for group in groups:
             self.loaded.group(group)
 
     @property
@@ -133,6 +134,7 @@ class LogSigKernel:
         return self._sources("join")
 
     def _sources(self, group: str) -> dict[str, str]:
+        self.prepare(group)
         artifact = self.loaded.group(group).artifact
         return {name: (artifact.path / name).read_text(encoding="utf-8") for name in artifact.manifest["sources"]}
 

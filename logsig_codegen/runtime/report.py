@@ -35,7 +35,7 @@ class Report:
     plan, form : mapping of str to str
         Per operation (``"join"``, ``"join_backprop"``): the plan chosen, and ``"unrolled"`` or ``"tables"``.
     operations : mapping of str to Operations
-        Per operation: arithmetic per sample.
+        Per program (``"join"``; ``"log_sig.step"`` for a phase of a path): arithmetic per sample, or per step.
     bytes_per_sample : mapping
         ``bytes_per_sample["join"]["float64"]``: bytes read and written per sample.
     compiler, flags, march, openmp
@@ -96,7 +96,7 @@ class Report:
                 self.plan.get(name.split(".")[0], ""),
                 self.form.get(name.split(".")[0], ""),
                 *(f"{count:,}" for count in (*counts, counts.total)),
-                f"{self.bytes_per_sample.get(name, {}).get('float64', 0):,}",
+                f"{self.bytes_per_sample[name.split('.')[0]]['float64']:,}",
             )
             for name, counts in self.operations.items()
         ]

@@ -15,10 +15,13 @@ import pytest
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.c import c_sources
+from logsig_codegen.runtime.groups import Opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def kernel() -> lg.LogSigKernel:
+    """A kernel with nothing but its join loaded, whatever other tests did."""
+    lg.clear_cache()
     return lg.load(2, 4)
 
 
@@ -44,6 +47,32 @@ def test_source_is_what_was_compiled(kernel: lg.LogSigKernel) -> None:
         kernel.source("cuda")
 
 
+def test_source_of_a_group(kernel: lg.LogSigKernel) -> None:
+    units = c_sources(compile_problem(lg.Problem(2, 4), groups=("log_sig",)))
+    text = kernel.source(group="log_sig")
+    assert text == "\n".join(f"/* ==== {unit.name} ==== */\n{unit.text}" for unit in units)
+    assert "log_sig.c" in text
+    assert "join.c" not in text
+    assert kernel.source("c", group="join") == kernel.source()
+    for wrong in ("log", 3, ["join"]):
+        with pytest.raises(ValueError, match="groups: expected names out of join, combine"):
+            kernel.source(group=wrong)
+
+
+def test_a_wrong_group_loads_nothing() -> None:
+    def refuse(group: str) -> Opened:
+        raise AssertionError(f"opened {group}")
+
+    kernel = lg.LogSigKernel(lg.Problem(2, 4), refuse)
+    for wrong in ("log", "join_backprop", "", "JOIN", 3, ["join"]):
+        with pytest.raises(ValueError, match="groups: expected names out of join, combine, ") as caught:
+            kernel.prepare("join", wrong)
+        assert str(caught.value).endswith(f"got {wrong!r}")
+    kernel.prepare()
+    with pytest.raises(AssertionError, match="opened stream"):
+        kernel.prepare("stream")
+
+
 def test_report(kernel: lg.LogSigKernel) -> None:
     report = kernel.report
     compiled = compile_problem(lg.Problem(2, 4)).report()
@@ -60,6 +89,24 @@ def test_report(kernel: lg.LogSigKernel) -> None:
     assert report.compiler in str(report)
     assert "-O2" in report.flags
     assert json.loads(json.dumps(report.to_dict()))["operations"] == compiled["operations"]
+
+
+def test_report_merges_what_is_loaded(kernel: lg.LogSigKernel) -> None:
+    """In the order of the table of operations, whatever was loaded first; every program has its line."""
+    assert set(kernel.report.plan) == {"join", "join_backprop"}
+    kernel.prepare("log_sig", "combine")
+    report = kernel.report
+    expected = compile_problem(lg.Problem(2, 4), groups=("join", "combine", "log_sig")).report()
+    assert report.to_dict()["operations"] == expected["operations"]
+    names = ["join", "join_backprop", "combine", "combine_backprop", "log_sig.step", "log_sig.finish"]
+    assert list(report.operations) == names
+    assert (report.plan, report.form) == (expected["plan"], expected["form"])
+    assert report.bytes_per_sample == expected["bytes_per_sample"]
+    lines = [line.split() for line in str(report).splitlines()[2:8]]
+    for name, line in zip(names, lines, strict=True):
+        assert line[:3] == [name, report.plan[name.split(".")[0]], report.form[name.split(".")[0]]]
+        assert line[6] == f"{report.operations[name].total:,}"
+        assert line[7] == f"{report.bytes_per_sample[name.split('.')[0]]['float64']:,}"
 
 
 def test_formulas_are_of_the_same_problem(kernel: lg.LogSigKernel) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ sys.meta_path.insert(0, Block())
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that ``generate`` wrote: d2_n2 in it."""
+    """A folder that ``generate`` wrote: d2_n2 in it, with two groups of operations."""
     out = tmp_path_factory.mktemp("generated")
-    lg.generate(2, 2, out)
+    lg.generate(2, 2, out, operations=("join", "combine"))
     return out
 
 
@@ -45,6 +46,19 @@ def artifact(generated: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def nothing_loaded() -> None:
     lg.clear_cache()
+
+
+@pytest.fixture
+def new_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, for tests that look at what is built."""
+    monkeypatch.setenv("LOGSIG_CODEGEN_CACHE", str(tmp_path / "new cache"))
+    return tmp_path / "new cache"
+
+
+def groups_in(folder: Path) -> list[list[str]]:
+    """The groups of operations each entry of a cache has, sorted."""
+    manifests = (folder / "kernels").glob(f"*/{MANIFEST}")
+    return sorted(json.loads(manifest.read_text(encoding="utf-8"))["groups"] for manifest in manifests)
 
 
 def edit(artifact: Path, **changes: Any) -> None:
@@ -114,6 +128,95 @@ assert lg.load(2, 2, artifacts={artifacts}) is kernel
     ).stdout
     assert output == f"{ANSWER} {generated / 'd2_n2'}\n"
     assert not (tmp_path / "cache").exists()
+
+
+PATHS = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 2.0]], [[0.0, 0.0], [0.0, 2.0], [1.0, 2.0]]])
+LOG_SIGS = [[1.0, 2.0, 1.0], [1.0, 2.0, -1.0]]  # the last one is the area between path and chord
+
+
+def test_a_group_is_built_when_it_is_first_called(new_cache: Path) -> None:
+    assert lg.log_sig(PATHS, 2, method=2).tolist() == LOG_SIGS
+    assert groups_in(new_cache) == [["log_sig"]]
+    kernel = lg.load(2, 2)
+    assert groups_in(new_cache) == [["join"], ["log_sig"]]
+    assert kernel.log_sig(PATHS).tolist() == LOG_SIGS
+    assert kernel.join(*PROBE).tolist() == ANSWER
+    assert groups_in(new_cache) == [["join"], ["log_sig"]]
+    assert kernel.combine(*np.array(LOG_SIGS)).tolist() == [2.0, 4.0, 0.0]  # the two displacements are parallel
+    assert groups_in(new_cache) == [["combine"], ["join"], ["log_sig"]]
+
+
+def test_a_long_path_alone_needs_the_product_and_nothing_else(new_cache: Path) -> None:
+    lengths = np.linspace(0.0, 1.0, 300)
+    straight = np.stack([lengths, -2 * lengths], axis=-1)
+    np.testing.assert_allclose(lg.log_sig(straight, 2, method=2), [1.0, -2.0, 0.0], atol=1e-12)
+    assert groups_in(new_cache) == [["combine"], ["log_sig"]]
+
+
+def test_a_gradient_needs_its_log_signature_and_nothing_else(new_cache: Path) -> None:
+    d_out = np.array([1.0, 0.0, 0.0])
+    assert lg.log_sig_backprop(d_out, PATHS[0], 2, method=2).tolist() == [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
+    assert groups_in(new_cache) == [["log_sig"], ["log_sig_backprop"]]
+
+
+def test_forgotten_groups_come_from_the_cache(new_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lg.load(2, 2).prepare("combine")
+    lg.clear_cache()
+    monkeypatch.setattr("logsig_codegen.build.cache.obtain", None)  # what builds
+    kernel = lg.load(2, 2)
+    kernel.prepare("combine", "join")
+    assert kernel.combine(*np.array(LOG_SIGS)).tolist() == [2.0, 4.0, 0.0]
+
+
+def test_a_group_that_cannot_be_built_leaves_the_others(
+    new_cache: Path, monkeypatch: pytest.MonkeyPatch, compiler_script: Callable[[str], str], tmp_path: Path
+) -> None:
+    fault = tmp_path / "fault"
+    (tmp_path / "kept").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "kept"))
+    monkeypatch.setenv(
+        "CC", compiler_script(f'case "$*" in *combine.c*) test ! -e {fault} || exit 1;; esac; exec $REAL "$@"')
+    )
+    kernel = lg.load(2, 2)
+    fault.touch()
+    with pytest.raises(lg.CompilerError):
+        kernel.prepare("combine")
+    assert kernel.join(*PROBE).tolist() == ANSWER
+    assert groups_in(new_cache) == [["join"]]
+    fault.unlink()
+    assert kernel.combine(*np.array(LOG_SIGS)).tolist() == [2.0, 4.0, 0.0]
+
+
+def test_a_folder_with_some_groups_leaves_the_others_to_the_cache(generated: Path, new_cache: Path) -> None:
+    kernel = lg.load(2, 2, artifacts=generated)
+    assert kernel.path == generated / "d2_n2"
+    assert kernel.combine(*np.array(LOG_SIGS)).tolist() == [2.0, 4.0, 0.0]
+    assert not new_cache.exists()
+    assert kernel.log_sig(PATHS).tolist() == LOG_SIGS
+    assert groups_in(new_cache) == [["log_sig"]]
+    assert set(kernel.report.plan) == {"join", "join_backprop", "combine", "combine_backprop", "log_sig"}
+    assert kernel.report.path == generated / "d2_n2"
+
+
+def test_a_folder_without_the_join(tmp_path: Path, new_cache: Path) -> None:
+    folder = lg.generate(2, 2, tmp_path, operations=("log_sig",)).path
+    kernel = lg.load(2, 2, artifacts=folder)
+    assert kernel.join(*PROBE).tolist() == ANSWER
+    assert kernel.path.parent.name == "kernels"
+    assert kernel.log_sig(PATHS).tolist() == LOG_SIGS
+    assert groups_in(new_cache) == [["join"]]
+
+
+def test_without_a_compiler_a_folder_has_what_it_has(
+    generated: Path, new_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    kernel = lg.load(2, 2, artifacts=generated)
+    with pytest.raises(lg.CompilerNotFoundError):
+        kernel.log_sig(PATHS)
+    assert kernel.combine(*np.array(LOG_SIGS)).tolist() == [2.0, 4.0, 0.0]
+    assert not new_cache.exists()
 
 
 def test_relative_folders(generated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +294,7 @@ def test_another_interface_is_refused(artifact: Path) -> None:
 
 
 def test_a_manifest_that_belongs_to_another_library(artifact: Path, tmp_path: Path) -> None:
-    other = lg.generate(2, 3, tmp_path).path
+    other = lg.generate(2, 3, tmp_path, operations=("join",)).path
     library = other / "liblogsig_d2_n3.so"
     files = json.loads((other / MANIFEST).read_text(encoding="utf-8"))["files"]
     shutil.copy(library, artifact)
@@ -207,7 +310,7 @@ def test_sources_only(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_one_number_type(tmp_path: Path) -> None:
-    kernel = lg.load(2, 2, artifacts=lg.generate(2, 2, tmp_path, dtypes=["float64"]).path)
+    kernel = lg.load(2, 2, artifacts=lg.generate(2, 2, tmp_path, dtypes=["float64"], operations=["join"]).path)
     assert kernel.join(*PROBE).tolist() == ANSWER
     with pytest.raises(TypeError, match=r"dtype: expected float64 .*built for.*, got float32"):
         kernel.join(PROBE[0].astype(np.float32), PROBE[1].astype(np.float32))

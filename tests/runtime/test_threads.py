@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from processes import RunPython
 
 import logsig_codegen as lg
-from logsig_codegen.runtime import threads
+from logsig_codegen.runtime import loader, threads
 
 
 def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +73,26 @@ def test_calls_from_several_python_threads() -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda pair: kernel.join(*pair, n_jobs=2).tobytes(), inputs * 4))
     assert found == expected * 4
+
+
+def test_groups_are_opened_once_and_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that want the same group wait for one of them; those that want another one do not wait."""
+    lg.clear_cache()
+    opened = []
+    both_at_work = threading.Barrier(2, timeout=60)
+
+    def find(problem: lg.Problem, group: str, *_: object) -> Any:
+        opened.append(group)
+        both_at_work.wait()  # fails unless the other group is opened meanwhile
+        return SimpleNamespace(library=SimpleNamespace(functions={}))
+
+    monkeypatch.setattr(loader, "_find", find)
+    kernel = loader.obtain(2, 2)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(kernel.loaded.group, ["combine", "stream"] * 4))
+    assert sorted(opened) == ["combine", "stream"]
+    assert len(set(map(id, found[::2]))) == len(set(map(id, found[1::2]))) == 1
+    lg.clear_cache()
 
 
 def test_a_forked_child_works_after_its_parent_used_threads(run_python: RunPython) -> None:
