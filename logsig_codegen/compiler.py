@@ -11,7 +11,7 @@ from logsig_codegen.cost import estimate, structure_constant_terms
 from logsig_codegen.errors import ProblemTooLargeError
 from logsig_codegen.ir.lie import LieProgram, Port
 from logsig_codegen.ir.lower import lower
-from logsig_codegen.ir.program import OperationCount, Program
+from logsig_codegen.ir.program import NONE, OperationCount, Program
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import BY_LETTER, GROUPS, OPERATIONS, SIGNATURE_LIMIT
 from logsig_codegen.passes.adjoint import adjoint
@@ -21,6 +21,7 @@ from logsig_codegen.passes.inline import inline_single_uses
 from logsig_codegen.passes.repeat import repeat
 from logsig_codegen.passes.scales import fold_scales
 from logsig_codegen.passes.schedule import COLLECTORS, schedule
+from logsig_codegen.passes.tiles import tiles
 from logsig_codegen.passes.unit_products import make_products_unit
 from logsig_codegen.plans import path_step, prefix_signature
 from logsig_codegen.plans.log_derivative import log_derivative_join
@@ -37,6 +38,8 @@ REGISTER_STATE = 32
 GROUPED_OPERATIONS = 20_000
 """Several steps of a path are done at once where they add few products to each number of the state, and where that
 takes no more operations than this."""
+NEAR_OPERATIONS = 1_000
+"""The code of two steps of so many operations fits the first-level cache."""
 
 
 @dataclass(frozen=True)
@@ -293,17 +296,28 @@ def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
 
 def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) -> PathKernel:
     """A forward kernel, with several steps at once where the state does not fit the registers anyhow."""
-    at_once = 1
-    light = state_size > REGISTER_STATE and 2 * step.operations.total <= 5 * state_size
-    if step.program is not None and light:
-        at_once = next((n for n in (4, 2) if n * step.operations.total <= GROUPED_OPERATIONS), 1)
+    at_once = _steps_at_once(step.operations.total, state_size) if step.program is not None else 1
     if at_once == 1:
         return PathKernel(operation, (step, finish), state_size)
     assert step.program is not None
     program = replace(repeat(step.program, at_once), name="steps")
-    order = schedule(program, in_place=(0,), descending=True, collectors=0)
+    groups = tiles(program, at_once)
+    order = schedule(
+        program, in_place=(0,), descending=True, collectors=0, groups=groups, passing=1 if groups else NONE
+    )
     steps = replace(step, operation="steps", program=program, schedule=order, operations=program.operations)
     return PathKernel(operation, (step, steps, finish), state_size, at_once)
+
+
+def _steps_at_once(operations: int, state_size: int) -> int:
+    """How many steps to do at once: as measured, see ``docs/decisions/0013-several-steps-at-once.md``."""
+    if state_size <= REGISTER_STATE:
+        return 1
+    if operations <= 2 * state_size and 4 * operations <= GROUPED_OPERATIONS:
+        return 4
+    if 2 * operations <= 5 * state_size and 2 * operations <= GROUPED_OPERATIONS:
+        return 2
+    return 2 if operations <= min(4 * state_size, NEAR_OPERATIONS) else 1
 
 
 def candidate_plans(problem: Problem) -> list[LieProgram]:
