@@ -5,7 +5,7 @@ depends on lower degrees, and a letter of the displacement. Over a few steps tha
 letters, and it is ordered like one: four heads at a time, whose values in all steps stay in registers, meet the
 letters one after the other. A letter is then read once for four sums, and four sums advance side by side.
 
-Before: ``z0 += h0*v; z0 += g0*u; z1 += h1*v; z1 += g1*u`` (heads ``h`` and ``g``, letters ``v`` and ``u`` of two steps).
+Before: ``z0 += h0*v; z0 += g0*u; z1 += h1*v; z1 += g1*u`` (heads ``h``, ``g`` and letters ``v``, ``u`` of two steps).
 After: ``z0 += h0*v; z1 += h1*v; z0 += g0*u; z1 += g1*u``.
 
 No sum changes, nor the order in which its terms are added.
