@@ -25,7 +25,15 @@ COLLECTORS = 128
 that would wait for it."""
 
 
-def schedule(program: Program, *, in_place: Sequence[int], descending: bool, collectors: int = COLLECTORS) -> Schedule:
+def schedule(
+    program: Program,
+    *,
+    in_place: Sequence[int],
+    descending: bool,
+    collectors: int = COLLECTORS,
+    part_operations: int | None = PART_OPERATIONS,
+    held: int | None = None,
+) -> Schedule:
     """Order ``program`` and cut it into parts.
 
     Parameters
@@ -38,13 +46,19 @@ def schedule(program: Program, *, in_place: Sequence[int], descending: bool, col
         degree, to the first.
     collectors : int
         How many long sums may be computed piecemeal.
+    part_operations : int or None
+        Operations per part, about; ``None``: one part for everything, and no scratch memory.
+    held : int or None
+        Input columns below ``held`` that are read several times are kept in local variables, the others are read from
+        memory each time; ``None``: all of them are kept.
     """
     demands = [list(result.values) for result in program.outputs]
     if descending:
         demands[0].reverse()
         demands.insert(0, _independent_of_first_operand(program))
     steps = order(program, [value for values in demands for value in values], collectors)
-    return _Layout(program, _cut(steps), tuple(in_place)).run()
+    parts = [list(steps)] if part_operations is None else _cut(steps, part_operations)
+    return _Layout(program, parts, tuple(in_place), held).run()
 
 
 def _independent_of_first_operand(program: Program) -> list[int]:
@@ -55,9 +69,9 @@ def _independent_of_first_operand(program: Program) -> list[int]:
     return [value for value in range(program.first, len(depends)) if not depends[value]]
 
 
-def _cut(steps: Sequence[Compute]) -> list[list[Compute]]:
+def _cut(steps: Sequence[Compute], part_operations: int) -> list[list[Compute]]:
     total = sum(count_terms(step.terms).total for step in steps)
-    limit = total / max(1, round(total / PART_OPERATIONS))
+    limit = total / max(1, round(total / part_operations))
     parts: list[list[Compute]] = [[]]
     size = 0
     for step in steps:
@@ -72,8 +86,11 @@ def _cut(steps: Sequence[Compute]) -> list[list[Compute]]:
 class _Layout:
     """Walks the parts once, adding the events that move data around the computations."""
 
-    def __init__(self, program: Program, parts: list[list[Compute]], in_place: tuple[int, ...]) -> None:
+    def __init__(
+        self, program: Program, parts: list[list[Compute]], in_place: tuple[int, ...], held: int | None = None
+    ) -> None:
         self.program = program
+        self.held = max((operand.length for operand in program.inputs), default=0) if held is None else held
         self.parts = parts
         self.in_place = in_place
         self.first = program.first
@@ -165,7 +182,7 @@ class _Layout:
         if value < self.first and value not in self.overwritten:
             o, k = self.home[value]
             self.fetch(o, k + 1)
-            if self.uses[value] > 1:
+            if self.uses[value] > 1 and k < self.held:
                 self.events.append(Read(value))
                 self.local.add(value)
         elif value in self.slots:
