@@ -45,7 +45,8 @@ class EmulatedKernel:
     library: ctypes.CDLL
 
     def __call__(self, arguments: Sequence[Array | int | None], *, warps: int = 1, blocks: int = 1) -> None:
-        """Run a grid of ``blocks`` blocks of ``warps`` warps; arrays are passed by address."""
+        """Run a grid of ``blocks`` blocks of up to ``warps`` warps; arrays are passed by address."""
+        warps = min(warps, self.kernel.shape.warps)
         shared = warps * self.kernel.shape.warp_bytes
         values: list[Any] = [ctypes.c_uint(blocks), ctypes.c_uint(32 * warps), ctypes.c_size_t(shared)]
         for argument in arguments:

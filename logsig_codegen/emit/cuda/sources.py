@@ -9,6 +9,7 @@ from typing import Any
 from logsig_codegen.compiler import CompiledProblem, Kernel
 from logsig_codegen.emit.cuda.rows import RowsKernel
 from logsig_codegen.emit.cuda.shape import Shape
+from logsig_codegen.emit.cuda.walks import WalkKernel
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.emit.view import symbol
@@ -64,12 +65,16 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
     variants = tuple((DEFINITIONS[dtype],) for dtype in dtypes)
     units: list[SourceUnit] = []
     kernels: list[CudaKernel] = []
-    headers = dict.fromkeys(("logsig_device.cuh", "logsig_tiles.cuh"))
+    headers: dict[str, None] = dict.fromkeys(("logsig_device.cuh", "logsig_tiles.cuh"))
     for kernel in compiled.kernels:
         file = f"{kernel.operation}.cu"
         if isinstance(kernel, Kernel):
             rows = RowsKernel(compiled.problem, kernel)
             text, form, shape = render("cuda/rows.cu.j2", view=rows.view()), "thread", rows.shape
+        elif kernel.operation.startswith("log_sig"):
+            walk = WalkKernel(compiled.problem, kernel)
+            text, form, shape = render("cuda/walk.cu.j2", view=walk.view()), "thread", walk.shape
+            headers["logsig_walks.cuh"] = None
         else:
             continue
         units.append(SourceUnit(file, text, "cuda", variants))
