@@ -16,7 +16,7 @@ def trim_inputs(program: Program) -> Program:
     read = {operand for terms in program.instructions for _, *operands in terms for operand in operands}
     read.update(value for result in program.outputs for value in result.values)
     number: dict[int, int] = {NONE: NONE}
-    inputs = []
+    inputs: list[Operand] = []
     for operand, offset in zip(program.inputs, program.offsets, strict=True):
         length = max((k + 1 for k in range(operand.length) if offset + k in read), default=0)
         for k in range(length):

@@ -74,9 +74,7 @@ class RowsKernel:
         name = self.operation.name
         brackets = coordinate_names(lyndon_basis(self.problem.dimension, self.problem.degree))
         comments = {"out": brackets, "d_log_sig": brackets}
-        function = device_function(
-            f"{name}_sample", f"{self.operation.summary} One row.", self.schedule, comments
-        )
+        function = device_function(f"{name}_sample", f"{self.operation.summary} One row.", self.schedule, comments)
         return RowsView(
             symbol=symbol(self.problem, name),
             title=f"{self.operation.title}: dimension {self.problem.dimension}, degree {self.problem.degree}.",
@@ -129,4 +127,3 @@ def row_parameters(operation: str) -> tuple[str, ...]:
         for operand in described.operands
     ]
     return (*rows, "long long batch")
-

@@ -1,4 +1,4 @@
-"""The CUDA target: a compiled problem becomes source units, and a description of their kernels for whoever starts them."""
+"""The CUDA target: a compiled problem becomes source units, with a description of the kernels in them."""
 
 from __future__ import annotations
 

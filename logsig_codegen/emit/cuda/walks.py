@@ -257,4 +257,3 @@ def path_parameters(operation: str) -> tuple[str, ...]:
     if described.backward:
         rows.append("logsig_real *d_first")
     return (*rows, "long long batch")
-
