@@ -65,6 +65,14 @@ class RowsKernel:
         self.homes[name] = self.numbers
         self.numbers += tile_numbers(width)
 
+    @property
+    def columns(self) -> dict[str, int]:
+        """Leading columns of each operand that are read or written."""
+        program = self.schedule.program
+        read = zip(program.inputs, self.schedule.prefixes, strict=True)
+        written = {result.name: len(result.values) for result in program.outputs}
+        return {**{operand.name: prefix for operand, prefix in read}, **written}
+
     def shape(self, dtype: str) -> Shape:
         """What it takes for one number type."""
         return shape(self.live, self.numbers, dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ class CudaKernel:
         ``"thread"``: a thread per sample.
     definition : str
         The macro its source is compiled with.
+    columns : mapping of str to int
+        How many leading columns of each operand it reads or writes.
     shape : Shape
         What it takes of a multiprocessor.
     """
@@ -44,6 +46,7 @@ class CudaKernel:
     symbol: str
     form: str
     definition: str
+    columns: Mapping[str, int]
     shape: Shape
 
     def data(self) -> dict[str, Any]:
@@ -59,6 +62,16 @@ class CudaSources:
     kernels: tuple[CudaKernel, ...]
 
 
+THREAD_OPERATIONS = 6_000
+"""A thread computes samples that take no more operations than this, per phase."""
+
+
+def fits_a_thread(kernel: Kernel | PathKernel) -> bool:
+    """Whether every program of a kernel is straight-line code that a thread can go through."""
+    parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
+    return all(part.program is not None and part.operations.total <= THREAD_OPERATIONS for part in parts)
+
+
 def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:
     """All source files of ``compiled`` for a GPU."""
     dtypes = [dtype for dtype in DTYPES if dtype in dtypes]
@@ -68,12 +81,16 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
     headers: dict[str, None] = dict.fromkeys(("logsig_device.cuh", "logsig_tiles.cuh"))
     for kernel in compiled.kernels:
         file = f"{kernel.operation}.cu"
+        if not fits_a_thread(kernel):
+            continue
         if isinstance(kernel, Kernel):
             rows = RowsKernel(compiled.problem, kernel)
             text, form, shape = render("cuda/rows.cu.j2", view=rows.view()), "thread", rows.shape
+            columns = rows.columns
         elif kernel.operation.startswith("log_sig"):
             walk = WalkKernel(compiled.problem, kernel)
             text, form, shape = render("cuda/walk.cu.j2", view=walk.view()), "thread", walk.shape
+            columns = {}
             headers["logsig_walks.cuh"] = None
         else:
             continue
@@ -81,6 +98,7 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
         entry = symbol(compiled.problem, kernel.operation)
         for dtype in dtypes:
             name = f"{entry}_{SUFFIXES[dtype]}"
-            kernels.append(CudaKernel(kernel.operation, dtype, file, name, form, DEFINITIONS[dtype], shape(dtype)))
+            described = (kernel.operation, dtype, file, name, form, DEFINITIONS[dtype], columns, shape(dtype))
+            kernels.append(CudaKernel(*described))
     units.extend(SourceUnit(name, verbatim(f"cuda/include/{name}"), "header") for name in headers)
     return CudaSources(tuple(units), tuple(kernels))

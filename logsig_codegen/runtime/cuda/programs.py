@@ -9,7 +9,7 @@ from logsig_codegen._version import __version__
 from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import MANIFEST, Artifact, check_cuda_artifact, read_artifact
 from logsig_codegen.build.nvidia import CudaCompiler, find_cuda_compiler
-from logsig_codegen.errors import CompilerNotFoundError
+from logsig_codegen.errors import CompilerNotFoundError, UnsupportedError
 from logsig_codegen.operations import group_of
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, device
@@ -43,10 +43,21 @@ class CudaPrograms:
         found = self._loaded.get(operation, dtype, ordinal)
         if found is None:
             artifact = self._artifact(group_of(operation), dtype, device(ordinal).arch)
-            (kernel,) = (k for k in artifact.manifest["kernels"] if (k["operation"], k["dtype"]) == (operation, dtype))
+            kernel = next(
+                (k for k in artifact.manifest["kernels"] if (k["operation"], k["dtype"]) == (operation, dtype)), None
+            )
+            if kernel is None:
+                raise UnsupportedError(
+                    f"{operation}: there is no kernel for a GPU for (dimension={self.problem.dimension}, "
+                    f"degree={self.problem.degree}): it is too large"
+                )
             image = (artifact.path / kernel["binary"]).read_bytes()
             found = self._loaded.add(operation, dtype, ordinal, image, kernel)
         return found
+
+    def prepare(self, group: str, dtype: str, arch: str) -> None:
+        """Compile a group of operations for an architecture now, unless it is there; needs no GPU."""
+        self._artifact(group, dtype, arch)
 
     def _artifact(self, group: str, dtype: str, arch: str) -> Artifact:
         for folder in map(Path, self.folders):
