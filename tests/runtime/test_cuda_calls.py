@@ -1,7 +1,7 @@
 """Calls on the GPU's side of the run time, with the device replaced by an emulated grid: layouts, shapes, gradients.
 
-The kernels are the generated ones, compiled by the host's compiler; the truth is the C kernels, which have tests of their
-own, on the same numbers. Tensors lie in host memory, so that every other part is what runs on a GPU.
+The kernels are the generated ones, compiled by the host's compiler; the truth is the C kernels, which have tests of
+their own, on the same numbers. Tensors lie in host memory, so that every other part is what runs on a GPU.
 """
 
 from __future__ import annotations

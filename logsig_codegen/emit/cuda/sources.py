@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from logsig_codegen.compiler import CompiledProblem, Kernel
+from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
 from logsig_codegen.emit.cuda.rows import RowsKernel
 from logsig_codegen.emit.cuda.shape import Shape
 from logsig_codegen.emit.cuda.walks import WalkKernel
@@ -62,14 +62,15 @@ class CudaSources:
     kernels: tuple[CudaKernel, ...]
 
 
-THREAD_OPERATIONS = 6_000
-"""A thread computes samples that take no more operations than this, per phase."""
+THREAD_OPERATIONS = 4_500
+"""A thread computes samples whose programs have no more operations than this: longer ones take minutes to compile."""
 
 
 def fits_a_thread(kernel: Kernel | PathKernel) -> bool:
     """Whether every program of a kernel is straight-line code that a thread can go through."""
     parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
-    return all(part.program is not None and part.operations.total <= THREAD_OPERATIONS for part in parts)
+    straight = all(part.program is not None for part in parts)
+    return straight and sum(part.operations.total for part in parts if part.operation != "steps") <= THREAD_OPERATIONS
 
 
 def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:
