@@ -37,6 +37,8 @@ def schedule(
     collectors: int = COLLECTORS,
     groups: Sequence[Sequence[int]] = (),
     passing: int = NONE,
+    whole: bool = False,
+    held: int | None = None,
 ) -> Schedule:
     """Order ``program`` and cut it into parts.
 
@@ -55,6 +57,11 @@ def schedule(
     passing : int
         An input operand that is read from memory again wherever it is used, rather than kept in registers throughout;
         no output overwrites it.
+    whole : bool
+        One part for everything, and no scratch memory.
+    held : int or None
+        Input columns below ``held`` that are read several times are kept in local variables, the others are read from
+        memory each time; ``None``: all of them are kept.
     """
     if groups:
         ordered, ends = Order(program, collectors), set()
@@ -68,7 +75,8 @@ def schedule(
         demands[0].reverse()
         demands.insert(0, _independent_of_first_operand(program))
     steps = order(program, [value for values in demands for value in values], collectors)
-    return _Layout(program, _cut(steps, range(len(steps))), tuple(in_place), passing).run()
+    ends = range(0) if whole else range(len(steps))
+    return _Layout(program, _cut(steps, ends), tuple(in_place), passing, held).run()
 
 
 def _independent_of_first_operand(program: Program) -> list[int]:
@@ -97,8 +105,16 @@ def _cut(steps: Sequence[Compute], ends: Container[int]) -> list[list[Compute]]:
 class _Layout:
     """Walks the parts once, adding the events that move data around the computations."""
 
-    def __init__(self, program: Program, parts: list[list[Compute]], in_place: tuple[int, ...], passing: int) -> None:
+    def __init__(
+        self,
+        program: Program,
+        parts: list[list[Compute]],
+        in_place: tuple[int, ...],
+        passing: int,
+        held: int | None = None,
+    ) -> None:
         self.program = program
+        self.held = max((operand.length for operand in program.inputs), default=0) if held is None else held
         self.parts = parts
         self.in_place = in_place
         self.first = program.first
@@ -194,7 +210,7 @@ class _Layout:
         if value < self.first and value not in self.overwritten:
             o, k = self.home[value]
             self.fetch(o, k + 1)
-            if self.is_wanted_again(value, o):
+            if self.is_wanted_again(value, o, k):
                 self.events.append(Read(value, kept=o == self.passing))
                 self.local.add(value)
         elif value in self.slots:
@@ -215,10 +231,10 @@ class _Layout:
                     if NONE < value < self.first and self.home[value][0] == self.passing:
                         self.ahead.setdefault(value, []).append(position)
 
-    def is_wanted_again(self, value: int, operand: int) -> bool:
+    def is_wanted_again(self, value: int, operand: int, column: int) -> bool:
         """Whether an input scalar, about to be used, is worth a local variable."""
         if operand != self.passing:
-            return self.uses[value] > 1
+            return self.uses[value] > 1 and column < self.held
         later = self.ahead.get(value, ())
         return len(later) > 1 and later[-2] - self.position <= NEAR
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from logsig_codegen.runtime.cuda.programs import CudaPrograms
     from logsig_codegen.symbolic.formulas import Formulas
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor")
@@ -44,10 +45,10 @@ class LogSigKernel:
     """Compiled log-signature functions for one dimension and degree; made by :func:`logsig_codegen.load`.
 
     A log-signature is a vector of :attr:`size` coordinates in the Lyndon bracket basis, ordered as :attr:`words`: by
-    length, then lexicographically. Arrays are numpy arrays or torch tensors on the CPU, float32 or float64; results
-    have the type and dtype of the inputs. Leading axes are a batch and broadcast; any strides will do. Subclasses of
-    numpy's array are read as plain arrays (masked arrays are refused, for their mask would be ignored) and results are
-    plain.
+    length, then lexicographically. Arrays are numpy arrays or torch tensors, on the CPU or a CUDA device, float32 or
+    float64; results have the type, dtype and device of the inputs. Leading axes are a batch and broadcast; any strides
+    will do. Subclasses of numpy's array are read as plain arrays (masked arrays are refused, for their mask would be
+    ignored) and results are plain.
 
     ``n_jobs`` is the number of threads: 1 serial, -1 all processors this process may use, -2 all but one; it changes
     no bit of the result. Processes made by ``fork`` always run serially, because the OpenMP runtime would wait
@@ -55,9 +56,15 @@ class LogSigKernel:
     lock is released) and pickled: the copy is loaded by dimension and degree where it is unpickled.
     """
 
-    def __init__(self, problem: Problem, open_group: Callable[[str], Opened]) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        open_group: Callable[[str], Opened],
+        open_cuda: Callable[[], CudaPrograms] | None = None,
+    ) -> None:
         self.problem = problem
         self.loaded = LoadedGroups(problem, open_group)
+        self._open_cuda = open_cuda
 
     def prepare(self, *groups: str) -> None:
         """Load groups of operations now, building them if need be, instead of when they are first called.
@@ -146,6 +153,15 @@ class LogSigKernel:
         if target != "c":
             raise ValueError(f"target: expected 'c', got {target!r}")
         return "\n".join(f"/* ==== {name} ==== */\n{text}" for name, text in self._sources(group).items())
+
+    @cached_property
+    def cuda(self) -> CudaPrograms:
+        """The kernels for GPUs; each is found or compiled when a CUDA tensor first needs it."""
+        if self._open_cuda is not None:
+            return self._open_cuda()
+        from logsig_codegen.runtime.cuda.programs import CudaPrograms
+
+        return CudaPrograms(self.problem)
 
     def functions(self, operation: str) -> Any:
         """The C functions of an operation (``"join"``, ``"log_sig_backprop"``, …) by the name of their number type."""

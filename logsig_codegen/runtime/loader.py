@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import SupportsIndex, TypeAlias
+from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
 from logsig_codegen._version import __version__
 from logsig_codegen.build import cache
@@ -18,6 +18,9 @@ from logsig_codegen.runtime.checks import check_problem
 from logsig_codegen.runtime.groups import Opened
 from logsig_codegen.runtime.kernel import LogSigKernel
 from logsig_codegen.runtime.library import open_library
+
+if TYPE_CHECKING:
+    from logsig_codegen.runtime.cuda.programs import CudaPrograms
 
 VARIABLE = "LOGSIG_CODEGEN_PATH"
 StrPath: TypeAlias = "str | os.PathLike[str]"
@@ -108,7 +111,12 @@ def obtain(
                     opened = _opened[key, group] = _find(problem, group, folders, march, _limits.get(key))
             return opened
 
-        kernel = _kernels.setdefault(key, LogSigKernel(problem, open_group))
+        def open_cuda() -> CudaPrograms:
+            from logsig_codegen.runtime.cuda.programs import CudaPrograms
+
+            return CudaPrograms(problem, _named(folders), lambda: _limits.get(key))
+
+        kernel = _kernels.setdefault(key, LogSigKernel(problem, open_group, open_cuda))
     return kernel
 
 
@@ -162,8 +170,7 @@ def _find(problem: Problem, group: str, folders: tuple[str, ...] | None, march: 
 def _search(problem: Problem, folders: tuple[str, ...] | None) -> Artifact | None:
     """The artifact of a problem in the folders given, or in those of the environment variable."""
     given = folders is not None
-    if folders is None:
-        folders = tuple(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)))
+    folders = _named(folders)
     others = []
     for folder in map(Path, folders):
         if given and not folder.is_dir():
@@ -178,6 +185,11 @@ def _search(problem: Problem, folders: tuple[str, ...] | None) -> Artifact | Non
     if given and folders and len(others) == len(folders):
         check_artifact(others[0], problem)  # raises: it is for another problem
     return None
+
+
+def _named(folders: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The folders given, or those of the environment variable."""
+    return tuple(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))) if folders is None else folders
 
 
 def _from_cache(problem: Problem, group: str, march: str, max_terms: int | None) -> Opened:

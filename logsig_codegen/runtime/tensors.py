@@ -43,6 +43,10 @@ class _Product(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.kernel, ctx.operation, ctx.threads = kernel, operation, threads
         ctx.save_for_backward(first, second)
+        if first.is_cuda:
+            from logsig_codegen.runtime.cuda import calls
+
+            return calls.product(kernel, operation, first, second)
         inputs = to_array(first), to_array(second)
         out = kernel.loaded.join(*inputs, None, threads) if operation == "join" else None
         if out is None:
@@ -68,6 +72,10 @@ class _ProductBackprop(torch.autograd.Function):
         threads: int,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         ctx.operation = operation
+        if first.is_cuda:
+            from logsig_codegen.runtime.cuda import calls
+
+            return calls.product_backprop(kernel, operation, d_out, first, second)
         inputs = to_array(d_out), to_array(first), to_array(second)
         results = kernel.loaded.join_backprop(*inputs, threads) if operation == "join" else None
         if results is None:
@@ -83,7 +91,7 @@ def log_sig(
     kernel: LogSigKernel, options: Options, paths: Sequence[torch.Tensor], initial: torch.Tensor | None
 ) -> torch.Tensor:
     """Log-signatures of checked paths, with gradients for them and for ``initial``."""
-    call = _PathCall(kernel, options, len(paths))
+    call = _path_call(kernel, options, paths)
     inputs = paths if initial is None else (*paths, initial)
     return differentiable("log_sig", call.forward, call.backward, *inputs)
 
@@ -96,10 +104,19 @@ def log_sig_backprop(
     initial: torch.Tensor | None,
 ) -> tuple[torch.Tensor, ...]:
     """The backward of :func:`log_sig`; differentiating its results raises :class:`UnsupportedError`."""
-    call = _PathCall(kernel, options, len(paths))
+    call = _path_call(kernel, options, paths)
     inputs = paths if initial is None else (*paths, initial)
     apply: Callable[..., tuple[torch.Tensor, ...]] = _DifferentiableBackward.apply
-    return apply("log_sig", lambda gradient, *rest: call.backward(gradient, None, *rest), d_out, *inputs)
+    return apply("log_sig", call.backward_alone, d_out, *inputs)
+
+
+def _path_call(kernel: LogSigKernel, options: Options, paths: Sequence[torch.Tensor]) -> Any:
+    """Forward and backward on what :func:`_given` makes of tensors on the device of ``paths``."""
+    if not paths[0].is_cuda:
+        return _PathCall(kernel, options, len(paths))
+    from logsig_codegen.runtime.cuda.paths import PathCall
+
+    return PathCall(kernel, options, len(paths))
 
 
 class _PathCall:
@@ -119,6 +136,9 @@ class _PathCall:
         self, d_out: arrays.Array, result: arrays.Array | None, *inputs: arrays.Array
     ) -> tuple[arrays.Array, ...]:
         return self.call(inputs).backward(d_out, result)
+
+    def backward_alone(self, d_out: arrays.Array, *inputs: arrays.Array) -> tuple[arrays.Array, ...]:
+        return self.backward(d_out, None, *inputs)
 
 
 def on_arrays(name: str, function: Callable[..., arrays.Array], *inputs: torch.Tensor) -> torch.Tensor:
@@ -145,7 +165,7 @@ def differentiable(
 class _Differentiable(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, name: str, forward: Any, backward: Any, *inputs: torch.Tensor) -> torch.Tensor:
-        result = torch.from_numpy(forward(*map(to_array, inputs)))
+        result = _taken(forward(*_given(forward, inputs)), inputs[0])
         ctx.name, ctx.run = name, backward
         ctx.save_for_backward(result, *inputs)
         return result
@@ -161,8 +181,8 @@ class _DifferentiableBackward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, name: str, run: Any, *inputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         ctx.name = name
-        gradients = run(*map(to_array, inputs))
-        return tuple(None if gradient is None else torch.from_numpy(gradient) for gradient in gradients)
+        gradients = run(*_given(run, inputs))
+        return tuple(None if gradient is None else _taken(gradient, inputs[0]) for gradient in gradients)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> None:
@@ -172,6 +192,17 @@ class _DifferentiableBackward(torch.autograd.Function):
 def _refuse_second_derivatives(name: str) -> None:
     # Saying nothing would make second derivatives silently zero or wrong.
     raise UnsupportedError(f"{name} is differentiable once: there is no kernel for the derivative of its backward")
+
+
+def _given(function: Any, inputs: Sequence[torch.Tensor]) -> Sequence[Any]:
+    """Tensors as ``function`` takes them: itself a method of the GPU's calls, or a function of arrays."""
+    if getattr(getattr(function, "__self__", None), "takes_tensors", False):
+        return inputs
+    return [to_array(tensor.cpu()) for tensor in inputs]
+
+
+def _taken(result: Any, like: torch.Tensor) -> torch.Tensor:
+    return result if isinstance(result, torch.Tensor) else torch.from_numpy(result).to(like.device)
 
 
 def to_array(tensor: torch.Tensor) -> arrays.Array:

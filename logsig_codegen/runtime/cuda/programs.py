@@ -1,0 +1,109 @@
+"""From a problem to kernels on a device: folders of artifacts, the cache, then a build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from logsig_codegen._version import __version__
+from logsig_codegen.build import cache
+from logsig_codegen.build.artifact import MANIFEST, Artifact, check_cuda_artifact, read_artifact
+from logsig_codegen.build.nvidia import CudaCompiler, find_cuda_compiler
+from logsig_codegen.errors import CompilerNotFoundError, UnsupportedError
+from logsig_codegen.operations import group_of
+from logsig_codegen.problem import Problem
+from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, device
+
+SUBFOLDER = "cuda"
+"""Within the folder of a problem."""
+
+
+class CudaPrograms:
+    """The kernels of one problem, found or compiled when they are first wanted, per number type and device."""
+
+    def __init__(
+        self, problem: Problem, folders: tuple[str, ...] = (), max_terms: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """``folders`` are looked through before the cache; ``max_terms`` is asked when something has to be built."""
+        self.problem = problem
+        self.folders = folders
+        self.max_terms = max_terms
+        self._loaded = Loaded()
+
+    def launcher(self, operation: str, dtype: str, ordinal: int) -> Launcher:
+        """The kernel of an operation.
+
+        Raises
+        ------
+        CudaError, UnsupportedError
+            If the device cannot be used.
+        CompilerNotFoundError, CompilerError, CacheError, ArtifactError
+            If the kernel cannot be had.
+        """
+        found = self._loaded.get(operation, dtype, ordinal)
+        if found is None:
+            artifact = self._artifact(group_of(operation), dtype, device(ordinal).arch)
+            kernel = next(
+                (k for k in artifact.manifest["kernels"] if (k["operation"], k["dtype"]) == (operation, dtype)), None
+            )
+            if kernel is None:
+                raise UnsupportedError(
+                    f"{operation}: there is no kernel for a GPU for (dimension={self.problem.dimension}, "
+                    f"degree={self.problem.degree}): it is too large"
+                )
+            image = (artifact.path / kernel["binary"]).read_bytes()
+            found = self._loaded.add(operation, dtype, ordinal, image, kernel)
+        return found
+
+    def prepare(self, group: str, dtype: str, arch: str) -> None:
+        """Compile a group of operations for an architecture now, unless it is there; needs no GPU."""
+        self._artifact(group, dtype, arch)
+
+    def _artifact(self, group: str, dtype: str, arch: str) -> Artifact:
+        for folder in map(Path, self.folders):
+            for place in (folder, folder / SUBFOLDER, folder / self.problem.name / SUBFOLDER):
+                if (place / MANIFEST).is_file():
+                    artifact = read_artifact(place)
+                    if artifact.manifest.get("target") == "cuda" and self._has(artifact, group, dtype):
+                        return artifact
+        return self._cached(group, dtype, arch)
+
+    def _has(self, artifact: Artifact, group: str, dtype: str) -> bool:
+        manifest = artifact.manifest
+        if (manifest["dimension"], manifest["degree"]) != (self.problem.dimension, self.problem.degree):
+            return False
+        check_cuda_artifact(artifact, self.problem)
+        return group in manifest["groups"] and dtype in manifest["dtypes"]
+
+    def _cached(self, group: str, dtype: str, arch: str) -> Artifact:
+        compiler: CudaCompiler | None = None
+        reason: CompilerNotFoundError | None = None
+        try:
+            compiler = find_cuda_compiler()
+        except CompilerNotFoundError as error:
+            reason = error
+        identity = None if compiler is None else compiler.identity()
+        request = cache.make_cuda_request(self.problem, (group,), (dtype,), arch, __version__, identity)
+        artifact = cache.lookup(request)
+        if artifact is not None:
+            return artifact
+        if reason is not None:
+            raise reason
+
+        def build(folder: Path) -> None:
+            from logsig_codegen.build.cuda_builder import build_cuda_into
+
+            build_cuda_into(
+                folder,
+                self.problem,
+                compiler=compiler,
+                architectures=(arch,),
+                dtypes=(dtype,),
+                groups=(group,),
+                version=__version__,
+                key=request.key,
+                request=request.ingredients,
+                max_terms=self.max_terms(),
+            )
+
+        return cache.obtain(request, build)
