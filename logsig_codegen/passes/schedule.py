@@ -75,8 +75,8 @@ def schedule(
         demands[0].reverse()
         demands.insert(0, _independent_of_first_operand(program))
     steps = order(program, [value for values in demands for value in values], collectors)
-    ends = range(0) if whole else range(len(steps))
-    return _Layout(program, _cut(steps, ends), tuple(in_place), passing, held).run()
+    parts = _cut(steps, () if whole else range(len(steps)))
+    return _Layout(program, parts, tuple(in_place), passing, held).run()
 
 
 def _independent_of_first_operand(program: Program) -> list[int]:
