@@ -288,6 +288,7 @@ class LogSigKernel:
         state: str | None = None,
         method: int = 2,
         n_jobs: SupportsIndex = 1,
+        out: ArrayOrTensor | None = None,
     ) -> ArrayOrTensor:
         """Log-signatures of piecewise linear paths.
 
@@ -312,12 +313,14 @@ class LogSigKernel:
             Coordinates of the result: 0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
         n_jobs : int
             Number of threads; see the class.
+        out : numpy array, optional
+            Receives the result; rules as for :meth:`join`.
 
         Returns
         -------
         array, shape (..., size)
             ``(..., length - 1, size)`` with ``stream``, ``(..., number of windows, size)`` with ``windows``. The last
-            axis is longer for method 0. Torch tensors carry gradients for ``path`` and ``initial``.
+            axis is longer for method 0. ``out`` if given. Torch tensors carry gradients for ``path`` and ``initial``.
 
         Raises
         ------
@@ -326,13 +329,14 @@ class LogSigKernel:
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         if _is_plain(lengths, initial, stream, windows, method):
-            result: Any = self.loaded.log_sig(state)(path, threads)
+            result: Any = self.loaded.log_sig(state)(path, out, threads)
             if result is not None:
                 return result  # type: ignore[no-any-return]
         options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-        checked = check_call(self.problem, path, method=method, threads=threads, **options)
+        checked = check_call(self.problem, path, method=method, threads=threads, out=out, **options)
         if checked.kind == NUMPY:
-            return Call(self, checked.options, checked.paths, initial).forward()  # type: ignore[arg-type, return-value]
+            call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
+            return call.forward(out)  # type: ignore[arg-type, return-value]
         from logsig_codegen.runtime import tensors
 
         return tensors.log_sig(self, checked.options, checked.paths, initial)  # type: ignore[arg-type, return-value]
@@ -349,6 +353,7 @@ class LogSigKernel:
         state: str | None = None,
         method: int = 2,
         n_jobs: SupportsIndex = 1,
+        out: ArrayOrTensor | tuple[ArrayOrTensor, ArrayOrTensor] | None = None,
     ) -> Any:
         """Gradients of a scalar with respect to the points of a path, given those with respect to :meth:`log_sig`.
 
@@ -360,6 +365,8 @@ class LogSigKernel:
             Derivative with respect to ``log_sig(path, ...)``; broadcasts to its shape.
         path, lengths, initial, stream, windows, state, method, n_jobs
             The arguments of :meth:`log_sig`.
+        out : numpy array, or with ``initial`` a pair of them, optional
+            Receives the result; rules as for :meth:`join`. Not for a list of paths.
 
         Returns
         -------
@@ -372,15 +379,15 @@ class LogSigKernel:
             As for :meth:`log_sig`.
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if _is_plain(lengths, initial, stream, windows, method):
+        if out is None and _is_plain(lengths, initial, stream, windows, method):
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
             if gradient is not None:
                 return gradient
         options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-        checked = check_call(self.problem, path, method=method, threads=threads, d_out=d_out, **options)
+        checked = check_call(self.problem, path, method=method, threads=threads, d_out=d_out, out=out, **options)
         if checked.kind == NUMPY:
             call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
-            gradients: Any = call.backward(plain(d_out))  # type: ignore[arg-type]
+            gradients: Any = call.backward(plain(d_out), None, checked.out)  # type: ignore[arg-type]
         else:
             from logsig_codegen.runtime import tensors
 
