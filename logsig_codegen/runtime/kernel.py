@@ -13,7 +13,7 @@ from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.arrays import plain
 from logsig_codegen.runtime.checks import NUMPY
 from logsig_codegen.runtime.groups import LoadedGroups, Opened
-from logsig_codegen.runtime.path_checks import check_call
+from logsig_codegen.runtime.path_checks import check_call, is_plain
 from logsig_codegen.runtime.paths import Call
 from logsig_codegen.runtime.products import product, product_backprop
 from logsig_codegen.runtime.report import Report
@@ -26,18 +26,6 @@ if TYPE_CHECKING:
     from logsig_codegen.symbolic.formulas import Formulas
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor")
-
-
-def _is_plain(lengths: Any, initial: Any, stream: Any, windows: Any, method: Any) -> bool:
-    """Whether a call on paths asks for nothing but log-signatures in Lyndon brackets."""
-    return (
-        type(method) is int
-        and method in (2, 3)
-        and stream is False
-        and lengths is None
-        and initial is None
-        and windows is None
-    )
 
 
 class LogSigKernel:
@@ -328,7 +316,7 @@ class LogSigKernel:
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if _is_plain(lengths, initial, stream, windows, method):
+        if is_plain(lengths, initial, stream, windows, method):
             result: Any = self.loaded.log_sig(state)(path, out, threads)
             if result is not None:
                 return result  # type: ignore[no-any-return]
@@ -379,7 +367,7 @@ class LogSigKernel:
             As for :meth:`log_sig`.
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if out is None and _is_plain(lengths, initial, stream, windows, method):
+        if out is None and is_plain(lengths, initial, stream, windows, method):
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
             if gradient is not None:
                 return gradient
