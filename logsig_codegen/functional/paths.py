@@ -73,7 +73,13 @@ def log_sig(
         For a ``correction``.
     """
     options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-    if time_aug is False and lead_lag is False and scalar_term is False and correction is None:
+    if (
+        time_aug is False
+        and lead_lag is False
+        and scalar_term is False
+        and correction is None
+        and type(end_time) is float
+    ):
         known = loader.made(path, degree)
         if known is not None:
             result = known.log_sig(path, method=method, n_jobs=n_jobs, out=out, **options)
@@ -135,7 +141,13 @@ def log_sig_backprop(
         With ``initial``: the pair ``(d_path, d_initial)``.
     """
     options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-    if time_aug is False and lead_lag is False and scalar_term is False and correction is None:
+    if (
+        time_aug is False
+        and lead_lag is False
+        and scalar_term is False
+        and correction is None
+        and type(end_time) is float
+    ):
         known = loader.made(path, degree)
         if known is not None:
             return known.log_sig_backprop(d_out, path, method=method, n_jobs=n_jobs, out=out, **options)
