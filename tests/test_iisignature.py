@@ -21,6 +21,7 @@ iisignature: Any = pytest.importorskip(
 CASES = [(2, 1), (2, 4), (2, 8), (3, 1), (3, 5), (4, 4), (6, 3), (9, 2), (23, 2)]
 # From degree 7 on the signature's conversions are long programs, and not the default.
 WITH_STATES = [(d, n, state) for d, n in CASES for state in STATES if state == "log_derivative" or n < 7]
+GRADIENTS = [case for case in WITH_STATES if case[:2] in {(2, 1), (2, 8), (3, 5), (6, 3), (9, 2)}]
 LENGTHS = [1, 2, 3, 4, 18, 65, WHOLE_STEPS + 1, 700]
 BATCHES = [(), (3,), (2, 5)]
 RNG = np.random.default_rng(8)
@@ -56,7 +57,7 @@ def test_log_signatures(dimension: int, degree: int, state: str) -> None:
     assert not kernel.log_sig(walk(3, 0, dimension), state=state).any()
 
 
-@pytest.mark.parametrize(("dimension", "degree", "state"), WITH_STATES)
+@pytest.mark.parametrize(("dimension", "degree", "state"), GRADIENTS)
 def test_gradients(dimension: int, degree: int, state: str) -> None:
     kernel = lg.load(dimension, degree)
     for length in LENGTHS[1:-1]:
