@@ -261,12 +261,12 @@ def log_derivative_kernel(problem: Problem, backward: bool) -> PathKernel:
     degree = _last_degree(problem)
     if backward:
         phases = (
-            _kernel("step_backprop", _folded(path_step.step_backward(degree), problem), problem, in_place=(0, 1, -1)),
-            _kernel("start", _folded(path_step.backward_start(degree), problem), problem, in_place=(-1, -1)),
+            _kernel("step_backprop", _proved(path_step.step_backward(degree), problem), problem, in_place=(0, 1, -1)),
+            _kernel("start", _proved(path_step.backward_start(degree), problem), problem, in_place=(-1, -1)),
         )
         return PathKernel("log_sig_backprop", phases, sum(problem.sizes[: degree - 1]), d_state_size=problem.size)
-    step = _kernel("step", _folded(path_step.step(degree), problem), problem, in_place=(0,), descending=True)
-    finish = _kernel("finish", _folded(path_step.to_log_sig(degree), problem), problem, in_place=(-1,))
+    step = _kernel("step", _proved(path_step.step(degree), problem), problem, in_place=(0,), descending=True)
+    finish = _kernel("finish", _proved(path_step.to_log_sig(degree), problem), problem, in_place=(-1,))
     return _with_groups("log_sig", step, finish, problem.size)
 
 
@@ -343,6 +343,14 @@ def choose_plan(problem: Problem) -> LieProgram:
 def _last_degree(problem: Problem) -> int:
     """The last degree that has coordinates: the first one if there is one letter only."""
     return max(k for k, size in enumerate(problem.sizes, start=1) if size)
+
+
+def _proved(plan: LieProgram, problem: Problem) -> LieProgram:
+    """A plan of a path, proved, with its scales folded."""
+    from logsig_codegen.symbolic.path_proof import verify_path_plan
+
+    verify_path_plan(plan)
+    return _folded(plan, problem)
 
 
 def _folded(plan: LieProgram, problem: Problem) -> LieProgram:

@@ -11,10 +11,12 @@ from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.functional._arguments import augmented, check_bool
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import loader, transforms
-from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import NUMPY, check_problem, check_types
+from logsig_codegen.runtime.arrays import check_out, plain, wants_out
+from logsig_codegen.runtime.checks import NUMPY, check_problem, check_types, kind_of
+from logsig_codegen.runtime.conversions import log_sig_size
 from logsig_codegen.runtime.kernel import ArrayOrTensor
-from logsig_codegen.runtime.path_checks import check_lengths, check_method
+from logsig_codegen.runtime.path_checks import check_call, check_lengths, check_method, check_out_backward
+from logsig_codegen.runtime.rows import check_width
 from logsig_codegen.runtime.threads import thread_count
 
 
@@ -34,8 +36,9 @@ def log_sig(
     stream: bool = False,
     windows: tuple[int, int] | None = None,
     state: str | None = None,
+    out: ArrayOrTensor | None = None,
 ) -> ArrayOrTensor:
-    """Log-signatures of piecewise linear paths; :meth:`LogSigKernel.log_sig` describes the last five arguments.
+    """Log-signatures of piecewise linear paths; :meth:`LogSigKernel.log_sig` describes the last six arguments.
 
     Parameters
     ----------
@@ -70,17 +73,36 @@ def log_sig(
         For a ``correction``.
     """
     options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-    if time_aug is False and lead_lag is False and scalar_term is False and correction is None:
+    if (
+        time_aug is False
+        and lead_lag is False
+        and scalar_term is False
+        and correction is None
+        and type(end_time) is float
+    ):
         known = loader.made(path, degree)
         if known is not None:
-            return known.log_sig(path, method=method, n_jobs=n_jobs, **options)  # type: ignore[no-any-return]
+            result = known.log_sig(path, method=method, n_jobs=n_jobs, out=out, **options)
+            return result  # type: ignore[no-any-return]
     check_bool("scalar_term", scalar_term)
     problem = _check(path, degree, time_aug, lead_lag, method, correction, n_jobs)
     changed, options["lengths"] = _transformed(path, lengths, time_aug, lead_lag, end_time)
+    scalar = scalar_term and method == 0
+    if out is not None:
+        checked = check_call(problem, changed, method=method, threads=thread_count(n_jobs), **options)
+        ragged = isinstance(path, (list, tuple))
+        inputs: dict[str, Any] = {f"path[{i}]": one for i, one in enumerate(path)} if ragged else {"path": path}
+        if wants_out(checked.kind, out):
+            check_out("out", out, (*checked.shape[:-1], checked.shape[-1] + scalar), inputs)
     kernel = loader.obtain(problem.dimension, problem.degree)
-    result: Any = kernel.log_sig(changed, method=method, n_jobs=n_jobs, **options)
-    result = _with_scalar(result) if scalar_term and method == 0 else result
-    return result  # type: ignore[no-any-return]
+    result = kernel.log_sig(changed, method=method, n_jobs=n_jobs, out=None if scalar else out, **options)
+    if not scalar:
+        return result  # type: ignore[no-any-return]
+    with_scalar = _with_scalar(result)
+    if out is None:
+        return with_scalar  # type: ignore[no-any-return]
+    out[...] = with_scalar
+    return out
 
 
 def log_sig_backprop(
@@ -100,6 +122,7 @@ def log_sig_backprop(
     stream: bool = False,
     windows: tuple[int, int] | None = None,
     state: str | None = None,
+    out: ArrayOrTensor | tuple[ArrayOrTensor, ArrayOrTensor] | None = None,
 ) -> Any:
     """Gradients with respect to the points of the paths of :func:`log_sig`.
 
@@ -109,6 +132,8 @@ def log_sig_backprop(
         Derivative of a scalar with respect to the result; broadcasts to its shape.
     path, degree and all others
         The arguments of :func:`log_sig`.
+    out : numpy array, or with ``initial`` a pair of them, optional
+        Receives the result; see :meth:`LogSigKernel.log_sig_backprop`.
 
     Returns
     -------
@@ -116,21 +141,37 @@ def log_sig_backprop(
         With ``initial``: the pair ``(d_path, d_initial)``.
     """
     options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-    if time_aug is False and lead_lag is False and scalar_term is False and correction is None:
+    if (
+        time_aug is False
+        and lead_lag is False
+        and scalar_term is False
+        and correction is None
+        and type(end_time) is float
+    ):
         known = loader.made(path, degree)
         if known is not None:
-            return known.log_sig_backprop(d_out, path, method=method, n_jobs=n_jobs, **options)
+            return known.log_sig_backprop(d_out, path, method=method, n_jobs=n_jobs, out=out, **options)
     check_bool("scalar_term", scalar_term)
     problem = _check(path, degree, time_aug, lead_lag, method, correction, n_jobs)
     changed, options["lengths"] = _transformed(path, lengths, time_aug, lead_lag, end_time)
+    given = {"d_out": d_out, "path": path, "initial": initial}
     if scalar_term and method == 0:
-        d_out = d_out[..., 1:]  # type: ignore[assignment]
+        d_out = _without_scalar(d_out, problem)
+    transformed = time_aug or lead_lag
+    targets = None
+    if out is not None and transformed and wants_out(kind_of("d_out", d_out), out):
+        arrays = {name: value for name, value in given.items() if isinstance(value, np.ndarray)}
+        targets = check_out_backward(out, path, initial, arrays)
     kernel = loader.obtain(problem.dimension, problem.degree)
+    if not transformed:
+        return kernel.log_sig_backprop(d_out, path, method=method, n_jobs=n_jobs, out=out, **options)
     gradients = kernel.log_sig_backprop(d_out, changed, method=method, n_jobs=n_jobs, **options)
-    d_path, rest = gradients if initial is not None else (gradients, None)
-    if time_aug or lead_lag:
-        d_path = _transformed_back(d_path, path, lengths, time_aug, lead_lag, end_time)
-    return d_path if initial is None else (d_path, rest)
+    d_path, *rest = gradients if initial is not None else (gradients,)
+    results = (_transformed_back(d_path, path, lengths, time_aug, lead_lag, end_time), *rest)
+    for target, result in zip(targets or (), results, strict=False):
+        target[...] = result
+    results = targets or results
+    return results[0] if initial is None else results
 
 
 def transform_path(
@@ -202,6 +243,13 @@ def _with_scalar(result: Any) -> Any:
     import torch
 
     return torch.cat([result.new_zeros((*result.shape[:-1], 1)), result], dim=-1)
+
+
+def _without_scalar(d_out: Any, problem: Problem) -> Any:
+    """The derivative with respect to an expanded log-signature without its scalar term, which is constant."""
+    check_types({"d_out": d_out})
+    check_width("d_out", d_out, (log_sig_size(problem, 0) + 1,), "with scalar_term")
+    return d_out[..., 1:]
 
 
 def _check(

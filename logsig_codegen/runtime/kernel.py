@@ -13,7 +13,7 @@ from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.arrays import plain
 from logsig_codegen.runtime.checks import NUMPY
 from logsig_codegen.runtime.groups import LoadedGroups, Opened
-from logsig_codegen.runtime.path_checks import check_call
+from logsig_codegen.runtime.path_checks import check_call, is_plain
 from logsig_codegen.runtime.paths import Call
 from logsig_codegen.runtime.products import product, product_backprop
 from logsig_codegen.runtime.report import Report
@@ -27,18 +27,6 @@ if TYPE_CHECKING:
     from logsig_codegen.symbolic.formulas import Formulas
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor")
-
-
-def _is_plain(lengths: Any, initial: Any, stream: Any, windows: Any, method: Any) -> bool:
-    """Whether a call on paths asks for nothing but log-signatures in Lyndon brackets."""
-    return (
-        type(method) is int
-        and method in (2, 3)
-        and stream is False
-        and lengths is None
-        and initial is None
-        and windows is None
-    )
 
 
 class LogSigKernel:
@@ -304,6 +292,7 @@ class LogSigKernel:
         state: str | None = None,
         method: int = 2,
         n_jobs: SupportsIndex = 1,
+        out: ArrayOrTensor | None = None,
     ) -> ArrayOrTensor:
         """Log-signatures of piecewise linear paths.
 
@@ -328,12 +317,14 @@ class LogSigKernel:
             Coordinates of the result: 0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
         n_jobs : int
             Number of threads; see the class.
+        out : numpy array, optional
+            Receives the result; rules as for :meth:`join`.
 
         Returns
         -------
         array, shape (..., size)
             ``(..., length - 1, size)`` with ``stream``, ``(..., number of windows, size)`` with ``windows``. The last
-            axis is longer for method 0. Torch tensors carry gradients for ``path`` and ``initial``.
+            axis is longer for method 0. ``out`` if given. Torch tensors carry gradients for ``path`` and ``initial``.
 
         Raises
         ------
@@ -341,14 +332,15 @@ class LogSigKernel:
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if _is_plain(lengths, initial, stream, windows, method):
-            result: Any = self.loaded.log_sig(state)(path, threads)
+        if is_plain(lengths, initial, stream, windows, method):
+            result: Any = self.loaded.log_sig(state)(path, out, threads)
             if result is not None:
                 return result  # type: ignore[no-any-return]
         options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-        checked = check_call(self.problem, path, method=method, threads=threads, **options)
+        checked = check_call(self.problem, path, method=method, threads=threads, out=out, **options)
         if checked.kind == NUMPY:
-            return Call(self, checked.options, checked.paths, initial).forward()  # type: ignore[arg-type, return-value]
+            call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
+            return call.forward(out)  # type: ignore[arg-type, return-value]
         from logsig_codegen.runtime import tensors
 
         return tensors.log_sig(self, checked.options, checked.paths, initial)  # type: ignore[arg-type, return-value]
@@ -365,6 +357,7 @@ class LogSigKernel:
         state: str | None = None,
         method: int = 2,
         n_jobs: SupportsIndex = 1,
+        out: ArrayOrTensor | tuple[ArrayOrTensor, ArrayOrTensor] | None = None,
     ) -> Any:
         """Gradients of a scalar with respect to the points of a path, given those with respect to :meth:`log_sig`.
 
@@ -376,6 +369,8 @@ class LogSigKernel:
             Derivative with respect to ``log_sig(path, ...)``; broadcasts to its shape.
         path, lengths, initial, stream, windows, state, method, n_jobs
             The arguments of :meth:`log_sig`.
+        out : numpy array, or with ``initial`` a pair of them, optional
+            Receives the result; rules as for :meth:`join`. Not for a list of paths.
 
         Returns
         -------
@@ -388,15 +383,15 @@ class LogSigKernel:
             As for :meth:`log_sig`.
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if _is_plain(lengths, initial, stream, windows, method):
+        if out is None and is_plain(lengths, initial, stream, windows, method):
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
             if gradient is not None:
                 return gradient
         options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-        checked = check_call(self.problem, path, method=method, threads=threads, d_out=d_out, **options)
+        checked = check_call(self.problem, path, method=method, threads=threads, d_out=d_out, out=out, **options)
         if checked.kind == NUMPY:
             call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
-            gradients: Any = call.backward(plain(d_out))  # type: ignore[arg-type]
+            gradients: Any = call.backward(plain(d_out), None, checked.out)  # type: ignore[arg-type]
         else:
             from logsig_codegen.runtime import tensors
 
