@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import subprocess
 import sys
 import time
@@ -292,6 +293,11 @@ def memory() -> str:
     )
 
 
+def rows_of(results: Path) -> list[Row]:
+    """The lines of an earlier run."""
+    return [Row(**{**row, "case": Case(**row["case"])}) for row in json.loads(results.read_text())["rows"]]
+
+
 def pair(text: str, separator: str) -> tuple[int, int]:
     first, second = text.split(separator)
     return int(first), int(second)
@@ -306,16 +312,18 @@ def main() -> None:
     parser.add_argument("--threads", action="append", type=int, help="default: 1")
     parser.add_argument("--seconds", type=float, default=3.0, help="per row, about")
     parser.add_argument("--clock", choices=tuple(harness.CLOCKS), default="cpu")
-    parser.add_argument("--grid", action="store_true", help="all shapes, some on two threads")
+    parser.add_argument("--grid", action="store_true", help="all shapes, some of them on two threads")
     parser.add_argument("--memory", action="store_true", help="measure the memory of gradients as well")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/paths.json"))
+    parser.add_argument("--include", type=Path, action="append", default=[], help="results of an earlier run to add")
     parser.add_argument("--plot", type=Path, help="draw the ratios")
     parser.add_argument("--document", type=Path, help="put the tables between the marks of this page as well")
     options = parser.parse_args()
     shapes = [(threads, shape) for threads in options.threads or [1] for shape in options.shape or [(32, 128)]]
     if options.grid:
-        shapes = [*((1, shape) for shape in GRID), *((2, shape) for shape in GRID_ON_TWO_THREADS)]
-    rows: list[Row] = []
+        grids = {1: GRID, 2: GRID_ON_TWO_THREADS}
+        shapes = [(threads, shape) for threads in options.threads or grids for shape in grids[threads]]
+    rows = [row for results in options.include for row in rows_of(results)]
     for threads, (batch, length) in shapes:
         for dtype in options.dtype or DTYPES:
             for dimension, degree in options.problem or harness.PROBLEMS:
@@ -329,11 +337,11 @@ def main() -> None:
                     print(f"# left out, {reason}: {case}", flush=True)
                 else:
                     print("  ".join((title(case), *cells(rows[-1]))), flush=True)
+        harness.save(options.json, {"machine": harness.machine(), "rows": [asdict(row) for row in rows]})
     text = report(rows)
     if options.memory:
         text += "\n\n" + memory()
     print(f"\n{text}")
-    harness.save(options.json, {"machine": harness.machine(), "rows": [asdict(row) for row in rows]})
     if options.document:
         harness.put_into(options.document, "paths", f"{harness.machine_text(harness.machine())}\n\n{text}")
     if options.plot:
