@@ -23,6 +23,7 @@ from logsig_codegen.passes.scales import fold_scales
 from logsig_codegen.passes.schedule import COLLECTORS, schedule
 from logsig_codegen.passes.unit_products import make_products_unit
 from logsig_codegen.plans import path_step, prefix_signature
+from logsig_codegen.plans.bracket import coadjoint_action, truncated_bracket
 from logsig_codegen.plans.log_derivative import log_derivative_join
 from logsig_codegen.plans.right_normed import right_normed_join
 from logsig_codegen.plans.special import special_join
@@ -189,12 +190,13 @@ def compile_problem(
         "log_sig": log_derivative_kernel,
         "log_sig_by_signature": signature_kernel,
         "stream": stream_kernel,
+        **SECOND_KERNELS,
     }
     kernels = []
     for group, operations in GROUPS.items():
         if group in groups:
             for operation in operations:
-                make = makers[operation.name.removesuffix("_backprop")]
+                make = makers.get(operation.name) or makers[operation.name.removesuffix("_backprop")]
                 kernels.append(make(problem, operation.backward))
     return CompiledProblem(problem, tuple(kernels))
 
@@ -224,6 +226,43 @@ def combine_kernel(problem: Problem, backward: bool) -> Kernel:
     if backward:
         return _kernel("combine_backprop", adjoint(combine), problem, in_place=(0, -1))
     return _kernel("combine", combine, problem, in_place=(0,))
+
+
+def second_kernel(problem: Problem, product: str) -> Kernel:
+    """The gradient of the gradient of a product: the adjoint pass, applied to its own result."""
+    plan = choose_plan(problem) if product == "join" else choose_combine_plan(problem)
+    return _kernel(f"{product}_backprop_backprop", adjoint(adjoint(plan)), problem, in_place=(-1, -1, -1))
+
+
+def tangent_kernel(problem: Problem, product: str) -> Kernel:
+    """The tangent of a product: the part of :func:`second_kernel` that answers to ``d_out``, in which it is linear."""
+    plan = choose_plan(problem) if product == "join" else choose_combine_plan(problem)
+    twice = adjoint(adjoint(plan))
+    names = {port.operand: port.operand.replace("d_d_", "t_") for port in (*twice.inputs, *twice.outputs)}
+    tangent = replace(
+        twice,
+        inputs=tuple(port for port in twice.inputs if port.operand != "d_out"),
+        outputs=tuple(port for port in twice.outputs if port.operand == "d_d_out"),
+        dual_inputs=(),
+    )
+    return _kernel(f"{product}_jvp", drop_dead_statements(_relabel(tangent, names)), problem, in_place=(-1,))
+
+
+def bracket_kernel(problem: Problem, coadjoint: bool) -> Kernel:
+    """The truncated bracket of two elements, or the action it has on linear forms."""
+    degree = _last_degree(problem)
+    plan = coadjoint_action(degree) if coadjoint else truncated_bracket(degree)
+    return _kernel("coadjoint" if coadjoint else "bracket", plan, problem, in_place=(-1,))
+
+
+SECOND_KERNELS: dict[str, Callable[[Problem, bool], Kernel | PathKernel]] = {
+    "join_jvp": lambda problem, _: tangent_kernel(problem, "join"),
+    "join_backprop_backprop": lambda problem, _: second_kernel(problem, "join"),
+    "combine_jvp": lambda problem, _: tangent_kernel(problem, "combine"),
+    "combine_backprop_backprop": lambda problem, _: second_kernel(problem, "combine"),
+    "bracket": lambda problem, _: bracket_kernel(problem, False),
+    "coadjoint": lambda problem, _: bracket_kernel(problem, True),
+}
 
 
 def choose_combine_plan(problem: Problem) -> LieProgram:

@@ -9,6 +9,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from logsig_codegen.errors import UnsupportedError
+from logsig_codegen.operations import BY_LETTER
 from logsig_codegen.problem import Problem, check_positive_integer
 
 NUMPY = "numpy array"
@@ -73,7 +74,7 @@ def kind_of(name: str, value: object) -> str:
 
 def check_last_axis(problem: Problem, name: str, shape: tuple[int, ...]) -> None:
     """Raise ``ValueError`` unless the last axis of ``shape`` has the length that argument ``name`` must have."""
-    width = problem.dimension if name in ("displacement", "d_displacement") else problem.size
+    width = problem.dimension if name in BY_LETTER else problem.size
     if not shape or shape[-1] != width:
         came = str(shape[-1]) if shape else "an array without axes"
         raise ValueError(
@@ -99,6 +100,12 @@ def broadcast(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     return result
 
 
+def wrong_dtype(name: str, dtype: str) -> str:
+    """What to say about a tensor of a dtype without kernels."""
+    half = dtype in ("float16", "bfloat16")
+    return f"{name}: expected dtype float32 or float64{' (or a region of torch.autocast)' if half else ''}, got {dtype}"
+
+
 def _common(what: str, found: Mapping[str, str]) -> str:
     if len(set(found.values())) > 1:
         listed = ", ".join(f"{name} is {value}" for name, value in found.items())
@@ -120,7 +127,7 @@ def _check_array(name: str, value: Any) -> str:
 def _check_tensor(name: str, value: Any) -> str:
     dtype = str(value.dtype).removeprefix("torch.")
     if dtype not in DTYPES:
-        raise TypeError(f"{name}: expected dtype float32 or float64, got {dtype}")
+        raise TypeError(wrong_dtype(name, dtype))
     if str(value.layout) != "torch.strided":
         raise TypeError(f"{name}: expected a dense tensor, got layout {value.layout}")
     if value.device.type == "meta":
