@@ -72,6 +72,16 @@ def kind_of(name: str, value: object) -> str:
     raise TypeError(f"{name}: expected a numpy array or a torch tensor, got {type(value).__name__}")
 
 
+def is_tensor(value: object) -> bool:
+    """Whether ``value`` is a torch tensor, or a list that begins with one; torch is not imported to find out."""
+    tensor = getattr(sys.modules.get("torch"), "Tensor", None)
+    if tensor is None:
+        return False
+    if isinstance(value, (list, tuple)):
+        return bool(value) and isinstance(value[0], tensor)
+    return isinstance(value, tensor)
+
+
 def check_last_axis(problem: Problem, name: str, shape: tuple[int, ...]) -> None:
     """Raise ``ValueError`` unless the last axis of ``shape`` has the length that argument ``name`` must have."""
     width = problem.dimension if name in BY_LETTER else problem.size
@@ -102,8 +112,8 @@ def broadcast(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
 
 def wrong_dtype(name: str, dtype: str) -> str:
     """What to say about a tensor of a dtype without kernels."""
-    half = dtype in ("float16", "bfloat16")
-    return f"{name}: expected dtype float32 or float64{' (or a region of torch.autocast)' if half else ''}, got {dtype}"
+    hint = "; under torch.autocast it is computed in float32" if dtype in ("float16", "bfloat16") else ""
+    return f"{name}: expected dtype float32 or float64, got {dtype}{hint}"
 
 
 def _common(what: str, found: Mapping[str, str]) -> str:

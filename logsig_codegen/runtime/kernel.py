@@ -11,11 +11,11 @@ from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.operations import GROUPS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import NUMPY
+from logsig_codegen.runtime.checks import is_tensor
 from logsig_codegen.runtime.groups import LoadedGroups, Opened
 from logsig_codegen.runtime.path_checks import check_call
 from logsig_codegen.runtime.paths import Call
-from logsig_codegen.runtime.products import product, product_backprop
+from logsig_codegen.runtime.products import product, product_backprop, product_of_tensors
 from logsig_codegen.runtime.report import Report
 from logsig_codegen.runtime.threads import thread_count
 
@@ -182,6 +182,9 @@ class LogSigKernel:
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
+        if is_tensor(log_sig):
+            arguments = {"log_sig": log_sig, "displacement": displacement}
+            return product_of_tensors(self, "join", arguments, out, n_jobs)  # type: ignore[no-any-return]
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         result: Any = self.loaded.join(log_sig, displacement, out, threads)
         if result is None:
@@ -221,6 +224,9 @@ class LogSigKernel:
         TypeError, ValueError
             As for :meth:`join`.
         """
+        if is_tensor(log_sig):
+            arguments = {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}
+            return product_of_tensors(self, "join", arguments, out, n_jobs)  # type: ignore[no-any-return]
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         result: Any = self.loaded.join_backprop(d_out, log_sig, displacement, threads) if out is None else None
         if result is None:
@@ -255,6 +261,8 @@ class LogSigKernel:
             As for :meth:`join`.
         """
         arguments = {"log_sig1": log_sig1, "log_sig2": log_sig2}
+        if is_tensor(log_sig1):
+            return product_of_tensors(self, "combine", arguments, out, n_jobs)  # type: ignore[no-any-return]
         result: Any = product(self, "combine", arguments, out, thread_count(n_jobs))
         return result  # type: ignore[no-any-return]
 
@@ -274,6 +282,8 @@ class LogSigKernel:
         d_log_sig1, d_log_sig2 : array, shapes of log_sig1 and log_sig2
         """
         arguments = {"d_out": d_out, "log_sig1": log_sig1, "log_sig2": log_sig2}
+        if is_tensor(log_sig1):
+            return product_of_tensors(self, "combine", arguments, out, n_jobs)  # type: ignore[no-any-return]
         result: Any = product_backprop(self, "combine", arguments, out, thread_count(n_jobs))
         return result  # type: ignore[no-any-return]
 
@@ -324,18 +334,21 @@ class LogSigKernel:
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
+        options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
+        if is_tensor(path):
+            from logsig_codegen.runtime.torch_ops import calls
+
+            calls.provide(self)
+            return calls.log_sig(  # type: ignore[return-value]
+                path, self.dimension, self.degree, method=method, n_jobs=n_jobs, **options  # type: ignore[arg-type]
+            )
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         if _is_plain(lengths, initial, stream, windows, method):
             result: Any = self.loaded.log_sig(state)(path, threads)
             if result is not None:
                 return result  # type: ignore[no-any-return]
-        options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
         checked = check_call(self.problem, path, method=method, threads=threads, **options)
-        if checked.kind == NUMPY:
-            return Call(self, checked.options, checked.paths, initial).forward()  # type: ignore[arg-type, return-value]
-        from logsig_codegen.runtime import tensors
-
-        return tensors.log_sig(self, checked.options, checked.paths, initial)  # type: ignore[arg-type, return-value]
+        return Call(self, checked.options, checked.paths, initial).forward()  # type: ignore[arg-type, return-value]
 
     def log_sig_backprop(
         self,
@@ -371,21 +384,22 @@ class LogSigKernel:
         TypeError, ValueError
             As for :meth:`log_sig`.
         """
+        options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
+        if is_tensor(path):
+            from logsig_codegen.runtime.torch_ops import calls
+
+            calls.provide(self)
+            return calls.log_sig_backprop(
+                d_out, path, self.dimension, self.degree, method=method, n_jobs=n_jobs, **options  # type: ignore[arg-type]
+            )
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         if _is_plain(lengths, initial, stream, windows, method):
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
             if gradient is not None:
                 return gradient
-        options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
         checked = check_call(self.problem, path, method=method, threads=threads, d_out=d_out, **options)
-        if checked.kind == NUMPY:
-            call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
-            gradients: Any = call.backward(plain(d_out))  # type: ignore[arg-type]
-        else:
-            from logsig_codegen.runtime import tensors
-
-            tensors_given: Any = (d_out, checked.paths, initial)
-            gradients = tensors.log_sig_backprop(self, checked.options, *tensors_given)
+        call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
+        gradients: Any = call.backward(plain(d_out))  # type: ignore[arg-type]
         count = len(checked.paths)
         d_path = list(gradients[:count]) if checked.options.ragged else gradients[0]
         return d_path if initial is None else (d_path, gradients[count])
