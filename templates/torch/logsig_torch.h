@@ -64,7 +64,7 @@ constexpr const char *NAMES[OPERATIONS] = {
 struct Problem {
     int64_t dimension = 0, degree = 0, size = 0;
     std::array<std::array<std::atomic<Function>, 2>, OPERATIONS> functions{};
-    std::atomic<bool> by_signature{false}; /* what whole paths are carried in unless the caller says */
+    std::atomic<int> by_signature{-1}; /* what whole paths are carried in unless the caller says; -1: not known yet */
 };
 
 inline int64_t moebius(int64_t n)
@@ -140,17 +140,26 @@ inline std::optional<c10::OperatorHandle> operator_named(const std::string &name
     return c10::Dispatcher::singleton().findSchema({NAMESPACE + name, ""});
 }
 
+/* Let Python, if it is there, add what no extension has. */
+inline void load(const Problem &problem, const char *operation)
+{
+    if (const auto loader = operator_named("_load_kernels")) {
+        torch::jit::Stack stack{problem.dimension, problem.degree, std::string(operation)};
+        loader->callBoxed(stack);
+    }
+}
+
 /* The function of an operation, or null where nobody has it. */
 inline Function find(Problem &problem, Operation operation, bool single)
 {
-    Function function = problem.functions[operation][single];
-    if (function) return function;
-    if (const auto loader = operator_named("_load_kernels")) {
-        torch::jit::Stack stack{problem.dimension, problem.degree, std::string(NAMES[operation])};
-        loader->callBoxed(stack);
-        function = problem.functions[operation][single];
-    }
-    return function;
+    if (!problem.functions[operation][single]) load(problem, NAMES[operation]);
+    return problem.functions[operation][single];
+}
+
+inline bool by_signature(Problem &problem)
+{
+    if (problem.by_signature < 0) load(problem, "default_state");
+    return problem.by_signature > 0;
 }
 
 inline Function function_of(Problem &problem, Operation operation, const Tensor &like)
@@ -437,7 +446,7 @@ inline Request request(const Tensor &path, const std::optional<Tensor> &lengths,
                       "), got ", path.sizes());
     TORCH_CHECK_VALUE(method >= 0 && method <= 3, "method: expected 0, 1, 2 or 3, got ", method);
     TORCH_CHECK_VALUE(!(stream && windows.has_value()), "windows: expected None with stream=True");
-    Request made{problem, stream, problem.by_signature, windows.has_value(), 0, 0, threads(n_jobs), {}, {}, {}};
+    Request made{problem, stream, by_signature(problem), windows.has_value(), 0, 0, threads(n_jobs), {}, {}, {}};
     if (state.has_value()) {
         TORCH_CHECK_VALUE(*state == "signature" || *state == "log_derivative",
                           "state: expected None or one of log_derivative, signature, got ", *state);

@@ -11,13 +11,14 @@ from torch import Tensor
 from logsig_codegen.runtime import checks, transforms
 from logsig_codegen.runtime.path_checks import check_call, check_lengths
 from logsig_codegen.runtime.threads import thread_count
-from logsig_codegen.runtime.torch_ops import maps, paths, products, rows, signatures
+from logsig_codegen.runtime.torch_ops import extension, maps, paths, products, rows, signatures
 from logsig_codegen.runtime.torch_ops.rows import problem_of
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.kernel import LogSigKernel
 
 PRODUCTS = {"join": products.join, "combine": products.combine}
+assert extension  # imported for what it registers
 CONVERSIONS = {
     "sig_to_log_sig": signatures.sig_to_log_sig,
     "sig_to_log_sig_backprop": signatures.sig_to_log_sig_backprop,

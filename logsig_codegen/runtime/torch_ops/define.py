@@ -67,29 +67,48 @@ class Rules:
 
 
 def register(rules: Rules) -> Any:
-    """Define an operator and return it, unless an extension has defined it already: then return that one."""
-    name = rules.name
+    """Define an operator and return it.
+
+    Where a C++ extension has defined it already, that one is returned. It gets the rule of ``vmap``, and under a name
+    with an underscore an operator that stands in for it where its own derivatives end.
+    """
+    if not has_operator(rules.name):
+        return _register_as(rules.name, rules)
+    _register_as(f"_{rules.name}", rules)
+    operator = overload(rules.name)
+    _register_batch(rules.name, operator, rules)
+    return operator
+
+
+def has_operator(name: str) -> bool:
+    """Whether an operator of this name is defined, by whomever."""
+    return bool(torch._C._dispatch_has_kernel(f"{NAMESPACE}::{name}"))
+
+
+def overload(name: str) -> Any:
+    """An operator by its name."""
+    return getattr(getattr(torch.ops, NAMESPACE), name).default
+
+
+def _register_as(name: str, rules: Rules) -> Any:
     qualified = f"{NAMESPACE}::{name}"
-    if torch._C._dispatch_has_kernel_for_dispatch_key(qualified, "AutogradCPU") if _is_defined(qualified) else False:
-        return getattr(getattr(torch.ops, NAMESPACE), name).default
-    library.define(rules.schema, tags=(torch.Tag.pt2_compliant_tag,))
-    operator = getattr(getattr(torch.ops, NAMESPACE), name).default
+    library.define(name + rules.schema.removeprefix(rules.name), tags=(torch.Tag.pt2_compliant_tag,))
+    operator = overload(name)
     library.impl(name, rules.cpu, "CPU")
     library.impl(name, _refuse_device, "CUDA")
     library.impl(name, _autograd_kernel(operator, rules), "Autograd", with_keyset=True)
     torch.library.register_fake(qualified, rules.fake, lib=library)
-
-    def batch(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
-        return rules.batch(operator, info, in_dims, *args)
-
-    torch.library.register_vmap(qualified, batch, lib=library)
+    _register_batch(name, operator, rules)
     for device in ("cpu", "cuda"):
         torch.library.register_autocast(qualified, device, torch.float32, lib=library)
     return operator
 
 
-def _is_defined(qualified: str) -> bool:
-    return any(schema == qualified for schema in torch._C._dispatch_get_all_op_names())
+def _register_batch(name: str, operator: Any, rules: Rules) -> None:
+    def batch(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
+        return rules.batch(operator, info, in_dims, *args)
+
+    torch.library.register_vmap(f"{NAMESPACE}::{name}", batch, lib=library)
 
 
 def _refuse_device(*args: Any) -> Any:

@@ -73,9 +73,9 @@ def _backward_cpu(
     dimension, degree, stream, windows, state, method, n_jobs = _defaults(options)
     if lengths is None and initial is None and windows is None and not stream and method >= 2 and result is not None:
         quick = provider(dimension, degree).loaded.log_sig_backprop(state)
-        known = to_array(result)
-        if path.shape[-1:] == (dimension,) and known.flags.c_contiguous and result.shape == d_out.shape:
-            gradient = quick(to_array(d_out), to_array(path), known, threads_of(n_jobs))
+        contiguous = path.is_contiguous() and result.is_contiguous() and result.dtype == path.dtype
+        if contiguous and path.shape[-1:] == (dimension,) and result.shape == d_out.shape:
+            gradient = quick(to_array(d_out), to_array(path), to_array(result), threads_of(n_jobs))
             if gradient is not None:
                 return torch.from_numpy(gradient), path.new_empty(0)
     call = _call(path, lengths, initial, options, d_out)
