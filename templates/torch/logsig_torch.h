@@ -167,7 +167,7 @@ inline Function function_of(Problem &problem, Operation operation, const Tensor 
     const Function function = find(problem, operation, like.scalar_type() == at::kFloat);
     TORCH_CHECK_NOT_IMPLEMENTED(function, "no kernel of ", NAMES[operation], " for (dimension=", problem.dimension,
                                 ", degree=", problem.degree, ") and ", like.scalar_type(),
-                                ": load an extension that has it, or import logsig_codegen.runtime.torch_ops.calls");
+                                ": load an extension that has it, or import logsig_codegen.torch_api");
     return function;
 }
 
@@ -625,7 +625,7 @@ template <class... Rest> Tensor convert(const char *name, const Tensor &tensor, 
 {
     const auto conversion = operator_named(name);
     TORCH_CHECK_NOT_IMPLEMENTED(conversion, "method: expected 2 or 3 (Lyndon brackets), for which there are kernels; "
-                                            "others need logsig_codegen.runtime.torch_ops.calls to be imported");
+                                            "others need logsig_codegen.torch_api to be imported");
     torch::jit::Stack stack{tensor, rest...};
     conversion->callBoxed(stack);
     return stack.at(0).toTensor();
@@ -743,7 +743,7 @@ inline void pass_on(const c10::OperatorHandle &op, torch::jit::Stack *stack)
     const std::string name = op.operator_name().name.substr(std::strlen(NAMESPACE));
     const auto general = operator_named("_" + name);
     TORCH_CHECK_NOT_IMPLEMENTED(general, name, ": this derivative, or transform, needs Python: import "
-                                               "logsig_codegen.runtime.torch_ops.calls");
+                                               "logsig_codegen.torch_api");
     general->callBoxed(stack);
 }
 
