@@ -121,7 +121,10 @@ def main() -> None:
         times = harness.interleave(competitors(dimension, degree), seconds=options.seconds)
     micro = {name: t.median / 1e3 for name, t in times.items()}
     kernel, add = micro.pop("kernel, 1000 rows") / 1000, micro["torch.add"]
-    rows = [(name, f"{value:.2f}", f"{value / add:.1f}", f"±{100 * times[name].spread:.0f}%") for name, value in micro.items()]
+    rows = [
+        (name, f"{value:.2f}", f"{value / add:.1f}", f"±{100 * times[name].spread:.0f}%")
+        for name, value in micro.items()
+    ]
     limit = TARGET_EXTENSION * add + kernel
     text = "\n\n".join(
         [

@@ -122,7 +122,10 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("generated"), help="folder for the results (default: generated)"
     )
     where.add_argument(
-        "--target", type=_choices(TARGETS, FUTURE_TARGETS), default=("c",), help="what to write: c (default), torch: c and an extension of torch"
+        "--target",
+        type=_choices(TARGETS, FUTURE_TARGETS),
+        default=("c",),
+        help="what to write: c (default), torch: c and an extension of torch",
     )
     where.add_argument(
         "--operations",

@@ -113,7 +113,9 @@ class LogSig(nn.Module):
             "stream": False, "windows": None, "time_aug": False, "lead_lag": False, "end_time": 1.0, "method": 2,
             "n_jobs": 1,
         }  # fmt: skip
-        changed = (f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if getattr(self, name) != value)
+        changed = (
+            f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if getattr(self, name) != value
+        )
         return ", ".join((f"dimension={self.dimension}", f"degree={self.degree}", *changed))
 
 

@@ -1,8 +1,8 @@
 """The functions of :mod:`logsig_codegen.functional` for torch tensors, differentiable as often as wanted.
 
 The functions at top level take tensors too, with the same gradients; these names exist so that code written for
-``pysiglib.torch_api`` runs after a change of its import. Importing this module imports torch and registers the operators
-``torch.ops.logsig_codegen.join``, … (``docs/pytorch.md``).
+``pysiglib.torch_api`` runs after a change of its import. Importing this module imports torch and registers the
+operators ``torch.ops.logsig_codegen.join``, … (``docs/pytorch.md``).
 """
 
 from __future__ import annotations

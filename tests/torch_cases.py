@@ -96,9 +96,7 @@ def _paths() -> dict[str, Case]:
         "log_sig, stream": case("log_sig", random(4, 4, D), LENGTHS, random(M), others=(D, N, *stream)),
         "log_sig, stream without initial": case("log_sig", random(3, D), None, None, others=(D, N, *stream)),
         "log_sig, windows": case("log_sig", random(4, 4, D), LENGTHS, None, others=(D, N, False, [3, 1])),
-        "log_sig, state, method": case(
-            "log_sig", random(3, D), None, None, others=(D, N, False, None, "signature", 0)
-        ),
+        "log_sig, state, method": case("log_sig", random(3, D), None, None, others=(D, N, False, None, "signature", 0)),
         "log_sig, words": case("log_sig", random(3, D), None, random(M), others=(D, N, False, None, None, 1)),
         "log_sig_backprop": backward(random(2, M), random(2, 4, D), None, None),
         "log_sig_backprop, initial": backward(random(2, M), random(2, 3, D), None, random(M)),

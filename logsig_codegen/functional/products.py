@@ -41,8 +41,11 @@ def log_sig_join(
     array, shape (..., log_sig_length(dimension, degree))
     """
     if is_tensor(log_sig):
-        arguments = {"log_sig": log_sig, "displacement": displacement}
-        return _of_tensors("join", arguments, dimension, degree, n_jobs, out)  # type: ignore[no-any-return]
+        from logsig_codegen.runtime.torch_ops import calls
+
+        if out is not None:
+            wants_out(TORCH, out)
+        return calls.join(log_sig, displacement, dimension, degree, n_jobs)  # type: ignore[return-value]
     kernel = loader.loaded(dimension, degree)
     if kernel is None:
         problem = check_problem(dimension, degree)

@@ -1,4 +1,4 @@
-"""The truncated bracket of two elements and the coadjoint action: the two operations derivatives of products consist of.
+"""The truncated bracket of two elements and the coadjoint action: what derivatives of products consist of.
 
 They differentiate into each other, so that whatever is composed of them can be differentiated as often as wanted.
 """

@@ -13,9 +13,9 @@ from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.arrays import plain
 from logsig_codegen.runtime.checks import is_tensor
 from logsig_codegen.runtime.groups import LoadedGroups, Opened
-from logsig_codegen.runtime.path_checks import check_call
+from logsig_codegen.runtime.path_checks import check_call, is_plain
 from logsig_codegen.runtime.paths import Call
-from logsig_codegen.runtime.products import product, product_backprop, product_of_tensors
+from logsig_codegen.runtime.products import paths_of_tensors, product, product_backprop, product_of_tensors
 from logsig_codegen.runtime.report import Report
 from logsig_codegen.runtime.threads import thread_count
 
@@ -26,18 +26,6 @@ if TYPE_CHECKING:
     from logsig_codegen.symbolic.formulas import Formulas
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor")
-
-
-def _is_plain(lengths: Any, initial: Any, stream: Any, windows: Any, method: Any) -> bool:
-    """Whether a call on paths asks for nothing but log-signatures in Lyndon brackets."""
-    return (
-        type(method) is int
-        and method in (2, 3)
-        and stream is False
-        and lengths is None
-        and initial is None
-        and windows is None
-    )
 
 
 class LogSigKernel:
@@ -183,8 +171,7 @@ class LogSigKernel:
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
         if is_tensor(log_sig):
-            arguments = {"log_sig": log_sig, "displacement": displacement}
-            return product_of_tensors(self, "join", arguments, out, n_jobs)  # type: ignore[no-any-return]
+            return product_of_tensors(self, "join", (log_sig, displacement), out, n_jobs)  # type: ignore[no-any-return]
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         result: Any = self.loaded.join(log_sig, displacement, out, threads)
         if result is None:
@@ -225,8 +212,8 @@ class LogSigKernel:
             As for :meth:`join`.
         """
         if is_tensor(log_sig):
-            arguments = {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}
-            return product_of_tensors(self, "join", arguments, out, n_jobs)  # type: ignore[no-any-return]
+            tensors = (d_out, log_sig, displacement)
+            return product_of_tensors(self, "join_backprop", tensors, out, n_jobs)  # type: ignore[no-any-return]
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         result: Any = self.loaded.join_backprop(d_out, log_sig, displacement, threads) if out is None else None
         if result is None:
@@ -260,9 +247,9 @@ class LogSigKernel:
         TypeError, ValueError
             As for :meth:`join`.
         """
-        arguments = {"log_sig1": log_sig1, "log_sig2": log_sig2}
         if is_tensor(log_sig1):
-            return product_of_tensors(self, "combine", arguments, out, n_jobs)  # type: ignore[no-any-return]
+            return product_of_tensors(self, "combine", (log_sig1, log_sig2), out, n_jobs)  # type: ignore[no-any-return]
+        arguments = {"log_sig1": log_sig1, "log_sig2": log_sig2}
         result: Any = product(self, "combine", arguments, out, thread_count(n_jobs))
         return result  # type: ignore[no-any-return]
 
@@ -281,9 +268,10 @@ class LogSigKernel:
         -------
         d_log_sig1, d_log_sig2 : array, shapes of log_sig1 and log_sig2
         """
-        arguments = {"d_out": d_out, "log_sig1": log_sig1, "log_sig2": log_sig2}
         if is_tensor(log_sig1):
-            return product_of_tensors(self, "combine", arguments, out, n_jobs)  # type: ignore[no-any-return]
+            tensors = (d_out, log_sig1, log_sig2)
+            return product_of_tensors(self, "combine_backprop", tensors, out, n_jobs)  # type: ignore[no-any-return]
+        arguments = {"d_out": d_out, "log_sig1": log_sig1, "log_sig2": log_sig2}
         result: Any = product_backprop(self, "combine", arguments, out, thread_count(n_jobs))
         return result  # type: ignore[no-any-return]
 
@@ -334,16 +322,11 @@ class LogSigKernel:
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
-        options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
+        options: Any = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
         if is_tensor(path):
-            from logsig_codegen.runtime.torch_ops import calls
-
-            calls.provide(self)
-            return calls.log_sig(  # type: ignore[return-value]
-                path, self.dimension, self.degree, method=method, n_jobs=n_jobs, **options  # type: ignore[arg-type]
-            )
+            return paths_of_tensors(self, (path,), method=method, n_jobs=n_jobs, **options)  # type: ignore[no-any-return]
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if _is_plain(lengths, initial, stream, windows, method):
+        if is_plain(lengths, initial, stream, windows, method):
             result: Any = self.loaded.log_sig(state)(path, threads)
             if result is not None:
                 return result  # type: ignore[no-any-return]
@@ -384,16 +367,11 @@ class LogSigKernel:
         TypeError, ValueError
             As for :meth:`log_sig`.
         """
-        options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
+        options: Any = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
         if is_tensor(path):
-            from logsig_codegen.runtime.torch_ops import calls
-
-            calls.provide(self)
-            return calls.log_sig_backprop(
-                d_out, path, self.dimension, self.degree, method=method, n_jobs=n_jobs, **options  # type: ignore[arg-type]
-            )
+            return paths_of_tensors(self, (d_out, path), method=method, n_jobs=n_jobs, **options)
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if _is_plain(lengths, initial, stream, windows, method):
+        if is_plain(lengths, initial, stream, windows, method):
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
             if gradient is not None:
                 return gradient

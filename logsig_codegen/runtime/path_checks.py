@@ -36,6 +36,18 @@ class Checked:
     shape: tuple[int, ...]
 
 
+def is_plain(lengths: Any, initial: Any, stream: Any, windows: Any, method: Any) -> bool:
+    """Whether a call on paths asks for nothing but log-signatures in Lyndon brackets."""
+    return (
+        type(method) is int
+        and method in (2, 3)
+        and stream is False
+        and lengths is None
+        and initial is None
+        and windows is None
+    )
+
+
 def check_call(
     problem: Problem,
     path: Any,

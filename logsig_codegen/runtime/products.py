@@ -1,9 +1,10 @@
-"""Calls of the products, join and combine, on whatever arrays came."""
+"""Calls of the products, join and combine, on arrays, and of everything a kernel has on tensors."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.runtime import arrays
 from logsig_codegen.runtime.arrays import check_product, check_product_backprop, plain, wants_out
 from logsig_codegen.runtime.checks import TORCH
@@ -28,12 +29,22 @@ def product_backprop(kernel: LogSigKernel, operation: str, arguments: dict[str, 
     return arrays.product_backprop(functions, (plain(d_out), plain(first), plain(second)), threads, out)
 
 
-def product_of_tensors(kernel: LogSigKernel, operation: str, arguments: dict[str, Any], out: Any, n_jobs: Any) -> Any:
-    """The same for torch tensors: a call of an operator."""
+def product_of_tensors(kernel: LogSigKernel, operation: str, tensors: tuple[Any, ...], out: Any, n_jobs: Any) -> Any:
+    """``join``, ``join_backprop``, … of torch tensors: a call of an operator."""
     from logsig_codegen.runtime.torch_ops import calls
 
     if out is not None:
         wants_out(TORCH, out)
     calls.provide(kernel)
-    call = calls.product_backprop if "d_out" in arguments else calls.product
-    return call(operation, arguments, kernel.dimension, kernel.degree, n_jobs)
+    arguments = dict(zip(OPERATIONS[operation].inputs, tensors, strict=True))
+    call = calls.product_backprop if operation.endswith("_backprop") else calls.product
+    return call(operation.removesuffix("_backprop"), arguments, kernel.dimension, kernel.degree, n_jobs)
+
+
+def paths_of_tensors(kernel: LogSigKernel, tensors: tuple[Any, ...], **options: Any) -> Any:
+    """``log_sig`` of torch tensors, or its gradient, where there is a ``d_out`` before the path."""
+    from logsig_codegen.runtime.torch_ops import calls
+
+    calls.provide(kernel)
+    call: Any = calls.log_sig if len(tensors) == 1 else calls.log_sig_backprop
+    return call(*tensors, kernel.dimension, kernel.degree, **options)

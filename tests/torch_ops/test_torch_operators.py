@@ -87,9 +87,7 @@ def test_single_precision_agrees_with_double(name: str) -> None:
     one = CASES[name]
 
     def call(dtype: torch.dtype) -> list[torch.Tensor]:
-        tensors = [
-            t.to(dtype).requires_grad_() if t is not None and t.is_floating_point() else t for t in one.tensors
-        ]
+        tensors = [t.to(dtype).requires_grad_() if t is not None and t.is_floating_point() else t for t in one.tensors]
         result = overload(one.operator)(*tensors, *one.others)
         results = [part for part in (result if isinstance(result, tuple) else (result,)) if part.numel()]
         assert all(part.dtype == dtype for part in results)

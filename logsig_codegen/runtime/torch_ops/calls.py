@@ -42,6 +42,18 @@ def provide(kernel: LogSigKernel) -> None:
         rows.provide(kernel)
 
 
+def join(log_sig: Any, displacement: Any, dimension: Any, degree: Any, n_jobs: Any) -> Tensor:
+    """``join``, as quick as can be."""
+    if not torch.compiler.is_compiling() and not (
+        type(log_sig) is type(displacement) is Tensor
+        and log_sig.layout is displacement.layout is torch.strided
+        and type(dimension) is type(degree) is type(n_jobs) is int
+        and n_jobs == 1
+    ):
+        _check({"log_sig": log_sig, "displacement": displacement}, dimension, degree, n_jobs)
+    return products.join.product(log_sig, displacement, dimension, degree, n_jobs)  # type: ignore[no-any-return]
+
+
 def product(name: str, arguments: Mapping[str, Any], dimension: Any, degree: Any, n_jobs: Any) -> Tensor:
     """``join`` or ``combine``; ``arguments`` are the two operands, named for messages."""
     if not torch.compiler.is_compiling():

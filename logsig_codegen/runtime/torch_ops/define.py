@@ -46,6 +46,8 @@ class Rules:
         ``vjp(arguments, results, cotangents)``: a gradient, or ``None``, for each tensor argument.
     batch : callable
         The rule of ``torch.vmap``: ``batch(operator, info, in_dims, *arguments)``.
+    keeps_results : bool
+        Whether ``vjp`` or ``jvp`` reads ``results``; otherwise they are not kept, and what is handed over is empty.
     jvp : callable, optional
         ``jvp(arguments, results, tangents)``: the tangents of the results, from those of the tensor arguments.
     composite : callable, optional
@@ -60,6 +62,7 @@ class Rules:
     batch: Callable[..., Any]
     jvp: Callable[[Sequence[Any], Sequence[Tensor], Gradients], Any] | None = None
     composite: Callable[..., Any] | None = None
+    keeps_results: bool = False
 
     @property
     def name(self) -> str:
@@ -120,9 +123,11 @@ def _refuse_device(*args: Any) -> Any:
 def _autograd_kernel(operator: Any, rules: Rules) -> Callable[..., Any]:
     arguments = operator._schema.arguments
     places = [index for index, one in enumerate(arguments) if "Tensor" in str(one.type)]
-    defaults = [one.default_value if one.has_default_value() else None for one in arguments]
+    defaults = tuple(one.default_value if one.has_default_value() else None for one in arguments)
     count, several = len(arguments), len(operator._schema.returns) > 1
-    cpu, composite = rules.cpu, rules.composite
+    cpu, composite, keeps_results = rules.cpu, rules.composite, rules.keeps_results
+    assert places == list(range(len(places))), "tensors come first"
+    first_other = len(places) + 1
 
     class Node(_SingleLevelFunction):
         @staticmethod
@@ -137,13 +142,13 @@ def _autograd_kernel(operator: Any, rules: Rules) -> Callable[..., Any]:
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-            args = inputs[1:]
-            results = output if several else (output,)
-            tensors = [args[place] for place in places]
-            ctx.save_for_backward(*tensors, *results)
+            saved = inputs[1:first_other]
+            if keeps_results:
+                saved = (*saved, *output) if several else (*saved, output)
+            ctx.save_for_backward(*saved)
             if forward_ad._current_level >= 0:
-                ctx.save_for_forward(*tensors, *results)
-            ctx.others = args[len(places) :]
+                ctx.save_for_forward(*saved)
+            ctx.others = inputs[first_other:]
 
         @staticmethod
         def backward(ctx: Any, *cotangents: Any) -> Any:
@@ -166,7 +171,7 @@ def _autograd_kernel(operator: Any, rules: Rules) -> Callable[..., Any]:
         return rules.jvp((*saved[:split], *others), saved[split:], tangents[:split])
 
     Node.__name__ = Node.__qualname__ = "".join(part.capitalize() for part in rules.name.split("_"))
-    apply: Callable[..., Any] = Node.apply
+    apply: Callable[..., Any] = Node.apply  # type: ignore[attr-defined]
 
     def redispatch(keyset: Any, args: Sequence[Any]) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
@@ -175,19 +180,28 @@ def _autograd_kernel(operator: Any, rules: Rules) -> Callable[..., Any]:
     def kernel(keyset: Any, *args: Any) -> Any:
         below = keyset & _BELOW
         plain = below.highestPriorityTypeId() == _CPU
+        if len(args) < count:
+            args += defaults[len(args) :]
         if forward_ad._current_level < 0:
             if not (_grad_enabled() and _any_requires_grad(*args)):
                 return cpu(*args) if plain else redispatch(below, args)
             if plain:
-                return apply(None, *args, *defaults[len(args) :])
+                return apply(None, *args)
         elif composite is not None and any(_has_tangent(one) for one in args):
-            return composite(*args, *defaults[len(args) :])
+            return composite(*args)
         if _functorch_active():
             with enable_single_level_autograd_function():
-                return apply(below, *args, *defaults[len(args) :])
-        return apply(below, *args, *defaults[len(args) :])
+                return apply(below, *args)
+        return apply(below, *args)
 
     return kernel
+
+
+def vector_jacobian(function: Callable[..., Any], *primals: Any) -> Callable[..., Any]:
+    """What takes cotangents of ``function(*primals)`` to gradients; it can be differentiated in its turn."""
+    found: Any = torch.func.vjp(function, *primals)
+    pull: Callable[..., Any] = found[1]
+    return pull
 
 
 def _without_tangent(one: Tensor | None) -> Tensor | None:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.runtime.torch_ops.brackets import Derivatives, reduced
-from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register
+from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
 from logsig_codegen.runtime.torch_ops.rows import problem_of, rows_batch, rows_fake, rows_kernel
 
 _NUMBERS = "int dimension, int degree, int n_jobs=1"
@@ -69,7 +69,7 @@ def _bracket_vjp(args: Sequence[Any], _: Any, cotangents: Sequence[Tensor]) -> G
     return reduced(d_left, left.shape), reduced(coadjoint(left, form, *numbers), right.shape)
 
 
-def _bracket_jvp(args: Sequence[Any], _: Any, tangents: Gradients) -> Tensor:
+def _bracket_jvp(args: Sequence[Any], _: Any, tangents: Gradients) -> Any:
     left, right, *numbers = args
     first = None if tangents[0] is None else bracket(tangents[0], right, *numbers)
     return first if tangents[1] is None else _add(first, bracket(left, tangents[1], *numbers))
@@ -82,7 +82,7 @@ def _coadjoint_vjp(args: Sequence[Any], _: Any, cotangents: Sequence[Tensor]) ->
     return reduced(d_actor, actor.shape), reduced(bracket(actor, element, *numbers), form.shape)
 
 
-def _coadjoint_jvp(args: Sequence[Any], _: Any, tangents: Gradients) -> Tensor:
+def _coadjoint_jvp(args: Sequence[Any], _: Any, tangents: Gradients) -> Any:
     actor, form, *numbers = args
     first = None if tangents[0] is None else coadjoint(tangents[0], form, *numbers)
     return first if tangents[1] is None else _add(first, coadjoint(actor, tangents[1], *numbers))
@@ -102,9 +102,7 @@ class Product:
         self.name = name
         self.by_letter = name == "join"
         self.product = _define(name, vjp=self._vjp, jvp=self._jvp)
-        self.backprop = _define(
-            f"{name}_backprop", like=(1, 2), vjp=self._backprop_vjp, jvp=self._backprop_jvp
-        )
+        self.backprop = _define(f"{name}_backprop", like=(1, 2), vjp=self._backprop_vjp, jvp=self._backprop_jvp)
         self.jvp = _define(f"{name}_jvp", vjp=self._jvp_vjp, composite=self.composite_jvp)
         self.backprop_backprop = _define(
             f"{name}_backprop_backprop",
@@ -165,10 +163,10 @@ class Product:
     # The gradient of its gradient: (d_d_left, d_d_right, d_out, left, right) -> (d_d_out, d_left, d_right).
 
     def _backprop_backprop_vjp(self, args: Sequence[Any], _: Any, cotangents: Sequence[Tensor]) -> Gradients:
-        def composite(*tensors: Tensor) -> tuple[Tensor, ...]:
+        def composite(*tensors: Any) -> tuple[Tensor, ...]:
             return self.composite_backprop_backprop(*tensors, *args[5:])
 
-        _, pull = torch.func.vjp(composite, *args[:5])
+        pull = vector_jacobian(composite, *args[:5])
         return pull(tuple(cotangents))  # type: ignore[no-any-return]
 
     def composite_backprop_backprop(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _NAMES = {torch.float32: "float32", torch.float64: "float64"}
 _providers: dict[tuple[int, int], LogSigKernel] = {}
-_fast: dict[tuple[str, int, int], Callable[..., Any]] = {}
+_fast: dict[str, dict[tuple[int, int], Callable[..., Any]]] = {name: {} for name in OPERATIONS}
 _OWN = (Tensor, torch.nn.Parameter)
 
 
@@ -32,8 +32,8 @@ def provide(kernel: LogSigKernel) -> None:
     key = (kernel.dimension, kernel.degree)
     if _providers.get(key) is not kernel:
         _providers[key] = kernel
-        for known in [known for known in _fast if known[1:] == key]:
-            del _fast[known]
+        for calls in _fast.values():
+            calls.pop(key, None)
 
 
 def provider(dimension: int, degree: int) -> LogSigKernel:
@@ -50,7 +50,8 @@ def provider(dimension: int, degree: int) -> LogSigKernel:
 def forget() -> None:
     """Forget the kernels; the next call obtains them again."""
     _providers.clear()
-    _fast.clear()
+    for calls in _fast.values():
+        calls.clear()
 
 
 @lru_cache(maxsize=256)
@@ -83,15 +84,17 @@ def rows_kernel(name: str, like: Sequence[int] = ()) -> Callable[..., Any]:
     operation = OPERATIONS[name]
     count = len(operation.inputs)
 
+    quick_calls = _fast[name]
+
     def kernel(*args: Any) -> Any:
-        tensors, dimension, degree = args[:count], args[count], args[count + 1]
-        threads = threads_of(args[count + 2]) if len(args) > count + 2 else 1
-        quick = _fast.get((name, dimension, degree))
+        tensors, numbers = args[:count], args[count : count + 2]
+        threads = 1 if len(args) == count + 2 or args[-1] == 1 else thread_count(args[-1])
+        quick = quick_calls.get(numbers)
         if quick is not None:
-            result = quick(tensors, threads)
+            result = quick(*tensors, threads)
             if result is not None:
                 return result
-        return _general(operation, like, tensors, problem_of(dimension, degree), threads)
+        return _general(operation, like, tensors, problem_of(*numbers), threads)
 
     return kernel
 
@@ -104,9 +107,10 @@ def _general(
     checks.check_arguments(problem, dict(zip(names, tensors, strict=True)))
     kernel = provider(problem.dimension, problem.degree)
     functions = kernel.functions(operation.name)
-    key = (operation.name, problem.dimension, problem.degree)
-    if key not in _fast:
-        _fast[key] = _make_fast(operation, problem, functions)
+    key = (problem.dimension, problem.degree)
+    if key not in _fast[operation.name]:
+        make = _make_fast_product if len(operation.inputs) == 2 else _make_fast
+        _fast[operation.name][key] = make(operation, problem, functions)
     inputs = [to_array(one) for one in tensors]
     batch = np.broadcast_shapes(*(one.shape[:-1] for one in inputs))
     full = [np.empty((*batch, width(problem, name)), inputs[0].dtype) for name in operation.outputs]
@@ -129,7 +133,8 @@ def _make_fast(operation: Operation, problem: Problem, functions: Any) -> Callab
     pointer_type, cast = ffi.typeof("void *"), ffi.cast
     one = len(out_widths) == 1
 
-    def call(tensors: Sequence[Tensor], threads: int) -> Any:
+    def call(*args: Any) -> Any:
+        tensors, threads = args[:-1], args[-1]
         first = tensors[0]
         dtype = first.dtype
         function = by_dtype.get(dtype)
@@ -162,6 +167,41 @@ def _make_fast(operation: Operation, problem: Problem, functions: Any) -> Callab
         if function(*arguments, count, threads):
             raise MemoryError(NO_MEMORY)
         return results[0] if one else tuple(results)
+
+    return call
+
+
+def _make_fast_product(operation: Operation, problem: Problem, functions: Any) -> Callable[..., Any]:
+    """The same for two operands, of which the first has the result's length."""
+    by_dtype = {dtype: functions[name] for dtype, name in _NAMES.items() if name in functions}
+    size, columns = problem.size, width(problem, operation.inputs[1])
+    pointer_type, cast, own, empty_like = ffi.typeof("void *"), ffi.cast, _OWN, torch.empty_like
+
+    def call(left: Tensor, right: Tensor, threads: int) -> Any:
+        dtype, shape, other = left.dtype, left.shape, right.shape
+        function = by_dtype.get(dtype)
+        if (
+            function is None
+            or right.dtype is not dtype
+            or not shape
+            or len(shape) != len(other)
+            or shape[-1] != size
+            or other[-1] != columns
+            or (len(shape) > 1 and shape[:-1] != other[:-1])
+            or type(left) not in own
+            or type(right) not in own
+            or not left.is_contiguous()
+            or not right.is_contiguous()
+            or not (count := left.numel())
+        ):
+            return None
+        out = empty_like(left)
+        if function(
+            cast(pointer_type, left.data_ptr()), size, cast(pointer_type, right.data_ptr()), columns,
+            cast(pointer_type, out.data_ptr()), size, count // size, threads,
+        ):  # fmt: skip
+            raise MemoryError(NO_MEMORY)
+        return out
 
     return call
 

@@ -15,7 +15,7 @@ from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import checks, conversions
 from logsig_codegen.runtime.rows import exponential, logarithm
 from logsig_codegen.runtime.torch_ops import maps
-from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register
+from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
 from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, to_array
 
 
@@ -150,7 +150,7 @@ def _pair(
         return (operators[1](args[0], cotangents[0], *args[1:]),)
 
     def backprop_vjp(args: Sequence[Any], _: Any, cotangents: Sequence[Tensor]) -> Gradients:
-        _, pull = torch.func.vjp(lambda x, derivs: composite_backprop(x, derivs, *args[2:]), *args[:2])
+        pull = vector_jacobian(lambda x, derivs: composite_backprop(x, derivs, *args[2:]), *args[:2])
         return pull(cotangents[0])  # type: ignore[no-any-return]
 
     operators.append(
@@ -185,9 +185,7 @@ def _sig_widths(dimension: int, degree: int, method: int) -> tuple[tuple[int, ..
     return (width, width + 1), -1 if method == 0 else problem_of(dimension, degree).size
 
 
-def _log_sig_widths(
-    dimension: int, degree: int, method: int, scalar_term: bool = False
-) -> tuple[tuple[int, ...], int]:
+def _log_sig_widths(dimension: int, degree: int, method: int, scalar_term: bool = False) -> tuple[tuple[int, ...], int]:
     problem = problem_of(dimension, degree)
     width = conversions.sig_size(problem)
     return ((width, width + 1), -1) if method == 0 else ((problem.size,), width + int(scalar_term))
