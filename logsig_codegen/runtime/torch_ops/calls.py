@@ -178,8 +178,8 @@ def _as_float(value: Any) -> Any:
 
 
 def _values(lengths: Tensor) -> Any:
-    """Lengths as an array, if they can be looked at here (under ``vmap`` they cannot; the kernel will)."""
-    if torch._C._functorch.is_functorch_wrapped_tensor(lengths):
+    """Lengths as an array, if they can be looked at here (under ``torch.func`` they cannot; the kernel will)."""
+    if torch._C._are_functorch_transforms_active():
         return None
     return lengths.detach().cpu().numpy()
 
@@ -201,4 +201,6 @@ def _padded(path: Any, lengths: Any) -> tuple[Tensor, Tensor | None]:
     if not isinstance(path, (list, tuple)):
         return path, as_lengths(path, lengths)
     counts = torch.tensor([one.shape[0] for one in path], device=path[0].device)
-    return torch.nn.utils.rnn.pad_sequence(list(path), batch_first=True), counts
+    longest = max(one.shape[0] for one in path)
+    rows = [torch.nn.functional.pad(one, (0, 0, 0, longest - one.shape[0])) for one in path]
+    return torch.stack(rows), counts
