@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GeneratedFolder", "formulas", "generate", "load"]
 
-TARGETS = ("c",)
+TARGETS = ("c", "torch")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def generate(
     degree: SupportsIndex,
     out: str | os.PathLike[str],
     *,
-    targets: Sequence[str] = TARGETS,
+    targets: Sequence[str] = TARGETS[:1],
     operations: Sequence[str] | None = None,
     dtypes: Sequence[str] = DTYPES,
     march: str = "native",
@@ -87,7 +87,8 @@ def generate(
     out : path
         Parent folder; made if need be.
     targets : sequence of str
-        What to generate; ``"c"``.
+        What to generate: ``"c"``, which is always there, and ``"torch"``, an extension of torch that needs no Python;
+        building it takes about a minute, and needs torch, ninja and a C++ compiler.
     operations : sequence of str, optional
         Groups of operations, as :meth:`LogSigKernel.prepare` names them; default: all the problem can have.
     dtypes : sequence of str
@@ -114,7 +115,7 @@ def generate(
     """
     started = time.perf_counter()
     problem = check_problem(dimension, degree)
-    _check_choices("targets", targets, TARGETS)
+    targets = _check_choices("targets", targets, TARGETS)
     dtypes = _check_choices("dtypes", dtypes, DTYPES)
     groups = _check_operations(problem, operations)
     toolchain.check_march(march)
@@ -137,6 +138,7 @@ def generate(
             toolchain=tools,
             dtypes=dtypes,
             groups=groups,
+            targets=targets,
             version=__version__,
             max_terms=max_terms,
             jobs=jobs,

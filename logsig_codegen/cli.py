@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from logsig_codegen.api import GeneratedFolder
 
 DTYPES = ("float32", "float64")
-TARGETS = ("c",)
-FUTURE_TARGETS = ("cuda", "torch")
+TARGETS = ("c", "torch")
+FUTURE_TARGETS = ("cuda",)
 FORMATS = ("text", "latex", "json")
 ALL = "all"
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -44,6 +44,7 @@ examples:
                                                  for other machines, one number type
   logsig-gen --dim 4 --degree 4 --operations join,log_sig
                                                  less to compile: these groups of operations only
+  logsig-gen --dim 5 --degree 3 --target torch   with an extension of torch, for C++ and Python
   logsig-gen --dim 2 --degree 3 --emit-only      sources only; needs no C compiler
   logsig-gen show --dim 2 --degree 3             the formulas, without writing anything
   logsig-gen show --dim 5 --degree 3 --what report --format json
@@ -121,7 +122,10 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("generated"), help="folder for the results (default: generated)"
     )
     where.add_argument(
-        "--target", type=_choices(TARGETS, FUTURE_TARGETS), default=("c",), help="what to write (c, the default)"
+        "--target",
+        type=_choices(TARGETS, FUTURE_TARGETS),
+        default=("c",),
+        help="what to write: c (default), torch: c and an extension of torch",
     )
     where.add_argument(
         "--operations",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from logsig_codegen.cost import estimate, structure_constant_terms
 from logsig_codegen.errors import ProblemTooLargeError
-from logsig_codegen.ir.lie import LieProgram, Port
+from logsig_codegen.ir.lie import LieProgram, renamed
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import NONE, OperationCount, Program
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.operations import BY_LETTER, GROUPS, OPERATIONS, SIGNATURE_LIMIT
+from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, GROUPS, OPERATIONS, SIGNATURE_LIMIT
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
@@ -21,9 +21,11 @@ from logsig_codegen.passes.inline import inline_single_uses
 from logsig_codegen.passes.repeat import repeat
 from logsig_codegen.passes.scales import fold_scales
 from logsig_codegen.passes.schedule import COLLECTORS, schedule
+from logsig_codegen.passes.tangent import tangent
 from logsig_codegen.passes.tiles import tiles
 from logsig_codegen.passes.unit_products import make_products_unit
 from logsig_codegen.plans import path_step, prefix_signature
+from logsig_codegen.plans.bracket import coadjoint_action, truncated_bracket
 from logsig_codegen.plans.log_derivative import log_derivative_join
 from logsig_codegen.plans.right_normed import right_normed_join
 from logsig_codegen.plans.special import special_join
@@ -193,12 +195,14 @@ def compile_problem(
         "log_sig_by_signature": signature_kernel,
         "stream": stream_kernel,
     }
-    kernels = []
+    kernels: list[Kernel | PathKernel] = []
     for group, operations in GROUPS.items():
         if group in groups:
             for operation in operations:
-                make = makers[operation.name.removesuffix("_backprop")]
-                kernels.append(make(problem, operation.backward))
+                if group in DERIVED_GROUPS:
+                    kernels.append(derived_kernel(problem, operation.name))
+                else:
+                    kernels.append(makers[operation.name.removesuffix("_backprop")](problem, operation.backward))
     return CompiledProblem(problem, tuple(kernels))
 
 
@@ -229,6 +233,17 @@ def combine_kernel(problem: Problem, backward: bool) -> Kernel:
     return _kernel("combine", combine, problem, in_place=(0,))
 
 
+def derived_kernel(problem: Problem, operation: str) -> Kernel:
+    """A second derivative of a product, or what derivatives beyond it are composed of."""
+    if operation in ("bracket", "coadjoint"):
+        make = truncated_bracket if operation == "bracket" else coadjoint_action
+        program = make(_last_degree(problem))
+    else:
+        plan = choose_plan(problem) if operation.startswith("join") else choose_combine_plan(problem)
+        program = tangent(plan) if operation.endswith("_jvp") else adjoint(adjoint(plan))
+    return _kernel(operation, program, problem, in_place=(-1,) * len(program.outputs))
+
+
 def choose_combine_plan(problem: Problem) -> LieProgram:
     """The plan for the full product that needs the fewest operations for ``problem``, with its scales folded."""
     from logsig_codegen.plans.combine import log_derivative_combine, right_normed_combine, special_combine
@@ -248,10 +263,10 @@ def stream_kernel(problem: Problem, backward: bool) -> PathKernel:
     """All expanding log-signatures, a join at a time, or their gradient."""
     join = choose_plan(problem)
     if not backward:
-        step = _relabel(join, {"log_sig": "state", "out": "next_state"})
+        step = renamed(join, {"log_sig": "state", "out": "next_state"})
         return PathKernel("stream", (_kernel("step", step, problem, in_place=(0,)),), problem.size)
     names = {"d_out": "d_state", "log_sig": "state", "d_log_sig": "d_previous_state"}
-    step = _relabel(adjoint(join), names)
+    step = renamed(adjoint(join), names)
     phase = _kernel("step_backprop", step, problem, in_place=(0, -1))
     return PathKernel("stream_backprop", (phase,), problem.size, d_state_size=problem.size)
 
@@ -355,16 +370,6 @@ def _proved(plan: LieProgram, problem: Problem) -> LieProgram:
 
 def _folded(plan: LieProgram, problem: Problem) -> LieProgram:
     return drop_dead_statements(fold_scales(plan, problem))
-
-
-def _relabel(program: LieProgram, names: Mapping[str, str]) -> LieProgram:
-    """The same program with other names for its operands."""
-
-    def ports(given: Sequence[Port]) -> tuple[Port, ...]:
-        return tuple(replace(port, operand=names.get(port.operand, port.operand)) for port in given)
-
-    duals = tuple(names.get(operand, operand) for operand in program.dual_inputs)
-    return replace(program, inputs=ports(program.inputs), outputs=ports(program.outputs), dual_inputs=duals)
 
 
 def optimise(program: Program) -> Program:

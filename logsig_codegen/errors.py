@@ -44,7 +44,7 @@ class CompilerError(LogSigError):
 
 
 class CompilerNotFoundError(CompilerError):
-    """No C compiler could be found."""
+    """No C compiler could be found, or, for an extension of torch, something else its build needs."""
 
 
 class CacheError(LogSigError):
@@ -56,7 +56,7 @@ class ArtifactError(LogSigError):
 
 
 class UnsupportedError(LogSigError, NotImplementedError):
-    """A valid request this version has no code for: a device without kernels, or a derivative of second order."""
+    """A valid request this version has no code for: a device without kernels, or corrections."""
 
 
 class CudaError(LogSigError, RuntimeError):

@@ -134,6 +134,52 @@ _STREAM = (
         "d_path and d_initial: the derivatives of <d_out, stream(path, initial)>; stream is its result.",
     ),
 )
+
+
+def _second(product: str, operands: tuple[str, str]) -> tuple[Operation, Operation]:
+    """What the second derivative of a product is made of."""
+    tangents, cotangents = (tuple(f"{prefix}{name}" for name in operands) for prefix in ("t_", "d_d_"))
+    gradients = tuple(f"d_{name}" for name in operands)
+    listed = ", ".join(operands)
+    return (
+        Operation(
+            f"{product}_jvp",
+            "rows",
+            (*operands, *tangents),
+            ("t_out",),
+            f"Tangent of {product}",
+            f"t_out: the derivative of {product}({listed}) in the direction ({', '.join(tangents)}), row by row.",
+        ),
+        Operation(
+            f"{product}_backprop_backprop",
+            "rows",
+            (*cotangents, "d_out", *operands),
+            ("d_d_out", *gradients),
+            f"Gradient of the gradient of {product}",
+            f"The derivatives of <{cotangents[0]}, {gradients[0]}> + <{cotangents[1]}, {gradients[1]}> with respect to "
+            f"the arguments of {product}_backprop.",
+        ),
+    )
+
+
+_BRACKET = (
+    Operation(
+        "bracket",
+        "rows",
+        ("left", "right"),
+        ("out",),
+        "Lie bracket",
+        "out = [left, right], truncated, row by row.",
+    ),
+    Operation(
+        "coadjoint",
+        "rows",
+        ("actor", "form"),
+        ("out",),
+        "Coadjoint action",
+        "out: the form with <out, x> = <form, [actor, x]> for every x, row by row.",
+    ),
+)
 _BY_LOG_DERIVATIVE = _along_a_path("", "carried in logarithmic-derivative coordinates")
 _BY_SIGNATURE = _along_a_path("_by_signature", "carried as the signature on prefixes of Lyndon words")
 
@@ -146,10 +192,15 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
     "stream_backprop": _STREAM[1:],
     "log_sig_by_signature": _BY_SIGNATURE[:1],
     "log_sig_by_signature_backprop": _BY_SIGNATURE[1:],
+    "join_second": _second("join", ("log_sig", "displacement")),
+    "combine_second": _second("combine", ("log_sig1", "log_sig2")),
+    "bracket": _BRACKET,
 }
 """Group to operations; the order is that of headers and reports."""
+DERIVED_GROUPS = ("join_second", "combine_second", "bracket")
+"""Second derivatives of products, and what those beyond are composed of: nothing but torch asks for them."""
 OPERATIONS: dict[str, Operation] = {operation.name: operation for group in GROUPS.values() for operation in group}
-BY_LETTER = frozenset({"displacement", "d_displacement"})
+BY_LETTER = frozenset({"displacement", "d_displacement", "t_displacement", "d_d_displacement"})
 """Operands with one column per letter; all others have one per coordinate."""
 
 

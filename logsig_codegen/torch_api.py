@@ -1,7 +1,8 @@
-"""The functions of :mod:`logsig_codegen.functional` for torch tensors, differentiable once.
+"""The functions of :mod:`logsig_codegen.functional` for torch tensors, differentiable as often as wanted.
 
 The functions at top level take tensors too, with the same gradients; these names exist so that code written for
-``pysiglib.torch_api`` runs after a change of its import. Only importing this module imports torch.
+``pysiglib.torch_api`` runs after a change of its import. Importing this module imports torch and registers the
+operators ``torch.ops.logsig_codegen.join``, … (``docs/pytorch.md``).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from logsig_codegen.functional import (
     words,
     words_of_length,
 )
+from logsig_codegen.runtime.torch_ops import calls as _operators
 from logsig_codegen.streams import LogSigStream, LogSigWindowStream
 
 __all__ = [
@@ -56,6 +58,8 @@ __all__ = [
     "words",
     "words_of_length",
 ]
+
+assert _operators  # imported for what it registers
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -67,7 +67,7 @@ def test_numbers_refuse(text: str) -> None:
         (["--dim", "0", "--degree", "2"], "--dim"),
         (["--dim", "2", "--degree", "x"], "--degree"),
         (["--dim", "2", "--degree", "2", "--target", "cuda"], "'cuda' is not available yet"),
-        (["--dim", "2", "--degree", "2", "--target", "c,torch"], "'torch' is not available yet"),
+        (["--dim", "2", "--degree", "2", "--target", "torch,cuda"], "'cuda' is not available yet"),
         (["--dim", "2", "--degree", "2", "--target", "fortran"], "'fortran'"),
         (["--dim", "2", "--degree", "2", "--dtype", "float16"], "'float16'"),
         (["--dim", "2", "--degree", "2", "--operations", "log"], "expected one or more of join, combine, log_sig,"),

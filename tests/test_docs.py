@@ -45,6 +45,7 @@ def test_enough_is_shown() -> None:
     assert shown["pipeline"] >= 5
     assert shown["mathematics"] >= 3
     assert shown["tutorial"] >= 4
+    assert shown["pytorch"] >= 5
     assert shown["README"] >= 1
 
 
@@ -98,6 +99,11 @@ def test_c_page_shows_the_program_and_its_output(folder: Path, tmp_path: Path) -
         state = kernel.join(state, step)
     line = " ".join(f"{value:.6f}" for value in state) + "\n"
     assert line in [block.text for block in shown if block.language == "text"]
+
+
+def test_the_page_of_torch_shows_the_program_that_is_tested() -> None:
+    shown = documents.blocks((ROOT / "docs" / "pytorch.md").read_text())
+    assert (ROOT / "docs" / "join_torch.cpp").read_text() in [block.text for block in shown if block.language == "cpp"]
 
 
 def test_c_declarations_on_the_page_are_those_of_the_header(folder: Path) -> None:

@@ -93,17 +93,17 @@ def test_threads_are_used_in_the_backward_too(monkeypatch: pytest.MonkeyPatch) -
     from logsig_codegen.runtime import arrays, threads
 
     used = []
-    original = arrays.product_backprop
+    original = arrays.call_rows
 
     def record(*args: object) -> object:
-        used.append(args[2])
+        used.append(args[-1])
         return original(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(threads, "usable_processors", lambda: 2)
-    monkeypatch.setattr(arrays, "product_backprop", record)
+    monkeypatch.setattr(arrays, "call_rows", record)
     log_sig = torch.zeros(4, 3, requires_grad=True)
-    lt.log_sig_join(log_sig, torch.ones(4, 2), 2, 2, n_jobs=-1).sum().backward()
-    assert used == [2]
+    lt.log_sig_join(log_sig, torch.ones(2), 2, 2, n_jobs=-1).sum().backward()
+    assert used == [2, 2]
     with pytest.raises(ValueError, match="n_jobs"):
         lt.log_sig_join(log_sig, torch.ones(4, 2), 2, 2, n_jobs=0)
 

@@ -27,6 +27,20 @@ SHORT_NAMES = {
     "previous_state": "w",
     "d_state": "dw",
     "d_previous_state": "dw",
+    "t_log_sig": "tl",
+    "t_displacement": "tv",
+    "t_log_sig1": "tl",
+    "t_log_sig2": "tk",
+    "t_out": "tz",
+    "d_d_log_sig": "hl",
+    "d_d_displacement": "hv",
+    "d_d_log_sig1": "hl",
+    "d_d_log_sig2": "hk",
+    "d_d_out": "hg",
+    "left": "l",
+    "right": "k",
+    "actor": "l",
+    "form": "g",
 }
 """Names of the operands' vectors inside a kernel."""
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any, SupportsIndex
 
 from logsig_codegen.functional._arguments import augmented_problem, check_bool
+from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import conversions
 from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import NUMPY, check_types
+from logsig_codegen.runtime.checks import check_types, is_tensor
 from logsig_codegen.runtime.kernel import ArrayOrTensor
 from logsig_codegen.runtime.path_checks import check_method
 from logsig_codegen.runtime.threads import thread_count
@@ -45,11 +46,12 @@ def sig_to_log_sig(
     """
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     _check_plain(method, n_jobs)
-    return _differentiable(
+    return _convert(
         "sig_to_log_sig",
         lambda x: conversions.sig_to_log_sig(x, problem, method),
-        lambda d_out, x: conversions.sig_to_log_sig_backprop(x, d_out, problem, method),
         {"sig": sig},
+        problem,
+        method,
     )
 
 
@@ -67,10 +69,12 @@ def sig_to_log_sig_backprop(
     """Gradients with respect to ``sig``, of its shape, from those with respect to :func:`sig_to_log_sig`'s result."""
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     _check_plain(method, n_jobs)
-    return _plain(
-        "sig_to_log_sig",
+    return _convert(
+        "sig_to_log_sig_backprop",
         lambda x, d_out: conversions.sig_to_log_sig_backprop(x, d_out, problem, method),
         {"sig": sig, "log_sig_derivs": log_sig_derivs},
+        problem,
+        method,
     )
 
 
@@ -103,11 +107,13 @@ def logsig_to_sig(
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     _check_plain(method, n_jobs)
     check_bool("scalar_term", scalar_term)
-    return _differentiable(
+    return _convert(
         "logsig_to_sig",
         lambda x: conversions.logsig_to_sig(x, problem, method, scalar_term),
-        lambda d_out, x: conversions.logsig_to_sig_backprop(x, d_out, problem, method, scalar_term),
         {"log_sig": log_sig},
+        problem,
+        method,
+        scalar_term,
     )
 
 
@@ -127,10 +133,13 @@ def logsig_to_sig_backprop(
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     _check_plain(method, n_jobs)
     check_bool("scalar_term", scalar_term)
-    return _plain(
-        "logsig_to_sig",
+    return _convert(
+        "logsig_to_sig_backprop",
         lambda x, d_out: conversions.logsig_to_sig_backprop(x, d_out, problem, method, scalar_term),
         {"log_sig": log_sig, "sig_derivs": sig_derivs},
+        problem,
+        method,
+        scalar_term,
     )
 
 
@@ -161,11 +170,13 @@ def linear_log_sig(
     problem = augmented_problem(dimension, degree)
     _check_plain(method, n_jobs)
     check_bool("scalar_term", scalar_term)
-    return _differentiable(
+    return _convert(
         "linear_log_sig",
         lambda x: conversions.linear_log_sig(x, problem, method, scalar_term),
-        lambda d_out, x: conversions.linear_log_sig_backprop(d_out, problem, method, scalar_term),
         {"displacement": displacement},
+        problem,
+        method,
+        scalar_term,
     )
 
 
@@ -183,10 +194,14 @@ def linear_log_sig_backprop(
     problem = augmented_problem(dimension, degree)
     _check_plain(method, n_jobs)
     check_bool("scalar_term", scalar_term)
-    return _plain(
-        "linear_log_sig",
-        lambda d_out, _: conversions.linear_log_sig_backprop(d_out, problem, method, scalar_term),
-        {"derivs": derivs, "displacement": displacement},
+    _check_arrays({"derivs": derivs, "displacement": displacement})
+    return _convert(
+        "linear_log_sig_backprop",
+        lambda d_out: conversions.linear_log_sig_backprop(d_out, problem, method, scalar_term),
+        {"derivs": derivs},
+        problem,
+        method,
+        scalar_term,
     )
 
 
@@ -210,11 +225,13 @@ def log_sig_change_method(
     problem = augmented_problem(dimension, degree)
     check_method(source)
     check_method(target)
-    return _differentiable(
+    return _convert(
         "log_sig_change_method",
         lambda x: conversions.change_method(x, problem, source, target),
-        lambda d_out, x: conversions.change_method_backprop(d_out, problem, source, target),
         {"log_sig": log_sig},
+        problem,
+        source,
+        target,
     )
 
 
@@ -225,45 +242,58 @@ def log_sig_change_method_backprop(
     problem = augmented_problem(dimension, degree)
     check_method(source)
     check_method(target)
-    return _plain(
-        "log_sig_change_method",
+    return _convert(
+        "log_sig_change_method_backprop",
         lambda d_out: conversions.change_method_backprop(d_out, problem, source, target),
         {"derivs": derivs},
+        problem,
+        source,
+        target,
     )
 
 
 def log_sig_to_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """From Lyndon brackets to the Hall basis of iisignature and RoughPy, ``(..., m) -> (..., m)``."""
     problem = augmented_problem(dimension, degree)
-    return _differentiable(
+    return _convert(
         "log_sig_to_hall",
         lambda x: conversions.to_hall(x, problem),
-        lambda d_out, x: conversions.to_hall_backprop(d_out, problem),
         {"log_sig": log_sig},
+        problem,
     )
 
 
 def log_sig_to_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """Gradients with respect to Lyndon brackets, from those with respect to the Hall basis."""
     problem = augmented_problem(dimension, degree)
-    return _plain("log_sig_to_hall", lambda d_out: conversions.to_hall_backprop(d_out, problem), {"derivs": derivs})
+    return _convert(
+        "log_sig_to_hall_backprop",
+        lambda d_out: conversions.to_hall_backprop(d_out, problem),
+        {"derivs": derivs},
+        problem,
+    )
 
 
 def log_sig_from_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """From the Hall basis to Lyndon brackets; the inverse of :func:`log_sig_to_hall`."""
     problem = augmented_problem(dimension, degree)
-    return _differentiable(
+    return _convert(
         "log_sig_from_hall",
         lambda x: conversions.from_hall(x, problem),
-        lambda d_out, x: conversions.from_hall_backprop(d_out, problem),
         {"log_sig": log_sig},
+        problem,
     )
 
 
 def log_sig_from_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """Gradients with respect to the Hall basis, from those with respect to Lyndon brackets."""
     problem = augmented_problem(dimension, degree)
-    return _plain("log_sig_from_hall", lambda d_out: conversions.from_hall_backprop(d_out, problem), {"derivs": derivs})
+    return _convert(
+        "log_sig_from_hall_backprop",
+        lambda d_out: conversions.from_hall_backprop(d_out, problem),
+        {"derivs": derivs},
+        problem,
+    )
 
 
 def _check_plain(method: int, n_jobs: SupportsIndex) -> None:
@@ -271,42 +301,28 @@ def _check_plain(method: int, n_jobs: SupportsIndex) -> None:
     thread_count(n_jobs)
 
 
-def _check_arrays(arguments: dict[str, Any]) -> str:
-    kind = check_types(arguments)
+def _check_arrays(arguments: dict[str, Any]) -> None:
+    check_types(arguments)
     for name, value in arguments.items():
         if value.ndim < 1:
             raise ValueError(f"{name}: expected at least one axis, got an array without axes")
-    return kind
 
 
-def _differentiable(
+def _convert(
     name: str,
-    forward: Callable[[Any], Any],
-    backward: Callable[[Any, Any], Any],
+    function: Callable[..., Any],
     arguments: dict[str, ArrayOrTensor],
+    problem: Problem,
+    *others: Any,
 ) -> ArrayOrTensor:
-    """Apply a function of one array to an array or, with its gradient, to a tensor."""
-    kind = _check_arrays(arguments)
-    argument: Any
-    (argument,) = arguments.values()
+    """Apply ``function`` to arrays, or, to tensors, the operator that stands for it."""
+    values: Any = tuple(arguments.values())
     result: Any
-    if kind == NUMPY:
-        result = forward(plain(argument))
-        return result  # type: ignore[no-any-return]
-    from logsig_codegen.runtime import tensors
+    if is_tensor(values[0]):
+        from logsig_codegen.runtime.torch_ops import calls
 
-    result = tensors.differentiable(name, forward, lambda d_out, _, x: (backward(d_out, x),), argument)
-    return result  # type: ignore[no-any-return]
-
-
-def _plain(name: str, function: Callable[..., Any], arguments: dict[str, ArrayOrTensor]) -> ArrayOrTensor:
-    """Apply a function of arrays to arrays or tensors; differentiating its result raises an error."""
-    values: Any = arguments.values()
-    result: Any
-    if _check_arrays(arguments) == NUMPY:
-        result = function(*map(plain, values))
+        result = calls.convert(name, arguments, problem.dimension, problem.degree, *others)
     else:
-        from logsig_codegen.runtime import tensors
-
-        result = tensors.on_arrays(name, function, *values)
+        _check_arrays(arguments)
+        result = function(*map(plain, values))
     return result  # type: ignore[no-any-return]

@@ -12,7 +12,7 @@ from logsig_codegen.functional._arguments import augmented, check_bool
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import loader, transforms
 from logsig_codegen.runtime.arrays import check_out, plain, wants_out
-from logsig_codegen.runtime.checks import NUMPY, check_problem, check_types, kind_of
+from logsig_codegen.runtime.checks import TORCH, check_problem, check_types, is_tensor, kind_of
 from logsig_codegen.runtime.conversions import log_sig_size
 from logsig_codegen.runtime.kernel import ArrayOrTensor
 from logsig_codegen.runtime.path_checks import check_call, check_lengths, check_method, check_out_backward
@@ -72,30 +72,30 @@ def log_sig(
     UnsupportedError
         For a ``correction``.
     """
-    options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-    if (
-        time_aug is False
-        and lead_lag is False
-        and scalar_term is False
-        and correction is None
-        and type(end_time) is float
-    ):
+    options: dict[str, Any] = {
+        "lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state,
+    }  # fmt: skip
+    tensors = is_tensor(path)
+    untransformed = time_aug is False and lead_lag is False and type(end_time) is float
+    if not tensors and untransformed and scalar_term is False and correction is None:
         known = loader.made(path, degree)
         if known is not None:
-            result = known.log_sig(path, method=method, n_jobs=n_jobs, out=out, **options)
-            return result  # type: ignore[no-any-return]
+            return known.log_sig(path, method=method, n_jobs=n_jobs, out=out, **options)  # type: ignore[no-any-return]
     check_bool("scalar_term", scalar_term)
-    problem = _check(path, degree, time_aug, lead_lag, method, correction, n_jobs)
+    dimension, length = _check(path, degree, time_aug, lead_lag, method, correction, n_jobs)
     changed, options["lengths"] = _transformed(path, lengths, time_aug, lead_lag, end_time)
+    options.update(method=method, n_jobs=n_jobs)
     scalar = scalar_term and method == 0
+    if tensors:
+        from logsig_codegen.runtime.torch_ops import calls
+
+        if out is not None:
+            wants_out(TORCH, out)
+        result: Any = calls.log_sig(changed, dimension, length, **options)
+        return _with_scalar(result) if scalar else result  # type: ignore[no-any-return]
     if out is not None:
-        checked = check_call(problem, changed, method=method, threads=thread_count(n_jobs), **options)
-        ragged = isinstance(path, (list, tuple))
-        inputs: dict[str, Any] = {f"path[{i}]": one for i, one in enumerate(path)} if ragged else {"path": path}
-        if wants_out(checked.kind, out):
-            check_out("out", out, (*checked.shape[:-1], checked.shape[-1] + scalar), inputs)
-    kernel = loader.obtain(problem.dimension, problem.degree)
-    result = kernel.log_sig(changed, method=method, n_jobs=n_jobs, out=None if scalar else out, **options)
+        _check_out(out, path, changed, Problem(dimension, length), scalar, options)
+    result = loader.obtain(dimension, length).log_sig(changed, out=None if scalar else out, **options)
     if not scalar:
         return result  # type: ignore[no-any-return]
     with_scalar = _with_scalar(result)
@@ -140,34 +140,43 @@ def log_sig_backprop(
     d_path : array of the shape of path, or list of them
         With ``initial``: the pair ``(d_path, d_initial)``.
     """
-    options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-    if (
-        time_aug is False
-        and lead_lag is False
-        and scalar_term is False
-        and correction is None
-        and type(end_time) is float
-    ):
+    options: dict[str, Any] = {
+        "lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state,
+    }  # fmt: skip
+    tensors = is_tensor(path)
+    untransformed = time_aug is False and lead_lag is False and type(end_time) is float
+    if not tensors and untransformed and scalar_term is False and correction is None:
         known = loader.made(path, degree)
         if known is not None:
             return known.log_sig_backprop(d_out, path, method=method, n_jobs=n_jobs, out=out, **options)
     check_bool("scalar_term", scalar_term)
-    problem = _check(path, degree, time_aug, lead_lag, method, correction, n_jobs)
+    dimension, length = _check(path, degree, time_aug, lead_lag, method, correction, n_jobs)
     changed, options["lengths"] = _transformed(path, lengths, time_aug, lead_lag, end_time)
     given = {"d_out": d_out, "path": path, "initial": initial}
     if scalar_term and method == 0:
-        d_out = _without_scalar(d_out, problem)
+        d_out = _without_scalar(d_out, Problem(dimension, length))
+    options.update(method=method, n_jobs=n_jobs)
+    if tensors:
+        from logsig_codegen.runtime.torch_ops import calls
+
+        if out is not None:
+            wants_out(TORCH, out)
+        gradients = calls.log_sig_backprop(d_out, changed, dimension, length, **options)  # type: ignore[arg-type]
+        d_path, rest = gradients if initial is not None else (gradients, None)
+        if time_aug or lead_lag:
+            d_path = _transformed_back(d_path, path, lengths, time_aug, lead_lag)
+        return d_path if initial is None else (d_path, rest)
     transformed = time_aug or lead_lag
     targets = None
     if out is not None and transformed and wants_out(kind_of("d_out", d_out), out):
         arrays = {name: value for name, value in given.items() if isinstance(value, np.ndarray)}
         targets = check_out_backward(out, path, initial, arrays)
-    kernel = loader.obtain(problem.dimension, problem.degree)
+    kernel = loader.obtain(dimension, length)
     if not transformed:
-        return kernel.log_sig_backprop(d_out, path, method=method, n_jobs=n_jobs, out=out, **options)
-    gradients = kernel.log_sig_backprop(d_out, changed, method=method, n_jobs=n_jobs, **options)
-    d_path, *rest = gradients if initial is not None else (gradients,)
-    results = (_transformed_back(d_path, path, lengths, time_aug, lead_lag, end_time), *rest)
+        return kernel.log_sig_backprop(d_out, path, out=out, **options)
+    gradients = kernel.log_sig_backprop(d_out, changed, **options)
+    d_path, *others = gradients if initial is not None else (gradients,)
+    results = (_transformed_back(d_path, path, lengths, time_aug, lead_lag), *others)
     for target, result in zip(targets or (), results, strict=False):
         target[...] = result
     results = targets or results
@@ -198,9 +207,9 @@ def transform_path(
         ``lead_lag`` makes ``2 length - 1`` points of ``2 dimension`` channels, ``time_aug`` one channel more.
     """
     thread_count(n_jobs)
-    check_types({"path": path})
+    _check_types({"path": path})
     _check_axes("path", path)
-    _check_transform(time_aug, lead_lag, end_time)
+    _check_transform(path, time_aug, lead_lag, end_time)
     return _transform(path, None, time_aug, lead_lag, end_time)  # type: ignore[no-any-return]
 
 
@@ -222,18 +231,10 @@ def transform_path_backprop(
         The arguments of :func:`transform_path`.
     """
     thread_count(n_jobs)
-    kind = check_types({"derivs": derivs})
+    _check_types({"derivs": derivs})
     _check_axes("derivs", derivs)
-    _check_transform(time_aug, lead_lag, end_time)
-
-    def run(array: Any) -> Any:
-        return transforms.transform_backprop(array, time_aug=time_aug, lead_lag=lead_lag, end_time=end_time)
-
-    if kind == NUMPY:
-        return run(plain(derivs))  # type: ignore[arg-type, no-any-return]
-    from logsig_codegen.runtime import tensors
-
-    return tensors.on_arrays("transform_path", run, derivs)  # type: ignore[return-value, arg-type]
+    _check_transform(derivs, time_aug, lead_lag, end_time)
+    return _pull(derivs, None, {"time_aug": time_aug, "lead_lag": lead_lag})  # type: ignore[no-any-return]
 
 
 def _with_scalar(result: Any) -> Any:
@@ -252,6 +253,17 @@ def _without_scalar(d_out: Any, problem: Problem) -> Any:
     return d_out[..., 1:]
 
 
+def _check_out(out: Any, path: Any, changed: Any, problem: Problem, scalar: bool, options: dict[str, Any]) -> None:
+    """Check ``out`` of :func:`log_sig` for arrays: its shape, and that it shares no memory with them."""
+    others = {name: value for name, value in options.items() if name not in ("method", "n_jobs")}
+    threads = thread_count(options["n_jobs"])
+    checked = check_call(problem, changed, method=options["method"], threads=threads, **others)
+    ragged = isinstance(path, (list, tuple))
+    inputs: dict[str, Any] = {f"path[{i}]": one for i, one in enumerate(path)} if ragged else {"path": path}
+    if wants_out(checked.kind, out):
+        check_out("out", out, (*checked.shape[:-1], checked.shape[-1] + scalar), inputs)
+
+
 def _check(
     path: Any,
     degree: SupportsIndex,
@@ -260,8 +272,8 @@ def _check(
     method: int,
     correction: None,
     n_jobs: SupportsIndex,
-) -> Problem:
-    """The problem of a path, after its transforms."""
+) -> tuple[int, int]:
+    """Dimension and degree of a path's problem, after its transforms."""
     if correction is not None:
         raise UnsupportedError("correction: there are no kernels for corrected log-signatures; expected None")
     thread_count(n_jobs)
@@ -269,11 +281,18 @@ def _check(
     paths = path if isinstance(path, (list, tuple)) else [path]
     if not paths:
         raise ValueError("path: expected at least one path, got an empty list")
-    check_types({f"path[{index}]" if path is paths else "path": value for index, value in enumerate(paths)})
+    _check_types({f"path[{index}]" if path is paths else "path": value for index, value in enumerate(paths)})
     for index, value in enumerate(paths):
         _check_axes(f"path[{index}]" if path is paths else "path", value)
     dimension = check_positive_integer("path: last dimension", paths[0].shape[-1])
-    return check_problem(augmented(dimension, time_aug, lead_lag), degree)
+    problem = check_problem(augmented(dimension, time_aug, lead_lag), degree)
+    return problem.dimension, problem.degree
+
+
+def _check_types(arguments: dict[str, Any]) -> None:
+    """Check kinds and dtypes; those of tensors are the operators' business, for autocast may change them."""
+    if not is_tensor(list(arguments.values())):
+        check_types(arguments)
 
 
 def _check_axes(name: str, value: Any) -> None:
@@ -281,54 +300,59 @@ def _check_axes(name: str, value: Any) -> None:
         raise ValueError(f"{name}: expected shape (..., length, dimension), got {tuple(value.shape)}")
 
 
-def _check_transform(time_aug: bool, lead_lag: bool, end_time: float) -> None:
+def _check_transform(path: Any, time_aug: bool, lead_lag: bool, end_time: float) -> None:
     check_bool("time_aug", time_aug)
     check_bool("lead_lag", lead_lag)
-    transforms.check_end_time(end_time)
+    if not is_tensor(path):
+        transforms.check_end_time(end_time)
+        return
+    from logsig_codegen.runtime.torch_ops import calls
+
+    calls.check_end_time(end_time)
 
 
 def _transformed(path: Any, lengths: Any, time_aug: bool, lead_lag: bool, end_time: float) -> tuple[Any, Any]:
     """The path (or list of paths) and lengths that the kernel gets."""
-    _check_transform(time_aug, lead_lag, end_time)
+    _check_transform(path, time_aug, lead_lag, end_time)
     if not (time_aug or lead_lag):
         return path, lengths
     if isinstance(path, (list, tuple)):
         return [_transform(one, None, time_aug, lead_lag, end_time) for one in path], lengths
     if lengths is None:
         return _transform(path, None, time_aug, lead_lag, end_time), None
-    points = check_lengths(lengths, tuple(path.shape[:-2]), int(path.shape[-2]))
+    points = _lengths(path, lengths)
     changed = _transform(path, points, time_aug, lead_lag, end_time)
-    return changed, transforms.transform_lengths(points, lead_lag)
+    return changed, (2 * points - 1).clip(0) if lead_lag else points
+
+
+def _lengths(path: Any, lengths: Any) -> Any:
+    """Numbers of points, as an array or a tensor like the path."""
+    if isinstance(path, np.ndarray):
+        return check_lengths(lengths, tuple(path.shape[:-2]), int(path.shape[-2]))
+    from logsig_codegen.runtime.torch_ops import calls
+
+    return calls.as_lengths(path, lengths)
 
 
 def _transform(path: Any, lengths: Any, time_aug: bool, lead_lag: bool, end_time: float) -> Any:
     options = {"time_aug": time_aug, "lead_lag": lead_lag, "end_time": end_time, "lengths": lengths}
     if isinstance(path, np.ndarray):
         return transforms.transform(plain(path), **options)
-    from logsig_codegen.runtime import tensors
+    from logsig_codegen.runtime.torch_ops import calls
 
-    return tensors.differentiable(
-        "transform_path",
-        lambda array: transforms.transform(array, **options),
-        lambda d_out, _, *__: (transforms.transform_backprop(d_out, **options),),
-        path,
-    )
+    return calls.transform_path(path, lengths, time_aug, lead_lag, end_time)
 
 
-def _transformed_back(d_path: Any, path: Any, lengths: Any, time_aug: bool, lead_lag: bool, end_time: float) -> Any:
-    options = {"time_aug": time_aug, "lead_lag": lead_lag, "end_time": end_time}
+def _transformed_back(d_path: Any, path: Any, lengths: Any, time_aug: bool, lead_lag: bool) -> Any:
+    options = {"time_aug": time_aug, "lead_lag": lead_lag}
     if isinstance(path, (list, tuple)):
         return [_pull(one, None, options) for one in d_path]
-    points = None if lengths is None else check_lengths(lengths, tuple(path.shape[:-2]), int(path.shape[-2]))
-    return _pull(d_path, points, options)
+    return _pull(d_path, None if lengths is None else _lengths(path, lengths), options)
 
 
 def _pull(d_path: Any, lengths: Any, options: dict[str, Any]) -> Any:
     if isinstance(d_path, np.ndarray):
-        return transforms.transform_backprop(d_path, lengths=lengths, **options)
-    from logsig_codegen.runtime import tensors
+        return transforms.transform_backprop(plain(d_path), lengths=lengths, **options)
+    from logsig_codegen.runtime.torch_ops import calls
 
-    def run(array: Any) -> Any:
-        return transforms.transform_backprop(array, lengths=lengths, **options)
-
-    return tensors.on_arrays("log_sig", run, d_path)
+    return calls.transform_path_backprop(d_path, lengths, **options)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
-from logsig_codegen.functional._arguments import augmented_problem
+from logsig_codegen.functional._arguments import augmented, augmented_problem
 from logsig_codegen.runtime import loader
-from logsig_codegen.runtime.arrays import check_product, check_product_backprop
-from logsig_codegen.runtime.checks import check_problem
+from logsig_codegen.runtime.arrays import check_product, check_product_backprop, wants_out
+from logsig_codegen.runtime.checks import TORCH, check_problem, is_tensor
 from logsig_codegen.runtime.kernel import ArrayOrTensor
 from logsig_codegen.runtime.threads import thread_count
 
@@ -40,6 +40,12 @@ def log_sig_join(
     -------
     array, shape (..., log_sig_length(dimension, degree))
     """
+    if is_tensor(log_sig):
+        from logsig_codegen.runtime.torch_ops import calls
+
+        if out is not None:
+            wants_out(TORCH, out)
+        return calls.join(log_sig, displacement, dimension, degree, n_jobs)  # type: ignore[return-value]
     kernel = loader.loaded(dimension, degree)
     if kernel is None:
         problem = check_problem(dimension, degree)
@@ -74,6 +80,9 @@ def log_sig_join_backprop(
     -------
     d_log_sig, d_displacement : array, shapes of log_sig and displacement
     """
+    if is_tensor(log_sig):
+        arguments = {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}
+        return _of_tensors("join", arguments, dimension, degree, n_jobs, out)  # type: ignore[no-any-return]
     kernel = loader.loaded(dimension, degree)
     if kernel is None:
         problem = check_problem(dimension, degree)
@@ -110,6 +119,10 @@ def log_sig_combine(
     -------
     array, shape (..., log_sig_length(dimension, degree))
     """
+    if is_tensor(log_sig1):
+        arguments = {"log_sig1": log_sig1, "log_sig2": log_sig2}
+        channels = augmented(dimension, time_aug, lead_lag)  # type: ignore[arg-type]
+        return _of_tensors("combine", arguments, channels, degree, n_jobs)  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     thread_count(n_jobs)
     check_product(problem, {"log_sig1": log_sig1, "log_sig2": log_sig2}, None)
@@ -140,7 +153,23 @@ def log_sig_combine_backprop(
     -------
     d_ls1, d_ls2 : array, shapes of ls1 and ls2
     """
+    if is_tensor(ls1):
+        arguments = {"d_out": deriv, "log_sig1": ls1, "log_sig2": ls2}
+        channels = augmented(dimension, time_aug, lead_lag)  # type: ignore[arg-type]
+        return _of_tensors("combine", arguments, channels, degree, n_jobs)  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     thread_count(n_jobs)
     check_product_backprop(problem, {"d_out": deriv, "log_sig1": ls1, "log_sig2": ls2}, None)
     return loader.obtain(problem.dimension, problem.degree).combine_backprop(deriv, ls1, ls2, n_jobs=n_jobs)
+
+
+def _of_tensors(
+    operation: str, arguments: dict[str, Any], dimension: Any, degree: Any, n_jobs: Any, out: object = None
+) -> Any:
+    """A product of torch tensors, or its gradient, where ``arguments`` begin with ``d_out``."""
+    from logsig_codegen.runtime.torch_ops import calls
+
+    if out is not None:
+        wants_out(TORCH, out)
+    call = calls.product_backprop if "d_out" in arguments else calls.product
+    return call(operation, arguments, dimension, degree, n_jobs)

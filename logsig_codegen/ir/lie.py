@@ -19,7 +19,7 @@ Not supported: nested expressions (each bracket names its operands), sums of dif
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -137,6 +137,16 @@ class LieProgram:
     def text(self) -> str:
         """The program in the notation of the plans, one statement per line."""
         return "".join(f"{statement.text()}\n" for statement in self.statements)
+
+
+def renamed(program: LieProgram, names: Mapping[str, str]) -> LieProgram:
+    """The same program with other names for its operands."""
+
+    def ports(given: tuple[Port, ...]) -> tuple[Port, ...]:
+        return tuple(replace(port, operand=names.get(port.operand, port.operand)) for port in given)
+
+    duals = tuple(names.get(operand, operand) for operand in program.dual_inputs)
+    return replace(program, inputs=ports(program.inputs), outputs=ports(program.outputs), dual_inputs=duals)
 
 
 Element = TypeVar("Element")

@@ -50,7 +50,7 @@ def product(
     function = function_for(functions, first.dtype)
     if out is None:
         out = np.empty((*batch, problem.size), first.dtype)
-    _call(function, batch, (first, second), (out,), threads)
+    call_rows(function, batch, (first, second), (out,), threads)
     return out
 
 
@@ -73,7 +73,7 @@ def product_backprop(
         result if result.shape[:-1] == batch else np.empty((*batch, result.shape[-1]), result.dtype)
         for result in results
     )
-    _call(function, batch, inputs, full, threads)
+    call_rows(function, batch, inputs, full, threads)
     for result, gradients in zip(results, full, strict=True):
         if gradients is not result:
             sum_to(gradients, result)
@@ -131,7 +131,7 @@ def function_for(functions: Functions, dtype: np.dtype[Any]) -> Any:
         ) from None
 
 
-def _call(
+def call_rows(
     function: Any, batch: tuple[int, ...], inputs: Sequence[Array], outputs: Sequence[Array], threads: int
 ) -> None:
     """Call a C function on the rows of its arguments; outputs it cannot walk are written through a temporary."""

@@ -9,6 +9,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from logsig_codegen.errors import UnsupportedError
+from logsig_codegen.operations import BY_LETTER
 from logsig_codegen.problem import Problem, check_positive_integer
 
 NUMPY = "numpy array"
@@ -74,9 +75,19 @@ def kind_of(name: str, value: object) -> str:
     raise TypeError(f"{name}: expected a numpy array or a torch tensor, got {type(value).__name__}")
 
 
+def is_tensor(value: object) -> bool:
+    """Whether ``value`` is a torch tensor, or a list that begins with one; torch is not imported to find out."""
+    tensor = getattr(sys.modules.get("torch"), "Tensor", None)
+    if tensor is None:
+        return False
+    if isinstance(value, (list, tuple)):
+        return bool(value) and isinstance(value[0], tensor)
+    return isinstance(value, tensor)
+
+
 def check_last_axis(problem: Problem, name: str, shape: tuple[int, ...]) -> None:
     """Raise ``ValueError`` unless the last axis of ``shape`` has the length that argument ``name`` must have."""
-    width = problem.dimension if name in ("displacement", "d_displacement") else problem.size
+    width = problem.dimension if name in BY_LETTER else problem.size
     if not shape or shape[-1] != width:
         came = str(shape[-1]) if shape else "an array without axes"
         raise ValueError(
@@ -102,6 +113,12 @@ def broadcast(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     return result
 
 
+def wrong_dtype(name: str, dtype: str) -> str:
+    """What to say about a tensor of a dtype without kernels."""
+    hint = "; under torch.autocast it is computed in float32" if dtype in ("float16", "bfloat16") else ""
+    return f"{name}: expected dtype float32 or float64, got {dtype}{hint}"
+
+
 def _common(what: str, found: Mapping[str, str]) -> str:
     if len(set(found.values())) > 1:
         listed = ", ".join(f"{name} is {value}" for name, value in found.items())
@@ -123,7 +140,7 @@ def _check_array(name: str, value: Any) -> str:
 def _check_tensor(name: str, value: Any) -> str:
     dtype = str(value.dtype).removeprefix("torch.")
     if dtype not in DTYPES:
-        raise TypeError(f"{name}: expected dtype float32 or float64, got {dtype}")
+        raise TypeError(wrong_dtype(name, dtype))
     if str(value.layout) != "torch.strided":
         raise TypeError(f"{name}: expected a dense tensor, got layout {value.layout}")
     if value.device.type == "meta":

@@ -11,11 +11,11 @@ from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.operations import GROUPS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import NUMPY
+from logsig_codegen.runtime.checks import is_tensor
 from logsig_codegen.runtime.groups import LoadedGroups, Opened
 from logsig_codegen.runtime.path_checks import check_call, is_plain
 from logsig_codegen.runtime.paths import Call
-from logsig_codegen.runtime.products import product, product_backprop
+from logsig_codegen.runtime.products import paths_of_tensors, product, product_backprop, product_of_tensors
 from logsig_codegen.runtime.report import Report
 from logsig_codegen.runtime.threads import thread_count
 
@@ -61,7 +61,8 @@ class LogSigKernel:
         ----------
         *groups : str
             ``"join"``, ``"combine"``, ``"log_sig"``, ``"log_sig_backprop"``, ``"stream"``, ``"stream_backprop"``,
-            ``"log_sig_by_signature"``, ``"log_sig_by_signature_backprop"``.
+            ``"log_sig_by_signature"``, ``"log_sig_by_signature_backprop"``; for second derivatives of tensors
+            ``"join_second"``, ``"combine_second"``, and ``"bracket"`` for those beyond.
 
         Raises
         ------
@@ -186,6 +187,8 @@ class LogSigKernel:
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
+        if is_tensor(log_sig):
+            return product_of_tensors(self, "join", (log_sig, displacement), out, n_jobs)  # type: ignore[no-any-return]
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         result: Any = self.loaded.join(log_sig, displacement, out, threads)
         if result is None:
@@ -225,6 +228,9 @@ class LogSigKernel:
         TypeError, ValueError
             As for :meth:`join`.
         """
+        if is_tensor(log_sig):
+            tensors = (d_out, log_sig, displacement)
+            return product_of_tensors(self, "join_backprop", tensors, out, n_jobs)  # type: ignore[no-any-return]
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         result: Any = self.loaded.join_backprop(d_out, log_sig, displacement, threads) if out is None else None
         if result is None:
@@ -258,6 +264,8 @@ class LogSigKernel:
         TypeError, ValueError
             As for :meth:`join`.
         """
+        if is_tensor(log_sig1):
+            return product_of_tensors(self, "combine", (log_sig1, log_sig2), out, n_jobs)  # type: ignore[no-any-return]
         arguments = {"log_sig1": log_sig1, "log_sig2": log_sig2}
         result: Any = product(self, "combine", arguments, out, thread_count(n_jobs))
         return result  # type: ignore[no-any-return]
@@ -277,6 +285,9 @@ class LogSigKernel:
         -------
         d_log_sig1, d_log_sig2 : array, shapes of log_sig1 and log_sig2
         """
+        if is_tensor(log_sig1):
+            tensors = (d_out, log_sig1, log_sig2)
+            return product_of_tensors(self, "combine_backprop", tensors, out, n_jobs)  # type: ignore[no-any-return]
         arguments = {"d_out": d_out, "log_sig1": log_sig1, "log_sig2": log_sig2}
         result: Any = product_backprop(self, "combine", arguments, out, thread_count(n_jobs))
         return result  # type: ignore[no-any-return]
@@ -331,19 +342,17 @@ class LogSigKernel:
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
+        options: Any = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
+        if is_tensor(path):
+            return paths_of_tensors(self, (path,), out, method=method, n_jobs=n_jobs, **options)  # type: ignore[no-any-return]
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         if is_plain(lengths, initial, stream, windows, method):
             result: Any = self.loaded.log_sig(state)(path, out, threads)
             if result is not None:
                 return result  # type: ignore[no-any-return]
-        options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
         checked = check_call(self.problem, path, method=method, threads=threads, out=out, **options)
-        if checked.kind == NUMPY:
-            call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
-            return call.forward(out)  # type: ignore[arg-type, return-value]
-        from logsig_codegen.runtime import tensors
-
-        return tensors.log_sig(self, checked.options, checked.paths, initial)  # type: ignore[arg-type, return-value]
+        call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
+        return call.forward(out)  # type: ignore[arg-type, return-value]
 
     def log_sig_backprop(
         self,
@@ -382,21 +391,17 @@ class LogSigKernel:
         TypeError, ValueError
             As for :meth:`log_sig`.
         """
+        options: Any = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
+        if is_tensor(path):
+            return paths_of_tensors(self, (d_out, path), out, method=method, n_jobs=n_jobs, **options)
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         if out is None and is_plain(lengths, initial, stream, windows, method):
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
             if gradient is not None:
                 return gradient
-        options = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
         checked = check_call(self.problem, path, method=method, threads=threads, d_out=d_out, out=out, **options)
-        if checked.kind == NUMPY:
-            call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
-            gradients: Any = call.backward(plain(d_out), None, checked.out)  # type: ignore[arg-type]
-        else:
-            from logsig_codegen.runtime import tensors
-
-            tensors_given: Any = (d_out, checked.paths, initial)
-            gradients = tensors.log_sig_backprop(self, checked.options, *tensors_given)
+        call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
+        gradients: Any = call.backward(plain(d_out), None, checked.out)  # type: ignore[arg-type]
         count = len(checked.paths)
         d_path = list(gradients[:count]) if checked.options.ragged else gradients[0]
         return d_path if initial is None else (d_path, gradients[count])

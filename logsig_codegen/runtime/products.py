@@ -1,12 +1,13 @@
-"""Calls of the products, join and combine, on whatever arrays came: checks, then numpy or torch."""
+"""Calls of the products, join and combine, on arrays, and of everything a kernel has on tensors."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.runtime import arrays
-from logsig_codegen.runtime.arrays import check_product, check_product_backprop, plain
-from logsig_codegen.runtime.checks import NUMPY
+from logsig_codegen.runtime.arrays import check_product, check_product_backprop, plain, wants_out
+from logsig_codegen.runtime.checks import TORCH
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.kernel import LogSigKernel
@@ -14,23 +15,38 @@ if TYPE_CHECKING:
 
 def product(kernel: LogSigKernel, operation: str, arguments: dict[str, Any], out: Any, threads: int) -> Any:
     """The product of two operands, named for messages; see :meth:`LogSigKernel.join`."""
-    kind = check_product(kernel.problem, arguments, out)
+    check_product(kernel.problem, arguments, out)
     first, second = arguments.values()
-    if kind == NUMPY:
-        functions = kernel.functions(operation)
-        return arrays.product(kernel.problem, functions, plain(first), plain(second), threads, out)
-    from logsig_codegen.runtime import tensors
-
-    return tensors.product(kernel, operation, first, second, threads)
+    functions = kernel.functions(operation)
+    return arrays.product(kernel.problem, functions, plain(first), plain(second), threads, out)
 
 
 def product_backprop(kernel: LogSigKernel, operation: str, arguments: dict[str, Any], out: Any, threads: int) -> Any:
     """The gradients of a product: ``d_out`` and its operands, named for messages."""
-    kind = check_product_backprop(kernel.problem, arguments, out)
+    check_product_backprop(kernel.problem, arguments, out)
     d_out, first, second = arguments.values()
-    if kind == NUMPY:
-        functions = kernel.functions(f"{operation}_backprop")
-        return arrays.product_backprop(functions, (plain(d_out), plain(first), plain(second)), threads, out)
-    from logsig_codegen.runtime import tensors
+    functions = kernel.functions(f"{operation}_backprop")
+    return arrays.product_backprop(functions, (plain(d_out), plain(first), plain(second)), threads, out)
 
-    return tensors.product_backprop(kernel, operation, d_out, first, second, threads)
+
+def product_of_tensors(kernel: LogSigKernel, operation: str, tensors: tuple[Any, ...], out: Any, n_jobs: Any) -> Any:
+    """``join``, ``join_backprop``, … of torch tensors: a call of an operator."""
+    from logsig_codegen.runtime.torch_ops import calls
+
+    if out is not None:
+        wants_out(TORCH, out)
+    calls.provide(kernel)
+    arguments = dict(zip(OPERATIONS[operation].inputs, tensors, strict=True))
+    call = calls.product_backprop if operation.endswith("_backprop") else calls.product
+    return call(operation.removesuffix("_backprop"), arguments, kernel.dimension, kernel.degree, n_jobs)
+
+
+def paths_of_tensors(kernel: LogSigKernel, tensors: tuple[Any, ...], out: Any, **options: Any) -> Any:
+    """``log_sig`` of torch tensors, or its gradient, where there is a ``d_out`` before the path."""
+    from logsig_codegen.runtime.torch_ops import calls
+
+    if out is not None:
+        wants_out(TORCH, out)
+    calls.provide(kernel)
+    call: Any = calls.log_sig if len(tensors) == 1 else calls.log_sig_backprop
+    return call(*tensors, kernel.dimension, kernel.degree, **options)

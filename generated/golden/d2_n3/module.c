@@ -39,10 +39,22 @@ static const logsig_entry entries[] = {
     {"log_sig_by_signature", "float32", (void (*)(void))logsig_d2_n3_log_sig_by_signature_f32},
     {"log_sig_by_signature_backprop", "float64", (void (*)(void))logsig_d2_n3_log_sig_by_signature_backprop_f64},
     {"log_sig_by_signature_backprop", "float32", (void (*)(void))logsig_d2_n3_log_sig_by_signature_backprop_f32},
+    {"join_jvp", "float64", (void (*)(void))logsig_d2_n3_join_jvp_f64},
+    {"join_jvp", "float32", (void (*)(void))logsig_d2_n3_join_jvp_f32},
+    {"join_backprop_backprop", "float64", (void (*)(void))logsig_d2_n3_join_backprop_backprop_f64},
+    {"join_backprop_backprop", "float32", (void (*)(void))logsig_d2_n3_join_backprop_backprop_f32},
+    {"combine_jvp", "float64", (void (*)(void))logsig_d2_n3_combine_jvp_f64},
+    {"combine_jvp", "float32", (void (*)(void))logsig_d2_n3_combine_jvp_f32},
+    {"combine_backprop_backprop", "float64", (void (*)(void))logsig_d2_n3_combine_backprop_backprop_f64},
+    {"combine_backprop_backprop", "float32", (void (*)(void))logsig_d2_n3_combine_backprop_backprop_f32},
+    {"bracket", "float64", (void (*)(void))logsig_d2_n3_bracket_f64},
+    {"bracket", "float32", (void (*)(void))logsig_d2_n3_bracket_f32},
+    {"coadjoint", "float64", (void (*)(void))logsig_d2_n3_coadjoint_f64},
+    {"coadjoint", "float32", (void (*)(void))logsig_d2_n3_coadjoint_f32},
 };
 
 static const logsig_module module = {
-    1, 2, 3, 20, 5, entries,
+    1, 2, 3, 32, 5, entries,
 };
 
 const logsig_module *logsig_describe(void)

@@ -156,6 +156,94 @@ int logsig_d3_n2_log_sig_by_signature_backprop_f32(const float *d_out, ptrdiff_t
                                                    float *d_path, ptrdiff_t d_path_stride,
                                                    ptrdiff_t batch, int n_jobs);
 
+/* t_out: the derivative of join(log_sig, displacement) in the direction (t_log_sig, t_displacement), row by row. */
+int logsig_d3_n2_join_jvp_f64(const double *log_sig, ptrdiff_t log_sig_stride,
+                              const double *displacement, ptrdiff_t displacement_stride,
+                              const double *t_log_sig, ptrdiff_t t_log_sig_stride,
+                              const double *t_displacement, ptrdiff_t t_displacement_stride,
+                              double *t_out, ptrdiff_t t_out_stride,
+                              ptrdiff_t batch, int n_jobs);
+int logsig_d3_n2_join_jvp_f32(const float *log_sig, ptrdiff_t log_sig_stride,
+                              const float *displacement, ptrdiff_t displacement_stride,
+                              const float *t_log_sig, ptrdiff_t t_log_sig_stride,
+                              const float *t_displacement, ptrdiff_t t_displacement_stride,
+                              float *t_out, ptrdiff_t t_out_stride,
+                              ptrdiff_t batch, int n_jobs);
+
+/* The derivatives of <d_d_log_sig, d_log_sig> + <d_d_displacement, d_displacement> with respect to the arguments of join_backprop. */
+int logsig_d3_n2_join_backprop_backprop_f64(const double *d_d_log_sig, ptrdiff_t d_d_log_sig_stride,
+                                            const double *d_d_displacement, ptrdiff_t d_d_displacement_stride,
+                                            const double *d_out, ptrdiff_t d_out_stride,
+                                            const double *log_sig, ptrdiff_t log_sig_stride,
+                                            const double *displacement, ptrdiff_t displacement_stride,
+                                            double *d_d_out, ptrdiff_t d_d_out_stride,
+                                            double *d_log_sig, ptrdiff_t d_log_sig_stride,
+                                            double *d_displacement, ptrdiff_t d_displacement_stride,
+                                            ptrdiff_t batch, int n_jobs);
+int logsig_d3_n2_join_backprop_backprop_f32(const float *d_d_log_sig, ptrdiff_t d_d_log_sig_stride,
+                                            const float *d_d_displacement, ptrdiff_t d_d_displacement_stride,
+                                            const float *d_out, ptrdiff_t d_out_stride,
+                                            const float *log_sig, ptrdiff_t log_sig_stride,
+                                            const float *displacement, ptrdiff_t displacement_stride,
+                                            float *d_d_out, ptrdiff_t d_d_out_stride,
+                                            float *d_log_sig, ptrdiff_t d_log_sig_stride,
+                                            float *d_displacement, ptrdiff_t d_displacement_stride,
+                                            ptrdiff_t batch, int n_jobs);
+
+/* t_out: the derivative of combine(log_sig1, log_sig2) in the direction (t_log_sig1, t_log_sig2), row by row. */
+int logsig_d3_n2_combine_jvp_f64(const double *log_sig1, ptrdiff_t log_sig1_stride,
+                                 const double *log_sig2, ptrdiff_t log_sig2_stride,
+                                 const double *t_log_sig1, ptrdiff_t t_log_sig1_stride,
+                                 const double *t_log_sig2, ptrdiff_t t_log_sig2_stride,
+                                 double *t_out, ptrdiff_t t_out_stride,
+                                 ptrdiff_t batch, int n_jobs);
+int logsig_d3_n2_combine_jvp_f32(const float *log_sig1, ptrdiff_t log_sig1_stride,
+                                 const float *log_sig2, ptrdiff_t log_sig2_stride,
+                                 const float *t_log_sig1, ptrdiff_t t_log_sig1_stride,
+                                 const float *t_log_sig2, ptrdiff_t t_log_sig2_stride,
+                                 float *t_out, ptrdiff_t t_out_stride,
+                                 ptrdiff_t batch, int n_jobs);
+
+/* The derivatives of <d_d_log_sig1, d_log_sig1> + <d_d_log_sig2, d_log_sig2> with respect to the arguments of combine_backprop. */
+int logsig_d3_n2_combine_backprop_backprop_f64(const double *d_d_log_sig1, ptrdiff_t d_d_log_sig1_stride,
+                                               const double *d_d_log_sig2, ptrdiff_t d_d_log_sig2_stride,
+                                               const double *d_out, ptrdiff_t d_out_stride,
+                                               const double *log_sig1, ptrdiff_t log_sig1_stride,
+                                               const double *log_sig2, ptrdiff_t log_sig2_stride,
+                                               double *d_d_out, ptrdiff_t d_d_out_stride,
+                                               double *d_log_sig1, ptrdiff_t d_log_sig1_stride,
+                                               double *d_log_sig2, ptrdiff_t d_log_sig2_stride,
+                                               ptrdiff_t batch, int n_jobs);
+int logsig_d3_n2_combine_backprop_backprop_f32(const float *d_d_log_sig1, ptrdiff_t d_d_log_sig1_stride,
+                                               const float *d_d_log_sig2, ptrdiff_t d_d_log_sig2_stride,
+                                               const float *d_out, ptrdiff_t d_out_stride,
+                                               const float *log_sig1, ptrdiff_t log_sig1_stride,
+                                               const float *log_sig2, ptrdiff_t log_sig2_stride,
+                                               float *d_d_out, ptrdiff_t d_d_out_stride,
+                                               float *d_log_sig1, ptrdiff_t d_log_sig1_stride,
+                                               float *d_log_sig2, ptrdiff_t d_log_sig2_stride,
+                                               ptrdiff_t batch, int n_jobs);
+
+/* out = [left, right], truncated, row by row. */
+int logsig_d3_n2_bracket_f64(const double *left, ptrdiff_t left_stride,
+                             const double *right, ptrdiff_t right_stride,
+                             double *out, ptrdiff_t out_stride,
+                             ptrdiff_t batch, int n_jobs);
+int logsig_d3_n2_bracket_f32(const float *left, ptrdiff_t left_stride,
+                             const float *right, ptrdiff_t right_stride,
+                             float *out, ptrdiff_t out_stride,
+                             ptrdiff_t batch, int n_jobs);
+
+/* out: the form with <out, x> = <form, [actor, x]> for every x, row by row. */
+int logsig_d3_n2_coadjoint_f64(const double *actor, ptrdiff_t actor_stride,
+                               const double *form, ptrdiff_t form_stride,
+                               double *out, ptrdiff_t out_stride,
+                               ptrdiff_t batch, int n_jobs);
+int logsig_d3_n2_coadjoint_f32(const float *actor, ptrdiff_t actor_stride,
+                               const float *form, ptrdiff_t form_stride,
+                               float *out, ptrdiff_t out_stride,
+                               ptrdiff_t batch, int n_jobs);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,81 @@
+"""Building the torch extension of a problem: torch's own build, in a process of its own, for it imports torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from logsig_codegen.errors import CompilerError, CompilerNotFoundError
+from logsig_codegen.problem import Problem
+
+MISSING = 3  # exit status of the script where something has to be installed
+_SCRIPT = f"""
+import sys
+try:
+    from torch.utils import cpp_extension
+except ImportError as error:
+    print("torch is needed to build an extension of it:", error, file=sys.stderr)
+    sys.exit({MISSING})
+if not cpp_extension.is_ninja_available():
+    print("ninja is needed to build an extension of torch; pip install ninja", file=sys.stderr)
+    sys.exit({MISSING})
+name, source, folder, library, build = sys.argv[1:]
+cpp_extension.load(
+    name=name,
+    sources=[source],
+    extra_cflags=["-O2"],
+    extra_ldflags=["-L" + folder, "-l:" + library, "-Wl,-rpath,'$$ORIGIN'"],
+    build_directory=build,
+    is_python_module=False,
+    with_cuda=False,
+)
+"""
+
+
+def extension_name(problem: Problem) -> str:
+    """File name of the extension, which lies beside the library of the C target and needs it there."""
+    return f"liblogsig_{problem.name}_torch.so"
+
+
+def build_extension(folder: Path, problem: Problem, source: str, library: str) -> str:
+    """Compile ``folder/source`` into the extension, link it with ``folder/library``, load it once; return its name.
+
+    Raises
+    ------
+    CompilerNotFoundError
+        If torch or ninja is missing.
+    CompilerError
+        If it does not compile, or not load.
+    """
+    name = extension_name(problem)
+    module = name.removesuffix(".so").removeprefix("lib")
+    folder = folder.resolve()
+    with tempfile.TemporaryDirectory(prefix=".torch-", dir=folder) as build:
+        arguments = [module, str(folder / source), str(folder), library, build]
+        done = subprocess.run(
+            [sys.executable, "-c", _SCRIPT, *arguments],
+            env=_environment(folder),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            kind = CompilerNotFoundError if done.returncode == MISSING else CompilerError
+            raise kind(f"the torch extension of {problem.name}: {(done.stderr or done.stdout).strip()}")
+        shutil.move(Path(build, f"{module}.so"), folder / name)
+    return name
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """The programs of this Python's environment come first (ninja), and the library is found before it is moved."""
+    paths = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    libraries = [str(folder), os.environ.get("LD_LIBRARY_PATH", "")]
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join(paths),
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
+    }

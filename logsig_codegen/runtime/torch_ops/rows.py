@@ -1,0 +1,259 @@
+"""CPU kernels of operations on rows: from tensors to the C functions, and their shapes and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from logsig_codegen.operations import BY_LETTER, OPERATIONS, Operation
+from logsig_codegen.problem import Problem
+from logsig_codegen.runtime import arrays, checks
+from logsig_codegen.runtime._abi import ffi
+from logsig_codegen.runtime.arrays import Array
+from logsig_codegen.runtime.fast import NO_MEMORY
+from logsig_codegen.runtime.threads import thread_count
+
+if TYPE_CHECKING:
+    from logsig_codegen.runtime.kernel import LogSigKernel
+
+_NAMES = {torch.float32: "float32", torch.float64: "float64"}
+_providers: dict[tuple[int, int], LogSigKernel] = {}
+_fast: dict[str, dict[tuple[int, int], Callable[..., Any]]] = {name: {} for name in OPERATIONS}
+_OWN = (Tensor, torch.nn.Parameter)
+
+
+def provide(kernel: LogSigKernel) -> None:
+    """Make ``kernel`` the one that operators of its problem use from now on."""
+    key = (kernel.dimension, kernel.degree)
+    if _providers.get(key) is not kernel:
+        _providers[key] = kernel
+        for calls in _fast.values():
+            calls.pop(key, None)
+
+
+def provider(dimension: int, degree: int) -> LogSigKernel:
+    """The kernel of a problem: the one whose methods were last called with tensors, else the default one."""
+    kernel = _providers.get((dimension, degree))
+    if kernel is None:
+        from logsig_codegen.runtime.loader import obtain
+
+        kernel = obtain(dimension, degree)
+        provide(kernel)
+    return kernel
+
+
+def forget() -> None:
+    """Forget the kernels; the next call obtains them again."""
+    _providers.clear()
+    for calls in _fast.values():
+        calls.clear()
+
+
+@lru_cache(maxsize=256)
+def problem_of(dimension: int, degree: int) -> Problem:
+    """The problem of two arguments, checked."""
+    return checks.check_problem(dimension, degree)
+
+
+def width(problem: Problem, operand: str) -> int:
+    """Length of a row of an operand."""
+    return problem.dimension if operand in BY_LETTER else problem.size
+
+
+def threads_of(n_jobs: int) -> int:
+    return 1 if n_jobs == 1 else thread_count(n_jobs)
+
+
+def to_array(tensor: Tensor) -> Array:
+    """The tensor's memory as an array of the same shape and strides (a pending negation is carried out first)."""
+    array: Array = tensor.detach().resolve_neg().numpy()
+    return array
+
+
+def rows_kernel(name: str, like: Sequence[int] = ()) -> Callable[..., Any]:
+    """The CPU kernel of an operation on rows.
+
+    ``like``: for each result the argument whose shape it has, what was broadcast being summed over; without it the
+    only result has the shape all arguments broadcast to.
+    """
+    operation = OPERATIONS[name]
+    count = len(operation.inputs)
+
+    quick_calls = _fast[name]
+
+    def kernel(*args: Any) -> Any:
+        tensors, numbers = args[:count], args[count : count + 2]
+        threads = 1 if len(args) == count + 2 or args[-1] == 1 else thread_count(args[-1])
+        quick = quick_calls.get(numbers)
+        if quick is not None:
+            result = quick(*tensors, threads)
+            if result is not None:
+                return result
+        return _general(operation, like, tensors, problem_of(*numbers), threads)
+
+    return kernel
+
+
+def _general(
+    operation: Operation, like: Sequence[int], tensors: Sequence[Tensor], problem: Problem, threads: int
+) -> Any:
+    """Any layout, any broadcasting; checks everything."""
+    names = operation.inputs
+    checks.check_arguments(problem, dict(zip(names, tensors, strict=True)))
+    kernel = provider(problem.dimension, problem.degree)
+    functions = kernel.functions(operation.name)
+    key = (problem.dimension, problem.degree)
+    if key not in _fast[operation.name]:
+        make = _make_fast_product if len(operation.inputs) == 2 else _make_fast
+        _fast[operation.name][key] = make(operation, problem, functions)
+    inputs = [to_array(one) for one in tensors]
+    batch = np.broadcast_shapes(*(one.shape[:-1] for one in inputs))
+    full = [np.empty((*batch, width(problem, name)), inputs[0].dtype) for name in operation.outputs]
+    arrays.call_rows(arrays.function_for(functions, inputs[0].dtype), batch, inputs, full, threads)
+    results = []
+    for result, place in zip(full, like or (None,), strict=True):
+        if place is not None and result.shape != inputs[place].shape:
+            summed = np.empty(inputs[place].shape, result.dtype)
+            arrays.sum_to(result, summed)
+            result = summed
+        results.append(torch.from_numpy(result))
+    return tuple(results) if like else results[0]
+
+
+def _make_fast(operation: Operation, problem: Problem, functions: Any) -> Callable[..., Any]:
+    """Make the quick call for contiguous rows of one batch shape, which returns ``None`` for everything else."""
+    by_dtype = {dtype: functions[name] for dtype, name in _NAMES.items() if name in functions}
+    widths = tuple(width(problem, name) for name in operation.inputs)
+    out_widths = tuple(width(problem, name) for name in operation.outputs)
+    pointer_type, cast = ffi.typeof("void *"), ffi.cast
+    one = len(out_widths) == 1
+
+    def call(*args: Any) -> Any:
+        tensors, threads = args[:-1], args[-1]
+        first = tensors[0]
+        dtype = first.dtype
+        function = by_dtype.get(dtype)
+        lead = first.shape[:-1]
+        if function is None:
+            return None
+        arguments = []
+        for tensor, columns in zip(tensors, widths, strict=True):
+            shape = tensor.shape
+            if (
+                type(tensor) not in _OWN
+                or tensor.dtype is not dtype
+                or not shape
+                or shape[-1] != columns
+                or shape[:-1] != lead
+                or not tensor.is_contiguous()
+            ):
+                return None
+            arguments.append(cast(pointer_type, tensor.data_ptr()))
+            arguments.append(columns)
+        count = first.numel() // widths[0]
+        if not count:
+            return None
+        results = []
+        for columns in out_widths:
+            result = torch.empty(lead + (columns,), dtype=dtype)  # noqa: RUF005 - torch.Size is quicker so
+            arguments.append(cast(pointer_type, result.data_ptr()))
+            arguments.append(columns)
+            results.append(result)
+        if function(*arguments, count, threads):
+            raise MemoryError(NO_MEMORY)
+        return results[0] if one else tuple(results)
+
+    return call
+
+
+def _make_fast_product(operation: Operation, problem: Problem, functions: Any) -> Callable[..., Any]:
+    """The same for two operands, of which the first has the result's length."""
+    by_dtype = {dtype: functions[name] for dtype, name in _NAMES.items() if name in functions}
+    size, columns = problem.size, width(problem, operation.inputs[1])
+    pointer_type, cast, own, empty_like = ffi.typeof("void *"), ffi.cast, _OWN, torch.empty_like
+
+    def call(left: Tensor, right: Tensor, threads: int) -> Any:
+        dtype, shape, other = left.dtype, left.shape, right.shape
+        function = by_dtype.get(dtype)
+        if (
+            function is None
+            or right.dtype is not dtype
+            or not shape
+            or len(shape) != len(other)
+            or shape[-1] != size
+            or other[-1] != columns
+            or (len(shape) > 1 and shape[:-1] != other[:-1])
+            or type(left) not in own
+            or type(right) not in own
+            or not left.is_contiguous()
+            or not right.is_contiguous()
+            or not (count := left.numel())
+        ):
+            return None
+        out = empty_like(left)
+        if function(
+            cast(pointer_type, left.data_ptr()), size, cast(pointer_type, right.data_ptr()), columns,
+            cast(pointer_type, out.data_ptr()), size, count // size, threads,
+        ):  # fmt: skip
+            raise MemoryError(NO_MEMORY)
+        return out
+
+    return call
+
+
+def rows_fake(name: str, like: Sequence[int] = ()) -> Callable[..., Any]:
+    """Shapes of :func:`rows_kernel`."""
+    operation = OPERATIONS[name]
+    count = len(operation.inputs)
+
+    def fake(*args: Any) -> Any:
+        tensors = args[:count]
+        problem = problem_of(args[count], args[count + 1])
+        check_fakes(dict(zip(operation.inputs, tensors, strict=True)))
+        for operand, tensor in zip(operation.inputs, tensors, strict=True):
+            checks.check_last_axis(problem, operand, tuple(tensor.shape))
+        if like:
+            return tuple(tensors[place].new_empty(tensors[place].shape) for place in like)
+        batch = torch.broadcast_shapes(*(tensor.shape[:-1] for tensor in tensors))
+        return tensors[0].new_empty((*batch, width(problem, operation.outputs[0])))
+
+    return fake
+
+
+def check_fakes(arguments: dict[str, Tensor]) -> None:
+    """Check number types and devices of tensors without data."""
+    first = next(iter(arguments.values()))
+    for name, tensor in arguments.items():
+        if tensor.dtype not in _NAMES:
+            raise TypeError(checks.wrong_dtype(name, str(tensor.dtype).removeprefix("torch.")))
+        if tensor.dtype != first.dtype:
+            raise TypeError(f"{name}: expected dtype {first.dtype}, that of the other arguments, got {tensor.dtype}")
+        if tensor.device != first.device:
+            raise TypeError(f"{name}: expected device {first.device}, that of the others, got {tensor.device}")
+
+
+def rows_batch(count: int, like: Sequence[int] = ()) -> Callable[..., Any]:
+    """The rule of ``vmap`` for operators whose first ``count`` arguments are rows: one more leading axis."""
+
+    def batch(operator: Any, info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
+        size = info.batch_size
+        rank = max(one.ndim - (dim is not None) for one, dim in zip(args[:count], in_dims, strict=False))
+        moved, shapes = [], []
+        for place, (one, dim) in enumerate(zip(args[:count], in_dims, strict=False)):
+            front = one.unsqueeze(0) if dim is None else one.movedim(dim, 0)
+            if dim is None and place in like:  # each sample has a gradient of its own
+                front = front.expand(size, *one.shape)
+            shapes.append(front.shape[1:])
+            moved.append(front.reshape(front.shape[0], *(1,) * (rank - front.ndim + 1), *front.shape[1:]))
+        results = operator(*moved, *args[count:])
+        if not like:
+            return results, 0
+        shaped = tuple(one.reshape(size, *shapes[place]) for one, place in zip(results, like, strict=True))
+        return shaped, (0,) * len(shaped)
+
+    return batch
