@@ -367,7 +367,9 @@ class Worker:
         on = device(ordinal)
         kernel: Any = SimpleNamespace(source="chain.cu", symbol="chain", definition=f"REAL={REALS[dtype]}")
         image = compile_kernel(find_nvrtc(), [SourceUnit("chain.cu", CHAIN, "cuda")], kernel, on.arch)
-        launcher = Launcher(on, image, {"symbol": "chain", "shape": {"warp_bytes": 16, "warps": 8}})
+        launcher = Launcher(
+            on, image, {"symbol": "chain", "form": "thread", "samples": 32, "shape": {"warp_bytes": 16, "warps": 8}}
+        )
         threads = on.multiprocessors * 2048 * 4
         out = self.torch.empty(threads, device=self.device, dtype=getattr(self.torch, dtype))
 

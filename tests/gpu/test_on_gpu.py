@@ -1,4 +1,4 @@
-"""What runs on a GPU: every entry point with CUDA tensors, against the C kernels in float64; streams, graphs, devices."""
+"""What runs on a GPU: every entry point with CUDA tensors, against the C kernels in float64; streams, graphs."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from logsig_codegen.compiler import Kernel, PathKernel
 from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, operand_names
-from logsig_codegen.emit.cuda.shape import BYTES, Shape, row_stride, shape, tile_numbers
+from logsig_codegen.emit.cuda.shape import BYTES, WARP, Shape, row_stride, shape, tile_numbers
 from logsig_codegen.emit.view import introduction, symbol
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import OPERATIONS
@@ -41,6 +41,10 @@ class WalkView:
 
 class WalkKernel:
     """An operation along paths, one thread per path."""
+
+    form = "thread"
+    template = "cuda/walk.cu.j2"
+    headers: tuple[str, ...] = ("logsig_tiles.cuh", "logsig_walks.cuh")
 
     def __init__(self, problem: Problem, kernel: PathKernel) -> None:
         self.problem = problem
@@ -77,6 +81,15 @@ class WalkKernel:
     def _live(self, order: Schedule) -> int:
         extra = self.problem.dimension * (4 if self.backward else 2)
         return live_values(order) + extra
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """Nothing is told of paths: how much is read depends on their length."""
+        return {}
+
+    def samples(self, dtype: str) -> int:
+        """Samples of a warp."""
+        return WARP
 
     def shape(self, dtype: str) -> Shape:
         """What it takes for one number type."""
