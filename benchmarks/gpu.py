@@ -502,16 +502,16 @@ def work(options: argparse.Namespace) -> None:
     """Run workers until every problem is through or the time is up."""
     end = time.perf_counter() + options.seconds
     done: set[tuple[int, int]] = set()
-    first = True
-    while time.perf_counter() < end and len(done) < len(options.problems):
+    attempts = 0
+    while attempts < 6 and time.perf_counter() < end and len(done) < len(options.problems):
         rest = [problem for problem in options.problems if problem not in done]
         arguments = [sys.executable, __file__, "--worker", "--records", str(options.records)]
         arguments += ["--problems", ";".join(f"{d},{n}" for d, n in rest), "--dtypes", ",".join(options.dtypes)]
         arguments += ["--batches", ",".join(map(str, options.batches)), "--case-seconds", str(options.case_seconds)]
         arguments += ["--seconds", str(end - time.perf_counter())]
         arguments += ["--artifacts", str(options.artifacts[0])] if options.artifacts else []
-        arguments += ["--ceilings"] if first else []
-        first = False
+        arguments += ["--ceilings"] if not attempts else []
+        attempts += 1
         try:
             status = subprocess.run(arguments, timeout=max(5, end - time.perf_counter() + 15), check=False).returncode
         except subprocess.TimeoutExpired:
@@ -522,8 +522,6 @@ def work(options: argparse.Namespace) -> None:
         begun = [(r["d"], r["N"]) for r in records if r["kind"] == "begin"]
         if status != 0 and begun:
             done.add(begun[-1])  # it brought the worker down
-        elif status != 0:
-            break
 
 
 def read(path: Path) -> list[dict[str, Any]]:

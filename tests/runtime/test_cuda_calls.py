@@ -17,7 +17,7 @@ from emulated import Emulation
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import GROUPS
+from logsig_codegen.operations import GROUPS, path_operation
 from logsig_codegen.runtime.cuda import calls
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.path_checks import check_call
@@ -39,7 +39,13 @@ def kernel(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> Iterator[lg
         if count:
             emulation.kernel(operation, dtype)([*arguments, count], warps=2, blocks=3)
 
+    def launch_along(
+        kernel: Any, state: str, like: torch.Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
+    ) -> None:
+        launch(kernel, path_operation(state, backward=backward), like, count, arguments)
+
     monkeypatch.setattr(calls, "launch", launch)
+    monkeypatch.setattr(calls, "launch_along", launch_along)
     return lg.load(D, N)
 
 

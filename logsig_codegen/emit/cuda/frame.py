@@ -24,7 +24,7 @@ class BlockFrame:
     """
 
     def __init__(self, program: LieProgram, problem: Problem, homes: Mapping[str, int], scratch: int) -> None:
-        """``homes``: operand to place, the same for an output that replaces an input; ``scratch``: where room begins."""
+        """``homes``: operand to place, the same for an output that replaces an input; ``scratch``: where room is."""
         self.program = program
         self.sizes = {name: problem.sizes[vector.degree - 1] for name, vector in program.vectors.items()}
         self.places: dict[str, int] = {}

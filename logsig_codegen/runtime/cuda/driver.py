@@ -143,9 +143,9 @@ class Launcher:
                 f"{kernel['symbol']} needs {self.warps * self.warp_bytes:,} bytes of shared memory, device "
                 f"cuda:{on.ordinal} has {on.shared_bytes:,} for a block"
             )
-        self._image = image  # the driver may read it later
+        self._image = ctypes.create_string_buffer(image, len(image) + 1)  # the driver may read it later
         with on.current():
-            self.module = call("cuModuleLoadData", image)
+            self.module = call("cuModuleLoadData", ctypes.addressof(self._image))
             self.function = call("cuModuleGetFunction", self.module, kernel["symbol"].encode())
             attribute = driver().CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             call("cuFuncSetAttribute", self.function, attribute, self.warps * self.warp_bytes)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from logsig_codegen.operations import path_operation
 from logsig_codegen.runtime import conversions
 from logsig_codegen.runtime.cuda import calls
 from logsig_codegen.runtime.cuda.calls import Tensor, as_rows, product, product_backprop, shape_of_both, start
@@ -158,7 +157,7 @@ class _Call:
         size = self.problem.size
         out = paths.data.new_empty((paths.count, size))
         arguments = (*paths.arguments(), out.data_ptr(), size)
-        calls.launch(self.kernel, path_operation(self.options.state), out, paths.count, arguments)
+        calls.launch_along(self.kernel, self.options.state, out, paths.count, arguments)
         return out
 
     def _to_method(self, rows: Tensor) -> Tensor:
@@ -282,7 +281,7 @@ class _Call:
             *paths.arguments(),
             *(d_data.data_ptr(), paths.length * self.problem.dimension, 0),
         )
-        calls.launch(self.kernel, path_operation(self.options.state, backward=True), d_data, paths.count, arguments)
+        calls.launch_along(self.kernel, self.options.state, d_data, paths.count, arguments, backward=True)
 
     def _windows_backward(self, d_rows: Tensor, known: Tensor | None) -> Tensor:
         """Windows that share points are taken in turns, since each writes the gradient of all of its points."""

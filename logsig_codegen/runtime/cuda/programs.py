@@ -10,12 +10,14 @@ from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import MANIFEST, Artifact, check_cuda_artifact, read_artifact
 from logsig_codegen.build.nvidia import CudaCompiler, find_cuda_compiler
 from logsig_codegen.errors import CompilerNotFoundError, UnsupportedError
-from logsig_codegen.operations import group_of
+from logsig_codegen.operations import DEFAULT_STATE, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, device
 
 SUBFOLDER = "cuda"
 """Within the folder of a problem."""
+SIGNATURE_SIZE = 400
+"""Coordinates up to which a thread may carry the signature."""
 
 
 class CudaPrograms:
@@ -29,6 +31,7 @@ class CudaPrograms:
         self.folders = folders
         self.max_terms = max_terms
         self._loaded = Loaded()
+        self._missing: set[tuple[str, str]] = set()
 
     def launcher(self, operation: str, dtype: str, ordinal: int) -> Launcher:
         """The kernel of an operation.
@@ -54,6 +57,19 @@ class CudaPrograms:
             image = (artifact.path / kernel["binary"]).read_bytes()
             found = self._loaded.add(operation, dtype, ordinal, image, kernel)
         return found
+
+    def along_paths(self, state: str, dtype: str, ordinal: int, *, backward: bool) -> Launcher:
+        """The kernel along paths that carries ``state``, or, where that takes more than a thread has, the other one."""
+        name = path_operation(state, backward=backward)
+        other = path_operation(DEFAULT_STATE, backward=backward)
+        if name == other or self.problem.size > SIGNATURE_SIZE or (name, dtype) in self._missing:
+            return self.launcher(other, dtype, ordinal)
+        try:
+            return self.launcher(name, dtype, ordinal)
+        except UnsupportedError:
+            found = self.launcher(other, dtype, ordinal)
+            self._missing.add((name, dtype))
+            return found
 
     def prepare(self, group: str, dtype: str, arch: str) -> None:
         """Compile a group of operations for an architecture now, unless it is there; needs no GPU."""
