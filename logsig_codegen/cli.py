@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen.build.nvidia import ARCHITECTURES
 from logsig_codegen.errors import LogSigError
 from logsig_codegen.operations import GROUPS, available_groups
 from logsig_codegen.problem import Problem
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from logsig_codegen.api import GeneratedFolder
 
 DTYPES = ("float32", "float64")
-TARGETS = ("c",)
-FUTURE_TARGETS = ("cuda", "torch")
+TARGETS = ("c", "cuda")
+FUTURE_TARGETS = ("torch",)
 FORMATS = ("text", "latex", "json")
 ALL = "all"
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -34,7 +35,8 @@ COUNTED = ("join", "join_backprop", "log_sig.step", "log_sig_backprop.step_backp
 
 DESCRIPTION = """\
 Generate compiled kernels for log-signatures: for each dimension and degree a self-contained folder with C sources, a
-header, a shared library, the formulas that were compiled, and a manifest."""
+header, a shared library, the formulas that were compiled, and a manifest. With --target cuda a folder with CUDA
+sources and, where nvcc is found, fat binaries."""
 
 EXAMPLES = """\
 examples:
@@ -45,6 +47,8 @@ examples:
   logsig-gen --dim 4 --degree 4 --operations join,log_sig
                                                  less to compile: these groups of operations only
   logsig-gen --dim 2 --degree 3 --emit-only      sources only; needs no C compiler
+  logsig-gen --dim 5 --degree 3 --target cuda --cuda-arch sm_90
+                                                 write generated/d5_n3_cuda
   logsig-gen show --dim 2 --degree 3             the formulas, without writing anything
   logsig-gen show --dim 5 --degree 3 --what report --format json
                                                  plan and operation counts, for programs
@@ -121,7 +125,10 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("generated"), help="folder for the results (default: generated)"
     )
     where.add_argument(
-        "--target", type=_choices(TARGETS, FUTURE_TARGETS), default=("c",), help="what to write (c, the default)"
+        "--target",
+        type=_choices(TARGETS, FUTURE_TARGETS),
+        default=("c",),
+        help="what to write: c (default), cuda, or both",
     )
     where.add_argument(
         "--operations",
@@ -137,6 +144,13 @@ def _parser() -> argparse.ArgumentParser:
         default="native",
         metavar="CPU",
         help="processor to compile for: native (default), x86-64-v3, … as the C compiler names it",
+    )
+    where.add_argument(
+        "--cuda-arch",
+        type=lambda text: tuple(text.split(",")),
+        default=ARCHITECTURES,
+        metavar="ARCHS",
+        help=f"GPUs to compile for, where there is nvcc (default: {','.join(ARCHITECTURES)})",
     )
     where.add_argument("--emit-only", action="store_true", help="write the sources, compile nothing")
     where.add_argument("--jobs", type=positive, metavar="J", help="compilers to run at once (default: all processors)")
@@ -250,20 +264,21 @@ def _generate(options: argparse.Namespace) -> int:
     from logsig_codegen.api import generate
     from logsig_codegen.text_table import table
 
-    problems = [(dimension, degree) for dimension in options.dim for degree in options.degree]
+    wanted = [(d, n, target) for d in options.dim for n in options.degree for target in options.target]
     outcomes = []
-    with tqdm(total=len(problems), unit="problem", leave=False, disable=None if len(problems) > 1 else True) as bar:
-        for dimension, degree in problems:
+    with tqdm(total=len(wanted), unit="problem", leave=False, disable=None if len(wanted) > 1 else True) as bar:
+        for dimension, degree, target in wanted:
             bar.set_description(f"d={dimension} N={degree}")
             try:
                 folder = generate(
                     dimension,
                     degree,
                     options.out,
-                    targets=options.target,
+                    targets=(target,),
                     operations=options.operations,
                     dtypes=options.dtype,
                     march=options.march,
+                    architectures=options.cuda_arch,
                     emit_only=options.emit_only,
                     max_terms=options.max_terms,
                     jobs=options.jobs,

@@ -59,6 +59,7 @@ def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
         ("jinja2", ("emit/render.py",)),
         ("cffi", ("build", "runtime")),
         ("subprocess", ("build",)),
+        ("cuda", ("build/nvidia.py", "runtime/cuda/driver.py")),
     ],
 )
 def test_fence(package: str, rooms: tuple[str, ...]) -> None:
@@ -71,8 +72,9 @@ def test_torch_is_imported_at_the_top_of_its_own_modules_only() -> None:
     everywhere = [path for path in MODULES if "torch" in imports(path, top_level_only=False)]
     assert everywhere, "nothing imports torch: the fence is out of date"
     at_top = [path for path in everywhere if "torch" in imports(path, top_level_only=True)]
-    # Two modules exist for torch alone; the next test shows that the package does not import them by itself.
-    assert {str(path.relative_to(PACKAGE)) for path in at_top} <= {"runtime/tensors.py", "torch_api.py"}
+    # These modules exist for torch alone; the next test shows that the package does not import them by itself.
+    own = {"runtime/tensors.py", "torch_api.py", "runtime/cuda/calls.py", "runtime/cuda/paths.py"}
+    assert {str(path.relative_to(PACKAGE)) for path in at_top} <= own
 
 
 def test_importing_the_package_is_silent_and_light() -> None:
@@ -114,7 +116,7 @@ def test_golden_tree_is_what_the_compiler_writes(hash_seed: str, tmp_path: Path)
     written = golden.read(tmp_path)
     assert difference(golden.read(golden.GOLDEN), written) == ""
     folders = {name.split(os.sep)[0] for name in written}
-    assert folders == {f"d{dimension}_n{degree}" for dimension, degree in golden.PROBLEMS}
+    assert folders == {f"d{d}_n{n}{suffix}" for d, n in golden.PROBLEMS for suffix in ("", "_cuda")}
 
 
 def test_golden_tree_names_no_machine() -> None:

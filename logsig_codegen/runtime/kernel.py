@@ -13,7 +13,7 @@ from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.arrays import plain
 from logsig_codegen.runtime.checks import NUMPY
 from logsig_codegen.runtime.groups import LoadedGroups, Opened
-from logsig_codegen.runtime.path_checks import check_call
+from logsig_codegen.runtime.path_checks import check_call, is_plain
 from logsig_codegen.runtime.paths import Call
 from logsig_codegen.runtime.products import product, product_backprop
 from logsig_codegen.runtime.report import Report
@@ -27,18 +27,6 @@ if TYPE_CHECKING:
     from logsig_codegen.symbolic.formulas import Formulas
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor")
-
-
-def _is_plain(lengths: Any, initial: Any, stream: Any, windows: Any, method: Any) -> bool:
-    """Whether a call on paths asks for nothing but log-signatures in Lyndon brackets."""
-    return (
-        type(method) is int
-        and method in (2, 3)
-        and stream is False
-        and lengths is None
-        and initial is None
-        and windows is None
-    )
 
 
 class LogSigKernel:
@@ -57,14 +45,11 @@ class LogSigKernel:
     """
 
     def __init__(
-        self,
-        problem: Problem,
-        open_group: Callable[[str], Opened],
-        open_cuda: Callable[[], CudaPrograms] | None = None,
+        self, problem: Problem, open_group: Callable[[str], Opened], cuda_options: Callable[[], Any] = lambda: ()
     ) -> None:
         self.problem = problem
         self.loaded = LoadedGroups(problem, open_group)
-        self._open_cuda = open_cuda
+        self._cuda_options = cuda_options
 
     def prepare(self, *groups: str) -> None:
         """Load groups of operations now, building them if need be, instead of when they are first called.
@@ -157,11 +142,9 @@ class LogSigKernel:
     @cached_property
     def cuda(self) -> CudaPrograms:
         """The kernels for GPUs; each is found or compiled when a CUDA tensor first needs it."""
-        if self._open_cuda is not None:
-            return self._open_cuda()
         from logsig_codegen.runtime.cuda.programs import CudaPrograms
 
-        return CudaPrograms(self.problem)
+        return CudaPrograms(self.problem, *self._cuda_options())
 
     def functions(self, operation: str) -> Any:
         """The C functions of an operation (``"join"``, ``"log_sig_backprop"``, …) by the name of their number type."""
@@ -341,7 +324,7 @@ class LogSigKernel:
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if _is_plain(lengths, initial, stream, windows, method):
+        if is_plain(lengths, initial, stream, windows, method):
             result: Any = self.loaded.log_sig(state)(path, threads)
             if result is not None:
                 return result  # type: ignore[no-any-return]
@@ -388,7 +371,7 @@ class LogSigKernel:
             As for :meth:`log_sig`.
         """
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if _is_plain(lengths, initial, stream, windows, method):
+        if is_plain(lengths, initial, stream, windows, method):
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
             if gradient is not None:
                 return gradient

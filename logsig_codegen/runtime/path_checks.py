@@ -175,3 +175,15 @@ def _check_d_out(shape: tuple[int, ...], result: tuple[int, ...]) -> None:
         raise ValueError(
             f"d_out: expected shape {result}, that of the result, or one that broadcasts to it, got {shape}"
         )
+
+
+def is_plain(lengths: Any, initial: Any, stream: Any, windows: Any, method: Any) -> bool:
+    """Whether a call on paths asks for nothing but log-signatures in Lyndon brackets."""
+    return (
+        type(method) is int
+        and method in (2, 3)
+        and stream is False
+        and lengths is None
+        and initial is None
+        and windows is None
+    )

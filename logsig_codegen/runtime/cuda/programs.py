@@ -7,15 +7,13 @@ from pathlib import Path
 
 from logsig_codegen._version import __version__
 from logsig_codegen.build import cache
-from logsig_codegen.build.artifact import MANIFEST, Artifact, check_cuda_artifact, read_artifact
+from logsig_codegen.build.artifact import MANIFEST, Artifact, check_cuda_artifact, folder_name, read_artifact
 from logsig_codegen.build.nvidia import CudaCompiler, find_cuda_compiler
 from logsig_codegen.errors import CompilerNotFoundError, UnsupportedError
 from logsig_codegen.operations import DEFAULT_STATE, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, device
 
-SUBFOLDER = "cuda"
-"""Within the folder of a problem."""
 SIGNATURE_SIZE = 400
 """Coordinates up to which a thread may carry the signature."""
 
@@ -77,7 +75,7 @@ class CudaPrograms:
 
     def _artifact(self, group: str, dtype: str, arch: str) -> Artifact:
         for folder in map(Path, self.folders):
-            for place in (folder, folder / SUBFOLDER, folder / self.problem.name / SUBFOLDER):
+            for place in (folder, folder / folder_name(self.problem, "cuda")):
                 if (place / MANIFEST).is_file():
                     artifact = read_artifact(place)
                     if artifact.manifest.get("target") == "cuda" and self._has(artifact, group, dtype):
