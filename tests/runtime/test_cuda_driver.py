@@ -1,4 +1,4 @@
-"""From a call to the driver: NVRTC, cache, modules and launches, with NVIDIA's bindings and a driver without a device."""
+"""From a call to the driver: NVRTC, cache, modules, launches; bindings are the real ones, the driver has no device."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_without_nvidias_package(run_python: RunPython) -> None:
     import logsig_codegen as lg
     from logsig_codegen.runtime.loader import obtain
     for call in (lambda: obtain(2, 3).cuda.launcher("join", "float32", 0),
-                 lambda: obtain(2, 3).cuda.prepare("join", "float32", "sm_90")):
+                 lambda: obtain(2, 3).cuda.prepare("join", "float32", "sm_86")):
         try:
             call()
         except lg.LogSigError as error:
