@@ -73,7 +73,7 @@ def test_torch_is_imported_at_the_top_of_its_own_modules_only() -> None:
     assert everywhere, "nothing imports torch: the fence is out of date"
     at_top = [path for path in everywhere if "torch" in imports(path, top_level_only=True)]
     # These modules exist for torch alone; the next test shows that the package does not import them by itself.
-    own = {"runtime/tensors.py", "torch_api.py", "runtime/cuda/calls.py", "runtime/cuda/paths.py"}
+    own = {"runtime/tensors.py", "torch_api.py", *(f"runtime/cuda/{name}.py" for name in ("calls", "paths", "pieces"))}
     assert {str(path.relative_to(PACKAGE)) for path in at_top} <= own
 
 
