@@ -53,12 +53,12 @@ LOGSIG_SAMPLE void combine_sample(L &l, K &k, Z &z)
 #if LOGSIG_REAL_BITS == 64
 #define ENTRY logsig_d2_n3_combine_f64
 #define THREADS 128
-#define BLOCKS 8
+#define BLOCKS 6
 #define BYTES 2576
 #else
 #define ENTRY logsig_d2_n3_combine_f32
 #define THREADS 128
-#define BLOCKS 8
+#define BLOCKS 7
 #define BYTES 1296
 #endif
 

@@ -61,12 +61,12 @@ LOGSIG_SAMPLE void combine_backprop_sample(G &g, L &l, K &k, DL &dl, DK &dk)
 #if LOGSIG_REAL_BITS == 64
 #define ENTRY logsig_d2_n3_combine_backprop_f64
 #define THREADS 128
-#define BLOCKS 7
+#define BLOCKS 5
 #define BYTES 4112
 #else
 #define ENTRY logsig_d2_n3_combine_backprop_f32
 #define THREADS 128
-#define BLOCKS 8
+#define BLOCKS 6
 #define BYTES 2064
 #endif
 

@@ -51,12 +51,12 @@ LOGSIG_SAMPLE void join_sample(L &l, V &v, Z &z)
 #if LOGSIG_REAL_BITS == 64
 #define ENTRY logsig_d2_n3_join_f64
 #define THREADS 128
-#define BLOCKS 8
+#define BLOCKS 6
 #define BYTES 1808
 #else
 #define ENTRY logsig_d2_n3_join_f32
 #define THREADS 128
-#define BLOCKS 8
+#define BLOCKS 7
 #define BYTES 912
 #endif
 

@@ -137,12 +137,12 @@ LOGSIG_SAMPLE void combine_sample(L &l, K &k, Z &z)
 #if LOGSIG_REAL_BITS == 64
 #define ENTRY logsig_d2_n5_combine_f64
 #define THREADS 128
-#define BLOCKS 4
+#define BLOCKS 3
 #define BYTES 7184
 #else
 #define ENTRY logsig_d2_n5_combine_f32
 #define THREADS 128
-#define BLOCKS 6
+#define BLOCKS 5
 #define BYTES 3600
 #endif
 

@@ -228,7 +228,7 @@ LOGSIG_SAMPLE void combine_backprop_sample(G &g, L &l, K &k, DL &dl, DK &dk)
 #else
 #define ENTRY logsig_d2_n5_combine_backprop_f32
 #define THREADS 128
-#define BLOCKS 4
+#define BLOCKS 3
 #define BYTES 5904
 #endif
 

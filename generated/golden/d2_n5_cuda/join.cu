@@ -117,12 +117,12 @@ LOGSIG_SAMPLE void join_sample(L &l, V &v, Z &z)
 #if LOGSIG_REAL_BITS == 64
 #define ENTRY logsig_d2_n5_join_f64
 #define THREADS 128
-#define BLOCKS 5
+#define BLOCKS 4
 #define BYTES 4112
 #else
 #define ENTRY logsig_d2_n5_join_f32
 #define THREADS 128
-#define BLOCKS 7
+#define BLOCKS 5
 #define BYTES 2064
 #endif
 

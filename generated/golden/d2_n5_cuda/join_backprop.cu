@@ -169,7 +169,7 @@ LOGSIG_SAMPLE void join_backprop_sample(G &g, L &l, V &v, DL &dl, DV &dv)
 #else
 #define ENTRY logsig_d2_n5_join_backprop_f32
 #define THREADS 128
-#define BLOCKS 4
+#define BLOCKS 3
 #define BYTES 3472
 #endif
 

@@ -50,12 +50,12 @@ LOGSIG_SAMPLE void join_sample(L &l, V &v, Z &z)
 #if LOGSIG_REAL_BITS == 64
 #define ENTRY logsig_d3_n2_join_f64
 #define THREADS 128
-#define BLOCKS 8
+#define BLOCKS 6
 #define BYTES 2320
 #else
 #define ENTRY logsig_d3_n2_join_f32
 #define THREADS 128
-#define BLOCKS 8
+#define BLOCKS 7
 #define BYTES 1168
 #endif
 
