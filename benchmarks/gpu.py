@@ -53,6 +53,7 @@ class Reference:
     dimension: int
     degree: int
     parts: Any = field(default_factory=dict)
+    lowered: dict[str, Any] = field(default_factory=dict)
 
     def program(self, name: str) -> Any:
         """The program of an operation or of a phase."""
@@ -67,7 +68,9 @@ class Reference:
         part = self.parts[name]
         if part.program is not None:
             return part.program
-        return lower(part.lie, Problem(self.dimension, self.degree))
+        if name not in self.lowered:
+            self.lowered[name] = lower(part.lie, Problem(self.dimension, self.degree))
+        return self.lowered[name]
 
     def run(self, name: str, *rows: Array) -> list[Array]:
         """The outputs for inputs of shape (batch, columns)."""

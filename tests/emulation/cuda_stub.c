@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76, MULTIPROCESSORS = 16, SHARED_OPTIN = 97, DYNAMIC_SHARED = 8 };
+enum { CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76, MULTIPROCESSORS = 16, SHARED_OPTIN = 97, DYNAMIC_SHARED = 8, CARVEOUT = 9 };
 static void *const the_context = (void *)0x1230L, *const the_module = (void *)0x77L;
 static int depth;
 
@@ -38,6 +38,7 @@ int cuModuleGetFunction(void **function, void *module, const char *name)
 }
 int cuFuncSetAttribute(void *function, int attribute, int value)
 {
+    if (attribute == CARVEOUT) return value == 100 ? 0 : 1;
     fprintf(stderr, "shared %s %d\n", (char *)function, value);
     return attribute == DYNAMIC_SHARED && value <= 232448 ? 0 : 1;
 }

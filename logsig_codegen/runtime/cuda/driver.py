@@ -147,8 +147,12 @@ class Launcher:
         with on.current():
             self.module = call("cuModuleLoadData", ctypes.addressof(self._image))
             self.function = call("cuModuleGetFunction", self.module, kernel["symbol"].encode())
-            attribute = driver().CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-            call("cuFuncSetAttribute", self.function, attribute, self.warps * self.warp_bytes)
+            attributes = driver().CUfunction_attribute
+            most = attributes.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            call("cuFuncSetAttribute", self.function, most, self.warps * self.warp_bytes)
+            if not self.together:  # tables want a cache, rows do not
+                preferred = attributes.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT
+                call("cuFuncSetAttribute", self.function, preferred, 100)
 
     def __call__(self, batch: int, arguments: Sequence[int], stream: int) -> None:
         """Start it, in as many blocks as the batch takes.
