@@ -144,6 +144,7 @@ LOGSIG_SAMPLE void finish(W &w, Z &z)
 #define BLOCKS 3
 #define BYTES 17680
 #define REGISTERS 1
+#define PAIRS_AT_ONCE 0
 #define OUT_ROW 0
 #else
 #define ENTRY logsig_d2_n5_log_sig_f32
@@ -151,11 +152,12 @@ LOGSIG_SAMPLE void finish(W &w, Z &z)
 #define BLOCKS 4
 #define BYTES 9232
 #define REGISTERS 1
+#define PAIRS_AT_ONCE 0
 #define OUT_ROW 0
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33 };
+    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33, PAIRS = PAIRS_AT_ONCE };
     template <class W, class V> LOGSIG_DEVICE_MEMBER void step(W &w, V &v)
     { ::step(w, v); }
 };

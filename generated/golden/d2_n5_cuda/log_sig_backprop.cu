@@ -278,6 +278,7 @@ LOGSIG_SAMPLE void start(G &g, L &l, DW &dw, W &w)
 #define BLOCKS 3
 #define BYTES 17680
 #define REGISTERS 1
+#define PAIRS_AT_ONCE 0
 #define D_OUT_ROW 0
 #define LOG_SIG_ROW 448
 #else
@@ -286,12 +287,13 @@ LOGSIG_SAMPLE void start(G &g, L &l, DW &dw, W &w)
 #define BLOCKS 4
 #define BYTES 9232
 #define REGISTERS 1
+#define PAIRS_AT_ONCE 0
 #define D_OUT_ROW 0
 #define LOG_SIG_ROW 448
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33 };
+    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33, PAIRS = PAIRS_AT_ONCE };
     template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)
     { ::step_backprop(dw, w, v, dv); }
 };

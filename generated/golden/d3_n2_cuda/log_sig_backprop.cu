@@ -70,6 +70,7 @@ LOGSIG_SAMPLE void start(G &g, L &l, DW &dw, W &w)
 #define BLOCKS 2
 #define BYTES 16144
 #define REGISTERS 1
+#define PAIRS_AT_ONCE 0
 #define D_OUT_ROW 0
 #define LOG_SIG_ROW 192
 #else
@@ -78,12 +79,13 @@ LOGSIG_SAMPLE void start(G &g, L &l, DW &dw, W &w)
 #define BLOCKS 4
 #define BYTES 8464
 #define REGISTERS 1
+#define PAIRS_AT_ONCE 0
 #define D_OUT_ROW 0
 #define LOG_SIG_ROW 192
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 3, CHUNK = 10, STRIDE = 30 };
+    enum { DIMENSION = 3, CHUNK = 10, STRIDE = 30, PAIRS = PAIRS_AT_ONCE };
     template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)
     { ::step_backprop(dw, w, v, dv); }
 };

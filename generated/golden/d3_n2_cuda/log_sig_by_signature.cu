@@ -72,6 +72,7 @@ LOGSIG_SAMPLE void finish(W &w, Z &z)
 #define BLOCKS 2
 #define BYTES 16144
 #define REGISTERS 1
+#define PAIRS_AT_ONCE 0
 #define OUT_ROW 0
 #else
 #define ENTRY logsig_d3_n2_log_sig_by_signature_f32
@@ -79,11 +80,12 @@ LOGSIG_SAMPLE void finish(W &w, Z &z)
 #define BLOCKS 4
 #define BYTES 8464
 #define REGISTERS 1
+#define PAIRS_AT_ONCE 0
 #define OUT_ROW 0
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 3, CHUNK = 10, STRIDE = 30 };
+    enum { DIMENSION = 3, CHUNK = 10, STRIDE = 30, PAIRS = PAIRS_AT_ONCE };
     template <class W, class V> LOGSIG_DEVICE_MEMBER void step(W &w, V &v)
     { ::step(w, v); }
 };
