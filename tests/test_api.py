@@ -143,7 +143,7 @@ def test_an_out_that_cannot_be_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"targets": ("cuda",)}, ValueError, r"targets: expected one or more of c, got \('cuda',\)"),
+        ({"targets": ("torch",)}, ValueError, r"targets: expected one or more of c, cuda, got \('torch',\)"),
         ({"targets": ()}, ValueError, "targets: expected one or more of c"),
         ({"targets": "c"}, TypeError, "targets: expected a sequence of strings, got str"),
         ({"operations": ("log",)}, ValueError, r"operations: expected one or more of join, combine, .*got \('log',\)"),

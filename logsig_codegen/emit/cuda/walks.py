@@ -110,9 +110,7 @@ class WalkKernel:
         chunks = 2 * tile_numbers(self.chunk * self.problem.dimension)
         rows = sum(tile_numbers(width) for _, width in self._row_homes(dtype))
         if self.in_registers(dtype):
-            step = self._state_numbers + self._live(self.step)
-            live = max(step, self._state_numbers + live_values(self.end))
-            return shape(min(live, step), max(chunks, rows), dtype, PATHS_BYTES)
+            return shape(self._state_numbers + self._live(self.step), max(chunks, rows), dtype, PATHS_BYTES)
         order = self.pair if self.pair is not None and self.in_pairs(dtype) else self.step
         live = max(self._live(order), live_values(self.end))
         return shape(live, chunks + rows, dtype, PATHS_BYTES)
