@@ -53,6 +53,7 @@ class Reference:
     dimension: int
     degree: int
     parts: Any = field(default_factory=dict)
+    lowered: dict[str, Any] = field(default_factory=dict)
 
     def program(self, name: str) -> Any:
         """The program of an operation or of a phase."""
@@ -67,7 +68,9 @@ class Reference:
         part = self.parts[name]
         if part.program is not None:
             return part.program
-        return lower(part.lie, Problem(self.dimension, self.degree))
+        if name not in self.lowered:
+            self.lowered[name] = lower(part.lie, Problem(self.dimension, self.degree))
+        return self.lowered[name]
 
     def run(self, name: str, *rows: Array) -> list[Array]:
         """The outputs for inputs of shape (batch, columns)."""
@@ -367,7 +370,9 @@ class Worker:
         on = device(ordinal)
         kernel: Any = SimpleNamespace(source="chain.cu", symbol="chain", definition=f"REAL={REALS[dtype]}")
         image = compile_kernel(find_nvrtc(), [SourceUnit("chain.cu", CHAIN, "cuda")], kernel, on.arch)
-        launcher = Launcher(on, image, {"symbol": "chain", "shape": {"warp_bytes": 16, "warps": 8}})
+        launcher = Launcher(
+            on, image, {"symbol": "chain", "form": "thread", "samples": 32, "shape": {"warp_bytes": 16, "warps": 8}}
+        )
         threads = on.multiprocessors * 2048 * 4
         out = self.torch.empty(threads, device=self.device, dtype=getattr(self.torch, dtype))
 
@@ -500,16 +505,16 @@ def work(options: argparse.Namespace) -> None:
     """Run workers until every problem is through or the time is up."""
     end = time.perf_counter() + options.seconds
     done: set[tuple[int, int]] = set()
-    first = True
-    while time.perf_counter() < end and len(done) < len(options.problems):
+    attempts = 0
+    while attempts < 6 and time.perf_counter() < end and len(done) < len(options.problems):
         rest = [problem for problem in options.problems if problem not in done]
         arguments = [sys.executable, __file__, "--worker", "--records", str(options.records)]
         arguments += ["--problems", ";".join(f"{d},{n}" for d, n in rest), "--dtypes", ",".join(options.dtypes)]
         arguments += ["--batches", ",".join(map(str, options.batches)), "--case-seconds", str(options.case_seconds)]
         arguments += ["--seconds", str(end - time.perf_counter())]
         arguments += ["--artifacts", str(options.artifacts[0])] if options.artifacts else []
-        arguments += ["--ceilings"] if first else []
-        first = False
+        arguments += ["--ceilings"] if not attempts else []
+        attempts += 1
         try:
             status = subprocess.run(arguments, timeout=max(5, end - time.perf_counter() + 15), check=False).returncode
         except subprocess.TimeoutExpired:
@@ -520,8 +525,6 @@ def work(options: argparse.Namespace) -> None:
         begun = [(r["d"], r["N"]) for r in records if r["kind"] == "begin"]
         if status != 0 and begun:
             done.add(begun[-1])  # it brought the worker down
-        elif status != 0:
-            break
 
 
 def read(path: Path) -> list[dict[str, Any]]:

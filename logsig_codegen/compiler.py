@@ -18,7 +18,7 @@ from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
 from logsig_codegen.passes.inline import inline_single_uses
-from logsig_codegen.passes.repeat import repeat
+from logsig_codegen.passes.repeat import repeat, steps_at_once
 from logsig_codegen.passes.scales import fold_scales
 from logsig_codegen.passes.schedule import COLLECTORS, schedule
 from logsig_codegen.passes.tangent import tangent
@@ -35,13 +35,6 @@ DEFAULT_MAX_TERMS = 10_000_000
 """Structure constants a problem may need before it is refused."""
 UNROLLED_OPERATIONS = 20_000
 """Kernels with more operations than this become loops over tables of structure constants."""
-REGISTER_STATE = 32
-"""States of up to so many numbers are kept in registers from step to step."""
-GROUPED_OPERATIONS = 20_000
-"""Several steps of a path are done at once where they add few products to each number of the state, and where that
-takes no more operations than this."""
-NEAR_OPERATIONS = 1_000
-"""The code of two steps of so many operations fits the first-level cache."""
 
 
 @dataclass(frozen=True)
@@ -311,7 +304,7 @@ def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
 
 def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) -> PathKernel:
     """A forward kernel, with several steps at once where the state does not fit the registers anyhow."""
-    at_once = _steps_at_once(step.operations.total, state_size) if step.program is not None else 1
+    at_once = steps_at_once(step.operations.total, state_size) if step.program is not None else 1
     if at_once == 1:
         return PathKernel(operation, (step, finish), state_size)
     assert step.program is not None
@@ -322,17 +315,6 @@ def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) 
     )
     steps = replace(step, operation="steps", program=program, schedule=order, operations=program.operations)
     return PathKernel(operation, (step, steps, finish), state_size, at_once)
-
-
-def _steps_at_once(operations: int, state_size: int) -> int:
-    """How many steps to do at once: as measured, see ``docs/decisions/0013-several-steps-at-once.md``."""
-    if state_size <= REGISTER_STATE:
-        return 1
-    if operations <= 2 * state_size and 4 * operations <= GROUPED_OPERATIONS:
-        return 4
-    if 2 * operations <= 5 * state_size and 2 * operations <= GROUPED_OPERATIONS:
-        return 2
-    return 2 if operations <= min(4 * state_size, NEAR_OPERATIONS) else 1
 
 
 def candidate_plans(problem: Problem) -> list[LieProgram]:

@@ -46,8 +46,9 @@ class EmulatedKernel:
 
     def __call__(self, arguments: Sequence[Array | int | None], *, warps: int = 1, blocks: int = 1) -> None:
         """Run a grid of ``blocks`` blocks of up to ``warps`` warps; arrays are passed by address."""
-        warps = min(warps, self.kernel.shape.warps)
-        shared = warps * self.kernel.shape.warp_bytes
+        together = self.kernel.form == "block"
+        warps = self.kernel.shape.warps if together else min(warps, self.kernel.shape.warps)
+        shared = self.kernel.shape.warp_bytes * (1 if together else warps)
         values: list[Any] = [ctypes.c_uint(blocks), ctypes.c_uint(32 * warps), ctypes.c_size_t(shared)]
         for argument in arguments:
             if isinstance(argument, np.ndarray):

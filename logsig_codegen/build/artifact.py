@@ -54,6 +54,11 @@ class Artifact:
         return self.path / str(self.manifest["library"])
 
 
+def folder_name(problem: Problem, target: str) -> str:
+    """Name of the folder that a target of a problem is written to."""
+    return problem.name if target == "c" else f"{problem.name}_{target}"
+
+
 def library_name(problem: Problem) -> str:
     """File name of the shared library of a problem."""
     return f"liblogsig_{problem.name}.so"

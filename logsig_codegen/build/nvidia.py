@@ -131,6 +131,14 @@ def find_nvcc() -> CudaCompiler:
     raise CompilerNotFoundError(where)
 
 
+def nvcc_if_any() -> CudaCompiler | None:
+    """nvcc, or ``None``."""
+    try:
+        return find_nvcc()
+    except CompilerNotFoundError:
+        return None
+
+
 def compile_kernel(compiler: CudaCompiler, units: Sequence[SourceUnit], kernel: CudaKernel, arch: str) -> bytes:
     """The binary of one kernel for one architecture by NVRTC: code for it, or, where NVRTC does not know it, PTX.
 

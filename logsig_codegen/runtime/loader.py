@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
+from typing import SupportsIndex, TypeAlias
 
 from logsig_codegen._version import __version__
 from logsig_codegen.build import cache
@@ -18,9 +18,6 @@ from logsig_codegen.runtime.checks import check_problem
 from logsig_codegen.runtime.groups import Opened
 from logsig_codegen.runtime.kernel import LogSigKernel
 from logsig_codegen.runtime.library import open_library
-
-if TYPE_CHECKING:
-    from logsig_codegen.runtime.cuda.programs import CudaPrograms
 
 VARIABLE = "LOGSIG_CODEGEN_PATH"
 StrPath: TypeAlias = "str | os.PathLike[str]"
@@ -111,12 +108,10 @@ def obtain(
                     opened = _opened[key, group] = _find(problem, group, folders, march, _limits.get(key))
             return opened
 
-        def open_cuda() -> CudaPrograms:
-            from logsig_codegen.runtime.cuda.programs import CudaPrograms
+        def cuda_options() -> tuple[tuple[str, ...], Callable[[], int | None]]:
+            return _named(folders), lambda: _limits.get(key)
 
-            return CudaPrograms(problem, _named(folders), lambda: _limits.get(key))
-
-        kernel = _kernels.setdefault(key, LogSigKernel(problem, open_group, open_cuda))
+        kernel = _kernels.setdefault(key, LogSigKernel(problem, open_group, cuda_options))
     return kernel
 
 

@@ -58,6 +58,18 @@ static void logsig_yield(int state)
 static inline void __syncwarp() { logsig_yield(logsig_fiber::AT_WARP); }
 static inline void __syncthreads() { logsig_yield(logsig_fiber::AT_BLOCK); }
 
+/* A value from the lane `distance` above; its own where there is none. */
+template <class T> static inline T __shfl_down_sync(unsigned, T value, int distance)
+{
+    static T values[1024];
+    const unsigned self = logsig_running;
+    values[self] = value;
+    __syncwarp();
+    const T result = self % 32 + distance < 32 ? values[self + distance] : value;
+    __syncwarp();
+    return result;
+}
+
 /* Lets fibers from `first` to `end` go on if all that are not done wait for `state`. */
 static bool logsig_release(unsigned first, unsigned end, int state)
 {

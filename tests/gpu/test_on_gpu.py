@@ -16,7 +16,7 @@ AVAILABLE = torch.cuda.is_available()
 if not AVAILABLE:
     pytestmark = [pytest.mark.gpu, pytest.mark.skip(reason="no NVIDIA GPU")]
 
-PROBLEMS = ((2, 1), (1, 3), (2, 4), (3, 3), (5, 3), (2, 8), (3, 5), (5, 4), (10, 3), (20, 2))
+PROBLEMS = ((2, 1), (1, 3), (2, 4), (3, 3), (5, 3), (3, 5), (5, 4), (10, 3))
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-11}
 
 
@@ -95,7 +95,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
 @pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("problem", [(2, 4), (3, 3), (5, 3), (5, 4)], ids=str)
+@pytest.mark.parametrize("problem", [(2, 4), (3, 3), (5, 3)], ids=str)
 def test_paths(problem: tuple[int, int], option: str, dtype: torch.dtype) -> None:
     kernel = lg.load(*problem)
     options = dict(OPTIONS[option])

@@ -17,8 +17,8 @@ from emulated import Emulation
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import GROUPS
-from logsig_codegen.runtime.cuda import calls
+from logsig_codegen.operations import GROUPS, path_operation
+from logsig_codegen.runtime.cuda import calls, pieces
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.path_checks import check_call
 
@@ -39,7 +39,13 @@ def kernel(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> Iterator[lg
         if count:
             emulation.kernel(operation, dtype)([*arguments, count], warps=2, blocks=3)
 
+    def launch_along(
+        kernel: Any, state: str, like: torch.Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
+    ) -> None:
+        launch(kernel, path_operation(state, backward=backward), like, count, arguments)
+
     monkeypatch.setattr(calls, "launch", launch)
+    monkeypatch.setattr(calls, "launch_along", launch_along)
     return lg.load(D, N)
 
 
@@ -147,6 +153,21 @@ def compare(kernel: lg.LogSigKernel, path: Any, options: dict[str, Any], dtype: 
         for gradient, array in zip(found, gradients, strict=True):
             assert gradient.shape == array.shape
             np.testing.assert_allclose(gradient.numpy(), array, **tolerance)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_long_paths_are_cut_into_pieces(kernel: lg.LogSigKernel, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = 0.1 * normal(batch, 900, D)
+    assert pieces.piece_count(900) == 8
+    assert [pieces.piece_count(length) for length in (0, 192, 193, 385, 10**6)] == [1, 1, 2, 4, 64]
+    for lengths in (None, np.array([900, 5, 0][:batch])):
+        compare(kernel, path, {"lengths": lengths, "initial": None, "windows": None, "stream": False}, path.dtype)
+    compare(kernel, path, {"lengths": None, "initial": None, "windows": (400, 100), "stream": False}, path.dtype)
+    compare(
+        kernel, [*path, path[0, :0]], {"lengths": None, "initial": None, "windows": None, "stream": False}, path.dtype
+    )
+    monkeypatch.setattr(pieces, "ROOM", 1)  # one path at a time
+    compare(kernel, path, {"lengths": None, "initial": None, "windows": None, "stream": False}, path.dtype)
 
 
 def test_padding_is_not_read(kernel: lg.LogSigKernel) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.compiler import Kernel
 from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, operand_names
-from logsig_codegen.emit.cuda.shape import Shape, row_stride, shape, tile_numbers
+from logsig_codegen.emit.cuda.shape import WARP, Shape, row_stride, shape, tile_numbers
 from logsig_codegen.emit.statements import SHORT_NAMES
 from logsig_codegen.emit.view import coordinate_names, introduction, symbol
 from logsig_codegen.ir.schedule import Schedule
@@ -36,6 +36,10 @@ class RowsView:
 
 class RowsKernel:
     """An operation on rows, one thread per row: schedule, room in shared memory, and text."""
+
+    form = "thread"
+    template = "cuda/rows.cu.j2"
+    headers: tuple[str, ...] = ("logsig_tiles.cuh",)
 
     def __init__(self, problem: Problem, kernel: Kernel) -> None:
         assert kernel.program is not None
@@ -72,6 +76,10 @@ class RowsKernel:
         read = zip(program.inputs, self.schedule.prefixes, strict=True)
         written = {result.name: len(result.values) for result in program.outputs}
         return {**{operand.name: prefix for operand, prefix in read}, **written}
+
+    def samples(self, dtype: str) -> int:
+        """Samples of a warp."""
+        return WARP
 
     def shape(self, dtype: str) -> Shape:
         """What it takes for one number type."""

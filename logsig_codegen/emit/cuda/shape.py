@@ -16,6 +16,13 @@ MOST_WARPS = 64
 MOST_BLOCKS = 32
 SHARED_BYTES = 163 * 1024
 """Of a block, at most, on the smallest of them (compute capability 8.0); a multiprocessor has 1 KB more."""
+MOST_SHARED_BYTES = 227 * 1024
+"""Of a block, from compute capability 9.0 on."""
+COMFORTABLE_BYTES = 110 * 1024
+"""So much for several samples of a block, so that a multiprocessor has two blocks."""
+BLOCK_WARPS = 8
+BLOCK_REGISTERS = 80
+"""Of a thread, where a block works on samples from tables."""
 BLOCK_BYTES = 64 * 1024
 """A block of several warps takes no more than this."""
 WARPS_PER_BLOCK = 4
@@ -53,7 +60,7 @@ class Shape:
     spills : bool
         Whether that is more than there are.
     warp_bytes : int
-        Shared memory of a warp.
+        Shared memory of a warp; of the block, where all of its warps work together.
     warps : int
         Warps of a block, at most.
     blocks : int
@@ -74,12 +81,16 @@ class Shape:
 
 
 def shape(live: int, numbers: int, dtype: str, other_bytes: int = 0) -> Shape:
-    """The shape of a kernel whose threads keep ``live`` numbers, and whose warps keep ``numbers`` in shared memory."""
+    """The shape of a kernel whose threads keep ``live`` numbers, and whose warps keep ``numbers`` in shared memory.
+
+    The bound on registers leaves the compiler an eighth more than the estimate: at the estimate itself some of the
+    architectures spill a little.
+    """
     size = BYTES[dtype]
     registers = live * size // 4 + ADDRESSES
     warp_bytes = BARRIER_BYTES + other_bytes + numbers * size
     warps = max(1, min(WARPS_PER_BLOCK, BLOCK_BYTES // warp_bytes))
-    allowed = min(REGISTERS_PER_THREAD, max(64, -(-registers // 8) * 8))
+    allowed = min(REGISTERS_PER_THREAD, max(72, registers + registers // 8 + 8))
     resident = min(MOST_WARPS, SHARED_BYTES // warp_bytes, REGISTERS // (WARP * allowed))
     return Shape(
         live=live,
@@ -89,3 +100,18 @@ def shape(live: int, numbers: int, dtype: str, other_bytes: int = 0) -> Shape:
         warps=warps,
         blocks=max(1, min(MOST_BLOCKS, resident // warps)),
     )
+
+
+def block_shape(numbers: int, dtype: str) -> Shape | None:
+    """The shape of a kernel whose blocks keep ``numbers`` of each of a few samples in shared memory.
+
+    As many samples as 16 bytes hold if a block has room for them, half of them, or one; ``None`` if it has not even
+    room for one.
+    """
+    size = BYTES[dtype]
+    samples = next((n for n in (16 // size, 8 // size, 1) if n and n * numbers * size <= COMFORTABLE_BYTES), 1)
+    needed = samples * numbers * size
+    if needed > MOST_SHARED_BYTES:
+        return None
+    blocks = max(1, min(REGISTERS // (BLOCK_REGISTERS * WARP * BLOCK_WARPS), SHARED_BYTES // needed))
+    return Shape(0, BLOCK_REGISTERS, False, needed, BLOCK_WARPS, blocks)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from logsig_codegen.compiler import Kernel, PathKernel
 from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, operand_names
-from logsig_codegen.emit.cuda.shape import BYTES, Shape, row_stride, shape, tile_numbers
+from logsig_codegen.emit.cuda.shape import BYTES, WARP, Shape, row_stride, shape, tile_numbers
 from logsig_codegen.emit.view import introduction, symbol
+from logsig_codegen.ir.program import Program
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.passes.pressure import live_values
+from logsig_codegen.passes.repeat import repeat
 from logsig_codegen.passes.trim import trim_inputs
 from logsig_codegen.problem import Problem
 
@@ -42,26 +44,36 @@ class WalkView:
 class WalkKernel:
     """An operation along paths, one thread per path."""
 
+    form = "thread"
+    template = "cuda/walk.cu.j2"
+    headers: tuple[str, ...] = ("logsig_tiles.cuh", "logsig_walks.cuh")
+
     def __init__(self, problem: Problem, kernel: PathKernel) -> None:
         self.problem = problem
         self.kernel = kernel
         self.operation = OPERATIONS[kernel.operation]
         self.backward = self.operation.backward
         self.chunk = max(1, CHUNK_COLUMNS // problem.dimension)
-        self.stride = row_stride(self.chunk * problem.dimension)
+        self.pair: Schedule | None = None
         if self.backward:
             self.step = self._schedule("step_backprop", (0, 1, -1))
             self.end = self._schedule("start", (0, 1))
         else:
             self.step = self._schedule("step", (0,))
             self.end = self._schedule("finish", (0,))
+            if any(not self.in_registers(dtype) for dtype in BYTES):
+                self.pair = device_schedule(repeat(self._program("step"), 2), (0,), descending=True)
+                self.chunk += self.chunk % 2
+        self.stride = row_stride(self.chunk * problem.dimension)
 
-    def _schedule(self, phase: str, in_place: tuple[int, ...]) -> Schedule:
+    def _program(self, phase: str) -> Program:
         kernel = self.kernel.phase(phase)
         assert isinstance(kernel, Kernel)
         assert kernel.program is not None
-        program = trim_inputs(kernel.program)
-        return device_schedule(program, in_place, descending=phase != "finish")
+        return kernel.program
+
+    def _schedule(self, phase: str, in_place: tuple[int, ...]) -> Schedule:
+        return device_schedule(trim_inputs(self._program(phase)), in_place, descending=phase != "finish")
 
     # -- the cost model -----------------------------------------------------------------------------------------
 
@@ -74,19 +86,33 @@ class WalkKernel:
         numbers = self._state_numbers + self._live(self.step)
         return numbers * BYTES[dtype] // 4 <= STATE_REGISTERS
 
+    def in_pairs(self, dtype: str) -> bool:
+        """Whether two steps are taken at once: a state in shared memory is read and written half as often then."""
+        if self.pair is None or self.in_registers(dtype):
+            return False
+        return (live_values(self.pair) + 2 * self.problem.dimension) * BYTES[dtype] // 4 <= STATE_REGISTERS
+
     def _live(self, order: Schedule) -> int:
         extra = self.problem.dimension * (4 if self.backward else 2)
         return live_values(order) + extra
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """Nothing is told of paths: how much is read depends on their length."""
+        return {}
+
+    def samples(self, dtype: str) -> int:
+        """Samples of a warp."""
+        return WARP
 
     def shape(self, dtype: str) -> Shape:
         """What it takes for one number type."""
         chunks = 2 * tile_numbers(self.chunk * self.problem.dimension)
         rows = sum(tile_numbers(width) for _, width in self._row_homes(dtype))
         if self.in_registers(dtype):
-            step = self._state_numbers + self._live(self.step)
-            live = max(step, self._state_numbers + live_values(self.end))
-            return shape(min(live, step), max(chunks, rows), dtype, PATHS_BYTES)
-        live = max(self._live(self.step), live_values(self.end))
+            return shape(self._state_numbers + self._live(self.step), max(chunks, rows), dtype, PATHS_BYTES)
+        order = self.pair if self.pair is not None and self.in_pairs(dtype) else self.step
+        live = max(self._live(order), live_values(self.end))
         return shape(live, chunks + rows, dtype, PATHS_BYTES)
 
     def _in_place(self, result: int) -> bool:
@@ -110,7 +136,8 @@ class WalkKernel:
 
     def defines(self, dtype: str) -> tuple[str, ...]:
         """The macros of one number type."""
-        return (*self.shape(dtype).defines, f"REGISTERS {int(self.in_registers(dtype))}", *self._homes(dtype))
+        choices = (f"REGISTERS {int(self.in_registers(dtype))}", f"PAIRS_AT_ONCE {int(self.in_pairs(dtype))}")
+        return (*self.shape(dtype).defines, *choices, *self._homes(dtype))
 
     def _homes(self, dtype: str) -> Iterator[str]:
         position = 0
@@ -127,6 +154,8 @@ class WalkKernel:
             device_function(name, _TITLES[name], order)
             for name, order in zip(names, (self.step, self.end), strict=True)
         )
+        if self.pair is not None:
+            functions = (*functions, device_function("steps", _TITLES["steps"], self.pair))
         name = self.operation.name
         return WalkView(
             symbol=symbol(self.problem, name),
@@ -153,7 +182,7 @@ class WalkKernel:
 
     def _walk(self) -> Iterator[str]:
         numbers = f"DIMENSION = {self.problem.dimension}, CHUNK = {self.chunk}, STRIDE = {self.stride}"
-        yield f"enum {{ {numbers} }};"
+        yield f"enum {{ {numbers}, PAIRS = PAIRS_AT_ONCE }};"
         call = ", ".join(operand_names(self.step.program))
         if self.backward:
             yield "template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)"
@@ -161,6 +190,9 @@ class WalkKernel:
         else:
             yield "template <class W, class V> LOGSIG_DEVICE_MEMBER void step(W &w, V &v)"
             yield f"{{ ::step({call}); }}"
+            if self.pair is not None:
+                yield "template <class W, class V> LOGSIG_DEVICE_MEMBER void steps(W &w, V &v)"
+                yield f"{{ ::steps({', '.join(operand_names(self.pair.program))}); }}"
 
     def _body_forward(self) -> Iterator[str]:
         state, size = self.kernel.state_size, self.problem.size
@@ -239,6 +271,7 @@ class WalkKernel:
 
 _TITLES = {
     "step": "Takes the state of a path over a displacement.",
+    "steps": "Takes the state of a path over two displacements.",
     "step_backprop": "Takes state and derivative back over a displacement.",
     "start": "State and derivative at the end of a path.",
     "finish": "From the state to the log-signature.",

@@ -83,10 +83,21 @@ def start(
 
 def launch(kernel: LogSigKernel, operation: str, like: Tensor, count: int, arguments: Sequence[int]) -> None:
     """Start a kernel for ``count`` samples on the device of ``like``, in that device's current stream."""
-    ordinal = like.device.index
-    dtype = "float64" if like.dtype == torch.float64 else "float32"
-    launcher = kernel.cuda.launcher(operation, dtype, ordinal)
+    launcher = kernel.cuda.launcher(operation, dtype_name(like), like.device.index)
     launcher(count, arguments, torch.cuda.current_stream(like.device).cuda_stream)
+
+
+def launch_along(
+    kernel: LogSigKernel, state: str, like: Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
+) -> None:
+    """The same for a kernel along paths that carries ``state``."""
+    launcher = kernel.cuda.along_paths(state, dtype_name(like), like.device.index, backward=backward)
+    launcher(count, arguments, torch.cuda.current_stream(like.device).cuda_stream)
+
+
+def dtype_name(tensor: Tensor) -> str:
+    """``"float32"`` or ``"float64"``."""
+    return "float64" if tensor.dtype == torch.float64 else "float32"
 
 
 def as_rows(tensor: Tensor, batch: Sequence[int]) -> tuple[Tensor, int]:

@@ -132,30 +132,41 @@ class Launcher:
         shape = kernel["shape"]
         self.warp_bytes: int = shape["warp_bytes"]
         self.warps: int = shape["warps"]
-        while self.warps > 1 and self.warps * self.warp_bytes > on.shared_bytes:
+        self.samples: int = kernel["samples"]
+        self.together: bool = kernel["form"] == "block"  # all warps of a block work on the same samples
+        if self.together:
+            self.warp_bytes //= self.warps
+        while not self.together and self.warps > 1 and self.warps * self.warp_bytes > on.shared_bytes:
             self.warps -= 1
         if self.warps * self.warp_bytes > on.shared_bytes:
             raise UnsupportedError(
-                f"{kernel['symbol']} needs {self.warp_bytes:,} bytes of shared memory, device cuda:{on.ordinal} has "
-                f"{on.shared_bytes:,} for a block"
+                f"{kernel['symbol']} needs {self.warps * self.warp_bytes:,} bytes of shared memory, device "
+                f"cuda:{on.ordinal} has {on.shared_bytes:,} for a block"
             )
-        self._image = image  # the driver may read it later
+        self._image = ctypes.create_string_buffer(image, len(image) + 1)  # the driver may read it later
         with on.current():
-            self.module = call("cuModuleLoadData", image)
+            self.module = call("cuModuleLoadData", ctypes.addressof(self._image))
             self.function = call("cuModuleGetFunction", self.module, kernel["symbol"].encode())
-            attribute = driver().CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-            call("cuFuncSetAttribute", self.function, attribute, self.warps * self.warp_bytes)
+            attributes = driver().CUfunction_attribute
+            most = attributes.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            call("cuFuncSetAttribute", self.function, most, self.warps * self.warp_bytes)
+            if not self.together:  # tables want a cache, rows do not
+                preferred = attributes.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT
+                call("cuFuncSetAttribute", self.function, preferred, 100)
 
     def __call__(self, batch: int, arguments: Sequence[int], stream: int) -> None:
-        """Start it: a warp per 32 samples, in as many blocks as that takes.
+        """Start it, in as many blocks as the batch takes.
 
         ``arguments`` are addresses and 64-bit integers, in the kernel's order; ``batch`` is added as the last one.
         """
         if batch <= 0:
             return
-        tiles = -(-batch // WARP)
-        warps = max(1, min(self.warps, tiles // self.device.multiprocessors))
-        blocks = min(-(-tiles // warps), MOST_BLOCKS)
+        tiles = -(-batch // self.samples)
+        warps = self.warps
+        if not self.together:  # few tiles: a block each, so that every multiprocessor has one
+            warps = max(1, min(warps, tiles // self.device.multiprocessors))
+            tiles = -(-tiles // warps)
+        blocks = min(tiles, MOST_BLOCKS)
         count = len(arguments) + 1
         values = (ctypes.c_longlong * count)(*arguments, batch)
         base = ctypes.addressof(values)

@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from logsig_codegen.operations import path_operation
 from logsig_codegen.runtime import conversions
-from logsig_codegen.runtime.cuda import calls
+from logsig_codegen.runtime.cuda import pieces
 from logsig_codegen.runtime.cuda.calls import Tensor, as_rows, product, product_backprop, shape_of_both, start
+from logsig_codegen.runtime.cuda.pieces import DevicePaths
 from logsig_codegen.runtime.paths import Options, window_count
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.kernel import LogSigKernel
-
-
-@dataclass(frozen=True)
-class DevicePaths:
-    """``count`` paths in one tensor.
-
-    Attributes
-    ----------
-    data : tensor
-        Holds the points of every path one after the other.
-    stride : int
-        Numbers from one path to the next, where ``starts`` is ``None``.
-    count, length : int
-        Paths; points of a path, the largest number of them where ``lengths`` is given.
-    lengths, starts : tensors of ``count`` int64 on the device, or None
-        Points of each path; number of its first element within ``data``.
-    """
-
-    data: Tensor
-    stride: int
-    count: int
-    length: int
-    lengths: Tensor | None = None
-    starts: Tensor | None = None
-
-    def offsets(self) -> Tensor:
-        """First element of each path."""
-        if self.starts is not None:
-            return self.starts
-        return torch.arange(self.count, device=self.data.device) * self.stride
-
-    def arguments(self) -> tuple[int, ...]:
-        """Arguments of a kernel from ``path`` to ``starts``."""
-        indices = (0 if x is None else x.data_ptr() for x in (self.lengths, self.starts))
-        return (self.data.data_ptr(), self.stride, self.length, *indices)
 
 
 class PathCall:
@@ -63,9 +27,6 @@ class PathCall:
         self.options = options
         self.count = count
 
-    takes_tensors = True
-    """Asked of what is called: these functions take tensors as they are, not arrays."""
-
     def forward(self, *inputs: Tensor) -> Tensor:
         """The result of :meth:`LogSigKernel.log_sig`."""
         return self._laid_out(inputs).forward()
@@ -73,10 +34,6 @@ class PathCall:
     def backward(self, d_out: Tensor, result: Tensor | None, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Gradients with respect to each input; ``result`` spares a forward pass."""
         return self._laid_out(inputs).backward(d_out, result)
-
-    def backward_alone(self, d_out: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """:meth:`backward` where the result is not known."""
-        return self.backward(d_out, None, *inputs)
 
     def _laid_out(self, inputs: Sequence[Tensor]) -> _Call:
         initial = inputs[self.count] if len(inputs) > self.count else None
@@ -155,11 +112,7 @@ class _Call:
         )
 
     def _log_sig(self, paths: DevicePaths) -> Tensor:
-        size = self.problem.size
-        out = paths.data.new_empty((paths.count, size))
-        arguments = (*paths.arguments(), out.data_ptr(), size)
-        calls.launch(self.kernel, path_operation(self.options.state), out, paths.count, arguments)
-        return out
+        return pieces.log_sig(self.kernel, self.options.state, paths)
 
     def _to_method(self, rows: Tensor) -> Tensor:
         if self.options.method >= 2:
@@ -271,18 +224,9 @@ class _Call:
         """Room for the gradient: zero where nothing depends on the points."""
         return torch.zeros_like(self.paths.data, memory_format=torch.contiguous_format)
 
-    def _log_sig_backprop(self, d_out: Tensor, log_sig: Tensor | None, paths: DevicePaths, d_data: Tensor) -> None:
-        if not paths.count:
-            return
-        if log_sig is None:
-            log_sig = self._log_sig(paths)
-        size = self.problem.size
-        arguments = (
-            *(d_out.data_ptr(), size, log_sig.data_ptr(), size),
-            *paths.arguments(),
-            *(d_data.data_ptr(), paths.length * self.problem.dimension, 0),
-        )
-        calls.launch(self.kernel, path_operation(self.options.state, backward=True), d_data, paths.count, arguments)
+    def _log_sig_backprop(self, d_out: Tensor, known: Tensor | None, paths: DevicePaths, d_data: Tensor) -> None:
+        stride = paths.length * self.problem.dimension
+        pieces.log_sig_backprop(self.kernel, self.options.state, d_out, known, paths, d_data, stride)
 
     def _windows_backward(self, d_rows: Tensor, known: Tensor | None) -> Tensor:
         """Windows that share points are taken in turns, since each writes the gradient of all of its points."""

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from logsig_codegen._version import __version__
 from logsig_codegen.build import cache
-from logsig_codegen.build.artifact import MANIFEST, Artifact, check_cuda_artifact, read_artifact
+from logsig_codegen.build.artifact import MANIFEST, Artifact, check_cuda_artifact, folder_name, read_artifact
 from logsig_codegen.build.nvidia import CudaCompiler, find_cuda_compiler
 from logsig_codegen.errors import CompilerNotFoundError, UnsupportedError
-from logsig_codegen.operations import group_of
+from logsig_codegen.operations import DEFAULT_STATE, DERIVED_GROUPS, GROUPS, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, device
 
-SUBFOLDER = "cuda"
-"""Within the folder of a problem."""
+SIGNATURE_SIZE = 400
+"""Coordinates up to which a thread may carry the signature."""
 
 
 class CudaPrograms:
@@ -29,6 +29,7 @@ class CudaPrograms:
         self.folders = folders
         self.max_terms = max_terms
         self._loaded = Loaded()
+        self._missing: set[tuple[str, str]] = set()
 
     def launcher(self, operation: str, dtype: str, ordinal: int) -> Launcher:
         """The kernel of an operation.
@@ -55,13 +56,37 @@ class CudaPrograms:
             found = self._loaded.add(operation, dtype, ordinal, image, kernel)
         return found
 
+    def along_paths(self, state: str, dtype: str, ordinal: int, *, backward: bool) -> Launcher:
+        """The kernel along paths that carries ``state``, or, where that takes more than a thread has, the other one."""
+        name = path_operation(state, backward=backward)
+        other = path_operation(DEFAULT_STATE, backward=backward)
+        if name == other or self.problem.size > SIGNATURE_SIZE or (name, dtype) in self._missing:
+            return self.launcher(other, dtype, ordinal)
+        try:
+            return self.launcher(name, dtype, ordinal)
+        except UnsupportedError:
+            found = self.launcher(other, dtype, ordinal)
+            self._missing.add((name, dtype))
+            return found
+
     def prepare(self, group: str, dtype: str, arch: str) -> None:
         """Compile a group of operations for an architecture now, unless it is there; needs no GPU."""
         self._artifact(group, dtype, arch)
 
+    def source(self, group: str) -> str:
+        """The source files of a group of operations, each after a comment with its name; ``ValueError`` for no group."""
+        from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
+        from logsig_codegen.emit.cuda.sources import cuda_sources
+
+        known = [name for name in GROUPS if name not in DERIVED_GROUPS]
+        if group not in known:
+            raise ValueError(f"group: expected one of {', '.join(known)}, got {group!r}")
+        compiled = compile_problem(self.problem, groups=(group,), max_terms=self.max_terms() or DEFAULT_MAX_TERMS)
+        return "\n".join(f"/* ==== {unit.name} ==== */\n{unit.text}" for unit in cuda_sources(compiled).units)
+
     def _artifact(self, group: str, dtype: str, arch: str) -> Artifact:
         for folder in map(Path, self.folders):
-            for place in (folder, folder / SUBFOLDER, folder / self.problem.name / SUBFOLDER):
+            for place in (folder, folder / folder_name(self.problem, "cuda")):
                 if (place / MANIFEST).is_file():
                     artifact = read_artifact(place)
                     if artifact.manifest.get("target") == "cuda" and self._has(artifact, group, dtype):

@@ -14,10 +14,12 @@
 #define LOGSIG_SAMPLE static __host__ __device__ __forceinline__
 #define LOGSIG_DEVICE static __device__ __forceinline__
 #define LOGSIG_DEVICE_MEMBER static __device__ __forceinline__
+#define LOGSIG_PHASE static __device__
 #else
 #define LOGSIG_SAMPLE static inline __attribute__((unused))
 #define LOGSIG_DEVICE static inline __attribute__((unused))
 #define LOGSIG_DEVICE_MEMBER static inline
+#define LOGSIG_PHASE static
 #endif
 
 #if defined(__CUDACC__) || defined(LOGSIG_EMULATION)

@@ -195,10 +195,11 @@ LOGSIG_DEVICE void logsig_store(logsig_warp &warp, logsig_real *to, long long st
         to[(i / COLUMNS) * stride + i % COLUMNS] = from[(i / COLUMNS) * STRIDE + i % COLUMNS];
 }
 
-/* The shared memory of what was stored may be written again. */
+/* The shared memory of what was stored may be written again, by threads or by the copy engine. */
 LOGSIG_DEVICE void logsig_stored(logsig_warp &warp)
 {
 #if LOGSIG_COPY_ENGINE
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     if (warp.lane == 0) {
         asm volatile("cp.async.bulk.commit_group;" ::: "memory");
         asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");

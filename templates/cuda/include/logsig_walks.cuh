@@ -76,7 +76,8 @@ LOGSIG_DEVICE void logsig_give(int lane, logsig_real *d_path, const volatile log
     }
 }
 
-/* Takes the state w over all steps of this thread's path. Walk: DIMENSION, CHUNK, STRIDE, and the function step. */
+/* Takes the state w over all steps of this thread's path. Walk: DIMENSION, CHUNK, STRIDE, the function step, and, where
+ * PAIRS says so, steps, which takes it over two at once. */
 template <class Walk, class W>
 LOGSIG_DEVICE void logsig_walk_forward(int lane, W &w, volatile logsig_real *chunks, const logsig_real *path,
                                        const volatile logsig_paths *paths, long long longest)
@@ -93,8 +94,23 @@ LOGSIG_DEVICE void logsig_walk_forward(int lane, W &w, volatile logsig_real *chu
         logsig_await_chunk();
         const volatile logsig_real *x = now + lane * stride;
         const int count = steps - t < chunk ? (int)(steps - t) : chunk;
+        int s = 0;
+        if constexpr (Walk::PAIRS != 0) {
 #pragma unroll 1
-        for (int s = 0; s < count; s++, x += d) {
+            for (; s + 1 < count; s += 2, x += 2 * d) {
+                logsig_real v[2 * Walk::DIMENSION];
+#pragma unroll
+                for (int k = 0; k < d; k++) {
+                    const logsig_real there = x[k], beyond = x[k + d];
+                    v[k] = there - here[k];
+                    v[k + d] = beyond - there;
+                    here[k] = beyond;
+                }
+                Walk::steps(w, v);
+            }
+        }
+#pragma unroll 1
+        for (; s < count; s++, x += d) {
             logsig_real v[Walk::DIMENSION];
 #pragma unroll
             for (int k = 0; k < d; k++) {
