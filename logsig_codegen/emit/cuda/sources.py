@@ -14,6 +14,7 @@ from logsig_codegen.emit.cuda.walks import WalkKernel
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.emit.view import symbol
+from logsig_codegen.operations import DERIVED_GROUPS, group_of
 from logsig_codegen.problem import Problem
 
 DTYPES = ("float64", "float32")
@@ -98,14 +99,15 @@ def fits_a_thread(kernel: Kernel | PathKernel) -> bool:
 def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:
     """All source files of ``compiled`` for a GPU.
 
-    There is none for streams, which are joins one after the other, nor for what not even a block has room for.
+    There is none for streams, which are joins one after the other, for second derivatives, nor for what not even a
+    block has room for.
     """
     dtypes = [dtype for dtype in DTYPES if dtype in dtypes]
     units: list[SourceUnit] = []
     kernels: list[CudaKernel] = []
     headers: dict[str, None] = {"logsig_device.cuh": None}
     for kernel in compiled.kernels:
-        if kernel.operation.startswith("stream"):
+        if kernel.operation.startswith("stream") or group_of(kernel.operation) in DERIVED_GROUPS:
             continue
         forms: dict[str, tuple[Form, list[str]]] = {}
         for dtype in dtypes:
