@@ -52,6 +52,16 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert {SOURCE, HEADER} <= set(folder.manifest["files"])
 
 
+def test_the_command_writes_the_sources(tmp_path: Path) -> None:
+    from logsig_codegen import cli
+
+    words = ["--dim", "2", "--degree", "2", "--target", "c,torch", "--emit-only", "--out", str(tmp_path)]
+    assert cli.main(words) == 0
+    text = (tmp_path / "d2_n2" / SOURCE).read_text()
+    assert "TORCH_LIBRARY_FRAGMENT(logsig_codegen, m)" in text
+    assert (tmp_path / "d2_n2" / HEADER).read_text() == (ROOT / "templates" / "torch" / HEADER).read_text()
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An extension for dimension 2 and degree 3."""
