@@ -218,6 +218,21 @@ def test_python_adds_to_an_extension_that_was_loaded_first(built: Path, run_pyth
 
 
 @pytest.mark.slow
+def test_an_extension_that_comes_second_changes_nothing(built: Path, run_python: RunPython) -> None:
+    output = run_python(
+        f"""
+        import torch
+        import logsig_codegen.torch_api as lt
+        before = lt.log_sig_join(torch.zeros(5), torch.ones(2), 2, 3)
+        torch.ops.load_library({str(built)!r})
+        after = lt.log_sig_join(torch.zeros(5), torch.ones(2), 2, 3)
+        print(torch.equal(before, after), hasattr(torch.ops.logsig_codegen, "_add_kernel"))
+        """
+    ).stdout
+    assert output == "True False\n"
+
+
+@pytest.mark.slow
 def test_two_extensions_in_one_process(built: Path, run_python: RunPython, tmp_path: Path) -> None:
     other = lg.generate(3, 2, tmp_path, targets=("torch",), operations=("join",)).path / "liblogsig_d3_n2_torch.so"
     output = run_python(
