@@ -2,21 +2,25 @@
 
     python benchmarks/paths.py                                   # batch 32 x length 128, about five minutes
     python benchmarks/paths.py --shape 1x10000 --shape 1024x16 --problem 5,3
-    python benchmarks/paths.py --memory --plot docs/figures/paths.png --document docs/benchmarks.md
+    python benchmarks/paths.py --grid --memory --plot docs/figures/paths.png --document docs/benchmarks.md
 
 A row compares, per step and path, ``log_sig`` (default state, and the other one) with pySigLib's ``log_sig`` by the
 faster of its methods 1 and 2, with its plain signature ``sig``, and, where it is installed, with iisignature's
 ``logsig`` by the fastest of its methods; then the gradients: ours from ``d_out`` and the path alone, theirs as their
 autograd computes them. Results have to agree before they are timed. A ratio is their time over ours, the median over
-paired samples. ``--memory`` adds what the gradient of a long path needs beyond its arguments and result.
+paired samples. ``--memory`` adds what the gradient of a long path needs beyond its arguments and result. ``--grid``
+takes all shapes from one path to 1,024 and from 16 points to 10,000, and some of them on two threads: half an hour.
+What takes too long there is left out, and said to be: iisignature, or a whole line.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +39,12 @@ Array = NDArray[Any]
 DTYPES = ("float64", "float32")
 TOLERANCE = {"float64": 1e-9, "float32": 5e-3}
 MOST_BYTES = 64 * 2**20
+GRID = tuple((batch, length) for length in (16, 128, 1024, 10_000) for batch in (1, 32, 1024))
+GRID_ON_TWO_THREADS = ((1, 10_000), (32, 128), (1024, 128))
+WHOLE_TABLES = ((32, 128), (1, 10_000))
+"""Shapes whose tables are shown in full; of the others, the ratios."""
+SLOWEST_CALL = {"iisignature": 0.5, "pySigLib": 1.5}
+"""Seconds: a library whose calls take longer is left out of a line, or the line with it."""
 try:
     iisignature: Any = importlib.import_module("iisignature")
 except ImportError:
@@ -73,6 +83,17 @@ class Row:
     ratio_back: float
 
 
+class TooSlowError(Exception):
+    """A line would take too long."""
+
+
+def seconds_of(call: Call) -> float:
+    """How long one call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
 def iisignature_calls(case: Case, path: Array, d_out: Array) -> dict[str, Call]:
     """iisignature's methods that can be prepared in reasonable time; it computes in float64 whatever comes."""
     size = lg.log_sig_length(case.dimension, case.degree)
@@ -83,7 +104,7 @@ def iisignature_calls(case: Case, path: Array, d_out: Array) -> dict[str, Call]:
     for method in "COS" if size <= 250 else "OS":
         result[f"ii-{method}"] = lambda m=method: iisignature.logsig(path, prepared, m)  # type: ignore[misc]
     result["ii-back"] = lambda: iisignature.logsigbackprop(d_out, path, prepared, "S")
-    return result
+    return {name: call for name, call in result.items() if seconds_of(call) <= SLOWEST_CALL["iisignature"]}
 
 
 def calls(case: Case) -> tuple[dict[str, Call], str]:
@@ -114,6 +135,8 @@ def calls(case: Case) -> tuple[dict[str, Call], str]:
     for state in STATES:
         result[state] = lambda s=state: kernel.log_sig(path, state=s, n_jobs=jobs)  # type: ignore[misc]
         agree(case, result[state], result["psl-2"])
+    if seconds_of(result["psl-back"]) > SLOWEST_CALL["pySigLib"]:
+        raise TooSlowError(f"pySigLib's gradient takes more than {SLOWEST_CALL['pySigLib']} s")
     agree(case, result["back"], result["psl-back"])
     result.update(iisignature_calls(case, path, d_out))
     return result, default_state(kernel.problem)
@@ -196,9 +219,35 @@ def report(rows: Sequence[Row]) -> str:
         summary.append((*line, str(len(members))))
     header = ("", "log_sig to log_sig", "log_sig to sig", "gradient to gradient", "problems")
     parts = ["### Ratios: geometric mean (least to most)", harness.table(header, summary)]
+    whole = {
+        title(row.case) for row in rows if row.case.threads == 1 and (row.case.batch, row.case.length) in WHOLE_TABLES
+    }
+    if len(groups) <= len(whole) + 2:
+        whole = set(groups)
+    parts += ratio_tables([row for row in rows if title(row.case) not in whole])
     for name, members in groups.items():
-        parts += [f"### {name}", harness.table(HEADER, map(cells, members))]
+        if name in whole:
+            parts += [f"### {name}", harness.table(HEADER, map(cells, members))]
     return "\n\n".join(parts)
+
+
+def ratio_tables(rows: Sequence[Row]) -> list[str]:
+    """By shape, two ratios per cell: log_sig, and its gradient."""
+    parts = []
+    for dtype, threads in dict.fromkeys((row.case.dtype, row.case.threads) for row in rows):
+        chosen = [row for row in rows if (row.case.dtype, row.case.threads) == (dtype, threads)]
+        shapes = list(dict.fromkeys((row.case.batch, row.case.length) for row in chosen))
+        problems = sorted({(row.case.dimension, row.case.degree) for row in chosen})
+        by_cell = {(row.case.dimension, row.case.degree, row.case.batch, row.case.length): row for row in chosen}
+        lines = []
+        for problem in problems:
+            found = [by_cell.get((*problem, *shape)) for shape in shapes]
+            texts = ["" if row is None else f"{row.ratio:.1f} / {row.ratio_back:.1f}" for row in found]
+            lines.append((f"({problem[0]},{problem[1]})", *texts))
+        on = "" if threads == 1 else f", {threads} threads"
+        parts.append(f"### Ratios by batch x length: log_sig / gradient, {dtype}{on}")
+        parts.append(harness.table(("(d,N)", *(f"{batch} x {length:,}" for batch, length in shapes)), lines))
+    return parts
 
 
 _PEAK = """
@@ -244,6 +293,11 @@ def memory() -> str:
     )
 
 
+def rows_of(results: Path) -> list[Row]:
+    """The lines of an earlier run."""
+    return [Row(**{**row, "case": Case(**row["case"])}) for row in json.loads(results.read_text())["rows"]]
+
+
 def pair(text: str, separator: str) -> tuple[int, int]:
     first, second = text.split(separator)
     return int(first), int(second)
@@ -258,33 +312,43 @@ def main() -> None:
     parser.add_argument("--threads", action="append", type=int, help="default: 1")
     parser.add_argument("--seconds", type=float, default=3.0, help="per row, about")
     parser.add_argument("--clock", choices=tuple(harness.CLOCKS), default="cpu")
+    parser.add_argument("--grid", action="store_true", help="all shapes, some of them on two threads")
     parser.add_argument("--memory", action="store_true", help="measure the memory of gradients as well")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/paths.json"))
+    parser.add_argument("--include", type=Path, action="append", default=[], help="results of an earlier run to add")
     parser.add_argument("--plot", type=Path, help="draw the ratios")
     parser.add_argument("--document", type=Path, help="put the tables between the marks of this page as well")
     options = parser.parse_args()
-    rows: list[Row] = []
-    for threads in options.threads or [1]:
-        for batch, length in options.shape or [(32, 128)]:
-            for dtype in options.dtype or DTYPES:
-                for dimension, degree in options.problem or harness.PROBLEMS:
-                    case = Case(dtype, dimension, degree, batch, length, threads)
-                    if batch * length * dimension * 8 > MOST_BYTES:
-                        print(f"# left out, more than 64 MB: {case}", flush=True)
-                        continue
+    shapes = [(threads, shape) for threads in options.threads or [1] for shape in options.shape or [(32, 128)]]
+    if options.grid:
+        grids = {1: GRID, 2: GRID_ON_TWO_THREADS}
+        shapes = [(threads, shape) for threads in options.threads or grids for shape in grids[threads]]
+    rows = [row for results in options.include for row in rows_of(results)]
+    for threads, (batch, length) in shapes:
+        for dtype in options.dtype or DTYPES:
+            for dimension, degree in options.problem or harness.PROBLEMS:
+                case = Case(dtype, dimension, degree, batch, length, threads)
+                if batch * length * dimension * 8 > MOST_BYTES:
+                    print(f"# left out, more than 64 MB: {case}", flush=True)
+                    continue
+                try:
                     rows.append(measure(case, options.seconds, options.clock if threads == 1 else "wall"))
+                except TooSlowError as reason:
+                    print(f"# left out, {reason}: {case}", flush=True)
+                else:
                     print("  ".join((title(case), *cells(rows[-1]))), flush=True)
+        harness.save(options.json, {"machine": harness.machine(), "rows": [asdict(row) for row in rows]})
     text = report(rows)
     if options.memory:
         text += "\n\n" + memory()
     print(f"\n{text}")
-    harness.save(options.json, {"machine": harness.machine(), "rows": [asdict(row) for row in rows]})
     if options.document:
         harness.put_into(options.document, "paths", f"{harness.machine_text(harness.machine())}\n\n{text}")
     if options.plot:
         from plot import plot_paths
 
-        plot_paths([asdict(row) for row in rows], options.plot)
+        drawn = [row for row in rows if (row.case.batch, row.case.length) in WHOLE_TABLES] or rows
+        plot_paths([asdict(row) for row in drawn], options.plot)
 
 
 if __name__ == "__main__":

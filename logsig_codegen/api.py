@@ -6,14 +6,16 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from logsig_codegen._version import __version__
-from logsig_codegen.build import toolchain
-from logsig_codegen.build.artifact import DTYPES, MANIFEST, read_artifact
+from logsig_codegen.build import nvidia, toolchain
+from logsig_codegen.build.artifact import DTYPES, MANIFEST, folder_name, read_artifact
+from logsig_codegen.build.nvidia import ARCHITECTURES
 from logsig_codegen.errors import ArtifactError, ProblemTooLargeError
 from logsig_codegen.operations import GROUPS, available_groups
 from logsig_codegen.problem import Problem, check_positive_integer
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GeneratedFolder", "formulas", "generate", "load"]
 
-TARGETS = ("c", "torch")
+TARGETS = ("c", "cuda", "torch")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class GeneratedFolder:
     Attributes
     ----------
     path : Path
-        The folder, ``<out>/d5_n3`` for dimension 5 and degree 3.
+        The folder, ``<out>/d5_n3`` for dimension 5 and degree 3, ``<out>/d5_n3_cuda`` for the target ``"cuda"``.
     manifest : dict
         Contents of its ``manifest.json``.
     seconds : float
@@ -70,11 +72,15 @@ def generate(
     operations: Sequence[str] | None = None,
     dtypes: Sequence[str] = DTYPES,
     march: str = "native",
+    architectures: Sequence[str] = ARCHITECTURES,
     emit_only: bool = False,
     max_terms: int | None = None,
     jobs: int | None = None,
 ) -> GeneratedFolder:
     """Write ``<out>/d5_n3`` (for dimension 5, degree 3): C sources, header, formulas, manifest and the shared library.
+
+    For the target ``"cuda"`` write ``<out>/d5_n3_cuda``: CUDA sources, headers, manifest and, where nvcc is found, one
+    fat binary per kernel.
 
     The folder needs nothing outside itself: :func:`load` takes it without compiler, SymPy or Jinja2, and a C program
     can use the header and the library directly. It replaces an earlier folder of the same name in one step, after
@@ -87,20 +93,27 @@ def generate(
     out : path
         Parent folder; made if need be.
     targets : sequence of str
-        What to generate: ``"c"``, which is always there, and ``"torch"``, an extension of torch that needs no Python;
-        building it takes about a minute, and needs torch, ninja and a C++ compiler.
+        What to generate: ``"c"``; ``"torch"``, which is that and an extension of torch that needs no Python (building
+        it takes about a minute, and needs torch, ninja and a C++ compiler); ``"cuda"``, a folder of its own.
     operations : sequence of str, optional
         Groups of operations, as :meth:`LogSigKernel.prepare` names them; default: all the problem can have.
     dtypes : sequence of str
         ``"float32"``, ``"float64"`` or both.
     march : str
         Processor to compile for, as the compiler's ``-march=`` takes it.
+    architectures : sequence of str
+        GPUs to compile for, as nvcc names them; the code for the last one is there in a form for later ones too.
     emit_only : bool
         Write sources and formulas, but compile nothing; the result is the same, byte for byte, on every machine.
     max_terms : int, optional
         Raise the limit on the number of structure-constant terms.
     jobs : int, optional
         Compilers to run at once; default: the usable processors.
+
+    Returns
+    -------
+    GeneratedFolder
+        That of the C library, unless ``"cuda"`` is the only target.
 
     Raises
     ------
@@ -121,33 +134,42 @@ def generate(
     toolchain.check_march(march)
     max_terms = None if max_terms is None else check_positive_integer("max_terms", max_terms)
     jobs = None if jobs is None else check_positive_integer("jobs", jobs)
-    parent = Path(out)
-    target = parent / problem.name
-    _check_replaceable(target)
-    tools = None if emit_only else toolchain.describe(toolchain.find_compiler(), march)
+    architectures = nvidia.check_architectures(architectures)
+    native = "c" in targets or "torch" in targets
+    kinds = [kind for kind, wanted in (("c", native), ("cuda", "cuda" in targets)) if wanted]
+    folders = {kind: Path(out) / folder_name(problem, kind) for kind in kinds}
+    for folder in folders.values():
+        _check_replaceable(folder)
+    tools = toolchain.describe(toolchain.find_compiler(), march) if native and not emit_only else None
+    wanted: dict[str, Any] = {"dtypes": dtypes, "groups": groups, "version": __version__}
+    wanted.update(max_terms=max_terms, jobs=jobs)
 
-    from logsig_codegen.build.builder import build_into
+    def fill(kind: str, folder: Path) -> dict[str, Any]:
+        if kind == "c":
+            from logsig_codegen.build.builder import build_into
 
-    parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{problem.name}-", dir=parent))
+            extra = partial(_write_formulas, problem)
+            return build_into(folder, problem, toolchain=tools, targets=targets, write_extra=extra, **wanted)
+        from logsig_codegen.build.cuda_builder import build_cuda_into
+
+        compiler = None if emit_only else nvidia.nvcc_if_any()
+        return build_cuda_into(folder, problem, compiler=compiler, architectures=architectures, **wanted)
+
+    written = [_write(folder, partial(fill, kind)) for kind, folder in folders.items()]
+    return GeneratedFolder(next(iter(folders.values())), written[0], time.perf_counter() - started)
+
+
+def _write(target: Path, fill: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Fill a folder aside and put it in its place."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         staging.chmod(0o755)
-        manifest = build_into(
-            staging,
-            problem,
-            toolchain=tools,
-            dtypes=dtypes,
-            groups=groups,
-            targets=targets,
-            version=__version__,
-            max_terms=max_terms,
-            jobs=jobs,
-            write_extra=lambda folder: _write_formulas(problem, folder),
-        )
+        manifest = fill(staging)
         _replace(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return GeneratedFolder(target, manifest, time.perf_counter() - started)
+    return manifest
 
 
 def _write_formulas(problem: Problem, folder: Path) -> tuple[str, ...]:

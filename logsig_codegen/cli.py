@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen.build.nvidia import ARCHITECTURES
 from logsig_codegen.errors import LogSigError
 from logsig_codegen.operations import GROUPS, available_groups
 from logsig_codegen.problem import Problem
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from logsig_codegen.api import GeneratedFolder
 
 DTYPES = ("float32", "float64")
-TARGETS = ("c", "torch")
-FUTURE_TARGETS = ("cuda",)
+TARGETS = ("c", "cuda", "torch")
 FORMATS = ("text", "latex", "json")
 ALL = "all"
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -34,7 +34,8 @@ COUNTED = ("join", "join_backprop", "log_sig.step", "log_sig_backprop.step_backp
 
 DESCRIPTION = """\
 Generate compiled kernels for log-signatures: for each dimension and degree a self-contained folder with C sources, a
-header, a shared library, the formulas that were compiled, and a manifest."""
+header, a shared library, the formulas that were compiled, and a manifest. With --target cuda a folder with CUDA
+sources and, where nvcc is found, fat binaries."""
 
 EXAMPLES = """\
 examples:
@@ -46,6 +47,8 @@ examples:
                                                  less to compile: these groups of operations only
   logsig-gen --dim 5 --degree 3 --target torch   with an extension of torch, for C++ and Python
   logsig-gen --dim 2 --degree 3 --emit-only      sources only; needs no C compiler
+  logsig-gen --dim 5 --degree 3 --target cuda --cuda-arch sm_90
+                                                 write generated/d5_n3_cuda
   logsig-gen show --dim 2 --degree 3             the formulas, without writing anything
   logsig-gen show --dim 5 --degree 3 --what report --format json
                                                  plan and operation counts, for programs
@@ -82,12 +85,10 @@ def positive(text: str) -> int:
     return number
 
 
-def _choices(known: Sequence[str], later: Sequence[str] = ()) -> Callable[[str], tuple[str, ...]]:
+def _choices(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
     def read(text: str) -> tuple[str, ...]:
         chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
         for name in chosen:
-            if name in later:
-                raise argparse.ArgumentTypeError(f"{name!r} is not available yet; available: {', '.join(known)}")
             if name not in known:
                 raise argparse.ArgumentTypeError(f"expected one or more of {', '.join(known)}, got {name!r}")
         return chosen
@@ -123,9 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument(
         "--target",
-        type=_choices(TARGETS, FUTURE_TARGETS),
+        type=_choices(TARGETS),
         default=("c",),
-        help="what to write: c (default), torch: c and an extension of torch",
+        help="what to write: c (default); torch: c and an extension of torch; cuda: a folder of its own",
     )
     where.add_argument(
         "--operations",
@@ -141,6 +142,13 @@ def _parser() -> argparse.ArgumentParser:
         default="native",
         metavar="CPU",
         help="processor to compile for: native (default), x86-64-v3, … as the C compiler names it",
+    )
+    where.add_argument(
+        "--cuda-arch",
+        type=lambda text: tuple(text.split(",")),
+        default=ARCHITECTURES,
+        metavar="ARCHS",
+        help=f"GPUs to compile for, where there is nvcc (default: {','.join(ARCHITECTURES)})",
     )
     where.add_argument("--emit-only", action="store_true", help="write the sources, compile nothing")
     where.add_argument("--jobs", type=positive, metavar="J", help="compilers to run at once (default: all processors)")
@@ -254,20 +262,23 @@ def _generate(options: argparse.Namespace) -> int:
     from logsig_codegen.api import generate
     from logsig_codegen.text_table import table
 
-    problems = [(dimension, degree) for dimension in options.dim for degree in options.degree]
+    native = tuple(target for target in options.target if target != "cuda")
+    folders = [*([native] if native else []), *([("cuda",)] if "cuda" in options.target else [])]
+    wanted = [(d, n, targets) for d in options.dim for n in options.degree for targets in folders]
     outcomes = []
-    with tqdm(total=len(problems), unit="problem", leave=False, disable=None if len(problems) > 1 else True) as bar:
-        for dimension, degree in problems:
+    with tqdm(total=len(wanted), unit="problem", leave=False, disable=None if len(wanted) > 1 else True) as bar:
+        for dimension, degree, targets in wanted:
             bar.set_description(f"d={dimension} N={degree}")
             try:
                 folder = generate(
                     dimension,
                     degree,
                     options.out,
-                    targets=options.target,
+                    targets=targets,
                     operations=options.operations,
                     dtypes=options.dtype,
                     march=options.march,
+                    architectures=options.cuda_arch,
                     emit_only=options.emit_only,
                     max_terms=options.max_terms,
                     jobs=options.jobs,

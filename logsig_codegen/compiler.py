@@ -11,17 +11,18 @@ from logsig_codegen.cost import estimate, structure_constant_terms
 from logsig_codegen.errors import ProblemTooLargeError
 from logsig_codegen.ir.lie import LieProgram, renamed
 from logsig_codegen.ir.lower import lower
-from logsig_codegen.ir.program import OperationCount, Program
+from logsig_codegen.ir.program import NONE, OperationCount, Program
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, GROUPS, OPERATIONS, SIGNATURE_LIMIT
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
 from logsig_codegen.passes.inline import inline_single_uses
-from logsig_codegen.passes.repeat import repeat
+from logsig_codegen.passes.repeat import repeat, steps_at_once
 from logsig_codegen.passes.scales import fold_scales
 from logsig_codegen.passes.schedule import COLLECTORS, schedule
 from logsig_codegen.passes.tangent import tangent
+from logsig_codegen.passes.tiles import tiles
 from logsig_codegen.passes.unit_products import make_products_unit
 from logsig_codegen.plans import path_step, prefix_signature
 from logsig_codegen.plans.bracket import coadjoint_action, truncated_bracket
@@ -34,11 +35,6 @@ DEFAULT_MAX_TERMS = 10_000_000
 """Structure constants a problem may need before it is refused."""
 UNROLLED_OPERATIONS = 20_000
 """Kernels with more operations than this become loops over tables of structure constants."""
-REGISTER_STATE = 32
-"""States of up to so many numbers are kept in registers from step to step."""
-GROUPED_OPERATIONS = 20_000
-"""Several steps of a path are done at once where they add few products to each number of the state, and where that
-takes no more operations than this."""
 
 
 @dataclass(frozen=True)
@@ -273,12 +269,12 @@ def log_derivative_kernel(problem: Problem, backward: bool) -> PathKernel:
     degree = _last_degree(problem)
     if backward:
         phases = (
-            _kernel("step_backprop", _folded(path_step.step_backward(degree), problem), problem, in_place=(0, 1, -1)),
-            _kernel("start", _folded(path_step.backward_start(degree), problem), problem, in_place=(-1, -1)),
+            _kernel("step_backprop", _proved(path_step.step_backward(degree), problem), problem, in_place=(0, 1, -1)),
+            _kernel("start", _proved(path_step.backward_start(degree), problem), problem, in_place=(-1, -1)),
         )
         return PathKernel("log_sig_backprop", phases, sum(problem.sizes[: degree - 1]), d_state_size=problem.size)
-    step = _kernel("step", _folded(path_step.step(degree), problem), problem, in_place=(0,), descending=True)
-    finish = _kernel("finish", _folded(path_step.to_log_sig(degree), problem), problem, in_place=(-1,))
+    step = _kernel("step", _proved(path_step.step(degree), problem), problem, in_place=(0,), descending=True)
+    finish = _kernel("finish", _proved(path_step.to_log_sig(degree), problem), problem, in_place=(-1,))
     return _with_groups("log_sig", step, finish, problem.size)
 
 
@@ -308,15 +304,15 @@ def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
 
 def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) -> PathKernel:
     """A forward kernel, with several steps at once where the state does not fit the registers anyhow."""
-    at_once = 1
-    light = state_size > REGISTER_STATE and 2 * step.operations.total <= 5 * state_size
-    if step.program is not None and light:
-        at_once = next((n for n in (4, 2) if n * step.operations.total <= GROUPED_OPERATIONS), 1)
+    at_once = steps_at_once(step.operations.total, state_size) if step.program is not None else 1
     if at_once == 1:
         return PathKernel(operation, (step, finish), state_size)
     assert step.program is not None
     program = replace(repeat(step.program, at_once), name="steps")
-    order = schedule(program, in_place=(0,), descending=True, collectors=0)
+    groups = tiles(program, at_once)
+    order = schedule(
+        program, in_place=(0,), descending=True, collectors=0, groups=groups, passing=1 if groups else NONE
+    )
     steps = replace(step, operation="steps", program=program, schedule=order, operations=program.operations)
     return PathKernel(operation, (step, steps, finish), state_size, at_once)
 
@@ -344,6 +340,14 @@ def choose_plan(problem: Problem) -> LieProgram:
 def _last_degree(problem: Problem) -> int:
     """The last degree that has coordinates: the first one if there is one letter only."""
     return max(k for k, size in enumerate(problem.sizes, start=1) if size)
+
+
+def _proved(plan: LieProgram, problem: Problem) -> LieProgram:
+    """A plan of a path, proved, with its scales folded."""
+    from logsig_codegen.symbolic.path_proof import verify_path_plan
+
+    verify_path_plan(plan)
+    return _folded(plan, problem)
 
 
 def _folded(plan: LieProgram, problem: Problem) -> LieProgram:

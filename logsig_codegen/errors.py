@@ -57,3 +57,7 @@ class ArtifactError(LogSigError):
 
 class UnsupportedError(LogSigError, NotImplementedError):
     """A valid request this version has no code for: a device without kernels, or corrections."""
+
+
+class CudaError(LogSigError, RuntimeError):
+    """The CUDA driver is missing, or refused a call; the message has its error string."""

@@ -13,33 +13,34 @@ from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.arrays import plain
 from logsig_codegen.runtime.checks import NUMPY, check_problem, check_types
 from logsig_codegen.runtime.path_checks import check_method
+from logsig_codegen.runtime.storage import ArrayStorage, TensorStorage, make_storage
 from logsig_codegen.runtime.threads import thread_count
 
 Interval = tuple[int, int]
 
 
 class _Points:
-    """The points of a stream, copied as they come: a numpy array that grows, or tensors that keep their gradients."""
+    """The points of a stream, copied as they come; those of tensors keep their gradients."""
 
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
         self.batch: tuple[int, ...] | None = None
-        self.count = 0
-        self._like: Any = None  # dtype and kind of the first points
-        self._buffer: Any = None  # numpy: room for more points than there are
-        self._first = 0
-        self._chunks: list[Any] = []  # torch
+        self._like: tuple[str, str] | None = None  # kind and dtype of the first points
+        self._rows: ArrayStorage | TensorStorage | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of points here."""
+        return 0 if self._rows is None else len(self._rows)
 
     def append(self, name: str, points: Any) -> None:
         """Append points of shape ``(..., n, dimension)``; ``name`` stands in messages."""
-        self._check(name, points)
-        if self._is_numpy:
-            self._append_array(plain(points))
-        else:
-            self._chunks.append(points.clone())
-        self.count += int(points.shape[-2])
+        kind = self._check(name, points)
+        if self._rows is None:
+            self._rows = make_storage(kind, points)
+        self._rows.append(plain(points) if kind == NUMPY else points)
 
-    def _check(self, name: str, points: Any) -> None:
+    def _check(self, name: str, points: Any) -> str:
         kind = check_types({name: points})
         shape = tuple(points.shape)
         if len(shape) < 2 or shape[-1] != self.dimension:
@@ -53,47 +54,17 @@ class _Points:
             )
         elif shape[:-2] != self.batch:
             raise ValueError(f"{name}: expected batch shape {self.batch}, that of the first push, got {shape[:-2]}")
-
-    @property
-    def _is_numpy(self) -> bool:
-        return bool(self._like[0] == NUMPY)
-
-    def _append_array(self, points: Any) -> None:
-        n = points.shape[-2]
-        end = self._first + self.count
-        if self._buffer is None or end + n > self._buffer.shape[-2]:
-            room = max(2 * (self.count + n), 16)
-            grown = np.empty((*points.shape[:-2], room, self.dimension), points.dtype)
-            if self.count:
-                grown[..., : self.count, :] = self._buffer[..., self._first : end, :]
-            self._buffer, self._first = grown, 0
-            end = self.count
-        self._buffer[..., end : end + n, :] = points
+        return kind
 
     def get(self, start: int, stop: int) -> Any:
         """Points ``start`` to ``stop - 1``, counted from the oldest one here."""
-        if self._is_numpy:
-            return self._buffer[..., self._first + start : self._first + stop, :]
-        if len(self._chunks) > 1:
-            import torch
-
-            self._chunks = [torch.cat(self._chunks, dim=-2)]
-        return self._chunks[0][..., start:stop, :]
+        assert self._rows is not None
+        return self._rows.get(start, stop)
 
     def drop(self, number: int) -> None:
         """Forget the oldest points, and their memory before long."""
-        if not number:
-            return
-        if self._is_numpy:
-            self._first += number
-            self.count -= number
-            if self._first > 2 * self.count + 16:
-                end = self._first + self.count
-                self._buffer, self._first = self._buffer[..., self._first : end, :].copy(), 0
-        else:
-            rest = self.get(number, self.count).clone()  # a view would keep all of them in memory
-            self._chunks = [rest]
-            self.count -= number
+        if self._rows is not None:
+            self._rows.drop(number)
 
 
 class _Stream:
@@ -140,6 +111,10 @@ class _Stream:
 
     def _append(self, name: str, points: Any) -> None:
         self._points.append(name, points)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: the numbers of tensors, without their gradients."""
+        return {name: _detached(value) for name, value in vars(self).items()}
 
     def _log_sig(self, path: Any, **options: Any) -> Any:
         return functional.log_sig(path, self._problem.degree, method=2, n_jobs=self._n_jobs, **options)
@@ -247,9 +222,13 @@ class LogSigStream(_Stream):
 
     def sig_batch(self, intervals: Sequence[Interval]) -> Any:
         """Log-signatures of several intervals, ``(number of intervals, ..., log_sig_length)``; see :meth:`sig`."""
-        if not intervals:
+        pairs = [tuple(interval) for interval in intervals]
+        if not pairs:
             raise ValueError("intervals: expected at least one pair (start, end), got none")
-        return _stack([self.sig(start, end) for start, end in intervals])
+        for index, pair in enumerate(pairs):
+            if len(pair) != 2:
+                raise ValueError(f"intervals[{index}]: expected a pair (start, end), got {len(pair)} numbers")
+        return _stack([self.sig(start, end) for start, end in pairs])
 
     def sig_all(self) -> Any:
         """The expanding log-signatures: from the first point ever pushed to each point in the stream.
@@ -380,6 +359,12 @@ def _stack(parts: Sequence[Any]) -> Any:
     import torch
 
     return torch.stack(list(parts))
+
+
+def _detached(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_detached(one) for one in value]
+    return value.detach() if hasattr(value, "requires_grad") else value
 
 
 def _latest(rows: Any, number: int) -> Any:

@@ -17,7 +17,7 @@ def write(out: Path, *, hash_seed: str) -> None:
     """Write the tree to ``out`` with ``logsig-gen``, a new process per problem, sources only."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
     for dimension, degree in PROBLEMS:
-        numbers = ["--dim", str(dimension), "--degree", str(degree)]
+        numbers = ["--dim", str(dimension), "--degree", str(degree), "--target", "c,cuda"]
         command = [sys.executable, "-m", "logsig_codegen", *numbers, "--emit-only", "--out", str(out)]
         subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
 

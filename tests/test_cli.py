@@ -66,8 +66,6 @@ def test_numbers_refuse(text: str) -> None:
         (["--dim", "2"], "--degree"),
         (["--dim", "0", "--degree", "2"], "--dim"),
         (["--dim", "2", "--degree", "x"], "--degree"),
-        (["--dim", "2", "--degree", "2", "--target", "cuda"], "'cuda' is not available yet"),
-        (["--dim", "2", "--degree", "2", "--target", "torch,cuda"], "'cuda' is not available yet"),
         (["--dim", "2", "--degree", "2", "--target", "fortran"], "'fortran'"),
         (["--dim", "2", "--degree", "2", "--dtype", "float16"], "'float16'"),
         (["--dim", "2", "--degree", "2", "--operations", "log"], "expected one or more of join, combine, log_sig,"),
@@ -463,3 +461,18 @@ def test_doctor_reports_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
 def test_doctor_about_another_processor(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["doctor", "--march", "no-such-processor", "--json"]) == 1
     assert "no-such-processor" in json.loads(capsys.readouterr().out)["problem"]
+
+
+def test_sources_for_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--dim", "2", "--degree", "1,2", "--target", "c,cuda", "--out", str(tmp_path), "--emit-only"]
+    assert cli.main([*words, "--operations", "join"]) == 0
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["d2_n1", "d2_n1_cuda", "d2_n2", "d2_n2_cuda"]
+    assert (tmp_path / "d2_n2_cuda" / "join.cu").is_file()
+    assert not (tmp_path / "d2_n2" / "join.cu").exists()
+    assert str(tmp_path / "d2_n2_cuda") in capsys.readouterr().out
+
+
+def test_an_architecture_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--dim", "2", "--degree", "2", "--target", "cuda", "--cuda-arch", "hopper", "--out", str(tmp_path)]
+    assert cli.main(words) == 2
+    assert "expected names such as 'sm_90', got 'hopper'" in capsys.readouterr().err

@@ -131,7 +131,44 @@ def test_bases() -> None:
     np.testing.assert_allclose(gradient, lg.log_sig_backprop(d_out[:, 1:], PATH, 4, method=0), atol=1e-13)
 
 
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=str)
+@pytest.mark.parametrize("options", [{"method": 2}, {"method": 0, "scalar_term": True}, {"method": 1, "stream": True}])
+def test_out(transform: dict[str, Any], options: dict[str, Any]) -> None:
+    options = {**transform, **options}
+    expected = lg.log_sig(PATH, 3, **options)
+    out = np.full_like(expected, 7)
+    assert lg.log_sig(PATH, 3, out=out, **options) is out
+    assert np.array_equal(out, expected)
+    with pytest.raises(ValueError, match="out: expected shape"):
+        lg.log_sig(PATH, 3, out=out[1:], **options)
+    d_out, room = RNG.normal(size=out.shape), np.full_like(PATH, 7)
+    assert lg.log_sig_backprop(d_out, PATH, 3, out=room, **options) is room
+    assert np.array_equal(room, lg.log_sig_backprop(d_out, PATH, 3, **options))
+    with pytest.raises(ValueError, match=r"out: .*overlaps path"):
+        lg.log_sig_backprop(d_out, PATH, 3, out=PATH, **options)
+    wide = np.zeros(out.size + PATH.size)
+    with pytest.raises(ValueError, match=r"out: .*overlaps path"):
+        lg.log_sig(wide[: PATH.size].reshape(PATH.shape), 3, out=wide[1 : out.size + 1].reshape(out.shape), **options)
+    tensor = torch.tensor(PATH)
+    with pytest.raises(TypeError, match="out: expected None"):
+        lg.log_sig(tensor, 3, out=torch.empty(out.shape, dtype=torch.float64), **options)
+    with pytest.raises(TypeError, match="out: expected None"):
+        lg.log_sig_backprop(torch.tensor(d_out), tensor, 3, out=torch.empty_like(tensor), **options)
+
+
+def test_out_of_gradients_with_initial() -> None:
+    options: dict[str, Any] = {"time_aug": True, "initial": RNG.normal(size=(3, 14)), "method": 2}
+    d_out = np.ones((3, 14))
+    pair = np.empty_like(PATH), np.empty((3, 14))
+    found = lg.log_sig_backprop(d_out, PATH, 3, out=pair, **options)
+    for one, target, expected in zip(found, pair, lg.log_sig_backprop(d_out, PATH, 3, **options), strict=True):
+        assert one is target
+        assert np.array_equal(target, expected)
+
+
 WRONG: list[tuple[Any, type[Exception], str]] = [
+    (lambda: lg.log_sig_backprop(np.zeros((3, 14)), PATH, 3, method=0, scalar_term=True), ValueError, "d_out.*15"),
+    (lambda: lg.log_sig_backprop([0.0], PATH, 3, method=0, scalar_term=True), TypeError, "d_out"),
     (lambda: lg.log_sig(PATH, 0), ValueError, "degree"),
     (lambda: lg.log_sig(PATH, 3, time_aug=1), TypeError, "time_aug"),
     (lambda: lg.log_sig(PATH, 3, time_aug=True, end_time="1"), TypeError, "end_time"),

@@ -59,6 +59,7 @@ def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
         ("jinja2", ("emit/render.py",)),
         ("cffi", ("build", "runtime")),
         ("subprocess", ("build",)),
+        ("cuda", ("build/nvidia.py", "runtime/cuda/driver.py")),
     ],
 )
 def test_fence(package: str, rooms: tuple[str, ...]) -> None:
@@ -71,9 +72,10 @@ def test_torch_is_imported_at_the_top_of_its_own_modules_only() -> None:
     everywhere = [path for path in MODULES if "torch" in imports(path, top_level_only=False)]
     assert everywhere, "nothing imports torch: the fence is out of date"
     at_top = [path for path in everywhere if "torch" in imports(path, top_level_only=True)]
-    # Some modules exist for torch alone; the next test shows that the package does not import them by itself.
+    # These modules exist for torch alone; the next test shows that the package does not import them by itself.
     names = {str(path.relative_to(PACKAGE)) for path in at_top}
-    assert {name for name in names if not name.startswith("runtime/torch_ops/")} <= {"torch_api.py", "nn.py"}
+    own = {"torch_api.py", "nn.py", *(f"runtime/cuda/{name}.py" for name in ("calls", "paths", "pieces"))}
+    assert {name for name in names if not name.startswith("runtime/torch_ops/")} <= own
 
 
 def test_importing_the_package_is_silent_and_light() -> None:
@@ -115,7 +117,7 @@ def test_golden_tree_is_what_the_compiler_writes(hash_seed: str, tmp_path: Path)
     written = golden.read(tmp_path)
     assert difference(golden.read(golden.GOLDEN), written) == ""
     folders = {name.split(os.sep)[0] for name in written}
-    assert folders == {f"d{dimension}_n{degree}" for dimension, degree in golden.PROBLEMS}
+    assert folders == {f"d{d}_n{n}{suffix}" for d, n in golden.PROBLEMS for suffix in ("", "_cuda")}
 
 
 def test_golden_tree_names_no_machine() -> None:

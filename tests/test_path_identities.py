@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logsig_codegen as lg
-from logsig_codegen.operations import STATES
+from logsig_codegen.operations import STATES, WHOLE_STEPS
 
 CASES = [(2, 4), (3, 3), (5, 2)]
 SETTINGS = settings(deadline=None, max_examples=40)
@@ -30,6 +30,13 @@ def paths(draw: st.DrawFn, least: int = 2, most: int = 150) -> tuple[Any, Any]:
 def close(found: Any, expected: Any, scale: Any = 1.0) -> None:
     size = max(float(np.abs(expected).max()), float(np.abs(scale).max()), 1.0)
     np.testing.assert_allclose(found, expected, atol=1e-10 * size, rtol=1e-9)
+
+
+def with_repeated_points(data: st.DataObject, path: Any, most: int) -> Any:
+    """The path with up to so many of its points repeated, some of them several times."""
+    drawn = data.draw(st.lists(st.integers(0, len(path) - 1), max_size=min(most, 12)))
+    repeats = np.sort(np.array(drawn, int))
+    return np.insert(path, repeats, path[repeats], axis=0)
 
 
 @SETTINGS
@@ -63,9 +70,24 @@ def test_translation_changes_nothing(state: str, given_path: tuple[Any, Any]) ->
 @SETTINGS
 @given(st.data())
 def test_a_repeated_point_changes_no_bit(state: str, data: st.DataObject) -> None:
-    kernel, path = data.draw(paths(most=180))
-    repeats = np.array(data.draw(st.lists(st.integers(0, len(path) - 1), max_size=8)), int)
-    slower = np.insert(path, np.sort(repeats), path[np.sort(repeats)], axis=0)
+    """As long as the path is not cut, with the points repeated: up to ``WHOLE_STEPS - 1`` steps."""
+    kernel, path = data.draw(paths(most=WHOLE_STEPS))
+    slower = with_repeated_points(data, path, WHOLE_STEPS - len(path))
+    assert np.array_equal(kernel.log_sig(slower, state=state), kernel.log_sig(path, state=state))
+
+
+@SETTINGS
+@given(st.data())
+def test_a_repeated_point_in_a_long_path_changes_last_digits_only(state: str, data: st.DataObject) -> None:
+    kernel, path = data.draw(paths(least=WHOLE_STEPS - 4, most=900))
+    slower = with_repeated_points(data, path, 40)
+    close(kernel.log_sig(slower, state=state), kernel.log_sig(path, state=state))
+
+
+def test_the_longest_path_that_is_not_cut(state: str) -> None:
+    path = np.random.default_rng(3).normal(size=(WHOLE_STEPS - 1, 3)).cumsum(axis=0) / 8
+    kernel, slower = lg.load(3, 3), np.insert(path, 7, path[7], axis=0)
+    assert len(slower) - 1 == WHOLE_STEPS - 1
     assert np.array_equal(kernel.log_sig(slower, state=state), kernel.log_sig(path, state=state))
 
 

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import peer
 import pysiglib
+import pysiglib.torch_api
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import logsig_codegen as lg
+import logsig_codegen.torch_api as lt
 
 D, N = 2, 3
 RNG = np.random.default_rng(5)
@@ -28,13 +30,23 @@ def direct(path: Any, method: int = 2) -> Any:
     return lg.log_sig(path, N, method=method)
 
 
+def numbers(result: Any) -> Any:
+    return result.detach().numpy() if isinstance(result, torch.Tensor) else result
+
+
 STEP = st.one_of(st.just(("push",)), st.tuples(st.just("batch"), st.integers(0, 5)), st.just(("pop",)))
 
 
-@settings(deadline=None, max_examples=60)
+@pytest.mark.parametrize("kind", ["numpy", "torch", "gradient"])
+@settings(deadline=None, max_examples=40)
 @given(st.lists(STEP, max_size=25))
-def test_any_sequence_of_pushes_and_pops(steps: list[tuple[Any, ...]]) -> None:
+def test_any_sequence_of_pushes_and_pops(kind: str, steps: list[tuple[Any, ...]]) -> None:
     rng = np.random.default_rng(len(steps))
+    given_as = {
+        "numpy": lambda x: x,
+        "torch": torch.from_numpy,
+        "gradient": lambda x: torch.tensor(x, requires_grad=True),
+    }[kind]
     stream, held, start = lg.LogSigStream(D, N), np.empty((0, D)), 0
     for step in steps:
         if step[0] == "pop":
@@ -46,14 +58,14 @@ def test_any_sequence_of_pushes_and_pops(steps: list[tuple[Any, ...]]) -> None:
                     stream.pop_front()
         else:
             new = rng.normal(size=(1 if step[0] == "push" else step[1], D))
-            stream.push(new[0]) if step[0] == "push" else stream.push_batch(new)
+            stream.push(given_as(new[0])) if step[0] == "push" else stream.push_batch(given_as(new))
             held = np.concatenate([held, new])
     assert (stream.size, len(stream), stream.start_index) == (len(held) - start, len(held) - start, start)
     for first in range(start, len(held)):
         for last in range(first, len(held)):
-            assert np.array_equal(stream.sig(first, last), direct(held[first : last + 1]))
+            assert np.array_equal(numbers(stream.sig(first, last)), direct(held[first : last + 1]))
     if len(held) > start:
-        every = stream.sig_all()
+        every = numbers(stream.sig_all())
         expected = [direct(held[: last + 1]) for last in range(start, len(held))]
         np.testing.assert_allclose(every, np.stack(expected), atol=1e-12)
 
@@ -71,7 +83,43 @@ def test_pysiglib_gives_the_same() -> None:
     pairs = [(0, 3), (4, 4), (1, 11)]
     np.testing.assert_allclose(ours.sig_batch(pairs), theirs.sig_batch(pairs), atol=1e-12)
     assert ours.batch_shape == theirs.batch_shape == (3,)
-    assert (ours.start_index, ours.end_index) == (theirs.start_index, theirs.end_index)
+    for _ in range(4):
+        assert (ours.start_index, ours.end_index, ours.size) == (theirs.start_index, theirs.end_index, theirs.size)
+        theirs.pop_front()
+        ours.pop_front()
+    np.testing.assert_allclose(ours.sig_all(), theirs.sig_all(), atol=1e-12)
+    np.testing.assert_allclose(ours.sig(5, 11), theirs.sig(5, 11), atol=1e-11)
+
+
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_pysiglib_s_streams_of_tensors_give_the_same(shape: tuple[int, ...]) -> None:
+    path = points(*shape, 8)
+    peer.prepare(D, N)
+    results, gradients = [], []
+    for module in (pysiglib.torch_api, lt):
+        tensor = torch.tensor(path, requires_grad=True)
+        stream = module.LogSigStream(D, N)
+        for t in range(8):
+            stream.push(tensor[..., t, :])
+        result = torch.cat([stream.sig(2, 6)[None], stream.sig_batch([(0, 7), (3, 5)]), stream.sig_all()])
+        weights = torch.linspace(-1, 1, result.numel(), dtype=torch.float64).reshape(result.shape)
+        (result * weights).sum().backward()
+        results.append(result.detach().numpy())
+        gradients.append(tensor.grad)
+    np.testing.assert_allclose(results[1], results[0], atol=1e-12)
+    np.testing.assert_allclose(gradients[1], gradients[0], atol=1e-11)
+
+
+def test_intervals_may_be_an_array() -> None:
+    stream = lg.LogSigStream(D, N)
+    stream.push_batch(points(6))
+    pairs = [(0, 3), (2, 2), (1, 5)]
+    assert np.array_equal(stream.sig_batch(np.array(pairs)), stream.sig_batch(pairs))
+    for wrong in ([], np.empty((0, 2), int)):
+        with pytest.raises(ValueError, match="intervals: expected at least one pair"):
+            stream.sig_batch(wrong)
+    with pytest.raises(ValueError, match=r"intervals\[1\]: expected a pair .*got 3 numbers"):
+        stream.sig_batch([(0, 1), (0, 1, 2)])
 
 
 def test_what_is_pushed_is_copied() -> None:
@@ -125,6 +173,35 @@ def test_pickles_and_copies() -> None:
         other.push(path[:, 0])
         assert np.array_equal(other.sig(1, 5), stream.sig(1, 5))
         assert (other.size, stream.size) == (6, 5)
+
+
+def test_copies_of_tensors_have_the_numbers_without_gradients() -> None:
+    stream, window = lg.LogSigStream(D, N), lg.LogSigWindowStream(D, N, 3)
+    leaf = torch.tensor(points(7), requires_grad=True)
+    for one in (stream, window):
+        one.push_batch(2 * leaf[:4])
+        one.push_batch(leaf[4:])
+    stream.pop_front()
+    for other in (pickle.loads(pickle.dumps(stream)), copy.deepcopy(stream)):
+        assert torch.equal(other.sig_all(), stream.sig_all())
+        assert not other.sig_all().requires_grad
+    for other in (pickle.loads(pickle.dumps(window)), copy.deepcopy(window)):
+        assert torch.equal(other.sig(), window.sig())
+    assert stream.sig_all().requires_grad
+    assert window.sig().requires_grad
+
+
+def test_points_pushed_without_gradients_stay_without() -> None:
+    stream, leaf = lg.LogSigStream(D, N), torch.tensor(points(4), requires_grad=True)
+    with torch.no_grad():
+        stream.push_batch(leaf[:2])
+    with torch.inference_mode():
+        stream.push_batch(leaf[2:3])
+    stream.push_batch(leaf[3:])
+    stream.sig(0, 3).sum().backward()
+    assert leaf.grad is not None
+    assert not leaf.grad[:3].any()
+    assert leaf.grad[3].any()
 
 
 def test_gradients_reach_every_push() -> None:

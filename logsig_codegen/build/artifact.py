@@ -54,6 +54,11 @@ class Artifact:
         return self.path / str(self.manifest["library"])
 
 
+def folder_name(problem: Problem, target: str) -> str:
+    """Name of the folder that a target of a problem is written to."""
+    return problem.name if target == "c" else f"{problem.name}_{target}"
+
+
 def library_name(problem: Problem) -> str:
     """File name of the shared library of a problem."""
     return f"liblogsig_{problem.name}.so"
@@ -148,20 +153,47 @@ def check_artifact(artifact: Artifact, problem: Problem) -> None:
         With what does not fit.
     """
     path, manifest = artifact.path, artifact.manifest
+    target = manifest.get("target", "c")
+    if target != "c":
+        raise ArtifactError(f"{path}: holds kernels for {target}, not for the processor")
+    _check_problem(artifact, problem)
+    if manifest["library"] is None:
+        raise ArtifactError(f"{path}: holds source text only (it was written with emit_only); no library to load")
+    _check_machine(artifact)
+    _check_library(artifact)
+
+
+def _check_problem(artifact: Artifact, problem: Problem) -> None:
+    path, manifest = artifact.path, artifact.manifest
     if (manifest["dimension"], manifest["degree"]) != (problem.dimension, problem.degree):
         raise ArtifactError(
             f"{path}: made for (dimension={manifest['dimension']}, degree={manifest['degree']}), "
             f"not for (dimension={problem.dimension}, degree={problem.degree})"
         )
-    if manifest["library"] is None:
-        raise ArtifactError(f"{path}: holds source text only (it was written with emit_only); no library to load")
     if manifest["abi_version"] != ABI_VERSION:
         raise ArtifactError(
             f"{path}: its library has interface version {manifest['abi_version']}, this package calls version "
             f"{ABI_VERSION}; generate it again"
         )
-    _check_machine(artifact)
-    _check_library(artifact)
+
+
+def check_cuda_artifact(artifact: Artifact, problem: Problem) -> None:
+    """Make sure that the kernels of a folder for GPUs are those of ``problem``, and undamaged.
+
+    Raises
+    ------
+    ArtifactError
+        With what does not fit.
+    """
+    path, manifest = artifact.path, artifact.manifest
+    if manifest.get("target") != "cuda":
+        raise ArtifactError(f"{path}: has no kernels for a GPU")
+    _check_problem(artifact, problem)
+    binaries = {kernel["binary"] for kernel in manifest["kernels"]}
+    if None in binaries:
+        raise ArtifactError(f"{path}: holds source text only; there is nothing to load")
+    for name in sorted(binaries):
+        _check_file(artifact, name)
 
 
 def _check_machine(artifact: Artifact) -> None:
@@ -177,10 +209,14 @@ def _check_machine(artifact: Artifact) -> None:
 
 
 def _check_library(artifact: Artifact) -> None:
-    expected = artifact.manifest["files"].get(artifact.manifest["library"])
+    _check_file(artifact, str(artifact.manifest["library"]))
+
+
+def _check_file(artifact: Artifact, name: str) -> None:
+    file = artifact.path / name
     try:
-        found = describe_file(artifact.library)
+        found = describe_file(file)
     except OSError as error:
-        raise ArtifactError(f"{artifact.library}: cannot be read: {error.strerror}") from error
-    if found != expected:
-        raise ArtifactError(f"{artifact.library}: is damaged: its size or SHA-256 is not what the manifest says")
+        raise ArtifactError(f"{file}: cannot be read: {error.strerror}") from error
+    if found != artifact.manifest["files"].get(name):
+        raise ArtifactError(f"{file}: is damaged: its size or SHA-256 is not what the manifest says")

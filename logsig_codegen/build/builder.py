@@ -93,7 +93,7 @@ def _generate(
     from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
     from logsig_codegen.emit.c import c_sources
 
-    with _collector_paused():
+    with collector_paused():
         compiled = compile_problem(
             problem, groups=groups, max_terms=DEFAULT_MAX_TERMS if max_terms is None else max_terms
         )
@@ -110,7 +110,7 @@ def _extension(compiled: CompiledProblem, dtypes: Sequence[str], targets: Sequen
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Large problems are millions of tuples without a cycle: looking for one takes longer than making them."""
     running = gc.isenabled()
     gc.disable()

@@ -25,13 +25,20 @@ from typing import Any
 
 from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.build import cpu
-from logsig_codegen.build.artifact import FORMAT, MANIFEST, Artifact, check_artifact, read_artifact
+from logsig_codegen.build.artifact import (
+    FORMAT,
+    MANIFEST,
+    Artifact,
+    check_artifact,
+    check_cuda_artifact,
+    read_artifact,
+)
 from logsig_codegen.build.toolchain import Compiler, wanted_flags
 from logsig_codegen.errors import ArtifactError, CacheError
 from logsig_codegen.problem import Problem
 
 VARIABLE = "LOGSIG_CODEGEN_CACHE"
-_SOURCE_SUFFIXES = (".py", ".h", ".c", ".cu", ".jinja", ".j2")
+_SOURCE_SUFFIXES = (".py", ".h", ".c", ".cu", ".cuh", ".jinja", ".j2")
 _STALE_SECONDS = 24 * 3600
 _chosen: Path | None = None  # by set_cache_dir
 _temporary: Path | None = None  # this process's own folder, where no other can be written
@@ -84,6 +91,25 @@ def make_request(
         "flags": flags,
         "cpu": cpu.identity() if march == "native" else cpu.machine(),
         "compiler": None if compiler is None else compiler.identity(),
+    }
+    return Request(problem, ingredients)
+
+
+def make_cuda_request(
+    problem: Problem, groups: Sequence[str], dtypes: Sequence[str], arch: str, version: str, compiler: list[str] | None
+) -> Request:
+    """Describe a request for kernels for one kind of GPU; ``compiler`` is what tells compilers apart."""
+    ingredients = {
+        "target": "cuda",
+        "format": FORMAT,
+        "abi_version": ABI_VERSION,
+        "dimension": problem.dimension,
+        "degree": problem.degree,
+        "package": [version, package_fingerprint()],
+        "groups": list(groups),
+        "dtypes": list(dtypes),
+        "arch": arch,
+        "compiler": compiler,
     }
     return Request(problem, ingredients)
 
@@ -187,7 +213,7 @@ def obtain(request: Request, build: Callable[[Path], None]) -> Artifact:
             raise CacheError(f"Writing the cache folder {root} failed: {error}") from error
     try:
         artifact = read_artifact(root / request.folder)
-        check_artifact(artifact, request.problem)
+        _check(artifact, request)
     except ArtifactError as error:
         raise CacheError(f"What was just built cannot be used: {error}") from error
     return artifact
@@ -226,10 +252,15 @@ def _valid_entry(folder: Path, request: Request) -> Artifact | None:
             matches = artifact.key == request.key and ingredients == request.ingredients
         if not matches:
             return None
-        check_artifact(artifact, request.problem)
+        _check(artifact, request)
     except ArtifactError:
         return None
     return artifact
+
+
+def _check(artifact: Artifact, request: Request) -> None:
+    check = check_cuda_artifact if request.ingredients.get("target") == "cuda" else check_artifact
+    check(artifact, request.problem)
 
 
 def _publish(root: Path, request: Request, build: Callable[[Path], None]) -> None:

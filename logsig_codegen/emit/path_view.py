@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
-from logsig_codegen.compiler import REGISTER_STATE, CompiledProblem, Kernel, PathKernel
+from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.emit.view import FrameLayout, columns, coordinate_names, introduction, parameters, symbol
 from logsig_codegen.operations import OPERATIONS, Operation
+from logsig_codegen.passes.repeat import REGISTER_STATE
 from logsig_codegen.problem import Problem
 
 _RESIDENT = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from logsig_codegen.algebra.surd import Coefficient, magnitude
 from logsig_codegen.emit.printer import c_number, constant_name
 from logsig_codegen.ir.program import NONE, Term
-from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Read, Reload, Save, Schedule, Store
+from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Forget, Read, Reload, Save, Schedule, Store
 
 TERMS_PER_LINE = 3
 
@@ -67,6 +67,7 @@ class PartPrinter:
         self.where = [(o, k) for o, operand in enumerate(program.inputs) for k in range(operand.length)]
         self.locals: set[int] = set()
         self.declared: set[int] = set()
+        self.copies: dict[int, int] = {}  # how often an input scalar was copied to a variable before
         self.used: dict[str, None] = {}
         self.constants: dict[Coefficient, str] = {}
 
@@ -102,10 +103,17 @@ class PartPrinter:
                 return [f"logsig_fetch(&rows[{self.row_of[self.inputs[operand]]}], {upto});"]
             case Flush(result, upto):
                 return [f"logsig_flush(&rows[{self.row_of[self.outputs[result]]}], {upto});"]
-            case Read(value):
+            case Read(value, kept):
                 source = self.operand(value)
                 self.locals.add(value)
-                return [f"const logsig_vec {self.local(value)} = {source};"]
+                self.copies[value] = self.copies.get(value, -1) + 1
+                name = self.local(value)
+                if kept:
+                    return [f"logsig_vec {name} = {source};", f"LOGSIG_KEEP({name});"]
+                return [f"const logsig_vec {name} = {source};"]
+            case Forget(value):
+                self.locals.discard(value)
+                return []
             case Reload(value, slot, result, column):
                 self.locals.add(value)
                 source = self.array("s", slot) if slot >= 0 else self.array(self.outputs[result], column)
@@ -126,7 +134,8 @@ class PartPrinter:
     def local(self, value: int) -> str:
         if value < self.first:
             operand, column = self.where[value]
-            return f"{self.inputs[operand]}{column}"
+            copy = self.copies.get(value, 0)
+            return f"{self.inputs[operand]}{column}" + (f"_{copy}" if copy else "")
         return f"t{value - self.first}"
 
     def operand(self, value: int) -> str:

@@ -9,12 +9,14 @@ import numpy as np
 
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.functional._arguments import augmented, check_bool
-from logsig_codegen.problem import check_positive_integer
+from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import loader, transforms
-from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import check_problem, check_types, is_tensor
+from logsig_codegen.runtime.arrays import check_out, plain, wants_out
+from logsig_codegen.runtime.checks import TORCH, check_problem, check_types, is_tensor, kind_of
+from logsig_codegen.runtime.conversions import log_sig_size
 from logsig_codegen.runtime.kernel import ArrayOrTensor
-from logsig_codegen.runtime.path_checks import check_lengths, check_method
+from logsig_codegen.runtime.path_checks import check_call, check_lengths, check_method, check_out_backward
+from logsig_codegen.runtime.rows import check_width
 from logsig_codegen.runtime.threads import thread_count
 
 
@@ -34,8 +36,9 @@ def log_sig(
     stream: bool = False,
     windows: tuple[int, int] | None = None,
     state: str | None = None,
+    out: ArrayOrTensor | None = None,
 ) -> ArrayOrTensor:
-    """Log-signatures of piecewise linear paths; :meth:`LogSigKernel.log_sig` describes the last five arguments.
+    """Log-signatures of piecewise linear paths; :meth:`LogSigKernel.log_sig` describes the last six arguments.
 
     Parameters
     ----------
@@ -73,23 +76,33 @@ def log_sig(
         "lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state,
     }  # fmt: skip
     tensors = is_tensor(path)
-    if not tensors and time_aug is False and lead_lag is False and scalar_term is False and correction is None:
+    untransformed = time_aug is False and lead_lag is False and type(end_time) is float
+    if not tensors and untransformed and scalar_term is False and correction is None:
         known = loader.made(path, degree)
         if known is not None:
-            return known.log_sig(path, method=method, n_jobs=n_jobs, **options)  # type: ignore[no-any-return]
+            return known.log_sig(path, method=method, n_jobs=n_jobs, out=out, **options)  # type: ignore[no-any-return]
     check_bool("scalar_term", scalar_term)
     dimension, length = _check(path, degree, time_aug, lead_lag, method, correction, n_jobs)
     changed, options["lengths"] = _transformed(path, lengths, time_aug, lead_lag, end_time)
     options.update(method=method, n_jobs=n_jobs)
-    result: Any
+    scalar = scalar_term and method == 0
     if tensors:
         from logsig_codegen.runtime.torch_ops import calls
 
-        result = calls.log_sig(changed, dimension, length, **options)
-    else:
-        result = loader.obtain(dimension, length).log_sig(changed, **options)
-    result = _with_scalar(result) if scalar_term and method == 0 else result
-    return result  # type: ignore[no-any-return]
+        if out is not None:
+            wants_out(TORCH, out)
+        result: Any = calls.log_sig(changed, dimension, length, **options)
+        return _with_scalar(result) if scalar else result  # type: ignore[no-any-return]
+    if out is not None:
+        _check_out(out, path, changed, Problem(dimension, length), scalar, options)
+    result = loader.obtain(dimension, length).log_sig(changed, out=None if scalar else out, **options)
+    if not scalar:
+        return result  # type: ignore[no-any-return]
+    with_scalar = _with_scalar(result)
+    if out is None:
+        return with_scalar  # type: ignore[no-any-return]
+    out[...] = with_scalar
+    return out
 
 
 def log_sig_backprop(
@@ -109,6 +122,7 @@ def log_sig_backprop(
     stream: bool = False,
     windows: tuple[int, int] | None = None,
     state: str | None = None,
+    out: ArrayOrTensor | tuple[ArrayOrTensor, ArrayOrTensor] | None = None,
 ) -> Any:
     """Gradients with respect to the points of the paths of :func:`log_sig`.
 
@@ -118,6 +132,8 @@ def log_sig_backprop(
         Derivative of a scalar with respect to the result; broadcasts to its shape.
     path, degree and all others
         The arguments of :func:`log_sig`.
+    out : numpy array, or with ``initial`` a pair of them, optional
+        Receives the result; see :meth:`LogSigKernel.log_sig_backprop`.
 
     Returns
     -------
@@ -128,26 +144,43 @@ def log_sig_backprop(
         "lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state,
     }  # fmt: skip
     tensors = is_tensor(path)
-    if not tensors and time_aug is False and lead_lag is False and scalar_term is False and correction is None:
+    untransformed = time_aug is False and lead_lag is False and type(end_time) is float
+    if not tensors and untransformed and scalar_term is False and correction is None:
         known = loader.made(path, degree)
         if known is not None:
-            return known.log_sig_backprop(d_out, path, method=method, n_jobs=n_jobs, **options)
+            return known.log_sig_backprop(d_out, path, method=method, n_jobs=n_jobs, out=out, **options)
     check_bool("scalar_term", scalar_term)
     dimension, length = _check(path, degree, time_aug, lead_lag, method, correction, n_jobs)
     changed, options["lengths"] = _transformed(path, lengths, time_aug, lead_lag, end_time)
+    given = {"d_out": d_out, "path": path, "initial": initial}
     if scalar_term and method == 0:
-        d_out = d_out[..., 1:]  # type: ignore[assignment]
+        d_out = _without_scalar(d_out, Problem(dimension, length))
     options.update(method=method, n_jobs=n_jobs)
     if tensors:
         from logsig_codegen.runtime.torch_ops import calls
 
+        if out is not None:
+            wants_out(TORCH, out)
         gradients = calls.log_sig_backprop(d_out, changed, dimension, length, **options)  # type: ignore[arg-type]
-    else:
-        gradients = loader.obtain(dimension, length).log_sig_backprop(d_out, changed, **options)
-    d_path, rest = gradients if initial is not None else (gradients, None)
-    if time_aug or lead_lag:
-        d_path = _transformed_back(d_path, path, lengths, time_aug, lead_lag)
-    return d_path if initial is None else (d_path, rest)
+        d_path, rest = gradients if initial is not None else (gradients, None)
+        if time_aug or lead_lag:
+            d_path = _transformed_back(d_path, path, lengths, time_aug, lead_lag)
+        return d_path if initial is None else (d_path, rest)
+    transformed = time_aug or lead_lag
+    targets = None
+    if out is not None and transformed and wants_out(kind_of("d_out", d_out), out):
+        arrays = {name: value for name, value in given.items() if isinstance(value, np.ndarray)}
+        targets = check_out_backward(out, path, initial, arrays)
+    kernel = loader.obtain(dimension, length)
+    if not transformed:
+        return kernel.log_sig_backprop(d_out, path, out=out, **options)
+    gradients = kernel.log_sig_backprop(d_out, changed, **options)
+    d_path, *others = gradients if initial is not None else (gradients,)
+    results = (_transformed_back(d_path, path, lengths, time_aug, lead_lag), *others)
+    for target, result in zip(targets or (), results, strict=False):
+        target[...] = result
+    results = targets or results
+    return results[0] if initial is None else results
 
 
 def transform_path(
@@ -211,6 +244,24 @@ def _with_scalar(result: Any) -> Any:
     import torch
 
     return torch.cat([result.new_zeros((*result.shape[:-1], 1)), result], dim=-1)
+
+
+def _without_scalar(d_out: Any, problem: Problem) -> Any:
+    """The derivative with respect to an expanded log-signature without its scalar term, which is constant."""
+    check_types({"d_out": d_out})
+    check_width("d_out", d_out, (log_sig_size(problem, 0) + 1,), "with scalar_term")
+    return d_out[..., 1:]
+
+
+def _check_out(out: Any, path: Any, changed: Any, problem: Problem, scalar: bool, options: dict[str, Any]) -> None:
+    """Check ``out`` of :func:`log_sig` for arrays: its shape, and that it shares no memory with them."""
+    others = {name: value for name, value in options.items() if name not in ("method", "n_jobs")}
+    threads = thread_count(options["n_jobs"])
+    checked = check_call(problem, changed, method=options["method"], threads=threads, **others)
+    ragged = isinstance(path, (list, tuple))
+    inputs: dict[str, Any] = {f"path[{i}]": one for i, one in enumerate(path)} if ragged else {"path": path}
+    if wants_out(checked.kind, out):
+        check_out("out", out, (*checked.shape[:-1], checked.shape[-1] + scalar), inputs)
 
 
 def _check(

@@ -7,7 +7,7 @@ from typing import Any
 
 from logsig_codegen.algebra.surd import Coefficient
 from logsig_codegen.ir.program import NONE, Program
-from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Read, Reload, Save, Schedule, Store
+from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Forget, Read, Reload, Save, Schedule, Store
 
 
 def _unchanged(coefficient: Coefficient) -> Any:
@@ -119,8 +119,10 @@ class _ScheduleRun:
             case Flush(result, upto):
                 for column in range(len(self.results[result]), upto):
                     self.results[result][column] = self.outputs[result][column]
-            case Read(value):
+            case Read(value, _):
                 self.locals[value] = self.value(value)
+            case Forget(value):
+                del self.locals[value]
             case Reload(value, slot, result, column):
                 self.locals[value] = self.slots[slot] if slot >= 0 else self.outputs[result][column]
             case Save(value, slot):

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from logsig_codegen.algebra.surd import Coefficient
 
@@ -153,7 +153,7 @@ Element = TypeVar("Element")
 
 
 class LieAlgebra(Protocol[Element]):
-    """What :func:`evaluate` needs to run a program that has no coadjoint terms in some concrete Lie algebra."""
+    """What :func:`evaluate` needs to run a program without coadjoint terms in some concrete Lie algebra."""
 
     def zero(self) -> Element: ...
 
@@ -162,10 +162,17 @@ class LieAlgebra(Protocol[Element]):
     def bracket(self, left: Element, right: Element) -> Element: ...
 
 
+@runtime_checkable
+class LieAlgebraWithForms(LieAlgebra[Element], Protocol[Element]):
+    """A Lie algebra whose elements stand for linear forms as well."""
+
+    def coadjoint(self, actor: Element, form: Element) -> Element: ...
+
+
 def evaluate(program: LieProgram, algebra: LieAlgebra[Element], inputs: Mapping[str, Element]) -> dict[str, Element]:
     """Run ``program`` on elements of ``algebra``; returns every vector by name.
 
-    Raises ``TypeError`` on a coadjoint term, which has no meaning without coordinates.
+    Raises ``TypeError`` on a coadjoint term, unless the algebra has linear forms.
     """
     values = dict(inputs)
     for statement in program.statements:
@@ -175,6 +182,8 @@ def evaluate(program: LieProgram, algebra: LieAlgebra[Element], inputs: Mapping[
                 element = values[term.vector]
             elif isinstance(term, Bracket):
                 element = algebra.bracket(values[term.left], values[term.right])
+            elif isinstance(algebra, LieAlgebraWithForms):
+                element = algebra.coadjoint(values[term.actor], values[term.form])
             else:
                 raise TypeError(f"{program.name}: {statement.target.name} has a coadjoint term")
             total = algebra.add_scaled(total, term.coefficient, element)

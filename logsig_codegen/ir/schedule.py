@@ -6,7 +6,8 @@ Grammar::
     Part     := Event*                                   becomes one function
     Event    := Fetch(operand, upto)                     columns below `upto` of an input are needed from here on
               | Flush(result, upto)                      columns below `upto` of an output are final
-              | Read(value)                              copy an input scalar to a local variable
+              | Read(value, kept)                        copy an input scalar to a local variable
+              | Forget(value)                            that copy is of no use any more
               | Reload(value, source)                    copy a value from memory to a local variable
               | Compute(value, terms, first, last)       start or continue the sum that defines a value
               | Save(value, slot)                        copy a local variable to scratch memory
@@ -43,7 +44,15 @@ class Flush:
 
 @dataclass(frozen=True)
 class Read:
-    """Keep an input scalar in a local variable."""
+    """Keep an input scalar in a local variable; ``kept``: in a register, rather than read it again where it is used."""
+
+    value: int
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Forget:
+    """The local copy of an input scalar ends; where it is wanted again it is read again."""
 
     value: int
 
@@ -85,7 +94,7 @@ class Store:
     column: int
 
 
-Event: TypeAlias = "Fetch | Flush | Read | Reload | Compute | Save | Store"
+Event: TypeAlias = "Fetch | Flush | Read | Forget | Reload | Compute | Save | Store"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def order(program: Program, demands: Iterable[int], collectors: int) -> list[Com
     collectors : int
         At most so many sums are computed piecemeal.
     """
-    return _Order(program, collectors).run(demands)
+    return Order(program, collectors).run(demands)
 
 
 class _Collector:
@@ -45,7 +45,9 @@ class _Collector:
                 self.readers.setdefault(operand, []).append(index)
 
 
-class _Order:
+class Order:
+    """What :func:`order` does, for demands that come a group at a time."""
+
     def __init__(self, program: Program, collectors: int) -> None:
         self.program = program
         self.first = program.first
@@ -57,6 +59,7 @@ class _Order:
         }
 
     def run(self, demands: Iterable[int]) -> list[Compute]:
+        """All pieces up to now, with those that ``demands`` still need at the end."""
         for value in demands:
             self.demand(value)
         return self.steps

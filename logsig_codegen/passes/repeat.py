@@ -14,6 +14,25 @@ from dataclasses import replace
 
 from logsig_codegen.ir.program import NONE, Instruction, Operand, Program, Result
 
+REGISTER_STATE = 32
+"""States of up to so many numbers are kept in registers from step to step."""
+GROUPED_OPERATIONS = 20_000
+"""Several steps of a path are done at once where they add few products to each number of the state, and where that
+takes no more operations than this."""
+NEAR_OPERATIONS = 1_000
+"""The code of two steps of so many operations fits the first-level cache."""
+
+
+def steps_at_once(operations: int, state_size: int) -> int:
+    """How many steps to do at once: as measured, see ``docs/decisions/0013-several-steps-at-once.md``."""
+    if state_size <= REGISTER_STATE:
+        return 1
+    if operations <= 2 * state_size and 4 * operations <= GROUPED_OPERATIONS:
+        return 4
+    if 2 * operations <= 5 * state_size and 2 * operations <= GROUPED_OPERATIONS:
+        return 2
+    return 2 if operations <= min(4 * state_size, NEAR_OPERATIONS) else 1
+
 
 def repeat(program: Program, times: int) -> Program:
     """``times`` steps in a row.

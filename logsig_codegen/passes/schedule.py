@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from logsig_codegen.ir.program import NONE, Program, count_terms
-from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Read, Reload, Save, Schedule, Store
-from logsig_codegen.passes.order import order
+from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Forget, Read, Reload, Save, Schedule, Store
+from logsig_codegen.passes.order import Order, order
 
 PART_OPERATIONS = 400
 """Operations per part, about."""
@@ -25,7 +25,21 @@ COLLECTORS = 128
 that would wait for it."""
 
 
-def schedule(program: Program, *, in_place: Sequence[int], descending: bool, collectors: int = COLLECTORS) -> Schedule:
+NEAR = 8
+"""A scalar of a passing operand stays in a local variable while its next use is no more computations away."""
+
+
+def schedule(
+    program: Program,
+    *,
+    in_place: Sequence[int],
+    descending: bool,
+    collectors: int = COLLECTORS,
+    groups: Sequence[Sequence[int]] = (),
+    passing: int = NONE,
+    whole: bool = False,
+    held: int | None = None,
+) -> Schedule:
     """Order ``program`` and cut it into parts.
 
     Parameters
@@ -38,13 +52,31 @@ def schedule(program: Program, *, in_place: Sequence[int], descending: bool, col
         degree, to the first.
     collectors : int
         How many long sums may be computed piecemeal.
+    groups : sequences of int
+        If any: the values to compute, in order, instead of what ``descending`` says; code is not cut within a group.
+    passing : int
+        An input operand that is read from memory again wherever it is used, rather than kept in registers throughout;
+        no output overwrites it.
+    whole : bool
+        One part for everything, and no scratch memory.
+    held : int or None
+        Input columns below ``held`` that are read several times are kept in local variables, the others are read from
+        memory each time; ``None``: all of them are kept.
     """
+    if groups:
+        ordered, ends = Order(program, collectors), set()
+        steps: list[Compute] = []
+        for group in groups:
+            steps = ordered.run(group)
+            ends.add(len(steps))
+        return _Layout(program, _cut(steps, ends), tuple(in_place), passing).run()
     demands = [list(result.values) for result in program.outputs]
     if descending:
         demands[0].reverse()
         demands.insert(0, _independent_of_first_operand(program))
     steps = order(program, [value for values in demands for value in values], collectors)
-    return _Layout(program, _cut(steps), tuple(in_place)).run()
+    parts = _cut(steps, () if whole else range(len(steps)))
+    return _Layout(program, parts, tuple(in_place), passing, held).run()
 
 
 def _independent_of_first_operand(program: Program) -> list[int]:
@@ -55,13 +87,14 @@ def _independent_of_first_operand(program: Program) -> list[int]:
     return [value for value in range(program.first, len(depends)) if not depends[value]]
 
 
-def _cut(steps: Sequence[Compute]) -> list[list[Compute]]:
+def _cut(steps: Sequence[Compute], ends: Container[int]) -> list[list[Compute]]:
+    """Cut into parts of about equal size, after so many steps as ``ends`` allows."""
     total = sum(count_terms(step.terms).total for step in steps)
     limit = total / max(1, round(total / PART_OPERATIONS))
     parts: list[list[Compute]] = [[]]
     size = 0
-    for step in steps:
-        if size >= limit:
+    for position, step in enumerate(steps):
+        if size >= limit and position in ends:
             parts.append([])
             size = 0
         parts[-1].append(step)
@@ -72,8 +105,16 @@ def _cut(steps: Sequence[Compute]) -> list[list[Compute]]:
 class _Layout:
     """Walks the parts once, adding the events that move data around the computations."""
 
-    def __init__(self, program: Program, parts: list[list[Compute]], in_place: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        parts: list[list[Compute]],
+        in_place: tuple[int, ...],
+        passing: int,
+        held: int | None = None,
+    ) -> None:
         self.program = program
+        self.held = max((operand.length for operand in program.inputs), default=0) if held is None else held
         self.parts = parts
         self.in_place = in_place
         self.first = program.first
@@ -96,6 +137,9 @@ class _Layout:
         self.local: set[int] = set()
         self.uses: Counter[int] = Counter()
         self.dirty: dict[int, None] = {}
+        self.passing = passing
+        self.ahead: dict[int, list[int]] = {}  # where a part uses scalars of the passing operand, last use first
+        self.position = 0
 
     def find_prefixes(self) -> list[int]:
         prefixes = [0] * len(self.program.inputs)
@@ -125,9 +169,10 @@ class _Layout:
         for p, part in enumerate(self.parts):
             self.events, self.local = [], set()
             self.uses = Counter(operand for step in part for _, *operands in step.terms for operand in operands)
+            self.find_uses_ahead(part)
             if p == 0:
                 self.store_inputs()
-            for step in part:
+            for self.position, step in enumerate(part):
                 self.compute(step, p)
             self.save(p)
             if p == len(self.parts) - 1:
@@ -165,8 +210,8 @@ class _Layout:
         if value < self.first and value not in self.overwritten:
             o, k = self.home[value]
             self.fetch(o, k + 1)
-            if self.uses[value] > 1:
-                self.events.append(Read(value))
+            if self.is_wanted_again(value, o, k):
+                self.events.append(Read(value, kept=o == self.passing))
                 self.local.add(value)
         elif value in self.slots:
             self.events.append(Reload(value, slot=self.slots[value]))
@@ -175,6 +220,35 @@ class _Layout:
             r, k = self.stored[value]
             self.events.append(Reload(value, result=r, column=k))
             self.local.add(value)
+
+    # -- a passing operand --------------------------------------------------------------------------------------
+
+    def find_uses_ahead(self, part: Sequence[Compute]) -> None:
+        self.ahead = {}
+        for position in range(len(part) - 1, -1, -1):
+            for _, *operands in part[position].terms:
+                for value in operands:
+                    if NONE < value < self.first and self.home[value][0] == self.passing:
+                        self.ahead.setdefault(value, []).append(position)
+
+    def is_wanted_again(self, value: int, operand: int, column: int) -> bool:
+        """Whether an input scalar, about to be used, is worth a local variable."""
+        if operand != self.passing:
+            return self.uses[value] > 1 and column < self.held
+        later = self.ahead.get(value, ())
+        return len(later) > 1 and later[-2] - self.position <= NEAR
+
+    def forget(self, step: Compute) -> None:
+        """Give up local copies of scalars of the passing operand that are not wanted again soon."""
+        for _, *operands in step.terms:
+            for value in operands:
+                if self.ahead.get(value):
+                    self.ahead[value].pop()
+                    if value in self.local and not (
+                        self.ahead[value] and self.ahead[value][-1] - self.position <= NEAR
+                    ):
+                        self.local.discard(value)
+                        self.events.append(Forget(value))
 
     # -- computation --------------------------------------------------------------------------------------------
 
@@ -185,6 +259,7 @@ class _Layout:
         if not step.first:
             self.need(step.value)
         self.events.append(step)
+        self.forget(step)
         self.uses.subtract(operand for _, *operands in step.terms for operand in operands)
         self.local.add(step.value)
         self.dirty[step.value] = None

@@ -101,6 +101,11 @@ def check_out(name: str, out: object, shape: tuple[int, ...], inputs: Mapping[st
         raise ValueError(f"{name}: expected an array that can be written, got a read-only one")
     if _overlaps_itself(out):
         raise ValueError(f"{name}: expected every element in a place of its own, got an array that overlaps itself")
+    check_apart(name, out, inputs)
+
+
+def check_apart(name: str, out: Array, inputs: Mapping[str, Array]) -> None:
+    """Raise ``ValueError`` if ``out`` shares memory with an input."""
     for other, array in inputs.items():
         if _share_memory(out, array):
             raise ValueError(f"{name}: expected memory of its own, got an array that overlaps {other}")
@@ -141,7 +146,7 @@ def call_rows(
         alive.append(rows)
     copies: list[tuple[Array, Array]] = []
     for array in outputs:
-        target, step = array, _row_stride(array)
+        target, step = array, row_stride(array)
         if step is None:
             target, step = np.empty(array.shape, array.dtype), array.shape[-1]
             copies.append((array, target))
@@ -157,11 +162,11 @@ def as_rows(array: Array, batch: tuple[int, ...]) -> tuple[Array, int]:
     """The array, broadcast to ``batch``, as rows with one step in elements between them; copied if it must be."""
     if array.shape[:-1] != batch:
         array = np.broadcast_to(array, (*batch, array.shape[-1]))
-    stride = _row_stride(array)
+    stride = row_stride(array)
     return (array.copy(order="C"), array.shape[-1]) if stride is None else (array, stride)
 
 
-def _row_stride(array: Array) -> int | None:
+def row_stride(array: Array) -> int | None:
     """Step in elements between consecutive rows of an array that is not empty, or ``None`` if there is no single one.
 
     A row must be contiguous and aligned. The step is 0 for a row that is broadcast, and may be negative.

@@ -15,6 +15,7 @@ from logsig_codegen.problem import Problem, check_positive_integer
 NUMPY = "numpy array"
 TORCH = "torch tensor"
 DTYPES = ("float32", "float64")
+DEVICES = ("cpu", "cuda")
 
 
 def check_problem(dimension: SupportsIndex, degree: SupportsIndex) -> Problem:
@@ -59,6 +60,8 @@ def check_types(arguments: Mapping[str, Any]) -> str:
     kind = _common("array type", {name: kind_of(name, value) for name, value in arguments.items()})
     check = _check_array if kind == NUMPY else _check_tensor
     _common("dtype", {name: check(name, value) for name, value in arguments.items()})
+    if kind == TORCH:
+        _common("device", {name: str(value.device) for name, value in arguments.items()})
     return kind
 
 
@@ -142,6 +145,6 @@ def _check_tensor(name: str, value: Any) -> str:
         raise TypeError(f"{name}: expected a dense tensor, got layout {value.layout}")
     if value.device.type == "meta":
         raise TypeError(f"{name}: expected a tensor with data, got one on the meta device")
-    if value.device.type != "cpu":
+    if value.device.type not in DEVICES:
         raise UnsupportedError(f"{name}: there are no kernels for device {value.device}; move the tensor with .cpu()")
     return dtype

@@ -39,7 +39,9 @@ from logsig_codegen.runtime.rows import (
     exponential,
     logarithm,
     pull_series,
+    pull_series_on_lyndon_words,
     series,
+    series_on_lyndon_words,
     series_work,
     table,
     transposed,
@@ -81,14 +83,14 @@ def sig_to_log_sig(sig: Array, problem: Problem, method: int) -> Array:
     """
     scalar = _scalar_term("sig", sig, problem)
     width = log_sig_size(problem, method, bool(scalar))
-    chain = _chain(problem, 0, method)
+    chain, coefficients = _chain(problem, 1, method), logarithm(problem.degree)
 
     def convert(x: Array) -> Array:
-        return _with_scalar(
-            chain.apply(series(problem, logarithm(problem.degree), x[:, scalar:])[0]), method, scalar, 0.0
-        )
+        if method == 0:
+            return _with_scalar(series(problem, coefficients, x[:, scalar:])[0], 0, scalar, 0.0)
+        return chain.apply(series_on_lyndon_words(problem, coefficients, x[:, scalar:]))
 
-    return by_rows(convert, width, chain.work + series_work(problem), sig)
+    return by_rows(convert, width, series_work(problem), sig)
 
 
 def sig_to_log_sig_backprop(sig: Array, derivs: Array, problem: Problem, method: int) -> Array:
@@ -107,13 +109,17 @@ def sig_to_log_sig_backprop(sig: Array, derivs: Array, problem: Problem, method:
     scalar = _scalar_term("sig", sig, problem)
     width, skip = log_sig_size(problem, method, bool(scalar)), _scalars(method, bool(scalar))
     check_width("derivs", derivs, (width,), _described(problem, method))
-    chain = _chain(problem, 0, method)
+    chain, coefficients = _chain(problem, 1, method), logarithm(problem.degree)
 
     def pull(x: Array, form: Array) -> Array:
-        form = chain.pull(form[:, skip:])
-        return _with_scalar(pull_series(problem, logarithm(problem.degree), x[:, scalar:], form), 0, scalar, 0.0)
+        x = x[:, scalar:]
+        if method == 0:
+            pulled = pull_series(problem, coefficients, x, form[:, skip:])
+        else:
+            pulled = pull_series_on_lyndon_words(problem, coefficients, x, chain.pull(form))
+        return _with_scalar(pulled, 0, scalar, 0.0)
 
-    return by_rows(pull, sig.shape[-1], chain.work + series_work(problem), sig, derivs)
+    return by_rows(pull, sig.shape[-1], series_work(problem), sig, derivs)
 
 
 def logsig_to_sig(log_sig: Array, problem: Problem, method: int, scalar_term: bool = False) -> Array:

@@ -18,7 +18,7 @@ from logsig_codegen.runtime._abi import ffi
 NO_MEMORY = "no memory for the work space of a log-signature kernel"
 FastJoin: TypeAlias = Callable[[Any, Any, Any, int], Any]
 FastBackprop: TypeAlias = Callable[[Any, Any, Any, int], Any]
-FastLogSig: TypeAlias = Callable[[Any, int], Any]
+FastLogSig: TypeAlias = Callable[[Any, Any, int], Any]
 Products: TypeAlias = Callable[[Any], Any]
 FastLogSigBackprop: TypeAlias = Callable[[Any, Any, Any, int], Any]
 
@@ -100,15 +100,15 @@ def fast_backprop(problem: Problem, functions: Mapping[str, Any]) -> FastBackpro
 
 
 def fast_log_sig(problem: Problem, functions: Mapping[str, Any], products: Products) -> FastLogSig:
-    """Make ``call(path, threads)``, which returns the result, or ``None``.
+    """Make ``call(path, out, threads)``, which returns the result, or ``None``.
 
     ``products`` gives what long paths of a dtype are cut with.
     """
     size, dimension = problem.size, problem.dimension
     by_dtype = {np.dtype(name): function for name, function in functions.items()}
-    ndarray, empty, pointer, null = np.ndarray, np.empty, ffi.from_buffer, ffi.NULL
+    ndarray, empty, may_share, pointer, null = np.ndarray, np.empty, np.may_share_memory, ffi.from_buffer, ffi.NULL
 
-    def call(path: Any, threads: int) -> Any:
+    def call(path: Any, out: Any, threads: int) -> Any:
         if type(path) is not ndarray:
             return None
         dtype, shape = path.dtype, path.shape
@@ -121,9 +121,18 @@ def fast_log_sig(problem: Problem, functions: Mapping[str, Any], products: Produ
             or not (count := path.size)
         ):
             return None
+        if out is None:
+            out = empty((*shape[:-2], size), dtype)
+        elif (
+            type(out) is not ndarray
+            or out.dtype is not dtype
+            or out.shape != (*shape[:-2], size)
+            or out.flags.num & _WRITABLE != _WRITABLE
+            or may_share(out, path)
+        ):
+            return None
         length = shape[-2]
         cut = null if length <= WHOLE_STEPS else products(dtype)
-        out = empty((*shape[:-2], size), dtype)
         row = length * dimension
         if function(pointer(path), row, length, null, null, cut, pointer(out), size, count // row, threads):
             raise MemoryError(NO_MEMORY)
@@ -153,7 +162,7 @@ def fast_log_sig_backprop(
         ):
             return None
         if log_sig is None:
-            log_sig = forward(path, threads)
+            log_sig = forward(path, None, threads)
             if log_sig is None:
                 return None
         dtype, shape = path.dtype, path.shape

@@ -3,142 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
-from logsig_codegen.algebra.lyndon import lyndon_basis
-from logsig_codegen.operations import GROUPS
-from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.arrays import plain
 from logsig_codegen.runtime.checks import is_tensor
-from logsig_codegen.runtime.groups import LoadedGroups, Opened
+from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 from logsig_codegen.runtime.path_checks import check_call, is_plain
 from logsig_codegen.runtime.paths import Call
 from logsig_codegen.runtime.products import paths_of_tensors, product, product_backprop, product_of_tensors
-from logsig_codegen.runtime.report import Report
 from logsig_codegen.runtime.threads import thread_count
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from logsig_codegen.symbolic.formulas import Formulas
-
 ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor")
 
 
-class LogSigKernel:
+class LogSigKernel(LoadedKernel):
     """Compiled log-signature functions for one dimension and degree; made by :func:`logsig_codegen.load`.
 
     A log-signature is a vector of :attr:`size` coordinates in the Lyndon bracket basis, ordered as :attr:`words`: by
-    length, then lexicographically. Arrays are numpy arrays or torch tensors on the CPU, float32 or float64; results
-    have the type and dtype of the inputs. Leading axes are a batch and broadcast; any strides will do. Subclasses of
-    numpy's array are read as plain arrays (masked arrays are refused, for their mask would be ignored) and results are
-    plain.
+    length, then lexicographically. Arrays are numpy arrays or torch tensors, on the CPU or a CUDA device, float32 or
+    float64; results have the type, dtype and device of the inputs. Leading axes are a batch and broadcast; any strides
+    will do. Subclasses of numpy's array are read as plain arrays (masked arrays are refused, for their mask would be
+    ignored) and results are plain.
 
     ``n_jobs`` is the number of threads: 1 serial, -1 all processors this process may use, -2 all but one; it changes
     no bit of the result. Processes made by ``fork`` always run serially, because the OpenMP runtime would wait
     there for threads that do not exist. Kernels can be called from several Python threads at once (the interpreter's
     lock is released) and pickled: the copy is loaded by dimension and degree where it is unpickled.
     """
-
-    def __init__(self, problem: Problem, open_group: Callable[[str], Opened]) -> None:
-        self.problem = problem
-        self.loaded = LoadedGroups(problem, open_group)
-
-    def prepare(self, *groups: str) -> None:
-        """Load groups of operations now, building them if need be, instead of when they are first called.
-
-        Parameters
-        ----------
-        *groups : str
-            ``"join"``, ``"combine"``, ``"log_sig"``, ``"log_sig_backprop"``, ``"stream"``, ``"stream_backprop"``,
-            ``"log_sig_by_signature"``, ``"log_sig_by_signature_backprop"``; for second derivatives of tensors
-            ``"join_second"``, ``"combine_second"``, and ``"bracket"`` for those beyond.
-
-        Raises
-        ------
-        ValueError
-            For any other name.
-        CompilerError, CacheError, ArtifactError
-            As :func:`load`.
-        """
-        for group in groups:
-            if group not in tuple(GROUPS):  # a list would not do as a key
-                raise ValueError(f"groups: expected names out of {', '.join(GROUPS)}, got {group!r}")
-        for group in groups:
-            self.loaded.group(group)
-
-    @property
-    def dimension(self) -> int:
-        """Number of letters: channels of the path."""
-        return self.problem.dimension
-
-    @property
-    def degree(self) -> int:
-        """Truncation degree."""
-        return self.problem.degree
-
-    @property
-    def size(self) -> int:
-        """Number of coordinates of a log-signature."""
-        return self.problem.size
-
-    @cached_property
-    def words(self) -> tuple[tuple[int, ...], ...]:
-        """The Lyndon word of each coordinate, in order."""
-        return lyndon_basis(self.dimension, self.degree).words
-
-    @cached_property
-    def brackets(self) -> tuple[str, ...]:
-        """The bracket of each coordinate, in order, as text such as ``"[0,[0,1]]"``."""
-        basis = lyndon_basis(self.dimension, self.degree)
-        return tuple(basis.bracket(coordinate) for coordinate in range(self.size))
-
-    @property
-    def report(self) -> Report:
-        """Plans, operation counts, bytes moved, compiler, flags and folder of what is loaded; print it for a table."""
-        self.prepare("join")
-        return Report.from_artifacts(self.loaded.artifacts())
-
-    @cached_property
-    def formulas(self) -> Formulas:
-        """The formulas that were compiled, for reading: SymPy, LaTeX, text (derived on first use; needs SymPy)."""
-        from logsig_codegen.symbolic.formulas import formulas
-
-        return formulas(self.problem)
-
-    @property
-    def path(self) -> Path:
-        """The folder the join was loaded from."""
-        return self.loaded.group("join").artifact.path
-
-    @property
-    def sources(self) -> dict[str, str]:
-        """File name to text of the join's sources, exactly as compiled.
-
-        Raises ``OSError`` if the folder was deleted since.
-        """
-        return self._sources("join")
-
-    def _sources(self, group: str) -> dict[str, str]:
-        self.prepare(group)
-        artifact = self.loaded.group(group).artifact
-        return {name: (artifact.path / name).read_text(encoding="utf-8") for name in artifact.manifest["sources"]}
-
-    def source(self, target: str = "c", *, group: str = "join") -> str:
-        """All source files of a group of operations, each after a comment with its file name.
-
-        Raises ``ValueError`` for a ``target`` other than ``"c"``, or a group that :meth:`prepare` does not know.
-        """
-        if target != "c":
-            raise ValueError(f"target: expected 'c', got {target!r}")
-        return "\n".join(f"/* ==== {name} ==== */\n{text}" for name, text in self._sources(group).items())
-
-    def functions(self, operation: str) -> Any:
-        """The C functions of an operation (``"join"``, ``"log_sig_backprop"``, …) by the name of their number type."""
-        return self.loaded.functions(operation)
 
     def join(
         self,
@@ -287,6 +182,7 @@ class LogSigKernel:
         state: str | None = None,
         method: int = 2,
         n_jobs: SupportsIndex = 1,
+        out: ArrayOrTensor | None = None,
     ) -> ArrayOrTensor:
         """Log-signatures of piecewise linear paths.
 
@@ -311,12 +207,14 @@ class LogSigKernel:
             Coordinates of the result: 0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
         n_jobs : int
             Number of threads; see the class.
+        out : numpy array, optional
+            Receives the result; rules as for :meth:`join`.
 
         Returns
         -------
         array, shape (..., size)
             ``(..., length - 1, size)`` with ``stream``, ``(..., number of windows, size)`` with ``windows``. The last
-            axis is longer for method 0. Torch tensors carry gradients for ``path`` and ``initial``.
+            axis is longer for method 0. ``out`` if given. Torch tensors carry gradients for ``path`` and ``initial``.
 
         Raises
         ------
@@ -325,14 +223,15 @@ class LogSigKernel:
         """
         options: Any = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
         if is_tensor(path):
-            return paths_of_tensors(self, (path,), method=method, n_jobs=n_jobs, **options)  # type: ignore[no-any-return]
+            return paths_of_tensors(self, (path,), out, method=method, n_jobs=n_jobs, **options)  # type: ignore[no-any-return]
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         if is_plain(lengths, initial, stream, windows, method):
-            result: Any = self.loaded.log_sig(state)(path, threads)
+            result: Any = self.loaded.log_sig(state)(path, out, threads)
             if result is not None:
                 return result  # type: ignore[no-any-return]
-        checked = check_call(self.problem, path, method=method, threads=threads, **options)
-        return Call(self, checked.options, checked.paths, initial).forward()  # type: ignore[arg-type, return-value]
+        checked = check_call(self.problem, path, method=method, threads=threads, out=out, **options)
+        call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
+        return call.forward(out)  # type: ignore[arg-type, return-value]
 
     def log_sig_backprop(
         self,
@@ -346,6 +245,7 @@ class LogSigKernel:
         state: str | None = None,
         method: int = 2,
         n_jobs: SupportsIndex = 1,
+        out: ArrayOrTensor | tuple[ArrayOrTensor, ArrayOrTensor] | None = None,
     ) -> Any:
         """Gradients of a scalar with respect to the points of a path, given those with respect to :meth:`log_sig`.
 
@@ -357,6 +257,8 @@ class LogSigKernel:
             Derivative with respect to ``log_sig(path, ...)``; broadcasts to its shape.
         path, lengths, initial, stream, windows, state, method, n_jobs
             The arguments of :meth:`log_sig`.
+        out : numpy array, or with ``initial`` a pair of them, optional
+            Receives the result; rules as for :meth:`join`. Not for a list of paths.
 
         Returns
         -------
@@ -370,15 +272,15 @@ class LogSigKernel:
         """
         options: Any = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
         if is_tensor(path):
-            return paths_of_tensors(self, (d_out, path), method=method, n_jobs=n_jobs, **options)
+            return paths_of_tensors(self, (d_out, path), out, method=method, n_jobs=n_jobs, **options)
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if is_plain(lengths, initial, stream, windows, method):
+        if out is None and is_plain(lengths, initial, stream, windows, method):
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
             if gradient is not None:
                 return gradient
-        checked = check_call(self.problem, path, method=method, threads=threads, d_out=d_out, **options)
+        checked = check_call(self.problem, path, method=method, threads=threads, d_out=d_out, out=out, **options)
         call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
-        gradients: Any = call.backward(plain(d_out))  # type: ignore[arg-type]
+        gradients: Any = call.backward(plain(d_out), None, checked.out)  # type: ignore[arg-type]
         count = len(checked.paths)
         d_path = list(gradients[:count]) if checked.options.ragged else gradients[0]
         return d_path if initial is None else (d_path, gradients[count])

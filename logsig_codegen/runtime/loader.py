@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import SupportsIndex, TypeAlias
 
@@ -109,7 +109,10 @@ def obtain(
                     opened = _opened[key, group] = _find(problem, group, folders, march, _limits.get(key))
             return opened
 
-        kernel = _kernels.setdefault(key, LogSigKernel(problem, open_group))
+        def cuda_options() -> tuple[tuple[str, ...], Callable[[], int | None]]:
+            return _named(folders), lambda: _limits.get(key)
+
+        kernel = _kernels.setdefault(key, LogSigKernel(problem, open_group, cuda_options))
     return kernel
 
 
@@ -166,8 +169,7 @@ def _find(problem: Problem, group: str, folders: tuple[str, ...] | None, march: 
 def _search(problem: Problem, folders: tuple[str, ...] | None) -> Artifact | None:
     """The artifact of a problem in the folders given, or in those of the environment variable."""
     given = folders is not None
-    if folders is None:
-        folders = tuple(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)))
+    folders = _named(folders)
     others = []
     for folder in map(Path, folders):
         if given and not folder.is_dir():
@@ -182,6 +184,11 @@ def _search(problem: Problem, folders: tuple[str, ...] | None) -> Artifact | Non
     if given and folders and len(others) == len(folders):
         check_artifact(others[0], problem)  # raises: it is for another problem
     return None
+
+
+def _named(folders: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The folders given, or those of the environment variable."""
+    return tuple(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))) if folders is None else folders
 
 
 def _from_cache(problem: Problem, group: str, march: str, max_terms: int | None) -> Opened:

@@ -10,6 +10,7 @@ import numpy as np
 
 from logsig_codegen.operations import STATES, default_state
 from logsig_codegen.problem import Problem, check_positive_integer
+from logsig_codegen.runtime.arrays import check_out, wants_out
 from logsig_codegen.runtime.checks import check_last_axis, check_types
 from logsig_codegen.runtime.conversions import log_sig_size
 from logsig_codegen.runtime.paths import Options, window_count
@@ -28,12 +29,15 @@ class Checked:
     paths : list of arrays or tensors
     shape : tuple of int
         Shape of the result.
+    out : tuple of arrays, or None
+        Where the result goes, or the gradients with respect to ``path`` and ``initial``.
     """
 
     kind: str
     options: Options
     paths: list[Any]
     shape: tuple[int, ...]
+    out: tuple[Any, ...] | None = None
 
 
 def is_plain(lengths: Any, initial: Any, stream: Any, windows: Any, method: Any) -> bool:
@@ -60,6 +64,7 @@ def check_call(
     method: Any,
     threads: int,
     d_out: Any = None,
+    out: Any = None,
 ) -> Checked:
     """Check the arguments of :meth:`LogSigKernel.log_sig`, or, with ``d_out``, of its backward.
 
@@ -94,7 +99,33 @@ def check_call(
     shape = _result_shape(problem, options, batch, length, initial)
     if d_out is not None:
         _check_d_out(tuple(d_out.shape), shape)
-    return Checked(kind, options, paths, shape)
+    if not wants_out(kind, out):
+        return Checked(kind, options, paths, shape)
+    inputs = {**arrays, "lengths": lengths} if isinstance(lengths, np.ndarray) else arrays
+    if d_out is not None:
+        return Checked(kind, options, paths, shape, check_out_backward(out, path, initial, inputs))
+    check_out("out", out, shape, inputs)
+    return Checked(kind, options, paths, shape, (out,))
+
+
+def check_out_backward(out: Any, path: Any, initial: Any, inputs: dict[str, Any]) -> tuple[Any, ...]:
+    """The arrays that are to receive the gradients with respect to ``path`` and ``initial``, if there is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a list of paths, and as :func:`~logsig_codegen.runtime.arrays.check_out`.
+    """
+    if isinstance(path, (list, tuple)):
+        raise ValueError("out: expected None with a list of paths, whose gradients have shapes of their own")
+    if initial is None:
+        check_out("out", out, path.shape, inputs)
+        return (out,)
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise TypeError(f"out: expected a pair of arrays (d_path, d_initial), got {type(out).__name__}")
+    check_out("out[0]", out[0], path.shape, inputs)
+    check_out("out[1]", out[1], initial.shape, {**inputs, "out[0]": out[0]})
+    return out
 
 
 def _check_flags(stream: Any, windows: Any, state: Any, method: Any) -> None:

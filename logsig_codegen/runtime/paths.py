@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from logsig_codegen.runtime import arrays, conversions
-from logsig_codegen.runtime.arrays import Array, as_rows, plain, sum_to
+from logsig_codegen.runtime.arrays import Array, address, as_rows, plain, row_stride, sum_to
 from logsig_codegen.runtime.walks import Indices, Paths, Walks
 
 if TYPE_CHECKING:
@@ -107,17 +107,34 @@ class Call:
 
     # -- forward ------------------------------------------------------------------------------------------------
 
-    def forward(self) -> Array:
-        """The result, in the basis of the method."""
-        return self._to_method(self._with_initial(self.along()))
+    def forward(self, out: Array | None = None) -> Array:
+        """The result, in the basis of the method; ``out`` receives it, if given, and was checked."""
+        brackets = out if self.options.method >= 2 else None
+        multiplied = self.initial is not None and not self.options.stream
+        rows = self.along(None if multiplied or brackets is None else plain(brackets))
+        if self.initial is not None and multiplied:
+            functions = self.kernel.functions("combine")
+            rows = arrays.product(self.problem, functions, self.initial, rows, self.options.threads, brackets)
+        if self.options.method < 2:
+            rows = conversions.change_method(rows, self.problem, 2, self.options.method)
+        if out is None:
+            return rows
+        if rows is not brackets:
+            out[...] = rows
+        return out
 
-    def along(self) -> Array:
-        """In the Lyndon bracket basis, without ``initial`` except for streams, ``(*row_shape, size)``."""
+    def along(self, out: Array | None = None) -> Array:
+        """In the Lyndon bracket basis, without ``initial`` except for streams, ``(*row_shape, size)``.
+
+        Where ``out`` is an array that the C functions can walk, it holds the result.
+        """
         if self.options.stream:
-            rows = self.run.stream(self.paths, self._initial_rows())
+            target = out if out is not None and out.flags.carray else None
+            rows = self.run.stream(self.paths, self._initial_rows(), target)
         else:
-            rows = self.run.forward(self.paths if self.windows is None else self.windows)
-        return rows.reshape(*self.row_shape, self.problem.size)
+            target = out if out is not None and row_stride(out) is not None else None
+            rows = self.run.forward(self.paths if self.windows is None else self.windows, target)
+        return rows.reshape(*self.row_shape, self.problem.size) if target is None else target
 
     def _initial_rows(self) -> Array | None:
         if self.initial is None:
@@ -125,21 +142,15 @@ class Call:
         full = np.broadcast_to(self.initial, (*self.batch, self.problem.size))
         return np.ascontiguousarray(full).reshape(self.paths.count, self.problem.size)
 
-    def _with_initial(self, rows: Array) -> Array:
-        if self.initial is None or self.options.stream:
-            return rows
-        functions = self.kernel.functions("combine")
-        return arrays.product(self.problem, functions, self.initial, rows, self.options.threads, None)
-
-    def _to_method(self, rows: Array) -> Array:
-        if self.options.method >= 2:
-            return rows
-        return conversions.change_method(rows, self.problem, 2, self.options.method)
-
     # -- backward -----------------------------------------------------------------------------------------------
 
-    def backward(self, d_out: Array, result: Array | None = None) -> tuple[Array, ...]:
-        """Gradients with respect to each path and, last, ``initial`` if there is one; ``result`` spares a forward."""
+    def backward(
+        self, d_out: Array, result: Array | None = None, out: tuple[Array, ...] | None = None
+    ) -> tuple[Array, ...]:
+        """Gradients with respect to each path and, last, ``initial`` if there is one; ``result`` spares a forward.
+
+        ``out`` receives them, if given, and was checked.
+        """
         if self.options.method < 2:
             d_out = conversions.change_method_backprop(d_out, self.problem, 2, self.options.method)
             result = None
@@ -154,15 +165,21 @@ class Call:
         d_rows = np.ascontiguousarray(np.broadcast_to(d_out, shape))
         known = None if result is None else np.ascontiguousarray(result)
         self._compact()
+        d_data = self._zeros(None if out is None else plain(out[0]))
         if self.options.stream:
-            d_data, before = self._stream_backward(d_rows, known)
+            before = self._stream_backward(d_rows, known, d_data)
             d_initial = () if before is None else (before,)
         elif self.windows is not None:
-            d_data = self._windows_backward(d_rows, known)
+            self._windows_backward(d_rows, known, d_data)
         else:
-            d_data = self._zeros()
             self.run.backward(self._flat(d_rows), None if known is None else self._flat(known), self.paths, d_data)
-        return (*self._split(d_data), *d_initial)
+        gradients = (*self._split(d_data), *d_initial)
+        if out is None:
+            return gradients
+        for target, gradient in zip(out, gradients, strict=True):
+            if address(target) != address(gradient):
+                target[...] = gradient
+        return out
 
     def _flat(self, rows: Array) -> Array:
         return rows.reshape(-1, self.problem.size)
@@ -175,25 +192,29 @@ class Call:
             self.batch, self.paths = self._layout()
             self.windows = self._windows()
 
-    def _zeros(self) -> Array:
-        """Room for the gradient: zero where nothing depends on the points."""
-        return np.zeros(self.paths.data.shape, self.paths.data.dtype)
+    def _zeros(self, out: Array | None = None) -> Array:
+        """Room for the gradient, zero where nothing depends on the points: that of ``out``, if it is laid out so."""
+        if out is None or not out.flags.carray:
+            return np.zeros(self.paths.data.shape, self.paths.data.dtype)
+        room = out.reshape(self.paths.data.shape)
+        room.fill(0)
+        return plain(room)
 
-    def _stream_backward(self, d_rows: Array, known: Array | None) -> tuple[Array, Array | None]:
+    def _stream_backward(self, d_rows: Array, known: Array | None, d_data: Array) -> Array | None:
+        """Fill ``d_data``; the gradient with respect to ``initial``, if there is one."""
         initial = self._initial_rows()
         stream = self.run.stream(self.paths, initial) if known is None else known
-        d_data = self._zeros()
         d_before = self.run.stream_backward(d_rows, stream, self.paths, initial, d_data)
         if d_before is None or self.initial is None:
-            return d_data, None
+            return None
         full = d_before.reshape(*self.batch, self.problem.size)
         if full.shape == self.initial.shape:
-            return d_data, full
+            return full
         d_initial = np.empty_like(self.initial)
         sum_to(full, d_initial)
-        return d_data, d_initial
+        return d_initial
 
-    def _windows_backward(self, d_rows: Array, known: Array | None) -> Array:
+    def _windows_backward(self, d_rows: Array, known: Array | None, total: Array) -> None:
         """Windows that share points are taken in turns, since each writes the gradient of all of its points."""
         assert self.windows is not None
         assert self.options.windows is not None
@@ -202,7 +223,6 @@ class Call:
         turns = -(-size // stride)
         position = np.arange(self.windows.count, dtype=np.intp) % max(per_path, 1)
         d_rows = self._flat(d_rows)
-        total = self._zeros()
         for turn in range(min(turns, per_path)):
             chosen = np.flatnonzero(position % turns == turn)
             lengths = None if self.windows.lengths is None else self.windows.lengths[chosen]
@@ -212,7 +232,6 @@ class Call:
             result = None if known is None else self._flat(known)[chosen]
             self.run.backward(d_rows[chosen], result, some, d_data)
             total += d_data
-        return total
 
     def _split(self, d_data: Array) -> tuple[Array, ...]:
         if not self.options.ragged:

@@ -41,10 +41,12 @@ def product_of_tensors(kernel: LogSigKernel, operation: str, tensors: tuple[Any,
     return call(operation.removesuffix("_backprop"), arguments, kernel.dimension, kernel.degree, n_jobs)
 
 
-def paths_of_tensors(kernel: LogSigKernel, tensors: tuple[Any, ...], **options: Any) -> Any:
+def paths_of_tensors(kernel: LogSigKernel, tensors: tuple[Any, ...], out: Any, **options: Any) -> Any:
     """``log_sig`` of torch tensors, or its gradient, where there is a ``d_out`` before the path."""
     from logsig_codegen.runtime.torch_ops import calls
 
+    if out is not None:
+        wants_out(TORCH, out)
     calls.provide(kernel)
     call: Any = calls.log_sig if len(tensors) == 1 else calls.log_sig_backprop
     return call(*tensors, kernel.dimension, kernel.degree, **options)

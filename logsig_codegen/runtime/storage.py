@@ -7,7 +7,7 @@ torch, stays as it was.
 from __future__ import annotations
 
 from bisect import bisect_right
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import numpy as np
@@ -54,20 +54,6 @@ class ArrayStorage:
         self._first += count
         if self._buffer.shape[-2] > max(4 * len(self), _FEWEST):
             self._move(max(2 * len(self), _FEWEST))
-
-    def is_constant(self, start: int, end: int) -> bool:
-        """Whether no gradient can flow to these rows."""
-        return True
-
-    def recording(self) -> AbstractContextManager[Any]:
-        """In this context results depend on rows that gradients can flow to, whatever the caller's mode."""
-        return nullcontext()
-
-    def copy(self) -> ArrayStorage:
-        """Storage of its own, with the same rows."""
-        copied = ArrayStorage(self._buffer.shape[:-2], self._buffer.shape[-1], self._buffer.dtype)
-        copied.append(self.get(0, len(self)))
-        return copied
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_buffer": self.get(0, len(self)).copy(), "_first": 0, "_end": len(self)}
@@ -146,16 +132,6 @@ class TensorStorage:
             with self.recording():
                 self._pieces[0] = piece[..., -left:, :].clone(memory_format=torch.contiguous_format)
 
-    def is_constant(self, start: int, end: int) -> bool:
-        """Whether no gradient can flow to these rows."""
-        start, end = self._first + start, self._first + end
-        first = bisect_right(self._ends, start)
-        return not any(
-            piece.requires_grad
-            for piece, piece_end in zip(self._pieces[first:], self._ends[first:], strict=True)
-            if piece_end - piece.shape[-2] < end
-        )
-
     def recording(self) -> AbstractContextManager[Any]:
         """In this context results depend on rows that gradients can flow to, whatever the caller's mode."""
         import torch
@@ -164,12 +140,6 @@ class TensorStorage:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         return stack
-
-    def copy(self) -> TensorStorage:
-        """Storage of its own, with the same rows: pieces are never altered, so they are shared, with their graphs."""
-        copied = TensorStorage(self._none)
-        copied._pieces, copied._ends, copied._first = self._pieces.copy(), self._ends.copy(), self._first
-        return copied
 
     def __getstate__(self) -> dict[str, Any]:
         values = self.get(0, len(self)).detach().clone()

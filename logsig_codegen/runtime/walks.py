@@ -9,7 +9,7 @@ import numpy as np
 
 from logsig_codegen.operations import WHOLE_STEPS, path_operation
 from logsig_codegen.runtime._abi import ffi
-from logsig_codegen.runtime.arrays import Array, address, function_for
+from logsig_codegen.runtime.arrays import Array, address, function_for, row_stride
 from logsig_codegen.runtime.fast import NO_MEMORY
 
 if TYPE_CHECKING:
@@ -60,14 +60,15 @@ class Walks:
         self.state = state
         self.threads = threads
 
-    def forward(self, paths: Paths) -> Array:
-        """Log-signatures, ``(count, size)``."""
-        size = self.problem.size
-        out = np.empty((paths.count, size), paths.data.dtype)
+    def forward(self, paths: Paths, out: Array | None = None) -> Array:
+        """Log-signatures, ``(count, size)``, or into ``out``, which may have any leading axes with one row stride."""
+        if out is None:
+            out = np.empty((paths.count, self.problem.size), paths.data.dtype)
         if paths.count:
             function = function_for(self.kernel.functions(path_operation(self.state)), out.dtype)
             products = self._products(paths, backward=False)
-            _check(function(*paths.c_arguments(), products, address(out), size, paths.count, self.threads))
+            target = address(out), row_stride(out)
+            _check(function(*paths.c_arguments(), products, *target, paths.count, self.threads))
         return out
 
     def _products(self, paths: Paths, *, backward: bool) -> Any:
@@ -97,10 +98,14 @@ class Walks:
             )
         )
 
-    def stream(self, paths: Paths, initial: Array | None) -> Array:
-        """All expanding log-signatures, ``(count, length - 1, size)``; ``initial`` is ``(count, size)``."""
+    def stream(self, paths: Paths, initial: Array | None, out: Array | None = None) -> Array:
+        """All expanding log-signatures, ``(count, length - 1, size)``, or into ``out``, which is C-contiguous.
+
+        ``initial`` is ``(count, size)``.
+        """
         size, steps = self.problem.size, max(paths.length - 1, 0)
-        out = np.empty((paths.count, steps, size), paths.data.dtype)
+        if out is None:
+            out = np.empty((paths.count, steps, size), paths.data.dtype)
         if out.size:
             function = function_for(self.kernel.functions("stream"), out.dtype)
             before = ffi.NULL if initial is None else address(initial)

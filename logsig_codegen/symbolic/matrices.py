@@ -87,22 +87,42 @@ class MatrixAlgebra:
 
     def power_series(self, coefficients: Sequence[Coefficient], x: Matrix) -> Matrix:
         """``c_0 + c_1 x + c_2 x² + …`` by Horner's scheme."""
-        result = self._constant(0)
+        result = self.constant(0)
         for coefficient in reversed(coefficients):
             result = self.multiply(x, result)
-            result[0] = self.add_scaled(result[0], coefficient, self._constant(1)[0])
+            result[0] = self.add_scaled(result[0], coefficient, self.constant(1)[0])
         return result
 
     def join(self, log_sig: Sequence[Diagonal], displacement: Diagonal) -> Matrix:
         """``log(exp(l_1 + … + l_N) exp(v))`` by definition."""
         exponential, logarithm = exponential_coefficients(self.degree), logarithm_coefficients(self.degree)
-        letters = self._constant(0)
+        letters = self.constant(0)
         letters[1] = displacement
-        left = self.power_series(exponential, [self._constant(0)[0], *log_sig])
+        left = self.power_series(exponential, [self.constant(0)[0], *log_sig])
         product = self.multiply(left, self.power_series(exponential, letters))
-        product[0] = self.add_scaled(product[0], -1, self._constant(1)[0])
+        product[0] = self.add_scaled(product[0], -1, self.constant(1)[0])
         return self.power_series(logarithm, product)
 
-    def _constant(self, value: int) -> Matrix:
+    def constant(self, value: int) -> Matrix:
+        """A multiple of the unit matrix."""
         sizes = range(self.degree + 1, 0, -1)
         return [Diagonal(weight, (0 if weight else value,) * size) for weight, size in enumerate(sizes)]
+
+
+class MatrixForms(MatrixAlgebra):
+    """The same with linear forms; one on weight ``k`` is given by a superdiagonal of weight ``k`` as well."""
+
+    def pair(self, form: Diagonal, element: Diagonal) -> int:
+        """The value of a form on an element of its weight: the sum of products of entries."""
+        return sum(f * x for f, x in zip(form.entries, element.entries, strict=False)) % PRIME
+
+    def coadjoint(self, actor: Diagonal, form: Diagonal) -> Diagonal:
+        """The form ``x -> form([actor, x])``."""
+        if actor.weight < 0 or form.weight < 0:
+            return self.zero()
+        p, weight = actor.weight, form.weight - actor.weight
+        entries = [0] * (self.degree + 1 - weight)
+        for row, value in enumerate(form.entries):
+            entries[row + p] += actor.entries[row] * value
+            entries[row] -= actor.entries[row + weight] * value
+        return Diagonal(weight, tuple(x % PRIME for x in entries))

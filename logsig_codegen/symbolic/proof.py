@@ -181,7 +181,7 @@ def word_text(word: Word) -> str:
     return " ".join("v" if letter == DISPLACEMENT else f"l{letter}" if letter > 0 else f"k{-letter}" for letter in word)
 
 
-class _FreeAlgebra:
+class FreeAlgebra:
     """Commutators of words: the Lie algebra that plans are proved in."""
 
     def zero(self) -> Words:
@@ -206,7 +206,7 @@ def _prove(program: LieProgram, product: _Product, series: Callable[[int], Parts
         for names, letters in zip(operands, product.letters.values(), strict=True)
         for name, letter in zip(names, letters, strict=True)
     }
-    values = _evaluate(program, _FreeAlgebra(), inputs)
+    values = evaluate_plan(program, FreeAlgebra(), inputs)
     for name, vector in program.vectors.items():
         for word in values[name]:
             if _weight(word) != vector.degree:
@@ -234,7 +234,7 @@ def _check_randomly(program: LieProgram, product: _Product, seed: int) -> None:
         for names, elements in zip(operands, points, strict=True)
         for name, element in zip(names, elements, strict=True)
     }
-    values = _evaluate(program, algebra, inputs)
+    values = evaluate_plan(program, algebra, inputs)
     for name, vector in program.vectors.items():
         if values[name].weight not in (-1, vector.degree):
             raise PlanProofError(
@@ -275,7 +275,16 @@ def _ports(program: LieProgram, product: _Product) -> tuple[list[tuple[str, ...]
     return [inputs[operand] for operand in product.letters], outputs["out"]
 
 
-def _evaluate(program: LieProgram, algebra: LieAlgebra[Element], inputs: Mapping[str, Element]) -> dict[str, Element]:
+def evaluate_plan(
+    program: LieProgram, algebra: LieAlgebra[Element], inputs: Mapping[str, Element]
+) -> dict[str, Element]:
+    """Every vector by name.
+
+    Raises
+    ------
+    PlanProofError
+        If the plan is malformed.
+    """
     defined = set(inputs)
     for statement in program.statements:
         missing = [name for term in statement.terms for name in term.operands if name not in defined]

@@ -115,7 +115,9 @@ def test_maps_are_kept() -> None:
     ("dimension", "degree", "tolerance"), [(2, 6, 1e-14), (9, 3, 1e-14), (2, 11, 1e-6), (3, 7, 1e-6), (5, 5, 1e-6)]
 )
 def test_log_signatures_are_those_of_iisignature(dimension: int, degree: int, tolerance: float) -> None:
-    iisignature = pytest.importorskip("iisignature")
+    iisignature = pytest.importorskip(
+        "iisignature", reason="iisignature is not installed; CONTRIBUTING.md says how it can be"
+    )
     basis, linear = hall_basis(dimension, degree), brackets_to_hall(dimension, degree)
     prepared = iisignature.prepare(dimension, degree, "H")
     texts = [counted_from_one(basis, coordinate) for coordinate in range(len(basis.factors))]

@@ -18,7 +18,7 @@ from logsig_codegen.compiler import choose_plan, optimise
 from logsig_codegen.ir.interpret import interpret_schedule
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import NONE, Instruction, Program, count_terms
-from logsig_codegen.ir.schedule import Compute, Fetch, Flush, Reload, Save, Schedule, Store
+from logsig_codegen.ir.schedule import Compute, Fetch, Flush, Forget, Read, Reload, Save, Schedule, Store
 from logsig_codegen.passes import order as order_module
 from logsig_codegen.passes import schedule as schedule_module
 from logsig_codegen.passes.adjoint import adjoint
@@ -84,6 +84,36 @@ def test_random_programs(data: st.DataObject) -> None:
             collectors=data.draw(st.integers(0, 5)),
         )
     check_memory(result)
+    inputs = data.draw(inputs_of(program))
+    assert interpret_schedule(result, inputs) == meaning(program, inputs)
+
+
+def passing_values(program: Program, operand: int) -> range:
+    start = program.offsets[operand]
+    return range(start, start + program.inputs[operand].length)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_groups_and_a_passing_operand(data: st.DataObject) -> None:
+    """Demands in any order, in groups that are not cut; an operand that is read where it is used."""
+    program = data.draw(programs(most=25))
+    demands = data.draw(st.permutations([value for result in program.outputs for value in result.values]))
+    cut = data.draw(st.integers(0, len(demands)))
+    groups = [group for group in (demands[:cut], demands[cut:]) if group]
+    passing = data.draw(st.integers(0, len(program.inputs) - 1))
+    limits = {"PART_OPERATIONS": data.draw(st.sampled_from((3, 400))), "NEAR": data.draw(st.integers(1, 8))}
+    with mock.patch.multiple(schedule_module, **limits):
+        first = data.draw(st.sampled_from((0, -1))) if passing else -1
+        in_place = (first, *(-1 for _ in program.outputs[1:]))
+        result = schedule(program, in_place=in_place, descending=True, collectors=0, groups=groups, passing=passing)
+    check_memory(result)
+    assert len(result.parts) <= max(len(groups), 1)
+    for event in (event for part in result.parts for event in part):
+        if isinstance(event, Read):
+            assert event.kept == (event.value in passing_values(program, passing))
+        elif isinstance(event, Forget):
+            assert event.value in passing_values(program, passing)
     inputs = data.draw(inputs_of(program))
     assert interpret_schedule(result, inputs) == meaning(program, inputs)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lie_programs import Dual, slope
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
@@ -20,6 +23,7 @@ from logsig_codegen.problem import Problem
 
 PROBLEMS = [Problem(*p) for p in ((1, 1), (1, 4), (2, 1), (2, 2), (2, 3), (2, 5), (3, 2), (3, 3), (3, 4), (4, 3))]
 KERNELS = [log_derivative_kernel, signature_kernel]
+drawn = st.fractions(-9, 9, max_denominator=7)
 
 
 def rationals(seed: int, *shape: int) -> Any:
@@ -37,6 +41,72 @@ def log_of_product(problem: Problem, segments: Sequence[Sequence[Any]], number: 
     for segment in segments[1:]:
         total = algebra.product(total, algebra.exp(embed(basis, segment)))
     return lie_coordinates(basis, algebra.log(total))
+
+
+MORE = [
+    *((1, 2), (1, 7), (2, 4), (2, 6), (2, 7), (2, 8), (3, 1), (3, 5), (4, 1), (4, 2), (4, 4), (5, 2), (5, 3), (6, 3)),
+    *((7, 2), (8, 2), (9, 2), (11, 2), (17, 2), (8, 3), (25, 1)),
+]
+
+
+@cache
+def made(make: Any, dimension: int, degree: int, backward: bool) -> PathKernel:
+    kernel: PathKernel = make(Problem(dimension, degree), backward)
+    return kernel
+
+
+@st.composite
+def arguments(draw: st.DrawFn, problem: Problem) -> tuple[list[list[Fraction]], list[list[Fraction]], list[Fraction]]:
+    """The segments of a path of 0 to 4 points, a change of them, and a form on the result."""
+    count = draw(st.integers(0, 3 if problem.size < 100 else 2))
+    numbers = st.lists(drawn, min_size=problem.dimension, max_size=problem.dimension)
+    segments, change = (draw(st.lists(numbers, min_size=count, max_size=count)) for _ in range(2))
+    few = draw(st.dictionaries(st.integers(0, problem.size - 1), drawn, max_size=12))
+    return segments, change, [few.get(index, Fraction(0)) for index in range(problem.size)]
+
+
+@pytest.mark.parametrize("make", KERNELS)
+@pytest.mark.parametrize("problem", [*PROBLEMS, *(Problem(*p) for p in MORE)], ids=lambda p: p.name)
+@given(st.data())
+@settings(deadline=None, max_examples=8)
+def test_drawn_paths_and_their_gradients(problem: Problem, make: Any, data: st.DataObject) -> None:
+    """The result exactly; the gradient in one direction, against dual numbers in the tensor algebra; states undone."""
+    segments, change, d_out = data.draw(arguments(problem))
+    moved = [[Dual(x, y) for x, y in zip(*pair, strict=True)] for pair in zip(segments, change, strict=True)]
+    exact = log_of_product(problem, moved, Dual) if segments else [0] * problem.size
+    log_sig = [x.value if isinstance(x, Dual) else x for x in exact]
+    states = [
+        forward(made(make, problem.dimension, problem.degree, False), segments[:t]) for t in range(len(segments) + 1)
+    ]
+    assert states[-1][1] == log_sig
+    kernel = made(make, problem.dimension, problem.degree, True)
+    point = interpret(program(kernel, "start"), {"d_out": d_out, "log_sig": log_sig})
+    total: Any = 0
+    for t in range(len(segments) - 1, -1, -1):
+        assert point["state"] == states[t + 1][0][: kernel.state_size]
+        inputs = {"d_state": point["d_state"], "state": point["state"], "displacement": segments[t]}
+        results = interpret(program(kernel, "step_backprop"), inputs)
+        total += sum(g * y for g, y in zip(results["d_displacement"], change[t], strict=True))
+        point = {"d_state": results["d_previous_state"], "state": results["previous_state"]}
+    assert not any(point["state"])
+    assert total == sum(c * slope(x) for c, x in zip(d_out, exact, strict=True))
+
+
+@pytest.mark.parametrize(("dimension", "degree"), [(2, 6), (3, 4), (5, 2)])
+@given(st.data())
+@settings(deadline=None, max_examples=15)
+def test_gradients_of_streams(dimension: int, degree: int, data: st.DataObject) -> None:
+    """One step back along a stream, in one direction of state and displacement."""
+    problem = Problem(dimension, degree)
+    sizes = (problem.size, problem.size, problem.size, dimension, dimension)
+    d_out, state, d_state, segment, d_segment = (data.draw(st.lists(drawn, min_size=n, max_size=n)) for n in sizes)
+    inputs = {"d_state": d_out, "state": state, "displacement": segment}
+    results = interpret(program(made(stream_kernel, dimension, degree, True), "step_backprop"), inputs)
+    moved = ([Dual(x, y) for x, y in zip(*pair, strict=True)] for pair in ((state, d_state), (segment, d_segment)))
+    exact = log_of_product(problem, list(moved), Dual)
+    found = sum(g * y for g, y in zip(results["d_previous_state"], d_state, strict=True))
+    found += sum(g * y for g, y in zip(results["d_displacement"], d_segment, strict=True))
+    assert found == sum(c * slope(x) for c, x in zip(d_out, exact, strict=True))
 
 
 def program(kernel: PathKernel, phase: str) -> Program:

@@ -204,6 +204,109 @@ def test_gradients_are_finite_differences(options: dict[str, Any], initial: bool
         np.testing.assert_allclose(tensors[1].grad, rest[0], atol=1e-13)
 
 
+def rooms(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Arrays of a shape in which a result can be put, with every kind of layout."""
+    wide = np.full((*shape[:-1], shape[-1] + 2), 7.0)
+    *front, rows, width = shape
+    return {
+        "plain": np.full(shape, 7.0),
+        "rows apart": wide[..., 1:-1],
+        "columns apart": np.full((*front, rows, 2 * width), 7.0)[..., ::2],
+        "backwards": np.full(shape, 7.0)[::-1],
+        "fortran": np.full(shape, 7.0, order="F"),
+        "misaligned": np.full(8 * int(np.prod(shape)) + 1, 7, np.uint8)[1:].view(np.float64).reshape(shape),
+        "subclass": np.full(shape, 7.0).view(np.recarray),
+    }
+
+
+OUT_CASES = [
+    (options, initial)
+    for options in (*OPTIONS, {"lengths": np.array([3, 6, 1])})
+    for initial in (False, True)
+    if not (initial and "windows" in options)
+]
+
+
+@pytest.mark.parametrize(("options", "initial"), OUT_CASES, ids=str)
+@pytest.mark.parametrize("length", [6, WHOLE_STEPS + 3, 1])
+def test_out_receives_the_same_bits(options: dict[str, Any], initial: bool, length: int) -> None:
+    kernel, path = lg.load(2, 3), walk(3, length, 2)
+    options = {**options, **({"initial": RNG.normal(size=(3, kernel.size))} if initial else {})}
+    if "lengths" in options:
+        options["lengths"] = np.minimum(options["lengths"], length)
+    expected = kernel.log_sig(path, **options)
+    d_out = RNG.normal(size=expected.shape)
+    gradients = kernel.log_sig_backprop(d_out, path, **options)
+    for name, room in rooms(expected.shape).items():
+        assert kernel.log_sig(path, out=room, **options) is room, name
+        assert np.array_equal(room, expected), name
+    for name, room in rooms(path.shape).items():
+        out = (room, np.empty_like(gradients[1])) if initial else room
+        found = kernel.log_sig_backprop(d_out, path, out=out, **options)
+        for one, target, gradient in zip(
+            *((found, out, gradients) if initial else ([found], [out], [gradients])), strict=True
+        ):
+            assert one is target, name
+            assert np.array_equal(target, gradient), name
+
+
+def test_out_leaves_the_space_between_its_rows_alone() -> None:
+    kernel, path = lg.load(3, 3), walk(5, 8, 3)
+    room = np.full((5, kernel.size + 2), 7.0)
+    kernel.log_sig(path, out=room[:, 1:-1])
+    assert (room[:, [0, -1]] == 7).all()
+    beside = np.concatenate([path.reshape(5, -1), np.empty((5, kernel.size))], axis=1)  # rows that alternate
+    inside = np.lib.stride_tricks.as_strided(beside, (5, 8, 3), (beside.strides[0], 24, 8), writeable=False)
+    assert np.array_equal(kernel.log_sig(inside, out=beside[:, 24:]), kernel.log_sig(path))
+
+
+def test_out_of_a_list_of_paths() -> None:
+    kernel, paths = lg.load(3, 3), [walk(n, 3) for n in (4, 0, 300, 1)]
+    out = np.empty((4, kernel.size))
+    assert kernel.log_sig(paths, out=out) is out
+    assert np.array_equal(out, kernel.log_sig(paths))
+    with pytest.raises(ValueError, match=r"out: .*overlaps path\[2\]"):
+        kernel.log_sig(paths, out=paths[2][: 4 * kernel.size // 3 + 1].reshape(-1)[: 4 * kernel.size].reshape(4, -1))
+    with pytest.raises(ValueError, match="out: expected None with a list of paths"):
+        kernel.log_sig_backprop(out, paths, out=out)
+
+
+def test_wrong_out() -> None:
+    kernel = lg.load(3, 3)
+    path, before, d_out = walk(2, 14, 3), np.zeros((2, 14)), np.zeros((2, 14))
+    good, back = np.zeros((2, 14)), np.zeros((2, 14, 3))
+    frozen = np.zeros((2, 14))
+    frozen.flags.writeable = False
+    for out, error, message in (
+        ([0.0], TypeError, "out: expected a numpy array, got list"),
+        (np.zeros((2, 14), np.float32), TypeError, "out: expected dtype float64"),
+        (np.ma.zeros((2, 14)), TypeError, "out: expected a numpy array, got MaskedArray"),
+        (np.zeros((2, 13)), ValueError, r"out: expected shape \(2, 14\), got \(2, 13\)"),
+        (frozen, ValueError, "out: .*read-only"),
+        (np.lib.stride_tricks.as_strided(np.zeros(30), (2, 14), (8, 8)), ValueError, "out: .*overlaps itself"),
+        (path[:, :, 1], ValueError, "out: .*overlaps path"),
+        (before, ValueError, "out: .*overlaps initial"),
+        (torch.zeros(2, 14), TypeError, "out: expected a numpy array, got Tensor"),
+    ):
+        with pytest.raises(error, match=message):
+            kernel.log_sig(path, initial=before, out=out)
+    room = np.zeros(14)
+    room[:1].view(np.intp)[0] = 9
+    with pytest.raises(ValueError, match=r"out: .*overlaps lengths"):
+        kernel.log_sig(path[:1], lengths=room[:1].view(np.intp), out=room[None])
+    for pair, error, message in (
+        (back, TypeError, r"out: expected a pair of arrays \(d_path, d_initial\), got ndarray"),
+        ((back, good[:1]), ValueError, r"out\[1\]: expected shape"),
+        ((path, good), ValueError, r"out\[0\]: .*overlaps path"),
+        ((back, d_out), ValueError, r"out\[1\]: .*overlaps d_out"),
+        ((back, back.reshape(-1)[:28].reshape(2, 14)), ValueError, r"out\[1\]: .*overlaps out\[0\]"),
+    ):
+        with pytest.raises(error, match=message):
+            kernel.log_sig_backprop(d_out, path, initial=before, out=pair)
+    with pytest.raises(TypeError, match="only calls on numpy arrays take it"):
+        kernel.log_sig(torch.zeros(2, 4, 3), out=torch.zeros(2, 14, dtype=torch.float32))
+
+
 def test_gradients_of_lists_of_tensors() -> None:
     paths = [torch.tensor(walk(n, 2), requires_grad=True) for n in (4, 7, 1)]
     lg.log_sig(paths, 3, method=2).sum().backward()

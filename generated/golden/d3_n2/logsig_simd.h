@@ -75,6 +75,13 @@ typedef float logsig_real;
 
 #define LOGSIG_LANES (LOGSIG_VECTOR_BYTES / (LOGSIG_REAL_BITS / 8))
 
+/* Keeps a value in a register: without this compilers read it from memory in each product it is a factor of. */
+#if (LOGSIG_AVX512 || LOGSIG_AVX2) && defined(__GNUC__)
+#define LOGSIG_KEEP(x) __asm__("" : "+v"(x))
+#else
+#define LOGSIG_KEEP(x) ((void)(x))
+#endif
+
 #if LOGSIG_LANES == 1
 typedef logsig_real logsig_vec;
 #else

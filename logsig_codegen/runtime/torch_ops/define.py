@@ -18,7 +18,7 @@ from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd import forward_ad
 from torch.autograd.function import _SingleLevelFunction
 
-from logsig_codegen.errors import UnsupportedError
+from logsig_codegen.runtime.torch_ops.gpu import through_cpu
 
 NAMESPACE = "logsig_codegen"
 library = torch.library.Library(NAMESPACE, "FRAGMENT")
@@ -54,6 +54,8 @@ class Rules:
     composite : callable, optional
         The same function composed of other operators; stands in for the kernel where tangents go through it and there
         is no ``jvp``.
+    cuda : callable, optional
+        Kernel for tensors on a GPU; without it the one for CPU tensors works on copies.
     """
 
     schema: str
@@ -64,6 +66,7 @@ class Rules:
     jvp: Callable[[Sequence[Any], Sequence[Tensor], Gradients], Any] | None = None
     composite: Callable[..., Any] | None = None
     keeps_results: bool = False
+    cuda: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:
@@ -99,7 +102,7 @@ def _register_as(name: str, rules: Rules) -> Any:
     library.define(name + rules.schema.removeprefix(rules.name), tags=(torch.Tag.pt2_compliant_tag,))
     operator = overload(name)
     library.impl(name, rules.cpu, "CPU")
-    library.impl(name, _refuse_device, "CUDA")
+    library.impl(name, rules.cuda or through_cpu(rules.cpu), "CUDA")
     library.impl(name, _autograd_kernel(operator, rules), "Autograd", with_keyset=True)
     torch.library.register_fake(qualified, rules.fake, lib=library)
     _register_batch(name, operator, rules)
@@ -113,12 +116,6 @@ def _register_batch(name: str, operator: Any, rules: Rules) -> None:
         return rules.batch(operator, info, in_dims, *args)
 
     torch.library.register_vmap(f"{NAMESPACE}::{name}", batch, lib=library)
-
-
-def _refuse_device(*args: Any) -> Any:
-    """Where tensors on a GPU arrive."""
-    tensor = next(one for one in args if isinstance(one, Tensor))
-    raise UnsupportedError(f"there are no kernels for device {tensor.device}; move the tensors with .cpu()")
 
 
 def _autograd_kernel(operator: Any, rules: Rules) -> Callable[..., Any]:

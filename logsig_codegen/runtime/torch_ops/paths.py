@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from logsig_codegen.runtime import conversions
-from logsig_codegen.runtime.path_checks import check_call
+from logsig_codegen.runtime.path_checks import Checked, check_call
 from logsig_codegen.runtime.paths import Call
+from logsig_codegen.runtime.torch_ops import gpu
 from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
 from logsig_codegen.runtime.torch_ops.path_composition import (
     Tangents,
@@ -34,15 +35,15 @@ def _defaults(options: Sequence[Any]) -> tuple[Any, ...]:
     return (*options, *(False, None, None, 2, 1)[len(options) - 2 :])
 
 
-def _call(
+def _checked(
     path: Tensor, lengths: Tensor | None, initial: Tensor | None, options: Sequence[Any], d_out: Tensor | None = None
-) -> Call:
+) -> Checked:
     dimension, degree, stream, windows, state, method, n_jobs = _defaults(options)
     problem = problem_of(dimension, degree)
-    checked = check_call(
+    return check_call(
         problem,
         path,
-        lengths=None if lengths is None else to_array(lengths),
+        lengths=None if lengths is None else to_array(lengths.cpu()),
         initial=initial,
         stream=stream,
         windows=None if windows is None else tuple(windows),
@@ -51,15 +52,41 @@ def _call(
         threads=threads_of(n_jobs),
         d_out=d_out,
     )
+
+
+def _call(
+    path: Tensor, lengths: Tensor | None, initial: Tensor | None, options: Sequence[Any], d_out: Tensor | None = None
+) -> Call:
+    checked = _checked(path, lengths, initial, options, d_out)
     arrays = None if initial is None else to_array(initial)
-    return Call(provider(dimension, degree), checked.options, [to_array(path)], arrays)
+    return Call(provider(options[0], options[1]), checked.options, [to_array(path)], arrays)
+
+
+def _forward_cuda(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *options: Any) -> Tensor:
+    checked = _checked(path, lengths, initial, options)
+    inputs = (path,) if initial is None else (path, initial)
+    return gpu.log_sig(checked, options[0], options[1], inputs)
+
+
+def _backward_cuda(
+    d_out: Tensor,
+    result: Tensor | None,
+    path: Tensor,
+    lengths: Tensor | None,
+    initial: Tensor | None,
+    *options: Any,
+) -> tuple[Tensor, Tensor]:
+    checked = _checked(path, lengths, initial, options, d_out)
+    inputs = (path,) if initial is None else (path, initial)
+    gradients = gpu.log_sig_backprop(checked, options[0], options[1], d_out, result, inputs)
+    return gradients[0], path.new_empty(0) if initial is None else gradients[1]
 
 
 def _forward_cpu(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *options: Any) -> Tensor:
     dimension, degree, stream, windows, state, method, n_jobs = _defaults(options)
     if lengths is None and initial is None and windows is None and not stream and method >= 2:
         quick = provider(dimension, degree).loaded.log_sig(state)
-        result = quick(to_array(path), threads_of(n_jobs)) if path.shape[-1:] == (dimension,) else None
+        result = quick(to_array(path), None, threads_of(n_jobs)) if path.shape[-1:] == (dimension,) else None
         if result is not None:
             return torch.from_numpy(result)
     return torch.from_numpy(_call(path, lengths, initial, options).forward())
@@ -205,6 +232,7 @@ log_sig = register(
     Rules(
         schema=f"log_sig(Tensor path, Tensor? lengths, Tensor? initial, {_OPTIONS}) -> Tensor",
         cpu=_forward_cpu,
+        cuda=_forward_cuda,
         fake=_forward_fake,
         vjp=_forward_vjp,
         jvp=_forward_jvp,
@@ -217,6 +245,7 @@ log_sig_backprop = register(
         schema="log_sig_backprop(Tensor d_out, Tensor? result, Tensor path, Tensor? lengths, Tensor? initial, "
         f"{_OPTIONS}) -> (Tensor, Tensor)",
         cpu=_backward_cpu,
+        cuda=_backward_cuda,
         fake=_backward_fake,
         vjp=_backward_vjp,
         composite=composite_log_sig_backprop,

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.runtime.torch_ops import gpu
 from logsig_codegen.runtime.torch_ops.brackets import Derivatives, reduced
 from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
 from logsig_codegen.runtime.torch_ops.rows import problem_of, rows_batch, rows_fake, rows_kernel
@@ -44,6 +45,7 @@ def _define(name: str, like: Sequence[int] = (), **rules: Any) -> Any:
     described = Rules(
         schema=_schema(name),
         cpu=rows_kernel(name, like),
+        cuda=gpu.rows_kernel(name) if name in gpu.PRODUCTS else None,
         fake=rows_fake(name, like),
         batch=rows_batch(count, like),
         **rules,

@@ -19,13 +19,20 @@
 #define LOGSIG_CHUNK_COLUMNS 128
 #endif
 
-/* A long path is cut into pieces of at least so many steps, as many as the greatest power of two allows, at most so many:
- * then one path alone fills the lanes, errors do not grow along it, and memory does not grow with its length. */
+/* A long path is cut into pieces of at least so many steps, as many as the greatest power of two allows: then one path
+ * alone fills the lanes, and errors do not grow along it. Multiplying pieces takes time as well, so beyond a few of them
+ * they have to be longer; and there are at most so many, so that memory does not grow with the length. */
 #ifndef LOGSIG_PIECE_STEPS
 #define LOGSIG_PIECE_STEPS 96
 #endif
+#ifndef LOGSIG_LONG_PIECE_STEPS
+#define LOGSIG_LONG_PIECE_STEPS 512
+#endif
+#ifndef LOGSIG_FEW_PIECES
+#define LOGSIG_FEW_PIECES 32
+#endif
 #ifndef LOGSIG_MOST_PIECES
-#define LOGSIG_MOST_PIECES 64
+#define LOGSIG_MOST_PIECES 256
 #endif
 /* Numbers of the log-signatures of pieces that are kept at a time, about. */
 #ifndef LOGSIG_PIECES_ROOM
@@ -391,7 +398,10 @@ LOGSIG_INLINE ptrdiff_t logsig_points(const logsig_path_job *job, ptrdiff_t path
 LOGSIG_INLINE ptrdiff_t logsig_pieces(ptrdiff_t points)
 {
     ptrdiff_t pieces = 1;
-    while (pieces < LOGSIG_MOST_PIECES && points - 1 >= 2 * pieces * LOGSIG_PIECE_STEPS) pieces *= 2;
+    while (pieces < LOGSIG_FEW_PIECES && points - 1 >= 2 * pieces * LOGSIG_PIECE_STEPS) pieces *= 2;
+    while (pieces >= LOGSIG_FEW_PIECES && pieces < LOGSIG_MOST_PIECES &&
+           points - 1 >= 2 * pieces * LOGSIG_LONG_PIECE_STEPS)
+        pieces *= 2;
     return pieces;
 }
 

@@ -1,0 +1,330 @@
+"""Errors and times of both states of a path, over lengths from 10 to 100,000 points, beside pySigLib.
+
+    python benchmarks/path_accuracy.py                               # about ten minutes
+    python benchmarks/path_accuracy.py --problem 2,6 --length 1000
+    python benchmarks/path_accuracy.py --document docs/benchmarks.md
+
+The truth is computed in extended precision (``np.longdouble``) by the interpreter of programs: it steps along the path
+in logarithmic-derivative coordinates, keeps the state now and then, and goes back from these. On short paths it is
+compared with exact fractions in the tensor algebra and with the same done by the programs of the signature. Points are
+numbers of single precision, so that both formats compute the same paths.
+
+An error of a log-signature is the largest in a degree, relative to the largest coordinate of that degree, over all
+paths; one of a gradient is relative to the largest number of the gradient.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pysiglib
+
+import harness
+import logsig_codegen as lg
+from harness import Call, interleave
+from logsig_codegen.algebra.lyndon import lyndon_basis
+from logsig_codegen.algebra.surd import Coefficient
+from logsig_codegen.algebra.tensor import TensorAlgebra, embed, lie_coordinates
+from logsig_codegen.compiler import optimise
+from logsig_codegen.ir.interpret import interpret
+from logsig_codegen.ir.lower import lower
+from logsig_codegen.ir.program import Program
+from logsig_codegen.operations import STATES, default_state
+from logsig_codegen.plans import path_step, prefix_signature
+from logsig_codegen.problem import Problem
+
+Array = np.ndarray[Any, np.dtype[Any]]
+DTYPES = ("float32", "float64")
+PROBLEMS = ((2, 6), (3, 4), (5, 3), (5, 4))
+LENGTHS = (10, 100, 1_000, 10_000, 100_000)
+KINDS = ("Brownian", "nearly straight")
+PATHS = 8
+LARGE = 100
+"""Problems with more coordinates are left out beyond 10,000 points, where the truth takes many minutes."""
+KEPT = 512
+"""Every so many steps the truth keeps its state."""
+STEPS_TIMED = 100_000
+EXTENDED = np.longdouble
+
+
+@dataclass(frozen=True)
+class Row:
+    """Errors by ``"float32 signature"`` and so on, and times in nanoseconds per step and path."""
+
+    problem: tuple[int, int]
+    length: int
+    forward: dict[str, dict[str, float]]
+    gradient: dict[str, dict[str, float]]
+    times: dict[str, float]
+
+
+# -- paths ------------------------------------------------------------------------------------------------------------
+
+
+def make_paths(dimension: int, length: int) -> Array:
+    """``PATHS`` paths of each kind in single precision: Brownian ones, then time in the last channel and some noise."""
+    source = np.random.default_rng([dimension, length])
+    noise = source.normal(size=(2, PATHS, length, dimension)).cumsum(axis=2) / np.sqrt(length)
+    noise[1] *= 0.05
+    noise[1, ..., -1] = np.linspace(0, 1, length)
+    paths: Array = noise.reshape(2 * PATHS, length, dimension).astype(np.float32)
+    return paths
+
+
+# -- the truth --------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def extended(coefficient: Coefficient) -> Any:
+    """An exact rational coefficient in extended precision."""
+    assert isinstance(coefficient, (int, Fraction))
+    return EXTENDED(coefficient.numerator) / EXTENDED(coefficient.denominator)
+
+
+class Truth:
+    """Log-signatures and gradients of all paths at once, in extended precision, by the programs of one state."""
+
+    def __init__(self, programs: Sequence[Program]) -> None:
+        self.step, self.finish, self.start, self.step_back = programs
+        self.state_size = self.step.inputs[0].length
+        self.kept_size = self.step_back.inputs[1].length
+
+    @staticmethod
+    def by_log_derivative(problem: Problem) -> Truth:
+        """In logarithmic-derivative coordinates."""
+        plans = path_step.step, path_step.to_log_sig, path_step.backward_start, path_step.step_backward
+        return Truth([optimise(lower(plan(problem.degree), problem)) for plan in plans])
+
+    @staticmethod
+    def by_signature(problem: Problem) -> Truth:
+        """As the signature on prefixes of Lyndon words."""
+        makers = (
+            prefix_signature.signature_step,
+            prefix_signature.signature_to_log_sig,
+            prefix_signature.log_sig_backward_start,
+            prefix_signature.signature_step_backward,
+        )
+        return Truth([optimise(make(problem)) for make in makers])
+
+    @staticmethod
+    def _run(program: Program, **inputs: Any) -> dict[str, list[Any]]:
+        return interpret(program, inputs, number=extended, zero=EXTENDED(0))
+
+    def forward(self, steps: Array) -> tuple[Array, list[list[Any]]]:
+        """The log-signatures, ``(paths, size)``, and the state before every ``KEPT``-th step."""
+        state: list[Any] = [np.zeros(len(steps), EXTENDED)] * self.state_size
+        kept = []
+        for t in range(steps.shape[1]):
+            if t % KEPT == 0:
+                kept.append(state)
+            state = self._run(self.step, state=state, displacement=list(steps[:, t].T))["next_state"]
+        out = self._run(self.finish, state=state)["out"]
+        return np.stack(out, axis=-1), [*kept, state]
+
+    def gradient(self, d_out: Array, log_sig: Array, steps: Array, kept: list[list[Any]]) -> Array:
+        """Derivatives with respect to the points, ``(paths, points, dimension)``."""
+        count = steps.shape[1]
+        point = self._run(self.start, d_out=list(d_out.T), log_sig=list(log_sig.T))
+        d_state, state = point["d_state"], point["state"]
+        d_path = np.zeros((len(steps), count + 1, steps.shape[2]), EXTENDED)
+        for t in range(count - 1, -1, -1):
+            if (t + 1) % KEPT == 0:
+                state = kept[(t + 1) // KEPT][: self.kept_size]
+            results = self._run(self.step_back, d_state=d_state, state=state, displacement=list(steps[:, t].T))
+            d_state, state = results["d_previous_state"], results["previous_state"]
+            d_step = np.stack(results["d_displacement"], axis=-1)
+            d_path[:, t + 1] += d_step
+            d_path[:, t] -= d_step
+        return d_path
+
+
+def exact(problem: Problem, path: Array) -> list[Fraction]:
+    """The log-signature of a path in fractions, by definition."""
+    algebra, basis = TensorAlgebra(problem.degree), lyndon_basis(problem.dimension, problem.degree)
+    points = [[Fraction(x) for x in point] for point in path.astype(float).tolist()]
+    total = algebra.exp(embed(basis, [Fraction(0)]))
+    for before, after in pairwise(points):
+        step = [y - x for x, y in zip(before, after, strict=True)]
+        total = algebra.product(total, algebra.exp(embed(basis, step)))
+    return lie_coordinates(basis, algebra.log(total))
+
+
+def check(problem: Problem) -> None:
+    """Raise ``ArithmeticError`` unless the truth is right on short paths."""
+    path = make_paths(problem.dimension, 10)
+    steps = np.diff(path.astype(EXTENDED), axis=1)
+    d_out = np.ones((len(path), problem.size), EXTENDED)
+    log_sigs, gradients = [], []
+    for truth in (Truth.by_log_derivative(problem), Truth.by_signature(problem)):
+        log_sig, kept = truth.forward(steps)
+        log_sigs.append(log_sig)
+        gradients.append(truth.gradient(d_out, log_sig, steps, kept))
+    fractions = np.array([[extended(x) for x in exact(problem, one)] for one in path[::PATHS]])
+    worst = max(
+        error(log_sigs[0][::PATHS], fractions, problem.sizes),
+        error(log_sigs[0], log_sigs[1], problem.sizes),
+        error(gradients[0], gradients[1]),
+    )
+    if not worst < 1e-15:
+        raise ArithmeticError(f"{problem}: the extended precision is wrong by {worst:.1e}")
+
+
+def error(found: Array, truth: Array, sizes: Sequence[int] | None = None) -> float:
+    """The largest error over all paths, relative to the largest number of the path (``sizes``: of each degree)."""
+    ends = [] if sizes is None else list(np.cumsum(sizes)[:-1])
+    worst = 0.0
+    for one, other in zip(np.split(found, ends, axis=-1), np.split(truth, ends, axis=-1), strict=True):
+        if other.size:
+            axes = tuple(range(1, other.ndim))
+            worst = max(worst, float((np.abs(one - other).max(axis=axes) / np.abs(other).max(axis=axes)).max()))
+    return worst
+
+
+# -- what is measured -------------------------------------------------------------------------------------------------
+
+
+def peer_gradient(d_out: Array, path: Array, degree: int) -> Array:
+    """pySigLib's gradient, as its autograd computes it."""
+    sig = pysiglib.sig(path, degree)
+    d_sig = pysiglib.sig_to_log_sig_backprop(sig, d_out, path.shape[-1], degree, method=2)
+    result: Array = pysiglib.sig_backprop(path, sig, d_sig, degree)
+    return result
+
+
+def errors(problem: Problem, path: Array) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
+    """Errors of log-signatures and of gradients, by kind of path, and by format and what computed them."""
+    kernel, truth = lg.load(problem.dimension, problem.degree), Truth.by_log_derivative(problem)
+    d_out = np.random.default_rng(1).normal(size=(len(path), problem.size)).astype(np.float32)
+    steps = np.diff(path.astype(EXTENDED), axis=1)
+    log_sig, kept = truth.forward(steps)
+    gradient = truth.gradient(d_out.astype(EXTENDED), log_sig, steps, kept)
+    forward: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
+    backward: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
+    for dtype in DTYPES:
+        given, form = path.astype(dtype), d_out.astype(dtype)
+        results: dict[str, tuple[Array, Array]] = {
+            state: (kernel.log_sig(given, state=state), kernel.log_sig_backprop(form, given, state=state))
+            for state in STATES
+        }
+        degree = problem.degree
+        results["pySigLib"] = pysiglib.log_sig(given, degree, method=2), peer_gradient(form, given, degree)
+        for name, (found, found_gradient) in results.items():
+            for kind, rows in zip(KINDS, (slice(0, PATHS), slice(PATHS, None)), strict=True):
+                forward[kind][f"{dtype} {name}"] = error(found[rows], log_sig[rows], problem.sizes)
+                backward[kind][f"{dtype} {name}"] = error(found_gradient[rows], gradient[rows])
+    return forward, backward
+
+
+def times(problem: Problem, length: int, seconds: float) -> dict[str, float]:
+    """Nanoseconds per step and path of both states, forward and gradient, on one thread."""
+    kernel = lg.load(problem.dimension, problem.degree)
+    batch = min(1024, max(1, STEPS_TIMED // length))
+    source = np.random.default_rng(0)
+    path = source.normal(size=(batch, length, problem.dimension)).cumsum(axis=1) / np.sqrt(length)
+    calls: dict[str, Call] = {}
+    for dtype in DTYPES:
+        given, form = path.astype(dtype), np.ones((batch, problem.size), dtype)
+        for state in STATES:
+            calls[f"{dtype} {state}"] = lambda p=given, s=state: kernel.log_sig(p, state=s)  # type: ignore[misc]
+            calls[f"{dtype} {state} gradient"] = lambda p=given, g=form, s=state: kernel.log_sig_backprop(  # type: ignore[misc]
+                g, p, state=s
+            )
+    found = interleave(calls, seconds=seconds)
+    return {name: timing.median / (batch * (length - 1)) for name, timing in found.items()}
+
+
+def measure(problem: Problem, length: int, seconds: float) -> Row:
+    """One problem at one length."""
+    forward, gradient = errors(problem, make_paths(problem.dimension, length))
+    shape = (problem.dimension, problem.degree)
+    return Row(shape, length, forward, gradient, times(problem, length, seconds))
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def error_table(rows: Sequence[Row], what: str, kind: str) -> str:
+    """Errors of one kind of path as Markdown."""
+    names = [f"{dtype} {name}" for dtype in DTYPES for name in (*STATES, "pySigLib")]
+    header = ("(d,N)", "points", *map(short, names))
+    lines = []
+    for row in rows:
+        found = getattr(row, what)[kind]
+        lines.append((problem_text(row), f"{row.length:,}", *(f"{found[name]:.1e}" for name in names)))
+    return harness.table(header, lines)
+
+
+def time_table(rows: Sequence[Row]) -> str:
+    """Times as Markdown."""
+    names = [f"{dtype} {state}{what}" for dtype in DTYPES for what in ("", " gradient") for state in STATES]
+    header = ("(d,N)", "points", *map(short, names))
+    lines = [(problem_text(row), f"{row.length:,}", *(f"{row.times[name]:.2f}" for name in names)) for row in rows]
+    return harness.table(header, lines)
+
+
+def short(name: str) -> str:
+    """A heading without the usual number type."""
+    words = {"log_derivative": "log-der.", "gradient": "grad.", "float32": "32:", "float64": ""}
+    return " ".join(words.get(word, word) for word in name.split()).strip()
+
+
+def problem_text(row: Row) -> str:
+    """The problem, with a star where the signature is the default."""
+    star = " *" if default_state(Problem(*row.problem)) == "signature" else ""
+    return f"({row.problem[0]},{row.problem[1]}){star}"
+
+
+def report(rows: Sequence[Row]) -> str:
+    """All tables."""
+    parts = []
+    for what, title in (("forward", "Errors of log-signatures"), ("gradient", "Errors of gradients")):
+        for kind in KINDS:
+            parts += [f"### {title}, {kind} paths", error_table(rows, what, kind)]
+    parts += ["### Time of both states, ns per step and path", time_table(rows)]
+    return "\n\n".join(parts)
+
+
+def cases(problems: Sequence[tuple[int, int]], lengths: Sequence[int]) -> Iterator[tuple[Problem, int]]:
+    """What to measure."""
+    for pair in problems:
+        problem = Problem(*pair)
+        pysiglib.prepare_log_sig(*pair, 2)
+        check(problem)
+        for length in lengths:
+            if problem.size <= LARGE or length <= 10_000:
+                yield problem, length
+            else:
+                print(f"# left out: {pair} at {length:,} points", flush=True)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problem", action="append", help="dimension,degree")
+    parser.add_argument("--length", action="append", type=int, help="points")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per row of times, about")
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/path_accuracy.json"))
+    parser.add_argument("--document", type=Path, help="put the tables between the marks of this page as well")
+    options = parser.parse_args()
+    problems = [(int(d), int(n)) for d, n in (text.split(",") for text in options.problem or [])] or PROBLEMS
+    rows = []
+    for problem, length in cases(problems, options.length or LENGTHS):
+        rows.append(measure(problem, length, options.seconds))
+        print(f"# done: {problem.name}, {length:,} points", flush=True)
+    text = report(rows)
+    print(f"\n{text}")
+    harness.save(options.json, {"machine": harness.machine(), "rows": [asdict(row) for row in rows]})
+    if options.document:
+        harness.put_into(options.document, "path-accuracy", f"{harness.machine_text(harness.machine())}\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Generate, compile and describe the kernels of one problem for GPUs in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from logsig_codegen._version import ABI_VERSION
+from logsig_codegen.build.artifact import FORMAT, describe_file, write_manifest
+from logsig_codegen.build.builder import collector_paused
+from logsig_codegen.build.nvidia import CudaCompiler, compile_ahead, compile_kernel
+from logsig_codegen.operations import DERIVED_GROUPS
+from logsig_codegen.problem import Problem
+
+if TYPE_CHECKING:
+    from logsig_codegen.emit.cuda.sources import CudaSources
+
+
+def build_cuda_into(
+    folder: Path,
+    problem: Problem,
+    *,
+    compiler: CudaCompiler | None,
+    architectures: Sequence[str],
+    dtypes: Sequence[str],
+    groups: Sequence[str],
+    version: str,
+    key: str = "",
+    request: dict[str, Any] | None = None,
+    max_terms: int | None = None,
+    jobs: int | None = None,
+) -> dict[str, Any]:
+    """Fill an empty folder with sources, one binary per kernel and, last, the manifest, which is also returned.
+
+    Parameters
+    ----------
+    compiler
+        nvcc compiles for all architectures at once, NVRTC for one; ``None`` writes the sources only.
+    architectures
+        Such as ``"sm_90"``.
+
+    Raises
+    ------
+    ProblemTooLargeError, GenerationError, CompilerError, OSError
+    """
+    groups = [group for group in groups if group not in DERIVED_GROUPS]  # those are for the CPU
+    report, sources = _generate(problem, dtypes, groups, max_terms)
+    for unit in sources.units:
+        (folder / unit.name).write_text(unit.text, encoding="utf-8")
+    binaries: dict[str, str] = {}
+    if compiler is not None and (compiler.name == "nvcc" or len(architectures) > 1):
+        binaries = {kernel.symbol: f"{kernel.symbol}.fatbin" for kernel in sources.kernels}
+        compile_ahead(compiler, folder, sources.kernels, architectures, names=binaries, jobs=jobs)
+    elif compiler is not None:
+        binaries = {kernel.symbol: f"{kernel.symbol}.cubin" for kernel in sources.kernels}
+        for kernel in sources.kernels:
+            content = compile_kernel(compiler, sources.units, kernel, architectures[0])
+            (folder / binaries[kernel.symbol]).write_bytes(content)
+    names = [*(unit.name for unit in sources.units), *binaries.values()]
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "abi_version": ABI_VERSION,
+        "package_version": version,
+        "key": key,
+        **report,
+        "target": "cuda",
+        "groups": list(groups),
+        "dtypes": list(dtypes),
+        "compiler": None if compiler is None else {"name": compiler.name, "version": compiler.version},
+        "architectures": [] if compiler is None else list(architectures),
+        "kernels": [{**kernel.data(), "binary": binaries.get(kernel.symbol)} for kernel in sources.kernels],
+        "sources": [unit.name for unit in sources.units],
+        "library": None,
+        "files": {name: describe_file(folder / name) for name in names},
+    }
+    if request is not None:
+        manifest["request"] = request
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _generate(
+    problem: Problem, dtypes: Sequence[str], groups: Sequence[str], max_terms: int | None
+) -> tuple[dict[str, Any], CudaSources]:
+    from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
+    from logsig_codegen.emit.cuda.sources import cuda_sources
+
+    with collector_paused():
+        compiled = compile_problem(
+            problem, groups=groups, max_terms=DEFAULT_MAX_TERMS if max_terms is None else max_terms
+        )
+        return compiled.report(), cuda_sources(compiled, dtypes)

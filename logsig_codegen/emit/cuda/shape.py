@@ -1,0 +1,117 @@
+"""The cost model of a kernel on a GPU: registers and shared memory of a warp, and how many warps that leaves room for.
+
+The figures are those of the processors with compute capability 8.0, 9.0 and 10.0, which agree in all that matters here:
+65,536 registers and 64 warps on a multiprocessor, 255 registers for a thread, at least 163 KB of shared memory for a
+block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WARP = 32
+REGISTERS = 65_536
+REGISTERS_PER_THREAD = 255
+MOST_WARPS = 64
+MOST_BLOCKS = 32
+SHARED_BYTES = 163 * 1024
+"""Of a block, at most, on the smallest of them (compute capability 8.0); a multiprocessor has 1 KB more."""
+MOST_SHARED_BYTES = 227 * 1024
+"""Of a block, from compute capability 9.0 on."""
+COMFORTABLE_BYTES = 110 * 1024
+"""So much for several samples of a block, so that a multiprocessor has two blocks."""
+BLOCK_WARPS = 8
+BLOCK_REGISTERS = 80
+"""Of a thread, where a block works on samples from tables."""
+BLOCK_BYTES = 64 * 1024
+"""A block of several warps takes no more than this."""
+WARPS_PER_BLOCK = 4
+BARRIER_BYTES = 16
+"""LOGSIG_BARRIER_BYTES of ``logsig_tiles.cuh``."""
+ADDRESSES = 48
+"""Registers for addresses, counters and what the compiler reads ahead."""
+BYTES = {"float32": 4, "float64": 8}
+
+
+def row_stride(columns: int) -> int:
+    """Numbers from one row to the next in shared memory.
+
+    The 32 threads of a warp read one column of 32 rows: an odd distance meets every bank once, twice an odd number two
+    of them twice, which the saved padding is worth: a tile without it is one piece of memory.
+    """
+    return columns + 1 if columns % 4 == 0 else columns
+
+
+def tile_numbers(columns: int) -> int:
+    """Numbers a tile of 32 rows takes in shared memory."""
+    return WARP * row_stride(columns)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What one kernel takes for one number type.
+
+    Attributes
+    ----------
+    live : int
+        Numbers alive at once in a thread's registers.
+    registers : int
+        Registers a thread needs, estimated.
+    spills : bool
+        Whether that is more than there are.
+    warp_bytes : int
+        Shared memory of a warp; of the block, where all of its warps work together.
+    warps : int
+        Warps of a block, at most.
+    blocks : int
+        Blocks of a multiprocessor, at least: the bound the compiler is given on registers.
+    """
+
+    live: int
+    registers: int
+    spills: bool
+    warp_bytes: int
+    warps: int
+    blocks: int
+
+    @property
+    def defines(self) -> tuple[str, ...]:
+        """The macros the template asks for."""
+        return (f"THREADS {WARP * self.warps}", f"BLOCKS {self.blocks}", f"BYTES {self.warp_bytes}")
+
+
+def shape(live: int, numbers: int, dtype: str, other_bytes: int = 0) -> Shape:
+    """The shape of a kernel whose threads keep ``live`` numbers, and whose warps keep ``numbers`` in shared memory.
+
+    The bound on registers leaves the compiler an eighth more than the estimate: at the estimate itself some of the
+    architectures spill a little.
+    """
+    size = BYTES[dtype]
+    registers = live * size // 4 + ADDRESSES
+    warp_bytes = BARRIER_BYTES + other_bytes + numbers * size
+    warps = max(1, min(WARPS_PER_BLOCK, BLOCK_BYTES // warp_bytes))
+    allowed = min(REGISTERS_PER_THREAD, max(72, registers + registers // 8 + 8))
+    resident = min(MOST_WARPS, SHARED_BYTES // warp_bytes, REGISTERS // (WARP * allowed))
+    return Shape(
+        live=live,
+        registers=registers,
+        spills=registers > REGISTERS_PER_THREAD,
+        warp_bytes=warp_bytes,
+        warps=warps,
+        blocks=max(1, min(MOST_BLOCKS, resident // warps)),
+    )
+
+
+def block_shape(numbers: int, dtype: str) -> Shape | None:
+    """The shape of a kernel whose blocks keep ``numbers`` of each of a few samples in shared memory.
+
+    As many samples as 16 bytes hold if a block has room for them, half of them, or one; ``None`` if it has not even
+    room for one.
+    """
+    size = BYTES[dtype]
+    samples = next((n for n in (16 // size, 8 // size, 1) if n and n * numbers * size <= COMFORTABLE_BYTES), 1)
+    needed = samples * numbers * size
+    if needed > MOST_SHARED_BYTES:
+        return None
+    blocks = max(1, min(REGISTERS // (BLOCK_REGISTERS * WARP * BLOCK_WARPS), SHARED_BYTES // needed))
+    return Shape(0, BLOCK_REGISTERS, False, needed, BLOCK_WARPS, blocks)

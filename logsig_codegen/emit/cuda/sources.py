@@ -1,0 +1,149 @@
+"""The CUDA target: a compiled problem becomes source units, with a description of the kernels in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
+from logsig_codegen.emit.cuda.blocks import BlockKernel
+from logsig_codegen.emit.cuda.rows import RowsKernel
+from logsig_codegen.emit.cuda.shape import SHARED_BYTES, Shape
+from logsig_codegen.emit.cuda.walks import WalkKernel
+from logsig_codegen.emit.render import render, verbatim
+from logsig_codegen.emit.unit import SourceUnit
+from logsig_codegen.emit.view import symbol
+from logsig_codegen.problem import Problem
+
+DTYPES = ("float64", "float32")
+SUFFIXES = {"float64": "f64", "float32": "f32"}
+DEFINITIONS = {"float64": "LOGSIG_REAL_BITS=64", "float32": "LOGSIG_REAL_BITS=32"}
+
+
+class Form(Protocol):
+    """One way to write a kernel."""
+
+    form: str
+    template: str
+    headers: tuple[str, ...]
+
+    @property
+    def columns(self) -> dict[str, int]: ...
+
+    def view(self) -> Any: ...
+
+    def shape(self, dtype: str) -> Shape: ...
+
+    def samples(self, dtype: str) -> int: ...
+
+
+@dataclass(frozen=True)
+class CudaKernel:
+    """What is known about one kernel before it is compiled.
+
+    Attributes
+    ----------
+    operation, dtype : str
+    source : str
+        Name of its file.
+    symbol : str
+        Its entry point.
+    form : str
+        ``"thread"``: a thread per sample; ``"block"``: a block for a few samples.
+    definition : str
+        The macro its source is compiled with.
+    columns : mapping of str to int
+        How many leading columns of each operand it reads or writes.
+    samples : int
+        How many samples a warp (``"block"``: a block) does at a time.
+    shape : Shape
+        What it takes of a multiprocessor.
+    """
+
+    operation: str
+    dtype: str
+    source: str
+    symbol: str
+    form: str
+    definition: str
+    columns: Mapping[str, int]
+    samples: int
+    shape: Shape
+
+    def data(self) -> dict[str, Any]:
+        """It as plain data, for a manifest."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class CudaSources:
+    """All files, and the kernels in them."""
+
+    units: tuple[SourceUnit, ...]
+    kernels: tuple[CudaKernel, ...]
+
+
+THREAD_OPERATIONS = 4_500
+"""A thread computes samples whose programs have no more operations than this: longer ones take minutes to compile."""
+
+
+def fits_a_thread(kernel: Kernel | PathKernel) -> bool:
+    """Whether every program of a kernel is straight-line code that a thread can go through."""
+    parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
+    straight = all(part.program is not None for part in parts)
+    return straight and sum(part.operations.total for part in parts if part.operation != "steps") <= THREAD_OPERATIONS
+
+
+def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:
+    """All source files of ``compiled`` for a GPU.
+
+    There is none for streams, which are joins one after the other, nor for what not even a block has room for.
+    """
+    dtypes = [dtype for dtype in DTYPES if dtype in dtypes]
+    units: list[SourceUnit] = []
+    kernels: list[CudaKernel] = []
+    headers: dict[str, None] = {"logsig_device.cuh": None}
+    for kernel in compiled.kernels:
+        if kernel.operation.startswith("stream"):
+            continue
+        forms: dict[str, tuple[Form, list[str]]] = {}
+        for dtype in dtypes:
+            form = choose_form(compiled.problem, kernel, dtype)
+            if form is not None:
+                forms.setdefault(form.form, (form, []))[1].append(dtype)
+        for form, chosen in forms.values():
+            file = f"{kernel.operation}.cu" if form.form == "thread" else f"{kernel.operation}_{form.form}.cu"
+            variants = tuple((DEFINITIONS[dtype],) for dtype in chosen)
+            units.append(SourceUnit(file, render(form.template, view=form.view()), "cuda", variants))
+            headers.update(dict.fromkeys(form.headers))
+            kernels.extend(_described(compiled, kernel, form, dtype, file) for dtype in chosen)
+    units.extend(SourceUnit(name, verbatim(f"cuda/include/{name}"), "header") for name in headers)
+    return CudaSources(tuple(units), tuple(kernels))
+
+
+def choose_form(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Form | None:
+    """How a kernel is written for a number type: a thread per sample, else a block for a few, or ``None``."""
+    parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
+    if fits_a_thread(kernel):
+        thread: Form = RowsKernel(problem, kernel) if isinstance(kernel, Kernel) else WalkKernel(problem, kernel)
+        if thread.shape(dtype).warp_bytes <= SHARED_BYTES:
+            return thread
+    if any(part.lie is None for part in parts):
+        return None  # the signature; paths of such problems are carried in the other state
+    block = BlockKernel(problem, kernel)
+    return block if block.possible(dtype) else None
+
+
+def _described(compiled: CompiledProblem, kernel: Kernel | PathKernel, form: Form, dtype: str, file: str) -> CudaKernel:
+    return CudaKernel(
+        operation=kernel.operation,
+        dtype=dtype,
+        source=file,
+        symbol=f"{symbol(compiled.problem, kernel.operation)}_{SUFFIXES[dtype]}",
+        form=form.form,
+        definition=DEFINITIONS[dtype],
+        columns=form.columns,
+        samples=form.samples(dtype),
+        shape=form.shape(dtype),
+    )

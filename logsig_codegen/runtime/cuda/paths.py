@@ -1,0 +1,267 @@
+"""Log-signatures of paths on a GPU: the counterpart of :mod:`logsig_codegen.runtime.paths` for torch tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from logsig_codegen.runtime import conversions
+from logsig_codegen.runtime.cuda import pieces
+from logsig_codegen.runtime.cuda.calls import Tensor, as_rows, product, product_backprop, shape_of_both, start
+from logsig_codegen.runtime.cuda.pieces import DevicePaths
+from logsig_codegen.runtime.paths import Options, window_count
+
+if TYPE_CHECKING:
+    from logsig_codegen.runtime.kernel import LogSigKernel
+
+
+class PathCall:
+    """One call: paths, then ``initial`` if there is one, and what is to be done with them."""
+
+    def __init__(self, kernel: LogSigKernel, options: Options, count: int) -> None:
+        self.kernel = kernel
+        self.options = options
+        self.count = count
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The result of :meth:`LogSigKernel.log_sig`."""
+        return self._laid_out(inputs).forward()
+
+    def backward(self, d_out: Tensor, result: Tensor | None, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Gradients with respect to each input; ``result`` spares a forward pass."""
+        return self._laid_out(inputs).backward(d_out, result)
+
+    def _laid_out(self, inputs: Sequence[Tensor]) -> _Call:
+        initial = inputs[self.count] if len(inputs) > self.count else None
+        return _Call(self.kernel, self.options, list(inputs[: self.count]), initial)
+
+
+class _Call:
+    def __init__(self, kernel: LogSigKernel, options: Options, inputs: list[Tensor], initial: Tensor | None) -> None:
+        self.kernel = kernel
+        self.problem = kernel.problem
+        self.options = options
+        self.inputs = [path.detach().resolve_neg() for path in inputs]
+        self.initial = None if initial is None else initial.detach().resolve_neg()
+        self.device = self.inputs[0].device
+        self.batch, self.paths = self._layout()
+        self.windows = self._windows()
+
+    # -- layout -------------------------------------------------------------------------------------------------
+
+    def _indices(self, numbers: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Tensor:
+        """Numbers on the device; they travel in page-locked memory, and nothing waits for them."""
+        host = torch.from_numpy(np.ascontiguousarray(numbers, np.int64).reshape(-1))
+        return host.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else host
+
+    def _layout(self) -> tuple[tuple[int, ...], DevicePaths]:
+        dimension = self.problem.dimension
+        if self.options.ragged:
+            points = np.array([len(path) for path in self.inputs], np.intp)
+            data = torch.cat([path.reshape(-1) for path in self.inputs])
+            starts = self._indices((np.cumsum(points) - points) * dimension)
+            longest = int(points.max(initial=0))
+            return (len(points),), DevicePaths(data, 0, len(points), longest, self._indices(points), starts)
+        (path,) = self.inputs
+        batch, length = tuple(path.shape[:-2]), path.shape[-2]
+        rows, stride = as_rows(path.reshape(*batch, length * dimension), batch)
+        lengths = None if self.options.lengths is None else self._indices(self.options.lengths)
+        return batch, DevicePaths(rows, stride, prod(batch), length, lengths)
+
+    def _windows(self) -> DevicePaths | None:
+        """The windows as paths: those of one path follow one another."""
+        if self.options.windows is None:
+            return None
+        size, stride = self.options.windows
+        count = window_count(self.paths.length, size, stride)
+        first = torch.arange(count, device=self.device) * stride
+        starts = (self.paths.offsets()[:, None] + first * self.problem.dimension).reshape(-1)
+        lengths = None
+        if self.paths.lengths is not None:
+            lengths = (self.paths.lengths[:, None] - first).clamp(0, size).reshape(-1)
+            starts = torch.where(lengths > 0, starts, 0)
+        return DevicePaths(self.paths.data, 0, len(starts), size, lengths, starts)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The result's shape without its last axis and without what ``initial`` adds."""
+        if self.options.stream:
+            return (*self.batch, max(self.paths.length - 1, 0))
+        if self.options.windows is not None:
+            return (*self.batch, window_count(self.paths.length, *self.options.windows))
+        return self.batch
+
+    # -- forward ------------------------------------------------------------------------------------------------
+
+    def forward(self) -> Tensor:
+        rows = self._along()
+        if self.initial is not None and not self.options.stream:
+            rows = product(self.kernel, "combine", self.initial, rows)
+        return self._to_method(rows)
+
+    def _along(self) -> Tensor:
+        """In the Lyndon bracket basis, without ``initial`` except for streams, ``(*row_shape, size)``."""
+        if self.options.stream:
+            return self._stream()
+        return self._log_sig(self.paths if self.windows is None else self.windows).reshape(
+            *self.row_shape, self.problem.size
+        )
+
+    def _log_sig(self, paths: DevicePaths) -> Tensor:
+        return pieces.log_sig(self.kernel, self.options.state, paths)
+
+    def _to_method(self, rows: Tensor) -> Tensor:
+        if self.options.method >= 2:
+            return rows
+        return on_host(lambda x: conversions.change_method(x, self.problem, 2, self.options.method), rows)
+
+    # -- streams ------------------------------------------------------------------------------------------------
+
+    def _displacements(self) -> Tensor:
+        """(count, steps, dimension): zero beyond the end of a path."""
+        points = self._points()
+        steps = points[:, 1:] - points[:, :-1]
+        if self.paths.lengths is None:
+            return steps
+        counted = torch.arange(1, self.paths.length, device=self.device) < self.paths.lengths[:, None]
+        return torch.where(counted[:, :, None], steps, 0)
+
+    def _points(self) -> Tensor:
+        dimension, length = self.problem.dimension, self.paths.length
+        if not self.options.ragged:
+            return self.inputs[0].reshape(-1, length, dimension)
+        return torch.nn.utils.rnn.pad_sequence(self.inputs, batch_first=True).reshape(-1, length, dimension)
+
+    def _before(self) -> Tensor:
+        """What came before the first step, (count, size)."""
+        size = self.problem.size
+        if self.initial is None:
+            return self.paths.data.new_zeros((self.paths.count, size))
+        return self.initial.expand(*self.batch, size).reshape(self.paths.count, size)
+
+    def _stream(self) -> Tensor:
+        """A join per step, each from the row before to the next one."""
+        size, steps = self.problem.size, max(self.paths.length - 1, 0)
+        out = self.paths.data.new_empty((self.paths.count, steps, size))
+        if steps and self.paths.count:
+            displacements, last = self._displacements(), self._before()
+            for t in range(steps):
+                start(self.kernel, "join", (self.paths.count,), (last, displacements[:, t]), (out[:, t],))
+                last = out[:, t]
+        return out.reshape(*self.row_shape, size)
+
+    def _stream_backward(self, d_rows: Tensor, known: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        size, steps, dimension = self.problem.size, max(self.paths.length - 1, 0), self.problem.dimension
+        count = self.paths.count
+        d_last = self.paths.data.new_zeros((count, size))
+        d_points = self.paths.data.new_zeros((count, self.paths.length, dimension))
+        if steps and count:
+            rows = (self._stream() if known is None else known).reshape(count, steps, size)
+            d_rows = d_rows.reshape(count, steps, size)
+            displacements, before = self._displacements(), self._before()
+            d_steps = torch.empty_like(displacements)
+            for t in reversed(range(steps)):
+                d_out = d_last + d_rows[:, t]
+                d_last = torch.empty_like(d_out)
+                inputs = (d_out, rows[:, t - 1] if t else before, displacements[:, t])
+                start(self.kernel, "join_backprop", (count,), inputs, (d_last, d_steps[:, t]))
+            if self.paths.lengths is not None:
+                counted = torch.arange(1, self.paths.length, device=self.device) < self.paths.lengths[:, None]
+                d_steps = torch.where(counted[:, :, None], d_steps, 0)
+            d_points[:, 1:] += d_steps
+            d_points[:, :-1] -= d_steps
+        if self.options.ragged:
+            d_paths = tuple(d_points[index, : len(path)] for index, path in enumerate(self.inputs))
+        else:
+            d_paths = (d_points.reshape(self.inputs[0].shape),)
+        if self.initial is None:
+            return d_paths, None
+        full = d_last.reshape(*self.batch, size)
+        return d_paths, full.double().sum_to_size(self.initial.shape).to(full.dtype)
+
+    # -- backward -----------------------------------------------------------------------------------------------
+
+    def backward(self, d_out: Tensor, result: Tensor | None) -> tuple[Tensor, ...]:
+        """Gradients with respect to each path and, last, ``initial`` if there is one."""
+        if self.options.method < 2:
+            method, problem = self.options.method, self.problem
+            d_out = on_host(lambda x: conversions.change_method_backprop(x, problem, 2, method), d_out)
+            result = None
+        d_initial: tuple[Tensor, ...] = ()
+        if self.initial is not None and not self.options.stream:
+            along = self._along()
+            shape = shape_of_both(self.initial, along)
+            d_out = d_out.expand(*shape, self.problem.size)
+            first, d_out = product_backprop(self.kernel, "combine", d_out, self.initial, along)
+            d_initial, result = (first,), along
+        d_rows = d_out.detach().resolve_neg().expand(*self.row_shape, self.problem.size).contiguous()
+        if self.options.stream:
+            d_paths, before = self._stream_backward(d_rows, result)
+            return (*d_paths, *(() if before is None else (before,)))
+        self._compact()
+        known = None if result is None else result.detach().contiguous().reshape(-1, self.problem.size)
+        flat = d_rows.reshape(-1, self.problem.size)
+        if self.windows is not None:
+            d_data = self._windows_backward(flat, known)
+        else:
+            d_data = self._room()
+            self._log_sig_backprop(flat, known, self.paths, d_data)
+        return (*self._split(d_data), *d_initial)
+
+    def _compact(self) -> None:
+        """Lay the paths out without gaps, so that their gradients can be laid out in the same way."""
+        if self.paths.starts is None and self.paths.stride != self.paths.length * self.problem.dimension:
+            (path,) = self.inputs
+            self.inputs = [path.contiguous()]
+            self.batch, self.paths = self._layout()
+            self.windows = self._windows()
+
+    def _room(self) -> Tensor:
+        """Room for the gradient: zero where nothing depends on the points."""
+        return torch.zeros_like(self.paths.data, memory_format=torch.contiguous_format)
+
+    def _log_sig_backprop(self, d_out: Tensor, known: Tensor | None, paths: DevicePaths, d_data: Tensor) -> None:
+        stride = paths.length * self.problem.dimension
+        pieces.log_sig_backprop(self.kernel, self.options.state, d_out, known, paths, d_data, stride)
+
+    def _windows_backward(self, d_rows: Tensor, known: Tensor | None) -> Tensor:
+        """Windows that share points are taken in turns, since each writes the gradient of all of its points."""
+        assert self.windows is not None
+        assert self.options.windows is not None
+        size, stride = self.options.windows
+        per_path = window_count(self.paths.length, size, stride)
+        turns = -(-size // stride)
+        total = self._room()
+        if not self.windows.count:
+            return total
+        starts = self.windows.offsets().reshape(-1, per_path)
+        lengths = None if self.windows.lengths is None else self.windows.lengths.reshape(-1, per_path)
+        width = self.problem.size
+        d_rows = d_rows.reshape(-1, per_path, width)
+        rows = None if known is None else known.reshape(-1, per_path, width)
+        for turn in range(min(turns, per_path)):
+            chosen = starts[:, turn::turns].reshape(-1).contiguous()
+            points = None if lengths is None else lengths[:, turn::turns].reshape(-1).contiguous()
+            some = DevicePaths(self.windows.data, 0, len(chosen), size, points, chosen)
+            d_data = self._room()
+            result = None if rows is None else rows[:, turn::turns].reshape(-1, width).contiguous()
+            self._log_sig_backprop(d_rows[:, turn::turns].reshape(-1, width).contiguous(), result, some, d_data)
+            total += d_data
+        return total
+
+    def _split(self, d_data: Tensor) -> tuple[Tensor, ...]:
+        if not self.options.ragged:
+            return (d_data.reshape(self.inputs[0].shape),)
+        pieces = torch.split(d_data, [path.numel() for path in self.inputs])
+        return tuple(piece.reshape(path.shape) for piece, path in zip(pieces, self.inputs, strict=True))
+
+
+def on_host(function: object, tensor: Tensor) -> Tensor:
+    """A function of arrays on the memory of a CUDA tensor: it is copied to the host and the result back."""
+    assert callable(function)
+    result = function(tensor.detach().resolve_neg().cpu().numpy())
+    return torch.from_numpy(np.ascontiguousarray(result)).to(tensor.device)

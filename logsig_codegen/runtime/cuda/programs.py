@@ -1,0 +1,134 @@
+"""From a problem to kernels on a device: folders of artifacts, the cache, then a build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from logsig_codegen._version import __version__
+from logsig_codegen.build import cache
+from logsig_codegen.build.artifact import MANIFEST, Artifact, check_cuda_artifact, folder_name, read_artifact
+from logsig_codegen.build.nvidia import CudaCompiler, find_cuda_compiler
+from logsig_codegen.errors import CompilerNotFoundError, UnsupportedError
+from logsig_codegen.operations import DEFAULT_STATE, DERIVED_GROUPS, GROUPS, group_of, path_operation
+from logsig_codegen.problem import Problem
+from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, device
+
+SIGNATURE_SIZE = 400
+"""Coordinates up to which a thread may carry the signature."""
+
+
+class CudaPrograms:
+    """The kernels of one problem, found or compiled when they are first wanted, per number type and device."""
+
+    def __init__(
+        self, problem: Problem, folders: tuple[str, ...] = (), max_terms: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """``folders`` are looked through before the cache; ``max_terms`` is asked when something has to be built."""
+        self.problem = problem
+        self.folders = folders
+        self.max_terms = max_terms
+        self._loaded = Loaded()
+        self._missing: set[tuple[str, str]] = set()
+
+    def launcher(self, operation: str, dtype: str, ordinal: int) -> Launcher:
+        """The kernel of an operation.
+
+        Raises
+        ------
+        CudaError, UnsupportedError
+            If the device cannot be used.
+        CompilerNotFoundError, CompilerError, CacheError, ArtifactError
+            If the kernel cannot be had.
+        """
+        found = self._loaded.get(operation, dtype, ordinal)
+        if found is None:
+            artifact = self._artifact(group_of(operation), dtype, device(ordinal).arch)
+            kernel = next(
+                (k for k in artifact.manifest["kernels"] if (k["operation"], k["dtype"]) == (operation, dtype)), None
+            )
+            if kernel is None:
+                raise UnsupportedError(
+                    f"{operation}: there is no kernel for a GPU for (dimension={self.problem.dimension}, "
+                    f"degree={self.problem.degree}): it is too large"
+                )
+            image = (artifact.path / kernel["binary"]).read_bytes()
+            found = self._loaded.add(operation, dtype, ordinal, image, kernel)
+        return found
+
+    def along_paths(self, state: str, dtype: str, ordinal: int, *, backward: bool) -> Launcher:
+        """The kernel along paths that carries ``state``, or, where that takes more than a thread has, the other one."""
+        name = path_operation(state, backward=backward)
+        other = path_operation(DEFAULT_STATE, backward=backward)
+        if name == other or self.problem.size > SIGNATURE_SIZE or (name, dtype) in self._missing:
+            return self.launcher(other, dtype, ordinal)
+        try:
+            return self.launcher(name, dtype, ordinal)
+        except UnsupportedError:
+            found = self.launcher(other, dtype, ordinal)
+            self._missing.add((name, dtype))
+            return found
+
+    def prepare(self, group: str, dtype: str, arch: str) -> None:
+        """Compile a group of operations for an architecture now, unless it is there; needs no GPU."""
+        self._artifact(group, dtype, arch)
+
+    def source(self, group: str) -> str:
+        """The source files of a group of operations, each after a comment with its name; ``ValueError`` for no group."""
+        from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
+        from logsig_codegen.emit.cuda.sources import cuda_sources
+
+        known = [name for name in GROUPS if name not in DERIVED_GROUPS]
+        if group not in known:
+            raise ValueError(f"group: expected one of {', '.join(known)}, got {group!r}")
+        compiled = compile_problem(self.problem, groups=(group,), max_terms=self.max_terms() or DEFAULT_MAX_TERMS)
+        return "\n".join(f"/* ==== {unit.name} ==== */\n{unit.text}" for unit in cuda_sources(compiled).units)
+
+    def _artifact(self, group: str, dtype: str, arch: str) -> Artifact:
+        for folder in map(Path, self.folders):
+            for place in (folder, folder / folder_name(self.problem, "cuda")):
+                if (place / MANIFEST).is_file():
+                    artifact = read_artifact(place)
+                    if artifact.manifest.get("target") == "cuda" and self._has(artifact, group, dtype):
+                        return artifact
+        return self._cached(group, dtype, arch)
+
+    def _has(self, artifact: Artifact, group: str, dtype: str) -> bool:
+        manifest = artifact.manifest
+        if (manifest["dimension"], manifest["degree"]) != (self.problem.dimension, self.problem.degree):
+            return False
+        check_cuda_artifact(artifact, self.problem)
+        return group in manifest["groups"] and dtype in manifest["dtypes"]
+
+    def _cached(self, group: str, dtype: str, arch: str) -> Artifact:
+        compiler: CudaCompiler | None = None
+        reason: CompilerNotFoundError | None = None
+        try:
+            compiler = find_cuda_compiler()
+        except CompilerNotFoundError as error:
+            reason = error
+        identity = None if compiler is None else compiler.identity()
+        request = cache.make_cuda_request(self.problem, (group,), (dtype,), arch, __version__, identity)
+        artifact = cache.lookup(request)
+        if artifact is not None:
+            return artifact
+        if reason is not None:
+            raise reason
+
+        def build(folder: Path) -> None:
+            from logsig_codegen.build.cuda_builder import build_cuda_into
+
+            build_cuda_into(
+                folder,
+                self.problem,
+                compiler=compiler,
+                architectures=(arch,),
+                dtypes=(dtype,),
+                groups=(group,),
+                version=__version__,
+                key=request.key,
+                request=request.ingredients,
+                max_terms=self.max_terms(),
+            )
+
+        return cache.obtain(request, build)

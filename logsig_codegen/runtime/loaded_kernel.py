@@ -1,0 +1,141 @@
+"""What a kernel is, apart from what it computes: its problem, its words, its sources, the libraries it has loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from logsig_codegen.algebra.lyndon import lyndon_basis
+from logsig_codegen.operations import GROUPS
+from logsig_codegen.problem import Problem
+from logsig_codegen.runtime.groups import LoadedGroups, Opened
+from logsig_codegen.runtime.report import Report
+
+if TYPE_CHECKING:
+    from logsig_codegen.runtime.cuda.programs import CudaPrograms
+    from logsig_codegen.symbolic.formulas import Formulas
+
+
+class LoadedKernel:
+    """The base of :class:`logsig_codegen.LogSigKernel`."""
+
+    def __init__(
+        self, problem: Problem, open_group: Callable[[str], Opened], cuda_options: Callable[[], Any] = lambda: ()
+    ) -> None:
+        self.problem = problem
+        self.loaded = LoadedGroups(problem, open_group)
+        self._cuda_options = cuda_options
+
+    def prepare(self, *groups: str) -> None:
+        """Load groups of operations now, building them if need be, instead of when they are first called.
+
+        Parameters
+        ----------
+        *groups : str
+            ``"join"``, ``"combine"``, ``"log_sig"``, ``"log_sig_backprop"``, ``"stream"``, ``"stream_backprop"``,
+            ``"log_sig_by_signature"``, ``"log_sig_by_signature_backprop"``; for second derivatives of tensors
+            ``"join_second"``, ``"combine_second"``, and ``"bracket"`` for those beyond.
+
+        Raises
+        ------
+        ValueError
+            For any other name.
+        CompilerError, CacheError, ArtifactError
+            As :func:`load`.
+        """
+        for group in groups:
+            if group not in tuple(GROUPS):  # a list would not do as a key
+                raise ValueError(f"groups: expected names out of {', '.join(GROUPS)}, got {group!r}")
+        for group in groups:
+            self.loaded.group(group)
+
+    @property
+    def dimension(self) -> int:
+        """Number of letters: channels of the path."""
+        return self.problem.dimension
+
+    @property
+    def degree(self) -> int:
+        """Truncation degree."""
+        return self.problem.degree
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates of a log-signature."""
+        return self.problem.size
+
+    @cached_property
+    def words(self) -> tuple[tuple[int, ...], ...]:
+        """The Lyndon word of each coordinate, in order."""
+        return lyndon_basis(self.dimension, self.degree).words
+
+    @cached_property
+    def brackets(self) -> tuple[str, ...]:
+        """The bracket of each coordinate, in order, as text such as ``"[0,[0,1]]"``."""
+        basis = lyndon_basis(self.dimension, self.degree)
+        return tuple(basis.bracket(coordinate) for coordinate in range(self.size))
+
+    @property
+    def report(self) -> Report:
+        """Plans, operation counts, bytes moved, compiler, flags and folder of what is loaded; print it for a table."""
+        self.prepare("join")
+        return Report.from_artifacts(self.loaded.artifacts())
+
+    @cached_property
+    def formulas(self) -> Formulas:
+        """The formulas that were compiled, for reading: SymPy, LaTeX, text (derived on first use; needs SymPy)."""
+        from logsig_codegen.symbolic.formulas import formulas
+
+        return formulas(self.problem)
+
+    @property
+    def path(self) -> Path:
+        """The folder the join was loaded from."""
+        return self.loaded.group("join").artifact.path
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """File name to text of the join's sources, exactly as compiled.
+
+        Raises ``OSError`` if the folder was deleted since.
+        """
+        return self._sources("join")
+
+    def _sources(self, group: str) -> dict[str, str]:
+        self.prepare(group)
+        artifact = self.loaded.group(group).artifact
+        return {name: (artifact.path / name).read_text(encoding="utf-8") for name in artifact.manifest["sources"]}
+
+    def source(self, target: str = "c", *, group: str = "join") -> str:
+        """All source files of a group of operations, each after a comment with its file name.
+
+        Parameters
+        ----------
+        target : str
+            ``"c"``: what was compiled; ``"cuda"``: what is compiled for GPUs, generated anew.
+        group : str
+            As for :meth:`prepare`.
+
+        Raises
+        ------
+        ValueError
+            For another target, or a group that there is not.
+        """
+        if target == "cuda":
+            return self.cuda.source(group)
+        if target != "c":
+            raise ValueError(f"target: expected 'c' or 'cuda', got {target!r}")
+        return "\n".join(f"/* ==== {name} ==== */\n{text}" for name, text in self._sources(group).items())
+
+    @cached_property
+    def cuda(self) -> CudaPrograms:
+        """The kernels for GPUs; each is found or compiled when a CUDA tensor first needs it."""
+        from logsig_codegen.runtime.cuda.programs import CudaPrograms
+
+        return CudaPrograms(self.problem, *self._cuda_options())
+
+    def functions(self, operation: str) -> Any:
+        """The C functions of an operation (``"join"``, ``"log_sig_backprop"``, …) by the name of their number type."""
+        return self.loaded.functions(operation)

@@ -1,0 +1,63 @@
+"""What operators do with tensors on a GPU: start kernels there, or, where there are none, go through the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.runtime import checks
+from logsig_codegen.runtime.path_checks import Checked
+from logsig_codegen.runtime.torch_ops.rows import problem_of, provider
+
+PRODUCTS = ("join", "join_backprop", "combine", "combine_backprop")
+"""Operations on rows that have kernels on a GPU."""
+
+
+def through_cpu(cpu: Callable[..., Any]) -> Callable[..., Any]:
+    """The kernel for CPU tensors, on copies there."""
+
+    def kernel(*args: Any) -> Any:
+        tensors = [one for one in args if isinstance(one, Tensor)]
+        checks.check_types({f"argument {k}": one for k, one in enumerate(tensors) if one.is_floating_point()})
+        device = next(one.device for one in tensors if one.is_floating_point())
+        results = cpu(*(one.cpu() if isinstance(one, Tensor) else one for one in args))
+        if isinstance(results, Tensor):
+            return results.to(device)
+        return tuple(one.to(device) for one in results)
+
+    return kernel
+
+
+def rows_kernel(name: str) -> Callable[..., Any]:
+    """The kernel of one of :data:`PRODUCTS`."""
+    names = OPERATIONS[name].inputs
+    operation = name.removesuffix("_backprop")
+
+    def kernel(*args: Any) -> Any:
+        from logsig_codegen.runtime.cuda import calls
+
+        tensors, (dimension, degree) = args[: len(names)], args[len(names) : len(names) + 2]
+        checks.check_arguments(problem_of(dimension, degree), dict(zip(names, tensors, strict=True)))
+        call: Any = calls.product if name == operation else calls.product_backprop
+        return call(provider(dimension, degree), operation, *tensors)
+
+    return kernel
+
+
+def log_sig(checked: Checked, dimension: int, degree: int, inputs: Sequence[Tensor]) -> Tensor:
+    """Log-signatures of checked paths: ``inputs`` are the path and, if there is one, ``initial``."""
+    from logsig_codegen.runtime.cuda.paths import PathCall
+
+    return PathCall(provider(dimension, degree), checked.options, 1).forward(*inputs)
+
+
+def log_sig_backprop(
+    checked: Checked, dimension: int, degree: int, d_out: Tensor, result: Tensor | None, inputs: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Gradients of :func:`log_sig` with respect to ``inputs``; ``result``, if given, spares a forward pass."""
+    from logsig_codegen.runtime.cuda.paths import PathCall
+
+    return PathCall(provider(dimension, degree), checked.options, 1).backward(d_out, result, *inputs)

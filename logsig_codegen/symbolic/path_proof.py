@@ -1,0 +1,340 @@
+"""Proofs of the plans that carry a path: steps, conversions and their derivatives do what the mathematics says.
+
+The degree parts ``w_k`` of a state, ``l_k`` of a logarithm and the displacement ``v`` are symbols, and both sides are
+expanded into words of them, as in :mod:`logsig_codegen.symbolic.proof`. What is proved, for every dimension:
+
+* a step gives ``e^-v w e^v + v``, and undoing one gives ``e^v w e^-v - v``;
+* the logarithm of a state is the logarithm of the ``S`` with ``D S = S w`` and ``S_0 = 1``, where ``D`` multiplies
+  degree ``k`` by ``k``; and the state of a logarithm is ``e^-l D(e^l)``;
+* derivatives are the transposes of the differentials of these.
+
+A linear form is a word with one letter ``d_n``, the form on degree ``n`` that came in: the form that takes ``x`` to the
+value of ``d_n`` on ``p x q`` is written ``q d_n p``. Then ``<ad*_a f, x> = <f, [a, x]>`` makes the coadjoint action a
+commutator, ``ad*_a f = f a - a f``, and two forms are equal on all Lie algebras if their words are.
+
+The words of steps are few. Those of conversions double with each degree, so that above ``PATH_PROOF_LIMIT`` the
+identities are checked at a random point instead (:mod:`~logsig_codegen.symbolic.matrices`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from math import factorial
+from typing import Any, TypeVar
+
+from logsig_codegen.algebra.lyndon import Word
+from logsig_codegen.algebra.tensor import (
+    Tensor,
+    TensorAlgebra,
+    Words,
+    add_scaled,
+    commutator,
+    concatenate,
+    exponential_coefficients,
+    logarithm_coefficients,
+)
+from logsig_codegen.errors import PlanProofError
+from logsig_codegen.ir.lie import LieAlgebra, LieProgram
+from logsig_codegen.symbolic.matrices import PRIME, Diagonal, Matrix, MatrixAlgebra, MatrixForms
+from logsig_codegen.symbolic.proof import FreeAlgebra, evaluate_plan
+
+PATH_PROOF_LIMIT = 9
+"""Largest degree at which conversions are proved: about half a second with their derivatives."""
+
+DISPLACEMENT = 0
+"""The letter of ``v``; that of degree ``k`` of the state or logarithm is ``k``, that of the form ``d_k`` is ``-k``."""
+_MARK = 1 << 20  # plus k: the letter of a change in degree k of the state; plus 0: of a change in v
+
+Element = TypeVar("Element")
+Parts = Mapping[int, Words]
+"""Homogeneous parts by degree, from 1 on."""
+
+
+def verify_path_plan(program: LieProgram) -> None:
+    """Prove a plan of :mod:`logsig_codegen.plans.path_step`; which one it is follows from its operands.
+
+    Parameters
+    ----------
+    program : LieProgram
+        ``state, displacement -> next_state`` (a step) or ``-> previous_state`` (one undone); ``state -> out``;
+        ``log_sig -> state``; ``d_state, state, displacement -> d_previous_state, previous_state, d_displacement``, the
+        state without its last degree; ``d_out, log_sig -> d_state, state``.
+
+    Raises
+    ------
+    PlanProofError
+        Naming the first wrong degree and word, with both coefficients; or what makes the plan malformed.
+    """
+    inputs = {port.operand: len(port.vectors) for port in program.inputs}
+    outputs = {port.operand: len(port.vectors) for port in program.outputs}
+    n = program.degree
+    shapes: list[tuple[dict[str, int], dict[str, int], tuple[str, ...], _Specification, bool]] = [
+        ({"state": n, "displacement": 1}, {"next_state": n}, (), _step, False),
+        ({"state": n, "displacement": 1}, {"previous_state": n}, (), _undo, False),
+        ({"state": n}, {"out": n}, (), _to_log_sig, True),
+        ({"log_sig": n}, {"state": n}, (), _from_log_sig, True),
+        (
+            {"d_state": n, "state": n - 1, "displacement": 1},
+            {"d_previous_state": n, "previous_state": n - 1, "d_displacement": 1},
+            ("d_state",),
+            _step_backward,
+            False,
+        ),
+        ({"d_out": n, "log_sig": n}, {"d_state": n, "state": n - 1}, ("d_out",), _backward_start, True),
+    ]
+    for wanted, results, duals, specification, doubles in shapes:
+        if (inputs, outputs, program.dual_inputs) == (wanted, results, duals):
+            if doubles and n > PATH_PROOF_LIMIT:
+                _check_randomly(program)
+            else:
+                _prove(program, specification(n))
+            return
+    raise PlanProofError(f"{program.name}: expected a plan of a path of degree {n}, got {inputs} -> {outputs}")
+
+
+_Specification = Callable[[int], Mapping[str, Parts]]
+
+
+# -- what is to be proved ---------------------------------------------------------------------------------------------
+
+
+def _letters(degree: int, sign: int = 1) -> dict[int, Words]:
+    return {k: {(sign * k,): Fraction(1)} for k in range(1, degree + 1)}
+
+
+def _conjugate(parts: Parts, degree: int, sign: int, power: Callable[[int, int], Iterator[tuple[Words, Words]]]) -> Any:
+    """``e^{-sign v} x e^{sign v}``, with the powers of ``v`` on both sides as ``power`` writes them."""
+    result: dict[int, Words] = {n: {} for n in range(1, degree + 1)}
+    for k, words in parts.items():
+        for i in range(degree - k + 1):
+            for j in range(degree - k - i + 1):
+                factor = Fraction((-1) ** (i if sign > 0 else j), factorial(i) * factorial(j))
+                for left, right in power(i, j):
+                    add_scaled(result[i + j + k], factor, concatenate(concatenate(left, words), right))
+    return result
+
+
+def _powers(i: int, j: int) -> Iterator[tuple[Words, Words]]:
+    yield {(DISPLACEMENT,) * i: 1}, {(DISPLACEMENT,) * j: 1}
+
+
+def _changed_powers(i: int, j: int) -> Iterator[tuple[Words, Words]]:
+    """The product rule: one ``v`` after the other is replaced by its change."""
+
+    def changed(n: int) -> Words:
+        return {(DISPLACEMENT,) * a + (_MARK,) + (DISPLACEMENT,) * (n - 1 - a): 1 for a in range(n)}
+
+    yield changed(i), {(DISPLACEMENT,) * j: 1}
+    yield {(DISPLACEMENT,) * i: 1}, changed(j)
+
+
+def _stepped(parts: Parts, degree: int, sign: int) -> dict[int, Words]:
+    result: dict[int, Words] = _conjugate(parts, degree, sign, _powers)
+    if degree:
+        add_scaled(result[1], sign, {(DISPLACEMENT,): Fraction(1)})
+    return result
+
+
+def _step(degree: int) -> Mapping[str, Parts]:
+    return {"next_state": _stepped(_letters(degree), degree, 1)}
+
+
+def _undo(degree: int) -> Mapping[str, Parts]:
+    return {"previous_state": _stepped(_letters(degree), degree, -1)}
+
+
+def _to_log_sig(degree: int) -> Mapping[str, Parts]:
+    """``S_n`` is the sum of ``S_{n-k} w_k``, divided by ``n``."""
+    signature: Tensor = [{(): Fraction(1)}]
+    for n in range(1, degree + 1):
+        total: Words = {}
+        for k in range(1, n + 1):
+            add_scaled(total, Fraction(1, n), concatenate(signature[n - k], {(k,): 1}))
+        signature.append(total)
+    return {"out": _parts(TensorAlgebra(degree).log(signature))}
+
+
+def _from_log_sig(degree: int) -> Mapping[str, Parts]:
+    algebra = TensorAlgebra(degree)
+    log = [{}, *_letters(degree).values()]
+    derivative = [{word: n * x for word, x in words.items()} for n, words in enumerate(algebra.exp(log))]
+    inverse = algebra.exp([{word: -x for word, x in words.items()} for words in log])
+    return {"state": _parts(algebra.product(inverse, derivative))}
+
+
+def _step_backward(degree: int) -> Mapping[str, Parts]:
+    """The differential of ``e^-v w e^v + v``, where ``w`` is the state before; its last degree is not multiplied."""
+    before = _stepped(_letters(degree - 1), degree - 1, -1)
+    change = _conjugate({k: {(_MARK + k,): 1} for k in range(1, degree + 1)}, degree, 1, _powers)
+    for n, words in _conjugate(before, degree, 1, _changed_powers).items():
+        add_scaled(change[n], 1, words)
+    add_scaled(change[1], 1, {(_MARK,): 1})
+    forms = _transposed(change)
+    d_state = {k: forms.get(k, {}) for k in range(1, degree + 1)}
+    return {"d_previous_state": d_state, "previous_state": before, "d_displacement": {1: forms.get(0, {})}}
+
+
+def _backward_start(degree: int) -> Mapping[str, Parts]:
+    state = _from_log_sig(degree)["state"]
+    marks: dict[int, Words] = {k: {(_MARK + k,): Fraction(1)} for k in range(1, degree + 1)}
+    forms = _transposed(log_change(FreeAlgebra(), degree, _letters(degree), state, marks))
+    return {"d_state": forms, "state": {k: words for k, words in state.items() if k < degree}}
+
+
+def log_change(
+    algebra: LieAlgebra[Element],
+    degree: int,
+    log: Mapping[int, Element],
+    state: Mapping[int, Element],
+    change: Mapping[int, Element],
+) -> dict[int, Element]:
+    """The change of a logarithm when its state changes.
+
+    When ``S = e^l`` changes to ``S (1 + y)``, ``D S = S w`` becomes ``D y + [w, y] = change of w``, and ``l`` changes
+    by ``ad_l / (1 - e^{-ad_l}) y``.
+    """
+    y: dict[int, Element] = {}
+    for n in range(1, degree + 1):
+        total = algebra.add_scaled(algebra.zero(), Fraction(1, n), change[n])
+        for k in range(1, n):
+            total = algebra.add_scaled(total, Fraction(-1, n), algebra.bracket(state[k], y[n - k]))
+        y[n] = total
+    result = {n: algebra.zero() for n in y}
+    term = y
+    for coefficient in _inverse_phi(degree):
+        for n, element in term.items():
+            result[n] = algebra.add_scaled(result[n], coefficient, element)
+        following = {}
+        for n in range(min(term, default=degree) + 1, degree + 1):
+            total = algebra.zero()
+            for k in range(1, n):
+                if n - k in term:
+                    total = algebra.add_scaled(total, 1, algebra.bracket(log[k], term[n - k]))
+            following[n] = total
+        term = following
+    return result
+
+
+def _inverse_phi(degree: int) -> list[Fraction]:
+    """Taylor coefficients of ``z / (1 - e^-z)``, below ``z**degree``."""
+    phi = [Fraction((-1) ** k, factorial(k + 1)) for k in range(degree)]
+    inverse: list[Fraction] = []
+    for n in range(degree):
+        inverse.append(Fraction(int(n == 0)) - sum(phi[k] * inverse[n - k] for k in range(1, n + 1)))
+    return inverse
+
+
+def _transposed(change: Parts) -> dict[int, Words]:
+    """By degree of what changes (0: the displacement): the sum over ``n`` of the forms ``d_n`` on ``change[n]``."""
+    forms: dict[int, Words] = {}
+    for n, words in change.items():
+        for word, x in words.items():
+            (place,) = (index for index, letter in enumerate(word) if letter >= _MARK)
+            turned = (*word[place + 1 :], -n, *word[:place])
+            add_scaled(forms.setdefault(word[place] - _MARK, {}), x, {turned: 1})
+    return forms
+
+
+def _parts(tensor: Tensor) -> dict[int, Words]:
+    return dict(enumerate(tensor[1:], start=1))
+
+
+# -- proofs -----------------------------------------------------------------------------------------------------------
+
+
+class _Forms(FreeAlgebra):
+    """Words, with linear forms among them."""
+
+    def coadjoint(self, actor: Words, form: Words) -> Words:
+        return commutator(form, actor)
+
+
+def _prove(program: LieProgram, expected: Mapping[str, Parts]) -> None:
+    values = evaluate_plan(program, _Forms(), dict(_symbols(program)))
+    for name, vector in program.vectors.items():
+        degree = -vector.degree if vector.dual else vector.degree
+        for word in values[name]:
+            if sum(letter or 1 for letter in word) != degree:
+                raise PlanProofError(
+                    f"{program.name}: {name} is declared of degree {degree} but contains {_text(word)}"
+                )
+    for port in program.outputs:
+        for degree, name in enumerate(port.vectors, start=1):
+            right = expected[port.operand][degree]
+            difference = add_scaled(dict(values[name]), -1, right)
+            if difference:
+                word = min(difference)
+                raise PlanProofError(
+                    f"{program.name}: {port.operand}: degree {degree}: the coefficient of {_text(word)} in {name} is "
+                    f"{values[name].get(word, 0)}, expected {right.get(word, 0)}"
+                )
+
+
+def _symbols(program: LieProgram) -> Iterator[tuple[str, Words]]:
+    for port in program.inputs:
+        for degree, name in enumerate(port.vectors, start=1):
+            letter = -degree if port.operand in program.dual_inputs else degree
+            yield name, {(DISPLACEMENT if port.operand == "displacement" else letter,): 1}
+
+
+def _text(word: Word) -> str:
+    """A word as text, for example ``w2 v``; of a logarithm, too, the letters are written ``w``."""
+    return " ".join("v" if letter == DISPLACEMENT else f"w{letter}" if letter > 0 else f"d{-letter}" for letter in word)
+
+
+# -- checks at a random point -----------------------------------------------------------------------------------------
+
+
+def _check_randomly(program: LieProgram) -> None:
+    """Check a conversion, or the derivative of one, in matrices with random entries."""
+    algebra, source = MatrixForms(program.degree), random.Random(program.degree)
+    point = {
+        port.operand: [algebra.random(k, source) for k, _ in enumerate(port.vectors, start=1)]
+        for port in program.inputs
+    }
+    inputs = {name: x for port in program.inputs for name, x in zip(port.vectors, point[port.operand], strict=True)}
+    values = evaluate_plan(program, algebra, inputs)
+    for name, vector in program.vectors.items():
+        if values[name].weight not in (-1, vector.degree):
+            raise PlanProofError(f"{program.name}: {name} is of degree {vector.degree}, not {values[name].weight}")
+    found = {port.operand: [values[name] for name in port.vectors] for port in program.outputs}
+    if "out" in found:
+        _compare(program, "out", found["out"], _matrix_log(algebra, point["state"]))
+        return
+    expected = _matrix_state(algebra, point["log_sig"])
+    _compare(program, "state", found["state"], expected[: len(found["state"]) + 1])
+    if "d_out" in point:
+        change = [algebra.random(k, source) for k in range(1, program.degree + 1)]
+        log, state, moved = (dict(enumerate(parts, start=1)) for parts in (point["log_sig"], expected[1:], change))
+        by_degree = log_change(algebra, program.degree, log, state, moved)
+        given = sum(algebra.pair(form, by_degree[n]) for n, form in enumerate(point["d_out"], start=1))
+        if (given - sum(map(algebra.pair, found["d_state"], change))) % PRIME:
+            raise PlanProofError(f"{program.name}: d_state is not the derivative with respect to state")
+
+
+def _compare(program: LieProgram, operand: str, found: Sequence[Diagonal], expected: Matrix) -> None:
+    for degree, (one, other) in enumerate(zip(found, expected[1:], strict=True), start=1):
+        if one != other:
+            raise PlanProofError(f"{program.name}: {operand}: degree {degree} is wrong at a random point")
+
+
+def _matrix_log(algebra: MatrixAlgebra, state: Sequence[Diagonal]) -> Matrix:
+    signature = algebra.constant(1)[:1]
+    for n in range(1, algebra.degree + 1):
+        total = algebra.zero()
+        for k in range(1, n + 1):
+            total = algebra.add_scaled(total, Fraction(1, n), algebra.product(signature[n - k], state[k - 1]))
+        signature.append(total)
+    return algebra.power_series(logarithm_coefficients(algebra.degree), [algebra.constant(0)[0], *signature[1:]])
+
+
+def _matrix_state(algebra: MatrixAlgebra, log: Sequence[Diagonal]) -> Matrix:
+    exponential, zero = exponential_coefficients(algebra.degree), algebra.constant(0)[0]
+    negative = [algebra.add_scaled(algebra.zero(), -1, part) for part in log]
+    derivative = [
+        algebra.add_scaled(algebra.zero(), n, part)
+        for n, part in enumerate(algebra.power_series(exponential, [zero, *log]))
+    ]
+    return algebra.multiply(algebra.power_series(exponential, [zero, *negative]), derivative)

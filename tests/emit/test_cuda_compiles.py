@@ -1,0 +1,83 @@
+"""CUDA sources compiled by nvcc for three architectures: registers, spills and memory against the cost model."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from native import write_sources
+
+import logsig_codegen as lg
+from logsig_codegen.build.nvidia import ARCHITECTURES, FLAGS, nvcc_if_any
+from logsig_codegen.compiler import compile_problem
+from logsig_codegen.emit.cuda.shape import MOST_SHARED_BYTES, REGISTERS, REGISTERS_PER_THREAD, SHARED_BYTES, WARP
+from logsig_codegen.emit.cuda.sources import CudaKernel, cuda_sources
+
+NVCC = nvcc_if_any()
+pytestmark = pytest.mark.skipif(NVCC is None, reason="no nvcc")
+
+QUICK = (((3, 3), ("join", "log_sig", "log_sig_backprop")), ((5, 4), ("join",)), ((20, 3), ("join",)))
+GROUPS = ("join", "combine", "log_sig", "log_sig_backprop", "log_sig_by_signature", "log_sig_by_signature_backprop")
+TABLE = ((2, 4), (2, 8), (3, 3), (3, 5), (3, 6), (5, 3), (5, 4), (5, 5), (10, 3), (10, 4), (20, 2), (20, 3))
+
+
+def reports(folder: Path, kernel: CudaKernel) -> dict[str, tuple[int, int, int, int]]:
+    """By architecture: registers, spilled bytes, stack frame, static shared memory."""
+    assert NVCC is not None
+    targets = [f"-gencode=arch={arch.replace('sm_', 'compute_')},code={arch}" for arch in ARCHITECTURES]
+    command = [NVCC.path, *FLAGS, "-fatbin", *targets, "-Xptxas", "-v", f"-D{kernel.definition}", kernel.source]
+    command += ["-Werror", "all-warnings", "-o", f"{kernel.symbol}.fatbin"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for part in re.split(r"Compiling entry function", done.stderr)[1:]:
+        name, arch = re.findall(r"'(\w+)'", part)[:2]
+        assert name == kernel.symbol
+        stack, stores, loads = map(int, re.findall(r"(\d+) bytes (?:stack frame|spill stores|spill loads)", part)[:3])
+        shared = re.search(r"(\d+) bytes smem", part)
+        registers = re.search(r"Used (\d+) registers", part)
+        assert registers
+        found[arch] = int(registers[1]), stores + loads, stack, int(shared[1]) if shared else 0
+    return found
+
+
+def check(folder: Path, problem: tuple[int, int], groups: tuple[str, ...]) -> None:
+    sources = cuda_sources(compile_problem(lg.Problem(*problem), groups=groups))
+    write_sources(folder, sources.units)
+    assert sources.kernels
+    with ThreadPoolExecutor(2) as pool:
+        for kernel, found in zip(
+            sources.kernels, pool.map(lambda kernel: reports(folder, kernel), sources.kernels), strict=True
+        ):
+            shape = kernel.shape
+            assert sorted(found) == sorted(ARCHITECTURES)
+            for arch, (registers, spilled, stack, shared) in found.items():
+                where = f"{kernel.symbol} for {arch}: {registers} registers, {spilled} bytes spilled; {shape}"
+                assert registers <= REGISTERS_PER_THREAD, where
+                assert registers * WARP * shape.warps * shape.blocks <= REGISTERS, where
+                assert shared == 0, where  # all of it is asked for at the launch
+                if not shape.spills:
+                    assert spilled == stack == 0, where
+            bytes_of_block = shape.warp_bytes * (1 if kernel.form == "block" else shape.warps)
+            limit = MOST_SHARED_BYTES if kernel.form == "block" else SHARED_BYTES
+            assert bytes_of_block <= limit, kernel.symbol
+
+
+@pytest.mark.parametrize(("problem", "groups"), QUICK, ids=str)
+def test_reports(problem: tuple[int, int], groups: tuple[str, ...], tmp_path: Path) -> None:
+    check(tmp_path, problem, groups)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", TABLE, ids=str)
+def test_reports_of_the_whole_table(problem: tuple[int, int], tmp_path: Path) -> None:
+    check(tmp_path, problem, GROUPS)
+
+
+def test_join_of_small_problems_does_not_spill() -> None:
+    for problem in ((3, 3), (5, 3), (10, 3), (5, 4)):
+        sources = cuda_sources(compile_problem(lg.Problem(*problem)), ("float32",))
+        assert not any(kernel.shape.spills for kernel in sources.kernels), problem

@@ -1,0 +1,112 @@
+"""The device functions of generated CUDA text, compiled by the host's compiler, against the interpreter of programs."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from emulated import compile_text
+from native import write_sources
+
+import logsig_codegen as lg
+from logsig_codegen.compiler import Kernel, compile_problem
+from logsig_codegen.emit.cuda.device import operand_names
+from logsig_codegen.emit.cuda.rows import RowsKernel
+from logsig_codegen.emit.cuda.sources import choose_form, cuda_sources
+from logsig_codegen.emit.cuda.walks import WalkKernel
+from logsig_codegen.emit.statements import SHORT_NAMES
+from logsig_codegen.ir.interpret import interpret
+from logsig_codegen.ir.schedule import Schedule
+from logsig_codegen.operations import GROUPS
+
+QUICK = ((1, 1), (2, 1), (1, 3), (2, 2), (2, 3), (3, 2), (2, 4), (3, 3), (2, 5), (4, 3), (2, 6), (5, 3), (3, 4))
+SLOW = ((2, 7), (2, 8), (3, 5), (3, 6), (4, 4), (5, 4), (7, 3), (10, 3), (20, 2))
+BITS = {"float32": 32, "float64": 64}
+TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
+
+
+def functions(problem: lg.Problem) -> dict[str, tuple[str, Schedule]]:
+    """Every device function: its file and the schedule it was printed from."""
+    groups = [group for group in GROUPS if not group.startswith("stream")]
+    found: dict[str, tuple[str, Schedule]] = {}
+    for kernel in compile_problem(problem, groups=groups).kernels:
+        form, file = choose_form(problem, kernel, "float32"), f"{kernel.operation}.cu"
+        if isinstance(form, RowsKernel):
+            assert isinstance(kernel, Kernel)
+            found[f"{kernel.operation}::{kernel.operation}_sample"] = file, form.schedule
+        elif isinstance(form, WalkKernel):
+            names = ("step_backprop", "start") if form.backward else ("step", "finish")
+            for name, order in zip(names, (form.step, form.end), strict=True):
+                found[f"{kernel.operation}::{name}"] = file, order
+    return found
+
+
+def compile_functions(folder: Path, problem: lg.Problem, found: Mapping[str, tuple[str, Schedule]], bits: int) -> Any:
+    """One library with all of them; each file in a namespace of its own."""
+    groups = [group for group in GROUPS if not group.startswith("stream")]
+    write_sources(folder, cuda_sources(compile_problem(problem, groups=groups)).units)
+    lines = ['#include "logsig_device.cuh"']
+    for file in dict.fromkeys(file for file, _ in found.values()):
+        lines.append(f'namespace {Path(file).stem} {{\n#include "{file}"\n}}')
+    for name, (_, order) in found.items():
+        names = operand_names(order.program)
+        parameters = ", ".join(f"logsig_real *{short}" for short in names)
+        lines.append(f'extern "C" void {name.replace("::", "__")}({parameters}) {{ {name}({", ".join(names)}); }}')
+    return compile_text(folder, f"functions{bits}", "\n".join(lines), (f"LOGSIG_REAL_BITS={bits}",))
+
+
+def call(function: Any, order: Schedule, inputs: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+    """Results of a device function; outputs in memory of their own are poisoned before."""
+    program = order.program
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for operand, values in zip(program.inputs, inputs, strict=True):
+        arrays[SHORT_NAMES[operand.name]] = values.copy()
+    results = []
+    for result, source in zip(program.outputs, order.in_place, strict=True):
+        if source >= 0:
+            array = arrays[SHORT_NAMES[program.inputs[source].name]]
+        else:
+            array = np.full(len(result.values), np.nan, inputs[0].dtype)
+        arrays[SHORT_NAMES[result.name]] = array
+        results.append(array)
+    function(*(ctypes.c_void_p(arrays[name].ctypes.data) for name in operand_names(program)))
+    return results
+
+
+def check(folder: Path, dimension: int, degree: int, *, exact: bool) -> None:
+    problem = lg.Problem(dimension, degree)
+    found = functions(problem)
+    assert found
+    source = np.random.default_rng([dimension, degree])
+    for dtype, bits in BITS.items():
+        library = compile_functions(folder, problem, found, bits)
+        for name, (_, order) in found.items():
+            program = order.program
+            inputs = [source.standard_normal(operand.length).astype(dtype) for operand in program.inputs]
+            values: dict[str, list[Any]] = {}
+            for operand, array in zip(program.inputs, inputs, strict=True):
+                values[operand.name] = [Fraction(x) if exact else float(x) for x in array.tolist()]
+            number = (lambda c: Fraction(float(c))) if exact else float  # a square root of five is rounded once
+            truth = interpret(program, values, number=number)
+            results = call(getattr(library, name.replace("::", "__")), order, inputs)
+            for result, output in zip(results, program.outputs, strict=True):
+                expected = np.array([float(x) for x in truth[output.name]])
+                scale = max(float(np.abs(expected).max(initial=0)), 1.0)
+                error = float(np.abs(result.astype(float) - expected).max(initial=0))
+                assert error <= TOLERANCE[dtype] * scale * (1 + program.operations.total / 100), (name, dtype)
+
+
+@pytest.mark.parametrize("problem", QUICK, ids=str)
+def test_device_functions(problem: tuple[int, int], tmp_path: Path) -> None:
+    check(tmp_path, *problem, exact=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", SLOW, ids=str)
+def test_device_functions_of_larger_problems(problem: tuple[int, int], tmp_path: Path) -> None:
+    check(tmp_path, *problem, exact=False)

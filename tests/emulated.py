@@ -1,0 +1,94 @@
+"""Generated CUDA text compiled by the host's compiler: device functions called alone, kernels on an emulated grid."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from golden import ROOT
+from native import write_sources
+
+from logsig_codegen.compiler import CompiledProblem
+from logsig_codegen.emit.cuda.sources import CudaKernel, CudaSources, cuda_sources
+from logsig_codegen.emit.unit import SourceUnit
+
+Array = np.ndarray[Any, np.dtype[Any]]
+HEADERS = ROOT / "tests" / "emulation"
+NUMPY = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+CXX = next((name for name in ("g++", "clang++", "c++") if shutil.which(name)), "g++")
+FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-mfma", "-fno-math-errno", "-w")
+
+
+def compile_text(folder: Path, name: str, text: str, definitions: Sequence[str]) -> ctypes.CDLL:
+    """Compile C++ that lies among generated headers in ``folder``."""
+    source, library = folder / f"{name}.cpp", folder / f"{name}.so"
+    source.write_text(text, encoding="utf-8")
+    macros = [f"-D{definition}" for definition in definitions]
+    command = [CXX, *FLAGS, *macros, f"-I{folder}", f"-I{HEADERS}", str(source), "-o", str(library)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:4000]
+    return ctypes.CDLL(str(library))
+
+
+@dataclass
+class EmulatedKernel:
+    """One kernel on the host."""
+
+    kernel: CudaKernel
+    library: ctypes.CDLL
+
+    def __call__(self, arguments: Sequence[Array | int | None], *, warps: int = 1, blocks: int = 1) -> None:
+        """Run a grid of ``blocks`` blocks of up to ``warps`` warps; arrays are passed by address."""
+        together = self.kernel.form == "block"
+        warps = self.kernel.shape.warps if together else min(warps, self.kernel.shape.warps)
+        shared = self.kernel.shape.warp_bytes * (1 if together else warps)
+        values: list[Any] = [ctypes.c_uint(blocks), ctypes.c_uint(32 * warps), ctypes.c_size_t(shared)]
+        for argument in arguments:
+            if isinstance(argument, np.ndarray):
+                values.append(ctypes.c_void_p(argument.ctypes.data))
+            else:
+                values.append(ctypes.c_void_p(None) if argument is None else ctypes.c_longlong(argument))
+        status = self.library.emulate(*values)
+        assert status == 0, {1: "more shared memory than there is", 2: "wrote beyond its shared memory"}[status]
+
+
+class Emulation:
+    """The kernels of a problem, compiled when they are first used."""
+
+    def __init__(self, folder: Path, compiled: CompiledProblem) -> None:
+        self.folder = folder
+        self.problem = compiled.problem
+        self.sources: CudaSources = cuda_sources(compiled)
+        write_sources(folder, self.sources.units)
+        self.compiled: dict[tuple[str, str], EmulatedKernel] = {}
+
+    def kernel(self, operation: str, dtype: str) -> EmulatedKernel:
+        """A kernel of one operation and number type."""
+        found = self.compiled.get((operation, dtype))
+        if found is None:
+            (kernel,) = (k for k in self.sources.kernels if (k.operation, k.dtype) == (operation, dtype))
+            unit = self.unit(kernel.source)
+            match = re.search(r"\n    ENTRY\(([^{]*)\)\n\{", unit.text)
+            assert match
+            parameters = " ".join(match[1].split())
+            names = ", ".join(re.findall(r"(\w+)(?:,|$)", parameters))
+            text = (
+                f'#include "{kernel.source}"\n'
+                f'extern "C" int emulate(unsigned grid, unsigned block, size_t shared, {parameters})\n'
+                f"{{ return logsig_emulate(grid, block, shared, [&] {{ ENTRY({names}); }}); }}\n"
+            )
+            definitions = (kernel.definition, "LOGSIG_EMULATION")
+            library = compile_text(self.folder, f"{operation}_{dtype}", text, definitions)
+            found = self.compiled[operation, dtype] = EmulatedKernel(kernel, library)
+        return found
+
+    def unit(self, name: str) -> SourceUnit:
+        """A source file."""
+        return next(unit for unit in self.sources.units if unit.name == name)

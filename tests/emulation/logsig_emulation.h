@@ -1,0 +1,144 @@
+/* A grid on the host: blocks one after the other, the threads of a block as fibers that yield at barriers.
+ *
+ * Between two barriers a fiber runs alone, in an order that changes from barrier to barrier, so that what is read
+ * before its barrier is found. Shared memory is full of NaN when a block begins. A barrier not every thread reaches
+ * ends the program.
+ */
+#ifndef LOGSIG_EMULATION_H
+#define LOGSIG_EMULATION_H
+
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __host__
+#define __shared__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __align__(n) __attribute__((aligned(n)))
+
+struct logsig_emulated_index {
+    unsigned x, y, z;
+};
+static logsig_emulated_index threadIdx, blockIdx, blockDim, gridDim;
+__attribute__((visibility("hidden"))) extern unsigned char memory[];
+
+static const std::size_t logsig_shared_limit = 227 * 1024, logsig_guard = 64;
+__attribute__((aligned(16), visibility("hidden"))) unsigned char memory[227 * 1024 + 64];
+
+struct logsig_fiber {
+    enum { READY, AT_WARP, AT_BLOCK, DONE } state;
+    ucontext_t context;
+    std::unique_ptr<char[]> stack;
+};
+static std::vector<logsig_fiber> logsig_fibers;
+static ucontext_t logsig_scheduler;
+static unsigned logsig_running;
+static const std::function<void()> *logsig_kernel;
+
+static void logsig_enter()
+{
+    (*logsig_kernel)();
+    logsig_fibers[logsig_running].state = logsig_fiber::DONE;
+}
+
+static void logsig_yield(int state)
+{
+    const unsigned self = logsig_running;
+    logsig_fibers[self].state = (decltype(logsig_fiber::state))state;
+    swapcontext(&logsig_fibers[self].context, &logsig_scheduler);
+}
+static inline void __syncwarp() { logsig_yield(logsig_fiber::AT_WARP); }
+static inline void __syncthreads() { logsig_yield(logsig_fiber::AT_BLOCK); }
+
+/* A value from the lane `distance` above; its own where there is none. */
+template <class T> static inline T __shfl_down_sync(unsigned, T value, int distance)
+{
+    static T values[1024];
+    const unsigned self = logsig_running;
+    values[self] = value;
+    __syncwarp();
+    const T result = self % 32 + distance < 32 ? values[self + distance] : value;
+    __syncwarp();
+    return result;
+}
+
+/* Lets fibers from `first` to `end` go on if all that are not done wait for `state`. */
+static bool logsig_release(unsigned first, unsigned end, int state)
+{
+    bool any = false;
+    for (unsigned t = first; t < end; t++) {
+        if (logsig_fibers[t].state == state) any = true;
+        else if (logsig_fibers[t].state != logsig_fiber::DONE) return false;
+    }
+    for (unsigned t = first; t < end; t++)
+        if (logsig_fibers[t].state == state) logsig_fibers[t].state = logsig_fiber::READY;
+    return any;
+}
+
+static void logsig_run_block(unsigned threads)
+{
+    const std::size_t stack = 1 << 18;
+    logsig_fibers.resize(threads);
+    for (unsigned t = 0; t < threads; t++) {
+        logsig_fiber &fiber = logsig_fibers[t];
+        if (!fiber.stack) fiber.stack.reset(new char[stack]);
+        fiber.state = logsig_fiber::READY;
+        getcontext(&fiber.context);
+        fiber.context.uc_stack.ss_sp = fiber.stack.get();
+        fiber.context.uc_stack.ss_size = stack;
+        fiber.context.uc_link = &logsig_scheduler;
+        makecontext(&fiber.context, logsig_enter, 0);
+    }
+    unsigned order = 1;
+    for (;;) {
+        unsigned done = 0;
+        bool moved = false;
+        order = order * 5 + 3;
+        for (unsigned i = 0; i < threads; i++) {
+            const unsigned t = (i * 7 + order) % threads; /* 7 and the number of threads have no common divisor */
+            logsig_fiber &fiber = logsig_fibers[t];
+            if (fiber.state == logsig_fiber::READY) {
+                logsig_running = t;
+                threadIdx = {t, 0, 0};
+                swapcontext(&logsig_scheduler, &fiber.context);
+                moved = true;
+            }
+            if (fiber.state == logsig_fiber::DONE) done++;
+        }
+        if (done == threads) return;
+        for (unsigned w = 0; w < threads; w += 32)
+            moved |= logsig_release(w, w + 32 < threads ? w + 32 : threads, logsig_fiber::AT_WARP);
+        moved |= logsig_release(0, threads, logsig_fiber::AT_BLOCK);
+        if (!moved) {
+            std::fprintf(stderr, "deadlock: a barrier that not every thread reaches\n");
+            std::abort();
+        }
+    }
+}
+
+static int logsig_emulate(unsigned grid, unsigned block, std::size_t shared, const std::function<void()> &kernel)
+{
+    if (shared > logsig_shared_limit) return 1;
+    logsig_kernel = &kernel;
+    gridDim = {grid, 1, 1};
+    blockDim = {block, 1, 1};
+    for (unsigned b = 0; b < grid; b++) {
+        std::memset(memory, 0xFF, shared);
+        std::memset(memory + shared, 0xA5, logsig_guard);
+        blockIdx = {b, 0, 0};
+        logsig_run_block(block);
+        for (std::size_t i = 0; i < logsig_guard; i++)
+            if (memory[shared + i] != 0xA5) return 2;
+    }
+    return 0;
+}
+
+#endif

@@ -1,0 +1,194 @@
+"""Calls on the GPU's side of the run time, with the device replaced by an emulated grid: layouts, shapes, gradients.
+
+The kernels are the generated ones, compiled by the host's compiler; the truth is the C kernels, which have tests of
+their own, on the same numbers. Tensors lie in host memory, so that every other part is what runs on a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from emulated import Emulation
+
+import logsig_codegen as lg
+from logsig_codegen.compiler import compile_problem
+from logsig_codegen.operations import GROUPS, path_operation
+from logsig_codegen.runtime.cuda import calls, pieces
+from logsig_codegen.runtime.cuda.paths import PathCall
+from logsig_codegen.runtime.path_checks import check_call
+
+D, N = 3, 3
+SIZE = 14
+GROUPS_USED = tuple(group for group in GROUPS if not group.startswith("stream"))
+
+
+@pytest.fixture(scope="module")
+def emulation(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
+    return Emulation(tmp_path_factory.mktemp("cuda"), compile_problem(lg.Problem(D, N), groups=GROUPS_USED))
+
+
+@pytest.fixture
+def kernel(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> Iterator[lg.LogSigKernel]:
+    def launch(_: Any, operation: str, like: torch.Tensor, count: int, arguments: Sequence[int]) -> None:
+        dtype = str(like.dtype).removeprefix("torch.")
+        if count:
+            emulation.kernel(operation, dtype)([*arguments, count], warps=2, blocks=3)
+
+    def launch_along(
+        kernel: Any, state: str, like: torch.Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
+    ) -> None:
+        launch(kernel, path_operation(state, backward=backward), like, count, arguments)
+
+    monkeypatch.setattr(calls, "launch", launch)
+    monkeypatch.setattr(calls, "launch_along", launch_along)
+    return lg.load(D, N)
+
+
+def normal(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64).to(dtype)
+
+
+LAYOUTS = {
+    "one sample": ((), ()),
+    "rows": ((70,), (70,)),
+    "no rows": ((0,), (0,)),
+    "broadcast": ((4, 1), (4, 5)),
+    "one row for all": ((), (33,)),
+    "more axes": ((2, 3, 4), (3, 1)),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("operation", ["join", "combine"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products(kernel: lg.LogSigKernel, layout: str, operation: str, dtype: torch.dtype) -> None:
+    left, right = LAYOUTS[layout]
+    first = normal(*left, SIZE, dtype=dtype)
+    second = normal(*right, D if operation == "join" else SIZE, dtype=dtype)
+    out = calls.product(kernel, operation, first, second)
+    expected = getattr(kernel, operation)(first.numpy(), second.numpy())
+    assert np.array_equal(out.numpy(), expected)
+    d_out = normal(*expected.shape, dtype=dtype)
+    gradients = calls.product_backprop(kernel, operation, d_out, first, second)
+    truth = getattr(kernel, f"{operation}_backprop")(d_out.numpy(), first.numpy(), second.numpy())
+    for gradient, array in zip(gradients, truth, strict=True):
+        assert gradient.shape == array.shape
+        np.testing.assert_allclose(gradient.numpy(), array, rtol=1e-5 if dtype == torch.float32 else 1e-12, atol=1e-12)
+
+
+def test_any_strides(kernel: lg.LogSigKernel) -> None:
+    wide = normal(40, 2 * SIZE + 3)
+    arrangements = {
+        "columns of a wider array": wide[:, 3 : 3 + SIZE],
+        "every other row": wide[::2, :SIZE],
+        "transposed": normal(SIZE, 40).T,
+        "every other column": wide[:, : 2 * SIZE : 2],
+        "batch axes swapped": normal(5, 8, SIZE).transpose(0, 1),
+        "one number beyond an aligned address": normal(40 * SIZE + 1)[1:].reshape(40, SIZE),
+    }
+    for name, log_sig in arrangements.items():
+        displacement = normal(*log_sig.shape[:-1], D)
+        out = calls.product(kernel, "join", log_sig, displacement)
+        assert np.array_equal(out.numpy(), kernel.join(log_sig.numpy(), displacement.numpy())), name
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "signature": {"state": "signature"},
+    "lengths": {"lengths": np.array([0, 1, 2, 9, 17, 40, 40] * 5)},
+    "initial": {"initial": (35, SIZE)},
+    "initial, one for all": {"initial": (SIZE,)},
+    "windows": {"windows": (7, 3)},
+    "windows of padded paths": {"windows": (7, 3), "lengths": np.array([0, 1, 2, 9, 17, 40, 40] * 5)},
+    "stream": {"stream": True},
+    "stream of padded paths": {"stream": True, "lengths": np.array([0, 1, 2, 9, 17, 40, 40] * 5)},
+    "stream with initial": {"stream": True, "initial": (35, SIZE)},
+    "Lyndon words": {"method": 1},
+    "expanded": {"method": 0},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_paths(kernel: lg.LogSigKernel, case: str, dtype: torch.dtype) -> None:
+    options = {"lengths": None, "initial": None, "stream": False, "windows": None, "state": None, "method": 2}
+    options.update(CASES[case])
+    path = 0.3 * normal(35, 40, D, dtype=dtype)
+    if options["initial"] is not None:
+        options["initial"] = normal(*options["initial"], dtype=dtype)
+    compare(kernel, path, options, dtype)
+
+
+def test_lists_of_paths(kernel: lg.LogSigKernel) -> None:
+    for dtype in (torch.float32, torch.float64):
+        paths = [normal(length, D, dtype=dtype) for length in (3, 1, 17, 0, 40)]
+        for stream in (False, True):
+            compare(kernel, paths, {"lengths": None, "initial": None, "windows": None, "stream": stream}, dtype)
+
+
+def compare(kernel: lg.LogSigKernel, path: Any, options: dict[str, Any], dtype: torch.dtype) -> None:
+    """Result and gradients against those of the C kernels."""
+    method, initial = options.pop("method", 2), options["initial"]
+    checked = check_call(kernel.problem, path, method=method, threads=1, **{"state": None, **options})
+    call = PathCall(kernel, checked.options, len(checked.paths))
+    inputs = (*checked.paths, *(() if initial is None else (initial,)))
+    out = call.forward(*inputs)
+    options["initial"] = None if initial is None else initial.numpy()
+    arrays = [x.numpy() for x in path] if isinstance(path, list) else path.numpy()
+    expected = kernel.log_sig(arrays, method=method, **options)
+    tolerance = {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 1e-11, "atol": 1e-12}
+    assert out.shape == expected.shape
+    np.testing.assert_allclose(out.numpy(), expected, **tolerance)
+    d_out = normal(*expected.shape, dtype=dtype)
+    truth = kernel.log_sig_backprop(d_out.numpy(), arrays, method=method, **options)
+    d_path, *rest = truth if initial is not None else (truth,)
+    gradients = [*(d_path if isinstance(d_path, list) else [d_path]), *rest]
+    for known in (out, None):
+        found = call.backward(d_out, known, *inputs)
+        for gradient, array in zip(found, gradients, strict=True):
+            assert gradient.shape == array.shape
+            np.testing.assert_allclose(gradient.numpy(), array, **tolerance)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_long_paths_are_cut_into_pieces(kernel: lg.LogSigKernel, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = 0.1 * normal(batch, 900, D)
+    assert pieces.piece_count(900) == 8
+    assert [pieces.piece_count(length) for length in (0, 192, 193, 385, 10**6)] == [1, 1, 2, 4, 64]
+    for lengths in (None, np.array([900, 5, 0][:batch])):
+        compare(kernel, path, {"lengths": lengths, "initial": None, "windows": None, "stream": False}, path.dtype)
+    compare(kernel, path, {"lengths": None, "initial": None, "windows": (400, 100), "stream": False}, path.dtype)
+    compare(
+        kernel, [*path, path[0, :0]], {"lengths": None, "initial": None, "windows": None, "stream": False}, path.dtype
+    )
+    monkeypatch.setattr(pieces, "ROOM", 1)  # one path at a time
+    compare(kernel, path, {"lengths": None, "initial": None, "windows": None, "stream": False}, path.dtype)
+
+
+def test_padding_is_not_read(kernel: lg.LogSigKernel) -> None:
+    path = normal(4, 30, D)
+    lengths = np.array([30, 11, 1, 0])
+    for row, length in enumerate(lengths):
+        path[row, length:] = float("nan")
+    compare(kernel, path, {"lengths": lengths, "initial": None, "windows": None, "stream": False}, path.dtype)
+
+
+@pytest.mark.parametrize("batch", [31, 32, 33, 200])
+def test_batches_that_are_not_whole_tiles(kernel: lg.LogSigKernel, batch: int) -> None:
+    log_sig, displacement = normal(batch, SIZE), normal(batch, D)
+    expected = kernel.join(log_sig.numpy(), displacement.numpy())
+    assert np.array_equal(calls.product(kernel, "join", log_sig, displacement).numpy(), expected)
+
+
+def test_what_lies_behind_the_results_stays(emulation: Emulation, tmp_path: Path) -> None:
+    rows = 33
+    log_sig, displacement = normal(rows, SIZE).numpy(), normal(rows, D).numpy()
+    out = np.full((rows + 1, SIZE), 7.0)
+    emulation.kernel("join", "float64")([log_sig, SIZE, displacement, D, out, SIZE, rows], warps=2, blocks=1)
+    assert (out[rows] == 7.0).all()
+    assert not (out[:rows] == 7.0).any()
