@@ -74,7 +74,7 @@ class CudaPrograms:
         self._artifact(group, dtype, arch)
 
     def source(self, group: str) -> str:
-        """The source files of a group of operations, each after a comment with its name; ``ValueError`` for no group."""
+        """The source files of a group of operations, each after a comment with its name; ``ValueError``: no group."""
         from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
         from logsig_codegen.emit.cuda.sources import cuda_sources
 
