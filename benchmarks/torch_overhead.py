@@ -122,14 +122,20 @@ def main() -> None:
     micro = {name: t.median / 1e3 for name, t in times.items()}
     kernel, add = micro.pop("kernel, 1000 rows") / 1000, micro["torch.add"]
     rows = [
-        (name, f"{value:.2f}", f"{value / add:.1f}", f"±{100 * times[name].spread:.0f}%")
+        (
+            name,
+            f"{value:.2f}",
+            f"{value / add:.1f}",
+            f"±{100 * times[name].spread:.0f}%",
+            f"{min(times[name].samples) / 1e3:.2f}",
+        )
         for name, value in micro.items()
     ]
     limit = TARGET_EXTENSION * add + kernel
     text = "\n\n".join(
         [
             f"One differentiable join of one sample in torch, ({dimension},{degree}), float64:",
-            harness.table(("call", "microseconds", "times torch.add", "spread"), rows),
+            harness.table(("call", "microseconds", "times torch.add", "spread", "least"), rows),
             f"A row takes the kernel {1e3 * kernel:.0f} ns. The extension is to stay below three times torch.add plus "
             f"the kernel, here {limit:.2f} µs, the Python registration below {TARGET_PYTHON:.0f} µs.",
         ]
@@ -141,6 +147,7 @@ def main() -> None:
         "machine": harness.machine(),
         "problem": [dimension, degree],
         "microseconds": {"kernel per row": kernel, **micro},
+        "least": {name: min(t.samples) / 1e3 for name, t in times.items()},
         "targets": {"C++ extension": limit, "Python registration": TARGET_PYTHON},
     }
     harness.save(options.json, content)

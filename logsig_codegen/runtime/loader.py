@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -132,6 +133,9 @@ def made(path: object, degree: object) -> LogSigKernel | None:
 
 def forget() -> None:
     """Forget the kernels loaded so far; those in use stay valid."""
+    operators = sys.modules.get("logsig_codegen.runtime.torch_ops.rows")
+    if operators is not None:
+        operators.forget()
     _kernels.clear()
     _defaults.clear()
     _opened.clear()

@@ -52,6 +52,16 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert {SOURCE, HEADER} <= set(folder.manifest["files"])
 
 
+def test_the_command_writes_the_sources(tmp_path: Path) -> None:
+    from logsig_codegen import cli
+
+    words = ["--dim", "2", "--degree", "2", "--target", "c,torch", "--emit-only", "--out", str(tmp_path)]
+    assert cli.main(words) == 0
+    text = (tmp_path / "d2_n2" / SOURCE).read_text()
+    assert "TORCH_LIBRARY_FRAGMENT(logsig_codegen, m)" in text
+    assert (tmp_path / "d2_n2" / HEADER).read_text() == (ROOT / "templates" / "torch" / HEADER).read_text()
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An extension for dimension 2 and degree 3."""
@@ -205,6 +215,21 @@ def test_python_adds_to_an_extension_that_was_loaded_first(built: Path, run_pyth
         """,
         timeout=600,
     )
+
+
+@pytest.mark.slow
+def test_an_extension_that_comes_second_changes_nothing(built: Path, run_python: RunPython) -> None:
+    output = run_python(
+        f"""
+        import torch
+        import logsig_codegen.torch_api as lt
+        before = lt.log_sig_join(torch.zeros(5), torch.ones(2), 2, 3)
+        torch.ops.load_library({str(built)!r})
+        after = lt.log_sig_join(torch.zeros(5), torch.ones(2), 2, 3)
+        print(torch.equal(before, after), hasattr(torch.ops.logsig_codegen, "_add_kernel"))
+        """
+    ).stdout
+    assert output == "True False\n"
 
 
 @pytest.mark.slow

@@ -70,6 +70,46 @@ def test_third_derivatives_in_all_nestings(name: str) -> None:
         torch.testing.assert_close(found, expected, msg=lambda m, n=nesting: f"{n}: {m}")
 
 
+@pytest.mark.parametrize(("dimension", "degree"), [(1, 1), (1, 2), (3, 1), (2, 2)])
+def test_third_derivatives_of_the_smallest_problems(dimension: int, degree: int) -> None:
+    """Where there is no bracket at all, and where there is one."""
+    size = lg.log_sig_length(dimension, degree)
+    calls: list[tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]] = [
+        (lambda x: lg.log_sig_join(x, x[:dimension], dimension, degree), random(size)),
+        (lambda x: lg.log_sig_combine(x, 2 * x, dimension, degree), random(size)),
+        (lambda x: lg.log_sig(x, degree), random(3, dimension)),
+    ]
+    for function, point in calls:
+        found = [
+            first(second(third(lambda x, f=function: f(x).pow(3).sum())))(point)  # type: ignore[misc]
+            for first, second, third in itertools.product(DIFFERENTIATE.values(), repeat=3)
+        ]
+        assert found[0].abs().max() > 0
+        for other in found[1:]:
+            torch.testing.assert_close(other, found[0])
+
+
+def test_nothing_flows_from_what_does_not_count() -> None:
+    """Second derivatives of padded, empty and short paths; what is padded may be anything."""
+    path = random(2, 5, D)
+    path[0, 3:] = float("nan")
+    path.requires_grad_()
+    value = lg.log_sig(path, N, lengths=[3, 5]).square().sum()
+    (first,) = torch.autograd.grad(value, path, create_graph=True)
+    first.square().sum().backward()
+    assert path.grad is not None
+    assert torch.isfinite(path.grad).all()
+    assert path.grad[0, 3:].abs().max() == 0 < path.grad[0, :3].abs().max()
+    for shape, options in (((2, 0, D), {}), ((2, 1, D), {"stream": True}), ((0, 5, D), {"windows": (2, 1)})):
+        given: dict[str, Any] = options
+        empty = torch.zeros(*shape, dtype=torch.float64, requires_grad=True)
+        (first,) = torch.autograd.grad(lg.log_sig(empty, N, **given).sum(), empty, create_graph=True)
+        first.sum().backward()
+        assert empty.grad is not None
+        assert empty.grad.shape == shape
+        assert not empty.grad.any()
+
+
 def test_fourth_derivative_along_a_line() -> None:
     """Of a polynomial of degree ``N`` in one number: exact differences, and zero beyond."""
     start, step = random(M), random(D)

@@ -27,6 +27,7 @@ Gradients: TypeAlias = "Sequence[Tensor | None]"
 _BELOW = torch._C._after_autograd_keyset
 _CPU = torch._C.DispatchKey.CPU
 _grad_enabled, _any_requires_grad = torch._C.is_grad_enabled, torch._C._any_requires_grad
+_plain: dict[int, bool] = {}  # key set to whether nothing but a CPU kernel is below autograd
 _functorch_active = torch._C._are_functorch_transforms_active
 
 
@@ -175,21 +176,23 @@ def _autograd_kernel(operator: Any, rules: Rules) -> Callable[..., Any]:
             return operator.redispatch(keyset, *args)
 
     def kernel(keyset: Any, *args: Any) -> Any:
-        below = keyset & _BELOW
-        plain = below.highestPriorityTypeId() == _CPU
+        raw = keyset.raw_repr()
+        plain = _plain.get(raw)
+        if plain is None:
+            plain = _plain[raw] = (keyset & _BELOW).highestPriorityTypeId() == _CPU
         if len(args) < count:
             args += defaults[len(args) :]
         if forward_ad._current_level < 0:
             if not (_grad_enabled() and _any_requires_grad(*args)):
-                return cpu(*args) if plain else redispatch(below, args)
+                return cpu(*args) if plain else redispatch(keyset & _BELOW, args)
             if plain:
                 return apply(None, *args)
         elif composite is not None and any(_has_tangent(one) for one in args):
             return composite(*args)
         if _functorch_active():
             with enable_single_level_autograd_function():
-                return apply(below, *args)
-        return apply(below, *args)
+                return apply(keyset & _BELOW, *args)
+        return apply(keyset & _BELOW, *args)
 
     return kernel
 

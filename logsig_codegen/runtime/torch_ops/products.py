@@ -158,9 +158,12 @@ class Product:
         """The tangent as a composition of brackets."""
         numbers = (dimension, degree, n_jobs)
         z = self.product(left, right, *numbers)
-        return self._derivatives(numbers).tangent(
+        found = self._derivatives(numbers).tangent(
             z, left, self._lifted(right, numbers), t_left, self._lifted(t_right, numbers)
         )
+        # Degree one has no bracket, and so nothing that would broadcast.
+        lead = torch.broadcast_shapes(z.shape[:-1], t_left.shape[:-1], t_right.shape[:-1])
+        return found.expand(*lead, z.shape[-1])
 
     # The gradient of its gradient: (d_d_left, d_d_right, d_out, left, right) -> (d_d_out, d_left, d_right).
 
@@ -198,7 +201,7 @@ class Product:
         through_left, through_right = self.backprop(d_z.sum_to_size(z.shape), left, right, *numbers)
         d_right = d_lifted[..., :dimension] if self.by_letter else d_lifted
         return (
-            reduced(tangent, d_out.shape),
+            reduced(tangent.expand(wide.shape), d_out.shape),
             reduced(d_left, left.shape) + through_left,
             reduced(d_right, right.shape) + through_right,
         )

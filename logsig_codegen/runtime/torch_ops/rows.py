@@ -96,7 +96,16 @@ def rows_kernel(name: str, like: Sequence[int] = ()) -> Callable[..., Any]:
                 return result
         return _general(operation, like, tensors, problem_of(*numbers), threads)
 
-    return kernel
+    def kernel_of_two(left: Tensor, right: Tensor, dimension: int, degree: int, n_jobs: int = 1) -> Any:
+        threads = 1 if n_jobs == 1 else thread_count(n_jobs)
+        quick = quick_calls.get((dimension, degree))
+        if quick is not None:
+            result = quick(left, right, threads)
+            if result is not None:
+                return result
+        return _general(operation, like, (left, right), problem_of(dimension, degree), threads)
+
+    return kernel_of_two if count == 2 else kernel
 
 
 def _general(
