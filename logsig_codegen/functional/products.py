@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 from logsig_codegen.functional._arguments import augmented_problem
 from logsig_codegen.runtime import loader
 from logsig_codegen.runtime.arrays import check_product, check_product_backprop
 from logsig_codegen.runtime.checks import check_problem
-from logsig_codegen.runtime.kernel import ArrayOrTensor
+from logsig_codegen.runtime.kernel import ArrayOrTensor, LogSigKernel
 from logsig_codegen.runtime.threads import thread_count
 
 
@@ -45,8 +45,14 @@ def log_sig_join(
         problem = check_problem(dimension, degree)
         thread_count(n_jobs)
         check_product(problem, {"log_sig": log_sig, "displacement": displacement}, out)
-        kernel = loader.load(dimension, degree)
+        kernel = _first(log_sig, dimension, degree)
     return kernel.join(log_sig, displacement, n_jobs=n_jobs, out=out)
+
+
+def _first(log_sig: Any, dimension: SupportsIndex, degree: SupportsIndex) -> LogSigKernel:
+    """The kernel of a problem; that for the processor is loaded unless the arguments lie on a GPU."""
+    on_gpu = getattr(log_sig, "is_cuda", False) is True
+    return loader.obtain(dimension, degree) if on_gpu else loader.load(dimension, degree)
 
 
 def log_sig_join_backprop(
@@ -79,7 +85,7 @@ def log_sig_join_backprop(
         problem = check_problem(dimension, degree)
         thread_count(n_jobs)
         check_product_backprop(problem, {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}, out)
-        kernel = loader.load(dimension, degree)
+        kernel = _first(log_sig, dimension, degree)
     return kernel.join_backprop(d_out, log_sig, displacement, n_jobs=n_jobs, out=out)
 
 
