@@ -317,7 +317,7 @@ class Worker:
 
             kernel = obtain(d, n, self.options.artifacts)
             pysiglib.prepare_log_sig(d, n, 3)
-            inputs, _ = self.rows(kernel, operation, batch, dtype)
+            inputs = [x.clone() for x in self.rows(kernel, operation, batch, dtype)[0]]
             function = getattr(pysiglib, f"log_sig_{operation}")
             samples = []
             for _ in range(4):
