@@ -164,6 +164,7 @@ class Worker:
             for dtype in self.options.dtypes:
                 self.check(dimension, degree, dtype)
                 self.time(dimension, degree, dtype)
+                self.peer(dimension, degree, dtype)
             self.torch.cuda.empty_cache()
             self.attempt({"kind": "end", "d": dimension, "N": degree}, dict)
 
@@ -301,6 +302,35 @@ class Worker:
             )
         found = self.seconds(calls, work * batch / 1e13)
         return {**found, "work": work * batch, "sets": len(calls), "form": launcher.kernel["form"]}
+
+    def peer(self, d: int, n: int, dtype: str) -> None:
+        """The same joins by pySigLib, where it is there, at the smallest batch: whole calls by the wall clock."""
+        try:
+            import pysiglib
+        except ImportError:
+            return
+        batch = min(self.options.batches)
+        record = {"kind": "peer", "d": d, "N": n, "dtype": dtype, "batch": batch}
+
+        def run(operation: str) -> dict[str, Any]:
+            from logsig_codegen.runtime.loader import obtain
+
+            kernel = obtain(d, n, self.options.artifacts)
+            pysiglib.prepare_log_sig(d, n, 3)
+            inputs = [x.clone() for x in self.rows(kernel, operation, batch, dtype)[0]]
+            function = getattr(pysiglib, f"log_sig_{operation}")
+            samples = []
+            for _ in range(4):
+                self.torch.cuda.synchronize()
+                began = time.perf_counter()
+                function(*inputs, d, n)
+                self.torch.cuda.synchronize()
+                samples.append(time.perf_counter() - began)
+            return {"seconds": min(samples[1:])}
+
+        for operation in ("join", "join_backprop"):
+            if self.left() > 0:
+                self.attempt({**record, "operation": operation}, partial(run, operation))
 
     def seconds(self, calls: Sequence[Callable[[], None]], guess: float) -> dict[str, Any]:
         """Seconds of a call: the median over replays of a graph that has all calls in it, once or more."""
@@ -552,6 +582,14 @@ def report(machine: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
         for r in records
         if r["kind"] == "time" and "seconds" in r
     }
+    for r in records:
+        if r["kind"] == "peer":
+            ours = times.get((r["d"], r["N"], r["dtype"], r["operation"], r["batch"]))
+            if "error" in r:
+                lines.append(f"  pySigLib {short(r)}")
+            elif ours is not None:
+                head = f"({r['d']},{r['N']}) {r['dtype']} {r['operation']}"
+                lines.append(f"  pySigLib {head}: {r['seconds'] / ours['seconds']:.0f} times as long")
     for dtype in dict.fromkeys(key[2] for key in times):
         batches = sorted({key[4] for key in times})
         lines.append(f"{dtype}, percent; batch {', '.join(f'{b:.0e}' for b in batches)}; of copy | of multiply-adds")
