@@ -31,7 +31,7 @@ def schedule(
     in_place: Sequence[int],
     descending: bool,
     collectors: int = COLLECTORS,
-    part_operations: int | None = PART_OPERATIONS,
+    whole: bool = False,
     held: int | None = None,
 ) -> Schedule:
     """Order ``program`` and cut it into parts.
@@ -46,8 +46,8 @@ def schedule(
         degree, to the first.
     collectors : int
         How many long sums may be computed piecemeal.
-    part_operations : int or None
-        Operations per part, about; ``None``: one part for everything, and no scratch memory.
+    whole : bool
+        One part for everything, and no scratch memory.
     held : int or None
         Input columns below ``held`` that are read several times are kept in local variables, the others are read from
         memory each time; ``None``: all of them are kept.
@@ -57,7 +57,7 @@ def schedule(
         demands[0].reverse()
         demands.insert(0, _independent_of_first_operand(program))
     steps = order(program, [value for values in demands for value in values], collectors)
-    parts = [list(steps)] if part_operations is None else _cut(steps, part_operations)
+    parts = [list(steps)] if whole else _cut(steps)
     return _Layout(program, parts, tuple(in_place), held).run()
 
 
@@ -69,9 +69,9 @@ def _independent_of_first_operand(program: Program) -> list[int]:
     return [value for value in range(program.first, len(depends)) if not depends[value]]
 
 
-def _cut(steps: Sequence[Compute], part_operations: int) -> list[list[Compute]]:
+def _cut(steps: Sequence[Compute]) -> list[list[Compute]]:
     total = sum(count_terms(step.terms).total for step in steps)
-    limit = total / max(1, round(total / part_operations))
+    limit = total / max(1, round(total / PART_OPERATIONS))
     parts: list[list[Compute]] = [[]]
     size = 0
     for step in steps:

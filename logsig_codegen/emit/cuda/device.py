@@ -37,7 +37,7 @@ def device_schedule(program: Program, in_place: Sequence[int], *, descending: bo
         in_place=fitting,
         descending=descending,
         collectors=COLLECTORS if backward else 0,
-        part_operations=None,
+        whole=True,
         held=program.problem.dimension,
     )
 
