@@ -374,17 +374,28 @@ class Worker:
     # -- what the card can do -----------------------------------------------------------------------------------
 
     def ceilings(self) -> None:
-        """Bandwidth of a large copy, and multiply-adds per second."""
+        """Bandwidth of large copies, the best of several ways, and multiply-adds per second."""
         torch = self.torch
 
         def copy() -> dict[str, Any]:
-            count = int(min(2**31, self.room() / 2)) // 4
-            sets = [(self.normal(count, dtype="float32"), torch.empty(count, device=self.device)) for _ in range(2)]
-            found = self.seconds([lambda s=s: s[1].copy_(s[0]) for s in sets], 8 * count / 3e12)  # type: ignore[misc]
-            return {**found, "rate": 8 * count / found["seconds"]}
+            best: dict[str, Any] = {"rate": 0.0}
+            for size in (2**28, 2**30, 2**32):
+                count = int(min(size, self.room() / 4)) // 4
+                sets = [(self.normal(count, dtype="float32"), torch.empty(count, device=self.device)) for _ in range(2)]
+                ways: dict[str, Callable[[Any], Any]] = {
+                    "memcpy": lambda s: s[1].copy_(s[0]),
+                    "kernel": lambda s: torch.neg(s[0], out=s[1]),
+                }
+                for way, run in ways.items():
+                    found = self.seconds([lambda s=s, r=run: r(s) for s in sets], 8 * count / 3e12)  # type: ignore[misc]
+                    rate = 8 * count / found["seconds"]
+                    if rate > best["rate"]:
+                        best = {**found, "rate": rate, "way": way, "bytes": 4 * count}
+                del sets
+                torch.cuda.empty_cache()
+            return best
 
         self.attempt({"kind": "ceiling", "what": "copy"}, copy)
-        torch.cuda.empty_cache()
         for dtype in self.options.dtypes:
             self.attempt({"kind": "ceiling", "what": "multiply-add", "dtype": dtype}, lambda t=dtype: self.chain(t))  # type: ignore[misc]
 

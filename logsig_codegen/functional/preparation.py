@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import SupportsIndex
 
 from logsig_codegen.build import cache
@@ -9,6 +10,7 @@ from logsig_codegen.build.cache import set_cache_dir
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.functional._arguments import Device, augmented_problem, check_bool, check_device, non_negative
 from logsig_codegen.operations import default_state, path_operation
+from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import loader
 
 __all__ = ["clear_cache", "prepare_log_sig", "set_cache_dir"]
@@ -37,12 +39,13 @@ def prepare_log_sig(
     use_disk : bool
         Accepted for compatibility: compiled kernels are always kept on disk.
     device : {"cpu", "cuda", "both"}
-        ``"both"`` prepares what there is.
+        ``"cuda"``: for torch's current CUDA device; ``"both"``: for the CPU and, where torch was imported and sees one,
+        for that device.
 
     Raises
     ------
     UnsupportedError
-        For ``device="cuda"``, for which there are no kernels.
+        For ``device="cuda"`` where there is none.
     """
     number = non_negative("method", method)
     if number > 3:
@@ -50,10 +53,32 @@ def prepare_log_sig(
     check_bool("use_disk", use_disk)
     check_device(device)
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
-    if device == "cuda":
-        raise UnsupportedError("device: there are no kernels for 'cuda'; 'cpu' and 'both' prepare those for the CPU")
-    kernel = loader.load(problem.dimension, problem.degree)
-    kernel.prepare(path_operation(default_state(problem)), "combine")
+    on_gpu = device == "cuda" or (device == "both" and _has_cuda())
+    if device != "cuda":
+        kernel = loader.load(problem.dimension, problem.degree)
+        kernel.prepare(path_operation(default_state(problem)), "combine")
+    if on_gpu:
+        _prepare_cuda(problem)
+
+
+def _has_cuda() -> bool:
+    """Whether torch, if it was imported, sees a CUDA device."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_available())
+
+
+def _prepare_cuda(problem: Problem) -> None:
+    try:
+        import torch
+    except ImportError as error:
+        raise UnsupportedError("device: 'cuda' needs torch, which is not installed") from error
+    if not torch.cuda.is_available():
+        raise UnsupportedError("device: torch sees no CUDA device; 'cpu' and 'both' prepare the kernels for the CPU")
+    kernel, ordinal = loader.obtain(problem.dimension, problem.degree), torch.cuda.current_device()
+    for dtype in ("float32", "float64"):
+        for operation in ("join", "combine"):
+            kernel.cuda.launcher(operation, dtype, ordinal)
+        kernel.cuda.along_paths(default_state(problem), dtype, ordinal, backward=False)
 
 
 def clear_cache(*, use_disk: bool = False, device: Device = "both") -> None:

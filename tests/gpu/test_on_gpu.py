@@ -240,3 +240,15 @@ def test_a_copy_of_a_kernel_finds_its_kernels_again() -> None:
     kernel = copy.deepcopy(lg.load(3, 3))
     log_sig, displacement = normal(5, 14), normal(5, 3)
     close(kernel.join(log_sig, displacement), kernel.join(exact(log_sig), exact(displacement)), 1e-12)
+
+
+def test_kernels_prepared_before_a_graph_is_captured() -> None:
+    lg.prepare_log_sig(4, 2, 2, device="cuda")
+    path = normal(10, 5, 4)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        out = lg.log_sig(path, 2, method=2)
+    graph.replay()
+    torch.cuda.synchronize()
+    close(out, lg.log_sig(exact(path), 2, method=2), 1e-11)

@@ -49,8 +49,8 @@ def test_one_part_and_inputs_that_are_read_where_they_are_used() -> None:
     program = drop_dead_instructions(
         Program(Problem(3, 1), "p", (Operand("log_sig", 3),), terms, (Result("out", (3, 4, 5)),))
     )
-    kept = schedule(program, in_place=(-1,), descending=False, part_operations=None)
-    reread = schedule(program, in_place=(-1,), descending=False, part_operations=None, held=0)
+    kept = schedule(program, in_place=(-1,), descending=False, whole=True)
+    reread = schedule(program, in_place=(-1,), descending=False, whole=True, held=0)
     assert sum(isinstance(event, Read) for event in kept.parts[0]) == 3
     assert not any(isinstance(event, Read) for event in reread.parts[0])
     assert [type(event) for event in reread.parts[0]].count(Compute) == 3

@@ -209,3 +209,12 @@ def test_forked_data_loaders(run_python: RunPython) -> None:
         timeout=120,
     ).stdout
     assert output == "True\n"
+
+
+def test_lengths_of_any_kind() -> None:
+    """A list, an array, a tensor: the same numbers of points."""
+    path = torch.randn(3, 5, D, dtype=torch.float64)
+    kernel = lg.load(D, N)
+    expected = kernel.log_sig(path.numpy(), lengths=[5, 0, 2])
+    for lengths in ([5, 0, 2], np.array([5, 0, 2]), torch.tensor([5, 0, 2])):
+        np.testing.assert_array_equal(kernel.log_sig(path, lengths=lengths).numpy(), expected)

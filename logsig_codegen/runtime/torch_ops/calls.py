@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from logsig_codegen.runtime import checks, transforms
-from logsig_codegen.runtime.path_checks import check_call, check_lengths
+from logsig_codegen.runtime.path_checks import check_call, check_lengths, is_plain
 from logsig_codegen.runtime.threads import thread_count
 from logsig_codegen.runtime.torch_ops import extension, maps, paths, products, rows, signatures
 from logsig_codegen.runtime.torch_ops.rows import problem_of
@@ -168,8 +168,9 @@ def _check_call(path: Any, dimension: int, degree: int, n_jobs: Any, d_out: Any,
         type(path) is Tensor
         and d_out is None
         and path.layout is torch.strided
-        and options == _ORDINARY
-        and type(options["method"]) is type(n_jobs) is int
+        and is_plain(*(options[name] for name in ("lengths", "initial", "stream", "windows", "method")))
+        and options["state"] is None
+        and type(n_jobs) is int
         and n_jobs == 1
     ):
         return
@@ -179,9 +180,6 @@ def _check_call(path: Any, dimension: int, degree: int, n_jobs: Any, d_out: Any,
         path = [_as_float(one) for one in path] if isinstance(path, (list, tuple)) else _as_float(path)
         options["initial"], d_out = _as_float(options["initial"]), _as_float(d_out)
     check_call(problem_of(dimension, degree), path, threads=thread_count(n_jobs), d_out=d_out, **options)
-
-
-_ORDINARY = {"lengths": None, "initial": None, "stream": False, "windows": None, "state": None, "method": 2}
 
 
 def _as_float(value: Any) -> Any:
