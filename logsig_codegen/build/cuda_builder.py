@@ -10,7 +10,7 @@ from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.build.artifact import FORMAT, describe_file, write_manifest
 from logsig_codegen.build.builder import collector_paused
 from logsig_codegen.build.nvidia import CudaCompiler, compile_ahead, compile_kernel
-from logsig_codegen.operations import DERIVED_GROUPS
+from logsig_codegen.operations import CUDA_GROUPS
 from logsig_codegen.problem import Problem
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def build_cuda_into(
     ------
     ProblemTooLargeError, GenerationError, CompilerError, OSError
     """
-    groups = [group for group in groups if group not in DERIVED_GROUPS]  # those are for the CPU
+    groups = [group for group in groups if group in CUDA_GROUPS]
     report, sources = _generate(problem, dtypes, groups, max_terms)
     for unit in sources.units:
         (folder / unit.name).write_text(unit.text, encoding="utf-8")

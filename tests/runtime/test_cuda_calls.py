@@ -17,19 +17,18 @@ from emulated import Emulation
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import GROUPS, path_operation
+from logsig_codegen.operations import CUDA_GROUPS, path_operation
 from logsig_codegen.runtime.cuda import calls, pieces
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.path_checks import check_call
 
 D, N = 3, 3
 SIZE = 14
-GROUPS_USED = tuple(group for group in GROUPS if not group.startswith("stream"))
 
 
 @pytest.fixture(scope="module")
 def emulation(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
-    return Emulation(tmp_path_factory.mktemp("cuda"), compile_problem(lg.Problem(D, N), groups=GROUPS_USED))
+    return Emulation(tmp_path_factory.mktemp("cuda"), compile_problem(lg.Problem(D, N), groups=CUDA_GROUPS))
 
 
 @pytest.fixture

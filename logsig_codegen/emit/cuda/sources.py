@@ -14,7 +14,7 @@ from logsig_codegen.emit.cuda.walks import WalkKernel
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.emit.view import symbol
-from logsig_codegen.operations import DERIVED_GROUPS, group_of
+from logsig_codegen.operations import CUDA_GROUPS, group_of
 from logsig_codegen.problem import Problem
 
 DTYPES = ("float64", "float32")
@@ -107,7 +107,7 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
     kernels: list[CudaKernel] = []
     headers: dict[str, None] = {"logsig_device.cuh": None}
     for kernel in compiled.kernels:
-        if kernel.operation.startswith("stream") or group_of(kernel.operation) in DERIVED_GROUPS:
+        if group_of(kernel.operation) not in CUDA_GROUPS:
             continue
         forms: dict[str, tuple[Form, list[str]]] = {}
         for dtype in dtypes:
