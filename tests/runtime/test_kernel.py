@@ -15,6 +15,7 @@ import pytest
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.c import c_sources
+from logsig_codegen.emit.cuda.sources import cuda_sources
 from logsig_codegen.runtime.groups import Opened
 
 
@@ -43,8 +44,17 @@ def test_source_is_what_was_compiled(kernel: lg.LogSigKernel) -> None:
     text = kernel.source("c")
     assert all(unit.text in text for unit in units)
     assert kernel.source() == text
-    with pytest.raises(ValueError, match="target: expected 'c', got 'cuda'"):
-        kernel.source("cuda")
+    with pytest.raises(ValueError, match="target: expected 'c' or 'cuda', got 'fortran'"):
+        kernel.source("fortran")
+
+
+def test_source_for_a_gpu(kernel: lg.LogSigKernel) -> None:
+    units = cuda_sources(compile_problem(lg.Problem(2, 4), groups=("log_sig",))).units
+    text = kernel.source("cuda", group="log_sig")
+    assert units
+    assert all(unit.text in text for unit in units)
+    with pytest.raises(ValueError, match=r"group: expected one of join, combine, .*got 'stream'"):
+        kernel.source("cuda", group="stream")
 
 
 def test_source_of_a_group(kernel: lg.LogSigKernel) -> None:
