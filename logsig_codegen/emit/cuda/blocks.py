@@ -112,13 +112,16 @@ class BlockKernel:
 
     def possible(self, dtype: str) -> bool:
         """Whether a block has room for one sample."""
-        return max(self.problem.sizes) <= MOST_INDEX and block_shape(self.numbers, dtype) is not None
+        return max(self.problem.sizes) <= MOST_INDEX and self._shape(dtype) is not None
 
     def shape(self, dtype: str) -> Shape:
         """What it takes for one number type."""
-        found = block_shape(self.numbers, dtype)
+        found = self._shape(dtype)
         assert found is not None
         return found
+
+    def _shape(self, dtype: str) -> Shape | None:
+        return block_shape(self.numbers, dtype, walks=isinstance(self.kernel, PathKernel))
 
     def samples(self, dtype: str) -> int:
         """Samples of a block."""

@@ -58,7 +58,7 @@ class Shape:
     registers : int
         Registers a thread needs, estimated.
     spills : bool
-        Whether that is more than there are.
+        Whether that is more than there are, or may be.
     warp_bytes : int
         Shared memory of a warp; of the block, where all of its warps work together.
     warps : int
@@ -102,11 +102,11 @@ def shape(live: int, numbers: int, dtype: str, other_bytes: int = 0) -> Shape:
     )
 
 
-def block_shape(numbers: int, dtype: str) -> Shape | None:
+def block_shape(numbers: int, dtype: str, *, walks: bool) -> Shape | None:
     """The shape of a kernel whose blocks keep ``numbers`` of each of a few samples in shared memory.
 
     As many samples as 16 bytes hold if a block has room for them, half of them, or one; ``None`` if it has not even
-    room for one.
+    room for one. Where it ``walks`` along paths, some architectures want two registers more than it is given.
     """
     size = BYTES[dtype]
     samples = next((n for n in (16 // size, 8 // size, 1) if n and n * numbers * size <= COMFORTABLE_BYTES), 1)
@@ -114,4 +114,4 @@ def block_shape(numbers: int, dtype: str) -> Shape | None:
     if needed > MOST_SHARED_BYTES:
         return None
     blocks = max(1, min(REGISTERS // (BLOCK_REGISTERS * WARP * BLOCK_WARPS), SHARED_BYTES // needed))
-    return Shape(0, BLOCK_REGISTERS, False, needed, BLOCK_WARPS, blocks)
+    return Shape(0, BLOCK_REGISTERS, walks, needed, BLOCK_WARPS, blocks)
