@@ -70,31 +70,72 @@ def signature_step(problem: Problem) -> Program:
     """One segment: from ``state`` and ``displacement`` to ``next_state``."""
     words = prefix_words(problem)
     builder = _Builder(problem, (Operand("state", len(words)), Operand("displacement", problem.dimension)))
-    values = _horner(builder, words, range(len(words)), len(words), 1)
+    values = _horner(builder, words, range(len(words)), len(words))
     return builder.program("step", (Result("next_state", tuple(values[word] for word in words)),))
 
 
-def _horner(builder: _Builder, words: tuple[Word, ...], state: range, displacement: int, sign: int) -> dict[Word, int]:
-    """Emit ``S(x*v)`` on ``words``; ``displacement`` is the number of the first letter's displacement, ``sign`` its."""
+def _horner(builder: _Builder, words: tuple[Word, ...], state: range, displacement: int) -> dict[Word, int]:
+    """Emit ``S(x*v)`` on ``words``; ``displacement`` is the number of the first letter's displacement."""
     place = dict(zip(words, state, strict=True))
-    letters = range(builder.problem.dimension)
-    scaled: dict[int, list[int]] = {1: [displacement + a for a in letters]}
+    letters = _Letters(builder, displacement)
     result: dict[Word, int] = {}
     for length in range(len(words[-1]) if words else 0, 0, -1):
         targets = [word for word in words if len(word) == length]
-        for divisor in range(2, length + 1):
-            if divisor not in scaled:
-                scaled[divisor] = [builder.emit([(Fraction(1, divisor), displacement + a, NONE)]) for a in letters]
+        letters.prepare(length)
         chain: dict[Word, int] = {}
         for word in targets:
-            for k in range(1, length + 1):
-                prefix = word[:k]
-                if prefix not in chain:
-                    v = scaled[length - k + 1][prefix[-1]]
-                    before = [(sign, chain[prefix[:-1]], v)] if k > 1 else [(sign, v, NONE)]
-                    chain[prefix] = builder.emit([(1, place[prefix], NONE), *before])
-            result[word] = chain[word]
+            before = _before(builder, letters, chain, place, word)
+            result[word] = builder.emit([(1, place[word], NONE), *before])
     return result
+
+
+def _undo(builder: _Builder, words: tuple[Word, ...], state: range, displacement: int) -> dict[Word, int]:
+    """Emit ``S(x)`` on ``words``, where ``state`` is ``S(x*v)``.
+
+    Degree by degree, what the step added is subtracted. It depends on lower degrees of ``S(x)``, and the derivative of
+    the step needs all of it, so that undoing costs one operation per word.
+    """
+    place = dict(zip(words, state, strict=True))
+    letters = _Letters(builder, displacement)
+    result: dict[Word, int] = {}
+    for length in range(1, len(words[-1]) + 1 if words else 0):
+        letters.prepare(length)
+        chain: dict[Word, int] = {}
+        for word in [word for word in words if len(word) == length]:
+            before = _before(builder, letters, chain, result, word)
+            result[word] = builder.emit([(1, place[word], NONE), *((-c, a, b) for c, a, b in before)])
+    return result
+
+
+class _Letters:
+    """The displacement, and what it is divided by."""
+
+    def __init__(self, builder: _Builder, displacement: int) -> None:
+        self.builder = builder
+        self.scaled = {1: [displacement + a for a in range(builder.problem.dimension)]}
+
+    def prepare(self, most: int) -> None:
+        """Emit what is divided by up to ``most``."""
+        for divisor in range(2, most + 1):
+            if divisor not in self.scaled:
+                self.scaled[divisor] = [self.builder.emit([(Fraction(1, divisor), v, NONE)]) for v in self.scaled[1]]
+
+
+def _before(
+    builder: _Builder, letters: _Letters, chain: dict[Word, int], place: dict[Word, int], word: Word
+) -> list[Term]:
+    """The term that a step adds to the coefficient on ``word``; emits the chain ``h`` along its proper prefixes.
+
+    ``place`` tells where ``S(x)`` on them is, ``chain`` which of the chain are there already.
+    """
+    for k in range(1, len(word)):
+        prefix = word[:k]
+        if prefix not in chain:
+            v = letters.scaled[len(word) - k + 1][prefix[-1]]
+            before: list[Term] = [(1, chain[prefix[:-1]], v)] if k > 1 else [(1, v, NONE)]
+            chain[prefix] = builder.emit([(1, place[prefix], NONE), *before])
+    v = letters.scaled[1][word[-1]]
+    return [(1, chain[word[:-1]], v)] if len(word) > 1 else [(1, v, NONE)]
 
 
 def signature_step_backward(problem: Problem) -> Program:
@@ -108,7 +149,7 @@ def signature_step_backward(problem: Problem) -> Program:
     inputs = (Operand("d_state", size), Operand("state", short), Operand("displacement", dimension))
     builder = _Builder(problem, inputs)
     displacement = size + short
-    undone = _horner(builder, words[:short], range(size, size + short), displacement, -1)
+    undone = _undo(builder, words[:short], range(size, size + short), displacement)
     derivative = scalar_adjoint(signature_step(problem))
     numbers = [*range(size), *(undone[word] for word in words[:short]), *[NONE] * (size - short)]
     numbers.extend(range(displacement, displacement + dimension))

@@ -208,10 +208,10 @@ def test_prefixes() -> None:
     [(Problem(2, 8), 289, 275), (Problem(5, 3), 86, 105), (Problem(5, 4), 319, 483), (Problem(20, 2), 229, 400)],
 )
 def test_operation_counts(problem: Problem, signature: int, log_derivative: int) -> None:
-    """Operations per step; a backward step, which undoes it first, takes no more than 3.8 times as many."""
+    """Operations per step; a backward step, which undoes it first, takes no more than 3.5 times as many."""
     for make, most in ((signature_kernel, signature), (log_derivative_kernel, log_derivative)):
         step, back = (
             program(make(problem, backward), name) for backward, name in ((False, "step"), (True, "step_backprop"))
         )
         assert step.operations.total <= most
-        assert back.operations.total <= 3.8 * step.operations.total
+        assert back.operations.total <= 3.5 * step.operations.total

@@ -6,7 +6,7 @@
  * Rows of a log-signature have 5 coordinates in the Lyndon bracket basis, ordered by the length
  * of the Lyndon word, then lexicographically; trailing comments name the bracket of each output column.
  * The state of a path has 4 numbers. Plan: prefix-signature. Operations:
- *     step_backprop: 30 (20 multiply-adds, 8 additions, 2 scalings).
+ *     step_backprop: 29 (20 multiply-adds, 7 additions, 2 scalings).
  *     start: 23 (20 multiply-adds, 0 additions, 3 scalings).
  *
  * Each variable is a number of the thread that computes a sample. Names:
@@ -22,44 +22,42 @@ LOGSIG_SAMPLE void step_backprop(DW &dw, W &w, V &v, DV &dv)
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
     const logsig_vec v0 = v[0];
-    const logsig_vec t0 = LOGSIG_MUL(c1_2, v0);
-    const logsig_vec w0 = w[0];
-    const logsig_vec t1 = LOGSIG_SUB(w0, t0);
-    const logsig_vec t2 = LOGSIG_FNMA(v0, t1, w[2]);
-    w[2] = t2;
+    const logsig_vec t0 = LOGSIG_SUB(w[0], v0);
+    w[0] = t0;
     const logsig_vec v1 = v[1];
-    const logsig_vec t3 = LOGSIG_FNMA(v1, t1, w[3]);
-    w[3] = t3;
-    const logsig_vec t4 = LOGSIG_SUB(w0, v0);
-    w[0] = t4;
-    const logsig_vec t5 = LOGSIG_SUB(w[1], v1);
-    w[1] = t5;
+    const logsig_vec t1 = LOGSIG_SUB(w[1], v1);
+    w[1] = t1;
+    const logsig_vec t2 = LOGSIG_MUL(c1_2, v0);
+    const logsig_vec t3 = LOGSIG_ADD(t0, t2);
+    const logsig_vec t4 = LOGSIG_FNMA(v0, t3, w[2]);
+    w[2] = t4;
+    const logsig_vec t5 = LOGSIG_FNMA(v1, t3, w[3]);
+    w[3] = t5;
     const logsig_vec t6 = LOGSIG_MUL(c1_2, v1);
-    const logsig_vec t7 = LOGSIG_FMA(c1_3, v0, t4);
-    const logsig_vec t8 = LOGSIG_FMA(t0, t7, t2);
-    const logsig_vec t9 = LOGSIG_FMA(t6, t7, t3);
-    const logsig_vec t10 = LOGSIG_ADD(t4, t0);
-    const logsig_vec t12 = LOGSIG_MUL(dw[5], v1);
-    const logsig_vec t19 = LOGSIG_ADD(dw[3], t12);
+    const logsig_vec t7 = LOGSIG_FMA(c1_3, v0, t0);
+    const logsig_vec t8 = LOGSIG_FMA(t2, t7, t4);
+    const logsig_vec t9 = LOGSIG_FMA(t6, t7, t5);
+    const logsig_vec t11 = LOGSIG_MUL(dw[5], v1);
+    const logsig_vec t18 = LOGSIG_ADD(dw[3], t11);
     const logsig_vec dw3 = dw[3];
-    dw[3] = t19;
-    const logsig_vec t13 = LOGSIG_MUL(dw[4], v1);
-    const logsig_vec t18 = LOGSIG_ADD(dw[2], t13);
+    dw[3] = t18;
+    const logsig_vec t12 = LOGSIG_MUL(dw[4], v1);
+    const logsig_vec t17 = LOGSIG_ADD(dw[2], t12);
     const logsig_vec dw2 = dw[2];
-    dw[2] = t18;
-    const logsig_vec t11 = LOGSIG_FMA(dw2, v0, LOGSIG_MUL(dw3, v1));
-    const logsig_vec t14 = LOGSIG_FMA(t0, t13, LOGSIG_MUL(t6, t12));
+    dw[2] = t17;
+    const logsig_vec t10 = LOGSIG_FMA(dw2, v0, LOGSIG_MUL(dw3, v1));
+    const logsig_vec t13 = LOGSIG_FMA(t2, t12, LOGSIG_MUL(t6, t11));
     const logsig_vec dw0 = dw[0];
-    const logsig_vec t17 = LOGSIG_ADD(LOGSIG_ADD(dw0, t11), t14);
-    dw[0] = t17;
-    const logsig_vec t16 = LOGSIG_FMA(t7, t13, t11);
-    logsig_vec t20 = LOGSIG_FMA(c1_2, t16, LOGSIG_FMA(c1_3, t14, dw0));
-    t20 = LOGSIG_FMA(dw2, t10, t20);
-    dv[0] = t20;
-    const logsig_vec t15 = LOGSIG_MUL(t7, t12);
-    logsig_vec t21 = LOGSIG_FMA(dw3, t10, LOGSIG_FMA(c1_2, t15, dw[1]));
-    t21 = LOGSIG_FMA(dw[4], t8, LOGSIG_FMA(dw[5], t9, t21));
-    dv[1] = t21;
+    const logsig_vec t16 = LOGSIG_ADD(LOGSIG_ADD(dw0, t10), t13);
+    dw[0] = t16;
+    const logsig_vec t15 = LOGSIG_FMA(t7, t12, t10);
+    logsig_vec t19 = LOGSIG_FMA(c1_2, t15, LOGSIG_FMA(c1_3, t13, dw0));
+    t19 = LOGSIG_FMA(dw2, t3, t19);
+    dv[0] = t19;
+    const logsig_vec t14 = LOGSIG_MUL(t7, t11);
+    logsig_vec t20 = LOGSIG_FMA(dw3, t3, LOGSIG_FMA(c1_2, t14, dw[1]));
+    t20 = LOGSIG_FMA(dw[4], t8, LOGSIG_FMA(dw[5], t9, t20));
+    dv[1] = t20;
 }
 
 /* State and derivative at the end of a path. */
