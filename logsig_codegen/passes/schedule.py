@@ -63,20 +63,21 @@ def schedule(
         Input columns below ``held`` that are read several times are kept in local variables, the others are read from
         memory each time; ``None``: all of them are kept.
     """
+    ends: Container[int]
     if groups:
-        ordered, ends = Order(program, collectors), set()
+        ordered, ends = Order(program, collectors), set[int]()
         steps: list[Compute] = []
         for group in groups:
             steps = ordered.run(group)
             ends.add(len(steps))
-        return _Layout(program, _cut(steps, ends), tuple(in_place), passing).run()
-    demands = [list(result.values) for result in program.outputs]
-    if descending:
-        demands[0].reverse()
-        demands.insert(0, _independent_of_first_operand(program))
-    steps = order(program, [value for values in demands for value in values], collectors)
-    parts = _cut(steps, () if whole else range(len(steps)))
-    return _Layout(program, parts, tuple(in_place), passing, held).run()
+    else:
+        demands = [list(result.values) for result in program.outputs]
+        if descending:
+            demands[0].reverse()
+            demands.insert(0, _independent_of_first_operand(program))
+        steps = order(program, [value for values in demands for value in values], collectors)
+        ends = range(len(steps))
+    return _Layout(program, _cut(steps, () if whole else ends), tuple(in_place), passing, held).run()
 
 
 def _independent_of_first_operand(program: Program) -> list[int]:

@@ -174,9 +174,18 @@ def row_stride(array: Array) -> int | None:
     shape, strides, itemsize = array.shape, array.strides, array.itemsize
     if (shape[-1] > 1 and strides[-1] != itemsize) or not array.flags.aligned:
         return None
+    step = single_step(shape[:-1], strides[:-1], shape[-1] * itemsize)
+    return None if step is None or step % itemsize else step // itemsize
+
+
+def single_step(lengths: Sequence[int], strides: Sequence[int], alone: int) -> int | None:
+    """The step between neighbours of a batch, in the unit of ``strides``, or ``None`` if there is no single one.
+
+    Where the batch has one member only it is ``alone``.
+    """
     step: int | None = None
     extent = 0
-    for length, stride in zip(reversed(shape[:-1]), reversed(strides[:-1]), strict=True):
+    for length, stride in zip(reversed(lengths), reversed(strides), strict=True):
         if length == 1:
             continue
         if step is None:
@@ -185,9 +194,7 @@ def row_stride(array: Array) -> int | None:
             return None
         else:
             extent *= length
-    if step is None:
-        return int(shape[-1])
-    return step // itemsize if step % itemsize == 0 else None
+    return alone if step is None else step
 
 
 def address(array: Array) -> Any:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from logsig_codegen.runtime.arrays import single_step
+
 if TYPE_CHECKING:
     from logsig_codegen.runtime.kernel import LogSigKernel
 
@@ -114,15 +116,4 @@ def row_stride(tensor: Tensor) -> int | None:
     shape, strides = tensor.shape, tensor.stride()
     if shape[-1] > 1 and strides[-1] != 1:
         return None
-    step: int | None = None
-    extent = 0
-    for length, stride in zip(reversed(shape[:-1]), reversed(strides[:-1]), strict=True):
-        if length == 1:
-            continue
-        if step is None:
-            step, extent = stride, stride * length
-        elif stride != extent:
-            return None
-        else:
-            extent *= length
-    return int(shape[-1]) if step is None else step
+    return single_step(shape[:-1], strides[:-1], int(shape[-1]))
