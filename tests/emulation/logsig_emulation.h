@@ -70,6 +70,30 @@ template <class T> static inline T __shfl_down_sync(unsigned, T value, int dista
     return result;
 }
 
+/* The value of the lane `source`. */
+template <class T> static inline T __shfl_sync(unsigned, T value, int source)
+{
+    static T values[1024];
+    const unsigned self = logsig_running;
+    values[self] = value;
+    __syncwarp();
+    const T result = values[self / 32 * 32 + source % 32];
+    __syncwarp();
+    return result;
+}
+
+/* Whether a condition holds for all lanes, for any of them. */
+static inline int __all_sync(unsigned, int condition)
+{
+    int all = 1;
+    for (int lane = 0; lane < 32; lane++) all &= __shfl_sync(0, condition != 0, lane);
+    return all;
+}
+static inline int __any_sync(unsigned, int condition)
+{
+    return !__all_sync(0, !condition);
+}
+
 /* Lets fibers from `first` to `end` go on if all that are not done wait for `state`. */
 static bool logsig_release(unsigned first, unsigned end, int state)
 {
@@ -103,7 +127,7 @@ static void logsig_run_block(unsigned threads)
         bool moved = false;
         order = order * 5 + 3;
         for (unsigned i = 0; i < threads; i++) {
-            const unsigned t = (i * 7 + order) % threads; /* 7 and the number of threads have no common divisor */
+            const unsigned t = (i * 37 + order) % threads; /* 37 and the number of threads have no common divisor */
             logsig_fiber &fiber = logsig_fibers[t];
             if (fiber.state == logsig_fiber::READY) {
                 logsig_running = t;

@@ -103,7 +103,7 @@ LOGSIG_SAMPLE void start(G &g, L &l, DW &dw, W &w)
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33, PAIRS = PAIRS_AT_ONCE };
+    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33, PAIRS = PAIRS_AT_ONCE, UNROLL = 8 };
     template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)
     { ::step_backprop(dw, w, v, dv); }
 };
@@ -155,7 +155,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
         #endif
         logsig_real *const first_ones =
             d_first ? d_first + (first + warp.lane) * 2 : nullptr;
-        logsig_walk_backward<logsig_walk>(warp.lane, dw, w, chunks, path, d_path, first_ones, paths, longest);
+        logsig_walk_backward<logsig_alone<logsig_walk>>(
+            warp.lane, dw, w, chunks, path, d_path, first_ones, paths, longest);
         logsig_arrived(warp);
         logsig_stored(warp);
     }

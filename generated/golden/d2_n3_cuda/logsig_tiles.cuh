@@ -83,6 +83,26 @@ LOGSIG_DEVICE void logsig_copy_one(volatile logsig_real *to, const logsig_real *
 #endif
 }
 
+/* A place in shared memory to copy numbers to: its address is worked out once. */
+struct logsig_tile_part {
+    volatile logsig_real *at;
+    unsigned shared;
+};
+LOGSIG_DEVICE logsig_tile_part logsig_part_of_tile(volatile logsig_real *at)
+{
+    return {at, logsig_shared(at)};
+}
+LOGSIG_DEVICE void logsig_copy_to(const logsig_tile_part &to, int offset, const logsig_real *from)
+{
+#if LOGSIG_ASYNC
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(to.shared + offset * (unsigned)sizeof(logsig_real)),
+                 "l"(from), "n"(sizeof(logsig_real))
+                 : "memory");
+#else
+    to.at[offset] = *from;
+#endif
+}
+
 /* `bytes` bytes, a multiple of 16, between addresses that are multiples of 16. */
 LOGSIG_DEVICE void logsig_copy_piece(logsig_warp &warp, volatile logsig_real *to, const logsig_real *from, int bytes)
 {

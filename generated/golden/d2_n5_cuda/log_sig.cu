@@ -157,7 +157,7 @@ LOGSIG_SAMPLE void finish(W &w, Z &z)
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33, PAIRS = PAIRS_AT_ONCE };
+    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33, PAIRS = PAIRS_AT_ONCE, UNROLL = 4 };
     template <class W, class V> LOGSIG_DEVICE_MEMBER void step(W &w, V &v)
     { ::step(w, v); }
 };
@@ -191,7 +191,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
         #endif
         #pragma unroll
         for (int k = 0; k < 14; k++) w[k] = 0;
-        logsig_walk_forward<logsig_walk>(warp.lane, w, chunks, path, paths, longest);
+        logsig_walk_forward<logsig_alone<logsig_walk>>(warp.lane, w, chunks, path, paths, longest);
         logsig_arrived(warp);
         finish(w, w);
         #if REGISTERS

@@ -198,7 +198,7 @@ LOGSIG_SAMPLE void finish(W &w, Z &z)
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33, PAIRS = PAIRS_AT_ONCE };
+    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33, PAIRS = PAIRS_AT_ONCE, UNROLL = 4 };
     template <class W, class V> LOGSIG_DEVICE_MEMBER void step(W &w, V &v)
     { ::step(w, v); }
 };
@@ -232,7 +232,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
         #endif
         #pragma unroll
         for (int k = 0; k < 20; k++) w[k] = 0;
-        logsig_walk_forward<logsig_walk>(warp.lane, w, chunks, path, paths, longest);
+        logsig_walk_forward<logsig_alone<logsig_walk>>(warp.lane, w, chunks, path, paths, longest);
         logsig_arrived(warp);
         logsig_row z = at + OUT_ROW + warp.lane * 14;
         finish(w, z);

@@ -85,7 +85,7 @@ LOGSIG_SAMPLE void start(G &g, L &l, DW &dw, W &w)
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 3, CHUNK = 10, STRIDE = 30, PAIRS = PAIRS_AT_ONCE };
+    enum { DIMENSION = 3, CHUNK = 10, STRIDE = 30, PAIRS = PAIRS_AT_ONCE, UNROLL = 10 };
     template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)
     { ::step_backprop(dw, w, v, dv); }
 };
@@ -137,7 +137,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
         #endif
         logsig_real *const first_ones =
             d_first ? d_first + (first + warp.lane) * 3 : nullptr;
-        logsig_walk_backward<logsig_walk>(warp.lane, dw, w, chunks, path, d_path, first_ones, paths, longest);
+        logsig_walk_backward<logsig_alone<logsig_walk>>(
+            warp.lane, dw, w, chunks, path, d_path, first_ones, paths, longest);
         logsig_arrived(warp);
         logsig_stored(warp);
     }

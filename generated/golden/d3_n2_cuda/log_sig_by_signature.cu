@@ -85,7 +85,7 @@ LOGSIG_SAMPLE void finish(W &w, Z &z)
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 3, CHUNK = 10, STRIDE = 30, PAIRS = PAIRS_AT_ONCE };
+    enum { DIMENSION = 3, CHUNK = 10, STRIDE = 30, PAIRS = PAIRS_AT_ONCE, UNROLL = 10 };
     template <class W, class V> LOGSIG_DEVICE_MEMBER void step(W &w, V &v)
     { ::step(w, v); }
 };
@@ -119,7 +119,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
         #endif
         #pragma unroll
         for (int k = 0; k < 6; k++) w[k] = 0;
-        logsig_walk_forward<logsig_walk>(warp.lane, w, chunks, path, paths, longest);
+        logsig_walk_forward<logsig_alone<logsig_walk>>(warp.lane, w, chunks, path, paths, longest);
         logsig_arrived(warp);
         finish(w, w);
         #if REGISTERS

@@ -51,6 +51,7 @@ class BlockKernel:
     """An operation of which a block does a few samples at a time."""
 
     form = "block"
+    suffix = "_block"
     template = "cuda/block.cu.j2"
     headers: tuple[str, ...] = ("logsig_blocks.cuh",)
 

@@ -38,6 +38,7 @@ class RowsKernel:
     """An operation on rows, one thread per row: schedule, room in shared memory, and text."""
 
     form = "thread"
+    suffix = ""
     template = "cuda/rows.cu.j2"
     headers: tuple[str, ...] = ("logsig_tiles.cuh",)
 

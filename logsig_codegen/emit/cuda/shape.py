@@ -30,6 +30,8 @@ BARRIER_BYTES = 16
 """LOGSIG_BARRIER_BYTES of ``logsig_tiles.cuh``."""
 ADDRESSES = 48
 """Registers for addresses, counters and what the compiler reads ahead."""
+WALK_ADDRESSES = 32
+"""The same for a walk, where nothing is read ahead."""
 BYTES = {"float32": 4, "float64": 8}
 
 
@@ -100,6 +102,22 @@ def shape(live: int, numbers: int, dtype: str, other_bytes: int = 0) -> Shape:
         warps=warps,
         blocks=max(1, min(MOST_BLOCKS, resident // warps)),
     )
+
+
+def parts_shape(live: int, live_end: int, numbers: int, dtype: str, parts: int, other_bytes: int) -> Shape:
+    """The shape of a kernel whose blocks of ``parts`` warps keep ``numbers`` in shared memory for all of them.
+
+    ``live``: numbers a thread keeps while it walks; ``live_end``: before or after it does, once for a path. Registers
+    are for the walk: what is done once may spill. How many blocks the shared memory has room for differs between
+    devices, and is no bound here.
+    """
+    size = BYTES[dtype]
+    registers = live * size // 4 + WALK_ADDRESSES
+    needed = parts * BARRIER_BYTES + other_bytes + numbers * size
+    blocks = max(1, min(MOST_BLOCKS, REGISTERS // (WARP * parts * max(72, registers))))
+    granted = min(REGISTERS_PER_THREAD, REGISTERS // (WARP * parts * blocks) // 8 * 8)
+    spills = max(registers, live_end * size // 4 + ADDRESSES) > granted
+    return Shape(live, registers, spills, needed, parts, blocks)
 
 
 def block_shape(numbers: int, dtype: str, *, walks: bool) -> Shape | None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
 from logsig_codegen.emit.cuda.blocks import BlockKernel
+from logsig_codegen.emit.cuda.parts import PartsKernel
 from logsig_codegen.emit.cuda.rows import RowsKernel
 from logsig_codegen.emit.cuda.shape import SHARED_BYTES, Shape
 from logsig_codegen.emit.cuda.walks import WalkKernel
@@ -28,6 +29,9 @@ class Form(Protocol):
     form: str
     template: str
     headers: tuple[str, ...]
+
+    @property
+    def suffix(self) -> str: ...
 
     @property
     def columns(self) -> dict[str, int]: ...
@@ -113,9 +117,8 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
         for dtype in dtypes:
             form = choose_form(compiled.problem, kernel, dtype)
             if form is not None:
-                forms.setdefault(form.form, (form, []))[1].append(dtype)
-        for form, chosen in forms.values():
-            file = f"{kernel.operation}.cu" if form.form == "thread" else f"{kernel.operation}_{form.form}.cu"
+                forms.setdefault(f"{kernel.operation}{form.suffix}.cu", (form, []))[1].append(dtype)
+        for file, (form, chosen) in forms.items():
             variants = tuple((DEFINITIONS[dtype],) for dtype in chosen)
             units.append(SourceUnit(file, render(form.template, view=form.view()), "cuda", variants))
             headers.update(dict.fromkeys(form.headers))
@@ -129,6 +132,10 @@ def choose_form(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Fo
     parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
     if fits_a_thread(kernel):
         thread: Form = RowsKernel(problem, kernel) if isinstance(kernel, Kernel) else WalkKernel(problem, kernel)
+        if isinstance(thread, WalkKernel) and not thread.in_registers(dtype):
+            together = PartsKernel.best(problem, thread.kernel, dtype)
+            if together is not None:
+                return together
         if thread.shape(dtype).warp_bytes <= SHARED_BYTES:
             return thread
     if any(part.lie is None for part in parts):

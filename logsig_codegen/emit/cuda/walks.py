@@ -21,8 +21,15 @@ PATHS_BYTES = 3 * 32 * 8
 """Size of ``logsig_paths``."""
 CHUNK_COLUMNS = 32
 """Numbers of each path in a chunk, about: a warp reads one path at a time."""
+UNROLLED = 256
+"""Small steps are repeated in the text up to so many operations."""
 STATE_REGISTERS = 208
 """Registers that state, derivative and what a step needs besides may take together."""
+
+
+def chunk_points(dimension: int) -> int:
+    """Points of a chunk."""
+    return max(1, CHUNK_COLUMNS // dimension)
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class WalkKernel:
     """An operation along paths, one thread per path."""
 
     form = "thread"
+    suffix = ""
     template = "cuda/walk.cu.j2"
     headers: tuple[str, ...] = ("logsig_tiles.cuh", "logsig_walks.cuh")
 
@@ -53,7 +61,7 @@ class WalkKernel:
         self.kernel = kernel
         self.operation = OPERATIONS[kernel.operation]
         self.backward = self.operation.backward
-        self.chunk = max(1, CHUNK_COLUMNS // problem.dimension)
+        self.chunk = chunk_points(problem.dimension)
         self.pair: Schedule | None = None
         if self.backward:
             self.step = self._schedule("step_backprop", (0, 1, -1))
@@ -151,11 +159,10 @@ class WalkKernel:
         """The view of its file."""
         names = ("step_backprop", "start") if self.backward else ("step", "finish")
         functions = tuple(
-            device_function(name, _TITLES[name], order)
-            for name, order in zip(names, (self.step, self.end), strict=True)
+            device_function(name, TITLES[name], order) for name, order in zip(names, (self.step, self.end), strict=True)
         )
         if self.pair is not None:
-            functions = (*functions, device_function("steps", _TITLES["steps"], self.pair))
+            functions = (*functions, device_function("steps", TITLES["steps"], self.pair))
         name = self.operation.name
         return WalkView(
             symbol=symbol(self.problem, name),
@@ -180,9 +187,14 @@ class WalkKernel:
                     f"{count.additions} additions, {count.scalings} scalings)."
                 )
 
+    def _unroll(self) -> int:
+        """Steps of a whole chunk in one piece of text: as many as are a few hundred operations."""
+        most = UNROLLED // max(1, self.step.program.operations.total)
+        return max(n for n in range(1, self.chunk + 1) if self.chunk % n == 0 and n <= max(1, most))
+
     def _walk(self) -> Iterator[str]:
         numbers = f"DIMENSION = {self.problem.dimension}, CHUNK = {self.chunk}, STRIDE = {self.stride}"
-        yield f"enum {{ {numbers}, PAIRS = PAIRS_AT_ONCE }};"
+        yield f"enum {{ {numbers}, PAIRS = PAIRS_AT_ONCE, UNROLL = {self._unroll()} }};"
         call = ", ".join(operand_names(self.step.program))
         if self.backward:
             yield "template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)"
@@ -205,7 +217,7 @@ class WalkKernel:
         yield "#endif"
         yield "#pragma unroll"
         yield f"for (int k = 0; k < {state}; k++) w[k] = 0;"
-        yield "logsig_walk_forward<logsig_walk>(warp.lane, w, chunks, path, paths, longest);"
+        yield "logsig_walk_forward<logsig_alone<logsig_walk>>(warp.lane, w, chunks, path, paths, longest);"
         yield "logsig_arrived(warp);"
         row = row_stride(size)
         if self._in_place(0):
@@ -259,7 +271,8 @@ class WalkKernel:
         yield "#endif"
         yield "logsig_real *const first_ones ="
         yield f"    d_first ? d_first + (first + warp.lane) * {self.problem.dimension} : nullptr;"
-        yield "logsig_walk_backward<logsig_walk>(warp.lane, dw, w, chunks, path, d_path, first_ones, paths, longest);"
+        yield "logsig_walk_backward<logsig_alone<logsig_walk>>("
+        yield "    warp.lane, dw, w, chunks, path, d_path, first_ones, paths, longest);"
         yield "logsig_arrived(warp);"
 
     def _start(self, *, registers: bool) -> str:
@@ -269,7 +282,7 @@ class WalkKernel:
         return f"start({', '.join(places[name] for name in operand_names(self.end.program))})"
 
 
-_TITLES = {
+TITLES = {
     "step": "Takes the state of a path over a displacement.",
     "steps": "Takes the state of a path over two displacements.",
     "step_backprop": "Takes state and derivative back over a displacement.",

@@ -1,0 +1,352 @@
+"""Kernels along paths whose state does not fit a thread: the warps of a block carry it together, each a part of it.
+
+A word of the signature changes by what is on its prefixes. So a set of words that has the prefixes of all of its words
+can be carried by itself: a warp has it in registers, for 32 paths, and never looks at what the others do. Words that
+two warps need are carried by both. They are few: each warp takes a range of the words in alphabetical order.
+
+Backward the derivative is linear in what it begins with. Each warp begins with its own words' share, and zero for those
+that it only shares; the derivatives with respect to the points are the sums of what the warps find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from logsig_codegen.compiler import Kernel, PathKernel
+from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, operand_names
+from logsig_codegen.emit.cuda.division import Part, divide, lyndon_places
+from logsig_codegen.emit.cuda.shape import (
+    BYTES,
+    MOST_SHARED_BYTES,
+    REGISTERS_PER_THREAD,
+    SHARED_BYTES,
+    WARP,
+    Shape,
+    parts_shape,
+    row_stride,
+    tile_numbers,
+)
+from logsig_codegen.emit.cuda.walks import PATHS_BYTES, TITLES, chunk_points, path_parameters
+from logsig_codegen.emit.view import introduction, symbol
+from logsig_codegen.ir.program import NONE, Program
+from logsig_codegen.ir.schedule import Schedule
+from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.passes.pressure import live_values
+from logsig_codegen.passes.restrict import restrict
+from logsig_codegen.passes.trim import trim_inputs
+from logsig_codegen.plans import prefix_signature
+from logsig_codegen.problem import Problem
+
+MOST_PARTS = 16
+STEP_OVERHEAD = 12
+"""Instructions of a step besides its operations and two for each number of a point."""
+
+
+@dataclass(frozen=True)
+class PartsView:
+    """One file."""
+
+    symbol: str
+    title: str
+    introduction: tuple[str, ...]
+    functions: tuple[DeviceFunction, ...]
+    shape32: tuple[str, ...]
+    shape64: tuple[str, ...]
+    parts: tuple[PartView, ...]
+    numbers: str
+    take: tuple[str, ...]
+    parameters: tuple[str, ...]
+    body: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PartView:
+    """The step of one warp: ``numbers`` are enumerators, ``lines`` its member function."""
+
+    name: str
+    numbers: str
+    lines: tuple[str, ...]
+
+
+class PartsKernel:
+    """An operation along paths that carries the signature, a part in each warp of a block; for one number type."""
+
+    form = "block"
+    template = "cuda/parts.cu.j2"
+    headers: tuple[str, ...] = ("logsig_tiles.cuh", "logsig_walks.cuh")
+
+    def __init__(self, problem: Problem, kernel: PathKernel, dtype: str, parts: int) -> None:
+        self.problem = problem
+        self.kernel = kernel
+        self.dtype = dtype
+        self.operation = OPERATIONS[kernel.operation]
+        self.backward = self.operation.backward
+        self.chunk = chunk_points(problem.dimension)
+        self.stride = self.chunk * problem.dimension | 1
+        self.parts = divide(problem, parts)
+        self.steps = tuple(_step(problem, kernel, part) for part in self.parts)
+        self.end = _end(problem, kernel)
+
+    @classmethod
+    def best(cls, problem: Problem, kernel: PathKernel, dtype: str) -> PartsKernel | None:
+        """With as many parts as take the least time, estimated; ``None`` if no number of them fits."""
+        if kernel.plan != prefix_signature.PLAN:
+            return None
+        least = -(-kernel.state_size * BYTES[dtype] // (4 * MOST_STATE_REGISTERS))
+        made = (cls(problem, kernel, dtype, parts) for parts in range(max(2, least), MOST_PARTS + 1))
+        fitting = [form for form in made if form.possible]
+        return min(fitting, key=lambda form: form.time, default=None)
+
+    # -- the cost model -----------------------------------------------------------------------------------------
+
+    @property
+    def _numbers(self) -> int:
+        """Numbers in the registers of a thread, at most."""
+        d = self.problem.dimension
+        held = [
+            sum(len(result.values) for result in order.program.outputs if "state" in result.name) + live_values(order)
+            for order in self.steps
+        ]
+        return max(held) + d * (4 if self.backward else 2)
+
+    @property
+    def _rows(self) -> tuple[tuple[str, int], ...]:
+        """Rows in shared memory, before and after the walk, with their widths; chunks lie there in between."""
+        if not self.backward:
+            return (("state", self.problem.size),)
+        return (
+            ("d_out", self.problem.size),
+            ("log_sig", self.end.prefixes[1]),
+            ("state", self.kernel.state_size),
+        )
+
+    @property
+    def _shared_numbers(self) -> int:
+        chunks = (2 + (len(self.parts) if self.backward else 0)) * WARP * self.stride
+        return max(chunks, sum(tile_numbers(width) for _, width in self._rows))
+
+    def shape(self, dtype: str) -> Shape:
+        """What it takes; of the block, where shared memory is meant."""
+        assert dtype == self.dtype
+        return parts_shape(
+            self._numbers, live_values(self.end), self._shared_numbers, dtype, len(self.parts), PATHS_BYTES
+        )
+
+    @property
+    def possible(self) -> bool:
+        """Whether registers and shared memory suffice."""
+        shape = self.shape(self.dtype)
+        return shape.registers <= REGISTERS_PER_THREAD and shape.warp_bytes <= SHARED_BYTES
+
+    @property
+    def time(self) -> float:
+        """Issue slots that a step of 32 paths takes, estimated: more where few warps hide each other's latencies."""
+        shape, d = self.shape(self.dtype), self.problem.dimension
+        longest = max(order.program.operations.total for order in self.steps)
+        instructions = longest * BYTES[self.dtype] // 4 + 2 * d * (2 if self.backward else 1) + STEP_OVERHEAD
+        resident = min(shape.blocks, MOST_SHARED_BYTES // shape.warp_bytes)
+        busy = min(0.85, 0.25 * resident * len(self.parts) / 4)
+        return len(self.parts) * instructions / busy
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """Nothing is told of paths: how much is read depends on their length."""
+        return {}
+
+    def samples(self, dtype: str) -> int:
+        """Samples of a block."""
+        assert dtype == self.dtype
+        return WARP
+
+    @property
+    def suffix(self) -> str:
+        """What its file is called besides the operation."""
+        return f"_{'f32' if self.dtype == 'float32' else 'f64'}"
+
+    # -- text ---------------------------------------------------------------------------------------------------
+
+    def view(self) -> PartsView:
+        """The view of its file."""
+        name, phase = self.operation.name, "step_backprop" if self.backward else "step"
+        functions = [
+            device_function(f"{phase}_{index}", f"{TITLES[phase]} Part {index}.", order)
+            for index, order in enumerate(self.steps)
+        ]
+        end = "start" if self.backward else "finish"
+        functions.append(device_function(end, TITLES[end], self.end))
+        shape = (*self.shape(self.dtype).defines, *self._homes())
+        d = self.problem.dimension
+        return PartsView(
+            symbol=symbol(self.problem, name),
+            title=f"{self.operation.title}: dimension {d}, degree {self.problem.degree}.",
+            introduction=tuple(introduction(self.problem, name, tuple(self._described()), device=True)),
+            functions=tuple(functions),
+            shape32=shape if self.dtype == "float32" else NOT_HERE,
+            shape64=shape if self.dtype == "float64" else NOT_HERE,
+            parts=tuple(self._part(index, order) for index, order in enumerate(self.steps)),
+            numbers=f"DIMENSION = {d}, CHUNK = {self.chunk}, STRIDE = {self.stride}, PARTS = {len(self.parts)}",
+            take=tuple(self._take()),
+            parameters=path_parameters(name),
+            body=tuple(self._body_backward() if self.backward else self._body_forward()),
+        )
+
+    def _described(self) -> Iterator[str]:
+        state, parts = self.kernel.state_size, len(self.parts)
+        yield f"The state of a path has {state} numbers; {parts} warps carry it. Plan: {self.kernel.plan}. Operations:"
+        for index, (part, order) in enumerate(zip(self.parts, self.steps, strict=True)):
+            yield f"    step, part {index}: {order.program.operations.total}, on {len(part.words)} words."
+
+    def _homes(self) -> Iterator[str]:
+        position = 0
+        for name, width in self._rows:
+            yield f"{name.upper()}_ROW {position}"
+            position += tile_numbers(width)
+
+    def _part(self, index: int, order: Schedule) -> PartView:
+        call = ", ".join(operand_names(order.program))
+        if self.backward:
+            head = "template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)"
+            lines = (head, f"{{ ::step_backprop_{index}({call}); }}")
+        else:
+            head = "template <class W, class V> LOGSIG_DEVICE_MEMBER void step(W &w, V &v)"
+            lines = (head, f"{{ ::step_{index}({call}); }}")
+        numbers = f"DIMENSION = {self.problem.dimension}, CHUNK = {self.chunk}, UNROLL = 1, PAIRS = 0"
+        return PartView(f"logsig_part_{index}", numbers, lines)
+
+    def _take(self) -> Iterator[str]:
+        """The member function that goes on by a chunk."""
+        here = "logsig_real (&there)[DIMENSION], logsig_real (&after)[DIMENSION]"
+        if self.backward:
+            yield "template <class DW, class W>"
+            yield f"LOGSIG_DEVICE_MEMBER void take_back(int part, DW &dw, W &w, {here},"
+            yield "                                    const logsig_real *x, logsig_real *dx, int count, bool whole)"
+            call = "logsig_backs<logsig_part_{}>(dw, w, there, after, x, dx, count, whole)"
+        else:
+            yield "template <class W>"
+            yield "LOGSIG_DEVICE_MEMBER void take(int part, W &w, logsig_real (&here)[DIMENSION], const logsig_real *x,"
+            yield "                               int count, bool whole)"
+            call = "logsig_steps<logsig_part_{}>(w, here, x, count, whole)"
+        yield "{"
+        yield "    switch (part) {"
+        for index in range(len(self.parts)):
+            yield f"    case {index}: {call.format(index)}; break;"
+        yield "    }"
+        yield "}"
+
+    def _most(self, operand: str) -> int:
+        return max(len(operand_columns(part, operand, self.kernel)) for part in self.parts)
+
+    def _body_forward(self) -> Iterator[str]:
+        size, most = self.problem.size, self._most("state")
+        row = row_stride(size)
+        place = {column: k for k, column in enumerate(lyndon_places(self.problem))}
+        yield "const long long longest ="
+        yield "    logsig_take(paths, warp.lane, first, rows, path_stride, 0, length, lengths, starts);"
+        yield f"logsig_real w[{most}];"
+        yield "#pragma unroll"
+        yield f"for (int k = 0; k < {most}; k++) w[k] = 0;"
+        yield "logsig_walk_forward<logsig_walk>(warp.lane, w, chunks, path, paths, longest, warp.index);"
+        yield f"logsig_row row = at + STATE_ROW + warp.lane * {row};"
+        yield "switch (warp.index) {"
+        for index, part in enumerate(self.parts):
+            yield f"case {index}:"
+            copies = [
+                f"row[{place[column]}] = w[{k}];"
+                for k, column in enumerate(part.words)
+                if column in part.own and column in place
+            ]
+            yield from _packed(copies)
+            yield "    break;"
+        yield "}"
+        yield "logsig_meet<logsig_walk::PARTS>();"
+        yield "if (warp.index == 0) {"
+        yield f"    finish({', '.join('row' for _ in operand_names(self.end.program))});"
+        yield "    logsig_written(warp);"
+        yield f"    logsig_store<{size}, {row}>(warp, out + first * out_stride, out_stride, at + STATE_ROW, rows);"
+        yield "}"
+
+    def _body_backward(self) -> Iterator[str]:
+        size, prefix, short = self.problem.size, self.end.prefixes[1], self.kernel.state_size
+        places = {"g": "g", "dw": "g", "l": "l", "w": "row"}
+        yield "const long long longest ="
+        yield "    logsig_take(paths, warp.lane, first, rows, path_stride, d_path_stride, length, lengths, starts);"
+        yield f"logsig_row g = at + D_OUT_ROW + warp.lane * {row_stride(size)};"
+        yield f"logsig_row row = at + STATE_ROW + warp.lane * {row_stride(short)};"
+        yield "if (warp.index == 0) {"
+        yield f"    logsig_load<{size}, {row_stride(size)}>("
+        yield "        warp, at + D_OUT_ROW, d_out + first * d_out_stride, d_out_stride, rows);"
+        if prefix:
+            yield f"    logsig_load<{prefix}, {row_stride(prefix)}>("
+            yield "        warp, at + LOG_SIG_ROW, log_sig + first * log_sig_stride, log_sig_stride, rows);"
+        yield "    logsig_arrived(warp);"
+        yield f"    logsig_row l = at + LOG_SIG_ROW + warp.lane * {row_stride(prefix)};"
+        yield f"    start({', '.join(places[name] for name in operand_names(self.end.program))});"
+        yield "}"
+        yield "logsig_meet<logsig_walk::PARTS>();"
+        yield f"logsig_real dw[{self._most('d_state')}], w[{max(1, self._most('state'))}];"
+        yield "switch (warp.index) {"
+        lyndon = {column: k for k, column in enumerate(lyndon_places(self.problem))}
+        for index, part in enumerate(self.parts):
+            yield f"case {index}:"
+            copies = [
+                f"dw[{k}] = {f'g[{lyndon[column]}]' if column in part.own and column in lyndon else '0'};"
+                for k, column in enumerate(part.words)
+            ]
+            copies += [
+                f"w[{k}] = row[{column}];" for k, column in enumerate(operand_columns(part, "state", self.kernel))
+            ]
+            yield from _packed(copies)
+            yield "    break;"
+        yield "}"
+        yield "logsig_meet<logsig_walk::PARTS>();"
+        yield "logsig_real *const first_ones ="
+        yield f"    d_first ? d_first + (first + warp.lane) * {self.problem.dimension} : nullptr;"
+        yield "logsig_walk_backward<logsig_walk>("
+        yield "    warp.lane, dw, w, chunks, path, d_path, first_ones, paths, longest, warp.index);"
+
+
+MOST_STATE_REGISTERS = 160
+"""No more registers than this for the part of a state."""
+NOT_HERE = ("THREADS 1", "BLOCKS 1", "BYTES 1")
+"""For the number type that another file is for; nobody compiles it."""
+
+
+def operand_columns(part: Part, operand: str, kernel: PathKernel) -> tuple[int, ...]:
+    """The columns of an operand of the step that belong to a part: backward, the state ends before the last degree."""
+    return part.words if operand.startswith("d_") else tuple(k for k in part.words if k < kernel.state_size)
+
+
+def _packed(statements: Sequence[str]) -> Iterator[str]:
+    """Several short statements to a line."""
+    for start in range(0, len(statements), 4):
+        yield "    " + " ".join(statements[start : start + 4])
+
+
+def _program(kernel: PathKernel, phase: str) -> Program:
+    found = kernel.phase(phase)
+    assert isinstance(found, Kernel)
+    assert found.program is not None
+    return found.program
+
+
+def _step(problem: Problem, kernel: PathKernel, part: Part) -> Schedule:
+    """One step on the words of a part."""
+    words, short = part.words, operand_columns(part, "state", kernel)
+    if OPERATIONS[kernel.operation].backward:
+        columns = {"d_state": words, "d_previous_state": words, "state": short, "previous_state": short}
+        program = restrict(_program(kernel, "step_backprop"), columns)
+        return device_schedule(trim_inputs(program), (0, 1, -1), descending=True)
+    program = restrict(_program(kernel, "step"), {"state": words, "next_state": words})
+    return device_schedule(trim_inputs(program), (0,), descending=True)
+
+
+def _end(problem: Problem, kernel: PathKernel) -> Schedule:
+    """Between the state on Lyndon words and the log-signature, one in place of the other."""
+    lyndon = lyndon_places(problem)
+    if OPERATIONS[kernel.operation].backward:
+        start = _program(kernel, "start")
+        (d_state, _) = start.outputs
+        assert all(value == NONE or column in set(lyndon) for column, value in enumerate(d_state.values))
+        return device_schedule(trim_inputs(restrict(start, {"d_state": lyndon})), (0, -1), descending=True)
+    return device_schedule(restrict(_program(kernel, "finish"), {"state": lyndon}), (0,), descending=False)
