@@ -168,7 +168,7 @@ def test_kernels(problem: tuple[int, int], parts: int, tmp_path: Path, monkeypat
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("problem", "parts"), [((1, 2), 2), ((2, 1), 4), ((5, 4), 6), ((10, 3), 7), ((20, 2), 5)], ids=str
+    ("problem", "parts"), [((1, 2), 2), ((2, 1), 4), ((5, 4), 6), ((10, 3), 7), ((20, 2), 5), ((4, 5), 5)], ids=str
 )
 def test_kernels_of_more_problems(
     problem: tuple[int, int], parts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

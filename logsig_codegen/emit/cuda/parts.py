@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from logsig_codegen.compiler import Kernel, PathKernel
 from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, operand_names
 from logsig_codegen.emit.cuda.division import Part, divide, lyndon_places
+from logsig_codegen.emit.cuda.finish import Finish, finish
 from logsig_codegen.emit.cuda.shape import (
     BYTES,
     MOST_SHARED_BYTES,
@@ -86,7 +88,7 @@ class PartsKernel:
         self.stride = self.chunk * problem.dimension | 1
         self.parts = divide(problem, parts)
         self.steps = tuple(_step(problem, kernel, part) for part in self.parts)
-        self.end = _end(problem, kernel)
+        self._start = _start(problem, kernel) if self.backward else None
 
     @classmethod
     def best(cls, problem: Problem, kernel: PathKernel, dtype: str) -> PartsKernel | None:
@@ -97,6 +99,18 @@ class PartsKernel:
         made = (cls(problem, kernel, dtype, parts) for parts in range(max(2, least), MOST_PARTS + 1))
         fitting = [form for form in made if form.possible]
         return min(fitting, key=lambda form: form.time, default=None)
+
+    @cached_property
+    def start(self) -> Schedule:
+        """Backward: from the log-signature and its derivative to the state and its own."""
+        assert self._start is not None
+        return device_schedule(self._start, (0, -1), descending=True)
+
+    @cached_property
+    def finish(self) -> Finish:
+        """Forward: from the state to the logarithm."""
+        program = restrict(_program(self.kernel, "finish"), {"state": lyndon_places(self.problem)})
+        return finish(self.problem, program, len(self.parts))
 
     # -- the cost model -----------------------------------------------------------------------------------------
 
@@ -113,11 +127,11 @@ class PartsKernel:
     @property
     def _rows(self) -> tuple[tuple[str, int], ...]:
         """Rows in shared memory, before and after the walk, with their widths; chunks lie there in between."""
-        if not self.backward:
+        if self._start is None:
             return (("state", self.problem.size),)
         return (
             ("d_out", self.problem.size),
-            ("log_sig", self.end.prefixes[1]),
+            ("log_sig", self._start.inputs[1].length),
             ("state", self.kernel.state_size),
         )
 
@@ -129,20 +143,22 @@ class PartsKernel:
     def shape(self, dtype: str) -> Shape:
         """What it takes; of the block, where shared memory is meant."""
         assert dtype == self.dtype
-        return parts_shape(
-            self._numbers, live_values(self.end), self._shared_numbers, dtype, len(self.parts), PATHS_BYTES
-        )
+        return self._shape(live_values(self.start) if self.backward else self.finish.live)
+
+    def _shape(self, live_end: int = 0) -> Shape:
+        numbers = self._shared_numbers
+        return parts_shape(self._numbers, live_end, numbers, self.dtype, len(self.parts), PATHS_BYTES)
 
     @property
     def possible(self) -> bool:
         """Whether registers and shared memory suffice."""
-        shape = self.shape(self.dtype)
+        shape = self._shape()
         return shape.registers <= REGISTERS_PER_THREAD and shape.warp_bytes <= SHARED_BYTES
 
     @property
     def time(self) -> float:
         """Issue slots that a step of 32 paths takes, estimated: more where few warps hide each other's latencies."""
-        shape, d = self.shape(self.dtype), self.problem.dimension
+        shape, d = self._shape(), self.problem.dimension
         longest = max(order.program.operations.total for order in self.steps)
         instructions = longest * BYTES[self.dtype] // 4 + 2 * d * (2 if self.backward else 1) + STEP_OVERHEAD
         resident = min(shape.blocks, MOST_SHARED_BYTES // shape.warp_bytes)
@@ -173,8 +189,10 @@ class PartsKernel:
             device_function(f"{phase}_{index}", f"{TITLES[phase]} Part {index}.", order)
             for index, order in enumerate(self.steps)
         ]
-        end = "start" if self.backward else "finish"
-        functions.append(device_function(end, TITLES[end], self.end))
+        if self.backward:
+            functions.append(device_function("start", TITLES["start"], self.start))
+        else:
+            functions.extend(self._finish_functions())
         shape = (*self.shape(self.dtype).defines, *self._homes())
         d = self.problem.dimension
         return PartsView(
@@ -190,6 +208,13 @@ class PartsKernel:
             parameters=path_parameters(name),
             body=tuple(self._body_backward() if self.backward else self._body_forward()),
         )
+
+    def _finish_functions(self) -> Iterator[DeviceFunction]:
+        if self.finish.low is not None:
+            yield device_function("finish_low", f"{TITLES['finish']} The degrees below the last.", self.finish.low)
+        for index, (first, order) in enumerate(self.finish.ranges):
+            title = f"{TITLES['finish']} The last degree, from coordinate {first} on."
+            yield device_function(f"finish_{index}", title, order)
 
     def _described(self) -> Iterator[str]:
         state, parts = self.kernel.state_size, len(self.parts)
@@ -260,14 +285,27 @@ class PartsKernel:
             yield "    break;"
         yield "}"
         yield "logsig_meet<logsig_walk::PARTS>();"
-        yield "if (warp.index == 0) {"
-        yield f"    finish({', '.join('row' for _ in operand_names(self.end.program))});"
-        yield "    logsig_written(warp);"
-        yield f"    logsig_store<{size}, {row}>(warp, out + first * out_stride, out_stride, at + STATE_ROW, rows);"
+        if self.finish.low is not None:
+            row_twice = ", ".join("row" for _ in operand_names(self.finish.low.program))
+            yield f"if (warp.index == 0) finish_low({row_twice});"
+            yield "logsig_meet<logsig_walk::PARTS>();"
+        yield "switch (warp.index) {"
+        for index, (first, order) in enumerate(self.finish.ranges):
+            places = {"w": "mine", "l": "row", "z": "mine"}
+            call = ", ".join(places[name] for name in operand_names(order.program))
+            yield f"case {index}: {{"
+            yield f"    logsig_row mine = row + {first};"
+            yield f"    finish_{index}({call});"
+            yield "    break;"
+            yield "}"
         yield "}"
+        yield "logsig_written(warp);"
+        yield "logsig_meet<logsig_walk::PARTS>();"
+        yield "if (warp.index == 0)"
+        yield f"    logsig_store<{size}, {row}>(warp, out + first * out_stride, out_stride, at + STATE_ROW, rows);"
 
     def _body_backward(self) -> Iterator[str]:
-        size, prefix, short = self.problem.size, self.end.prefixes[1], self.kernel.state_size
+        (_, size), (_, prefix), (_, short) = self._rows
         places = {"g": "g", "dw": "g", "l": "l", "w": "row"}
         yield "const long long longest ="
         yield "    logsig_take(paths, warp.lane, first, rows, path_stride, d_path_stride, length, lengths, starts);"
@@ -281,7 +319,7 @@ class PartsKernel:
             yield "        warp, at + LOG_SIG_ROW, log_sig + first * log_sig_stride, log_sig_stride, rows);"
         yield "    logsig_arrived(warp);"
         yield f"    logsig_row l = at + LOG_SIG_ROW + warp.lane * {row_stride(prefix)};"
-        yield f"    start({', '.join(places[name] for name in operand_names(self.end.program))});"
+        yield f"    start({', '.join(places[name] for name in operand_names(self.start.program))});"
         yield "}"
         yield "logsig_meet<logsig_walk::PARTS>();"
         yield f"logsig_real dw[{self._most('d_state')}], w[{max(1, self._most('state'))}];"
@@ -341,12 +379,9 @@ def _step(problem: Problem, kernel: PathKernel, part: Part) -> Schedule:
     return device_schedule(trim_inputs(program), (0,), descending=True)
 
 
-def _end(problem: Problem, kernel: PathKernel) -> Schedule:
-    """Between the state on Lyndon words and the log-signature, one in place of the other."""
-    lyndon = lyndon_places(problem)
-    if OPERATIONS[kernel.operation].backward:
-        start = _program(kernel, "start")
-        (d_state, _) = start.outputs
-        assert all(value == NONE or column in set(lyndon) for column, value in enumerate(d_state.values))
-        return device_schedule(trim_inputs(restrict(start, {"d_state": lyndon})), (0, -1), descending=True)
-    return device_schedule(restrict(_program(kernel, "finish"), {"state": lyndon}), (0,), descending=False)
+def _start(problem: Problem, kernel: PathKernel) -> Program:
+    """From the log-signature and its derivative to the state and, in place, its derivative on Lyndon words."""
+    lyndon, start = lyndon_places(problem), _program(kernel, "start")
+    (d_state, _) = start.outputs
+    assert all(value == NONE or column in set(lyndon) for column, value in enumerate(d_state.values))
+    return trim_inputs(restrict(start, {"d_state": lyndon}))

@@ -93,11 +93,16 @@ THREAD_OPERATIONS = 4_500
 """A thread computes samples whose programs have no more operations than this: longer ones take minutes to compile."""
 
 
-def fits_a_thread(kernel: Kernel | PathKernel) -> bool:
+PARTS_OPERATIONS = 8_000
+"""The same where warps share a state: the longest program, before or after the walk, takes ten seconds."""
+
+
+def fits_a_thread(kernel: Kernel | PathKernel, most: int | None = None) -> bool:
     """Whether every program of a kernel is straight-line code that a thread can go through."""
     parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
     straight = all(part.program is not None for part in parts)
-    return straight and sum(part.operations.total for part in parts if part.operation != "steps") <= THREAD_OPERATIONS
+    total = sum(part.operations.total for part in parts if part.operation != "steps")
+    return straight and total <= (THREAD_OPERATIONS if most is None else most)
 
 
 def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:
@@ -128,16 +133,22 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
 
 
 def choose_form(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Form | None:
-    """How a kernel is written for a number type: a thread per sample, else a block for a few, or ``None``."""
+    """How a kernel is written for a number type, or ``None``.
+
+    A thread per sample, if its state fits; else a state shared by the warps of a block, where it has parts; else a
+    thread with its state in shared memory; else a block for a few samples.
+    """
     parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
+    thread: Form | None = None
     if fits_a_thread(kernel):
-        thread: Form = RowsKernel(problem, kernel) if isinstance(kernel, Kernel) else WalkKernel(problem, kernel)
-        if isinstance(thread, WalkKernel) and not thread.in_registers(dtype):
-            together = PartsKernel.best(problem, thread.kernel, dtype)
-            if together is not None:
-                return together
-        if thread.shape(dtype).warp_bytes <= SHARED_BYTES:
-            return thread
+        thread = RowsKernel(problem, kernel) if isinstance(kernel, Kernel) else WalkKernel(problem, kernel)
+    if isinstance(kernel, PathKernel) and fits_a_thread(kernel, PARTS_OPERATIONS):
+        walk = thread if isinstance(thread, WalkKernel) else None
+        together = None if walk and walk.in_registers(dtype) else PartsKernel.best(problem, kernel, dtype)
+        if together is not None:
+            return together
+    if thread is not None and thread.shape(dtype).warp_bytes <= SHARED_BYTES:
+        return thread
     if any(part.lie is None for part in parts):
         return None  # the signature; paths of such problems are carried in the other state
     block = BlockKernel(problem, kernel)

@@ -14,8 +14,8 @@ from logsig_codegen.operations import CUDA_GROUPS, DEFAULT_STATE, group_of, path
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, device
 
-SIGNATURE_SIZE = 400
-"""Coordinates up to which a thread may carry the signature."""
+SIGNATURE_SIZE = 1_000
+"""Coordinates up to which threads may carry the signature."""
 
 
 class CudaPrograms:
