@@ -18,7 +18,7 @@ from logsig_codegen.passes.pressure import live_values
 from logsig_codegen.passes.restrict import restrict
 from logsig_codegen.problem import Problem
 
-MOST_REPEATED = 1.7
+MOST_REPEATED = 2.0
 """All ranges together have no more operations than so many times the whole …"""
 MOST_TEXT = 4_000
 """… and no more than this: text takes time to compile, more than in proportion."""
