@@ -280,12 +280,16 @@ class Worker:
             return {"skipped": "does not fit the memory"}
         if batch > 1_000_000:
             return {"skipped": "a million paths fill the card"}
-        launcher = kernel.cuda.launcher(operation, dtype, self.torch.cuda.current_device())
-        counts = operations(kernel.dimension, kernel.degree)
+        from logsig_codegen.operations import default_state
+
+        state, device = default_state(kernel.problem), self.torch.cuda.current_device()
+        launcher = kernel.cuda.along_paths(state, dtype, device, backward=backward)
+        chosen = launcher.kernel["operation"]
+        counts = operations(kernel.dimension, kernel.degree, chosen)
         if backward:
-            work = STEPS * counts["log_sig_backprop.step_backprop"] + counts["log_sig_backprop.start"]
+            work = STEPS * counts[f"{chosen}.step_backprop"] + counts[f"{chosen}.start"]
         else:
-            work = STEPS * counts["log_sig.step"] + counts["log_sig.finish"]
+            work = STEPS * counts[f"{chosen}.step"] + counts[f"{chosen}.finish"]
         calls = []
         for _ in range(min(3, set_count(footprint, self.room()))):
             path = 0.3 * self.normal(batch, STEPS + 1, kernel.dimension, dtype=dtype)
@@ -301,7 +305,7 @@ class Worker:
                 lambda a=arguments, _alive=alive: launcher(batch, a, self.torch.cuda.current_stream().cuda_stream)
             )
         found = self.seconds(calls, work * batch / 1e13)
-        return {**found, "work": work * batch, "sets": len(calls), "form": launcher.kernel["form"]}
+        return {**found, "work": work * batch, "sets": len(calls), "form": launcher.kernel["form"], "kernel": chosen}
 
     def peer(self, d: int, n: int, dtype: str) -> None:
         """The same joins by pySigLib, where it is there, at the smallest batch: whole calls by the wall clock."""
@@ -478,11 +482,23 @@ def set_count(footprint: float, room: float) -> int:
     return int(max(1, min(-(-4e8 // max(footprint, 1)), 64, room // max(footprint, 1))))
 
 
-def operations(dimension: int, degree: int) -> dict[str, int]:
-    """Operations of every phase."""
-    reference = reference_of(dimension, degree)
-    reference.program("join")
-    return {name: part.operations.total for name, part in reference.parts.items()}
+def default_operations(dimension: int, degree: int) -> tuple[str, str]:
+    """The operations along paths that calls use, as long as there are kernels for them."""
+    from logsig_codegen.operations import default_state, path_operation
+    from logsig_codegen.problem import Problem
+
+    state = default_state(Problem(dimension, degree))
+    return path_operation(state), path_operation(state, backward=True)
+
+
+def operations(dimension: int, degree: int, operation: str) -> dict[str, int]:
+    """Operations of every phase of an operation along paths."""
+    from logsig_codegen.compiler import compile_problem
+    from logsig_codegen.operations import group_of
+    from logsig_codegen.problem import Problem
+
+    compiled = compile_problem(Problem(dimension, degree), groups=(group_of(operation),))
+    return {name: part.operations.total for name, part in compiled.parts.items()}
 
 
 # ---- the orchestrator ---------------------------------------------------------------------------------------------
@@ -506,7 +522,12 @@ def build(task: tuple[int, int, str, str, str]) -> str:
 def build_all(options: argparse.Namespace, arch: str) -> None:
     """Fill the cache, on all processors."""
     groups = ("join", "combine", "log_sig", "log_sig_backprop")
-    tasks = [(d, n, g, t, arch) for d, n in options.problems[::-1] for g in groups for t in options.dtypes]
+    tasks = [
+        (d, n, group, dtype, arch)
+        for d, n in options.problems[::-1]
+        for group in dict.fromkeys((*groups, *default_operations(d, n)))
+        for dtype in options.dtypes
+    ]
     tasks.sort(key=lambda task: -(task[0] ** task[1]))
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
         for message in pool.map(build, tasks):

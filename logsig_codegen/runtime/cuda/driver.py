@@ -150,7 +150,7 @@ class Launcher:
             attributes = driver().CUfunction_attribute
             most = attributes.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             call("cuFuncSetAttribute", self.function, most, self.warps * self.warp_bytes)
-            if not self.together:  # tables want a cache, rows do not
+            if not self.together or self.samples == WARP:  # tables want a cache, rows and points do not
                 preferred = attributes.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT
                 call("cuFuncSetAttribute", self.function, preferred, 100)
 
