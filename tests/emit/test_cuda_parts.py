@@ -15,7 +15,7 @@ from emulated import NUMPY, Emulation
 import logsig_codegen as lg
 from logsig_codegen.compiler import PathKernel, compile_problem
 from logsig_codegen.emit.cuda import walks
-from logsig_codegen.emit.cuda.division import divide
+from logsig_codegen.emit.cuda.division import divide, lyndon_places
 from logsig_codegen.emit.cuda.parts import PartsKernel, operand_columns
 from logsig_codegen.emit.cuda.sources import choose_form, cuda_sources
 from logsig_codegen.ir.interpret import interpret
@@ -90,6 +90,31 @@ def test_the_steps_of_parts_are_the_step_of_the_whole(problem: tuple[int, int], 
         dv_sum = [a + b for a, b in zip(dv_sum, found["d_displacement"], strict=True)]
     assert d_sum == truth["d_previous_state"]
     assert dv_sum == truth["d_displacement"]
+
+
+@pytest.mark.parametrize("problem", [(1, 3), (2, 1), (2, 6), (3, 4), (4, 4), (10, 2)], ids=str)
+@pytest.mark.parametrize("parts", [2, 6])
+def test_the_logarithm_is_shared_out(problem: tuple[int, int], parts: int) -> None:
+    forward, _ = kernels(lg.Problem(*problem))
+    form = PartsKernel(lg.Problem(*problem), forward, "float32", parts)
+    whole = forward.phase("finish")
+    assert whole is not None
+    assert whole.program is not None
+    state = fractions(random.Random(5), forward.state_size)
+    expected = interpret(whole.program, {"state": state})["out"]
+    row: list[Fraction | None] = [state[k] for k in lyndon_places(form.problem)]
+    low = len(row) - sum(len(columns) for columns, _ in form.finish.ranges)
+    if form.finish.low is not None:
+        row[:low] = interpret(form.finish.low.program, {"state": row[:low]})["out"]
+    assert row[:low] == expected[:low]
+    assert len(form.finish.ranges) <= parts
+    for columns, order in form.finish.ranges:
+        own = [row[k] for k in columns]
+        found = interpret(order.program, {"state": own, "log_sig": row[:low]})["out"]
+        assert found == [expected[k] for k in columns]
+        for k in columns:
+            row[k] = None  # nobody else reads it
+    assert row[low:] == [None] * (len(row) - low)
 
 
 def emulate(

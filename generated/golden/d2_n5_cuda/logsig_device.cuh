@@ -12,11 +12,13 @@
 
 #ifdef __CUDACC__
 #define LOGSIG_SAMPLE static __host__ __device__ __forceinline__
+#define LOGSIG_SAMPLE_METHOD __host__ __device__ __forceinline__
 #define LOGSIG_DEVICE static __device__ __forceinline__
 #define LOGSIG_DEVICE_MEMBER static __device__ __forceinline__
 #define LOGSIG_PHASE static __device__
 #else
 #define LOGSIG_SAMPLE static inline __attribute__((unused))
+#define LOGSIG_SAMPLE_METHOD inline
 #define LOGSIG_DEVICE static inline __attribute__((unused))
 #define LOGSIG_DEVICE_MEMBER static inline
 #define LOGSIG_PHASE static

@@ -1,14 +1,17 @@
 """The logarithm at the end of a path, shared out: the lower degrees first, then ranges of the highest one at once.
 
-Coordinates of the highest degree are most of the work, and take nothing from each other but sums that several of them
-need. Warps take ranges of them, and compute anew what another range needs as well, unless that is too much text.
+Coordinates of the highest degree are most of the work. Each takes the state on its own word, lower degrees, and those
+of its own degree that the brackets have in common with it: such families stay together. Warps take some families each,
+and compute anew what the families of another warp need as well, unless that is too much text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
+from operator import or_
 
 from logsig_codegen.emit.cuda.device import device_schedule
 from logsig_codegen.ir.program import NONE, Program
@@ -20,7 +23,7 @@ from logsig_codegen.problem import Problem
 
 MOST_REPEATED = 2.0
 """All ranges together have no more operations than so many times the whole …"""
-MOST_TEXT = 4_000
+MOST_TEXT = 9_000
 """… and no more than this: text takes time to compile, more than in proportion."""
 
 
@@ -32,12 +35,12 @@ class Finish:
     ----------
     low : Schedule or None
         The degrees below the last; ``None`` where they are what they are.
-    ranges : tuple of (int, Schedule)
-        First column of each range of the last degree, and its program; one warp does one of them.
+    ranges : tuple of (columns, Schedule)
+        Columns of the last degree that one warp does, with its program.
     """
 
     low: Schedule | None
-    ranges: tuple[tuple[int, Schedule], ...]
+    ranges: tuple[tuple[tuple[int, ...], Schedule], ...]
 
     @property
     def live(self) -> int:
@@ -52,10 +55,12 @@ def finish(problem: Problem, program: Program, most: int) -> Finish:
     low = size - next(count for count in reversed(problem.sizes) if count)
     beginning = restrict(program, {"state": range(low), "out": range(low)})
     rest = with_known(program, range(low), "log_sig")
-    masks = _needed(rest)
+    families = _families(rest, low)
+    needed = _needed(rest, first=False)
+    masks = [reduce(or_, (needed[column] for column in family)) for family in families]
     operations = rest.operations.total
     limit = len(rest.instructions) * max(1.0, min(MOST_TEXT / max(1, operations), MOST_REPEATED))
-    cuts = [0, size - low]
+    cuts = [0, len(families)]
     for count in range(2, most + 1):
         found = _cut(masks, count)
         if sum(_count(masks[a:b]) for a, b in pairwise(found)) > limit:
@@ -63,17 +68,42 @@ def finish(problem: Problem, program: Program, most: int) -> Finish:
         cuts = found
     ranges = []
     for a, b in pairwise(cuts):
-        part = restrict(rest, {"state": range(low + a, low + b), "out": range(a, b)})
-        ranges.append((low + a, device_schedule(part, (0,), descending=False)))
-    first = device_schedule(beginning, (0,), descending=False) if beginning.operations.total else None
-    return Finish(first, tuple(ranges))
+        columns = tuple(sorted(column for family in families[a:b] for column in family))
+        own = tuple(low + column for column in columns)
+        part = restrict(rest, {"state": own, "out": columns})
+        ranges.append((own, device_schedule(part, (0,), descending=False)))
+    return Finish(
+        device_schedule(beginning, (0,), descending=False) if beginning.operations.total else None, tuple(ranges)
+    )
 
 
-def _needed(program: Program) -> list[int]:
-    """For each output the instructions it takes, as bits."""
-    masks = [0] * program.first
+def _families(program: Program, low: int) -> list[list[int]]:
+    """The outputs, those together that read the state on one another's words."""
+    reads = _needed(program, first=True)
+    leader = list(range(len(reads)))
+
+    def find(column: int) -> int:
+        while leader[column] != column:
+            column = leader[column]
+        return column
+
+    for column, mask in enumerate(reads):
+        for other in range(len(reads)):
+            if mask >> (low + other) & 1:
+                a, b = sorted((find(column), find(other)))
+                leader[b] = a
+    families: dict[int, list[int]] = {}
+    for column in range(len(reads)):
+        families.setdefault(find(column), []).append(column)
+    return list(families.values())
+
+
+def _needed(program: Program, *, first: bool) -> list[int]:
+    """For each output the instructions it takes, or (``first``) the columns of the first input, as bits."""
+    length = program.inputs[0].length
+    masks = [1 << value if first and value < length else 0 for value in range(program.first)]
     for index, terms in enumerate(program.instructions):
-        mask = 1 << index
+        mask = 0 if first else 1 << index
         for _, *operands in terms:
             for operand in operands:
                 if operand != NONE:

@@ -11,13 +11,13 @@ that it only shares; the derivatives with respect to the points are the sums of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from logsig_codegen.compiler import Kernel, PathKernel
 from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, operand_names
 from logsig_codegen.emit.cuda.division import Part, divide, lyndon_places
 from logsig_codegen.emit.cuda.finish import Finish, finish
+from logsig_codegen.emit.cuda.parts_view import ColumnsView, PartsView, PartView
 from logsig_codegen.emit.cuda.shape import (
     BYTES,
     MOST_SHARED_BYTES,
@@ -43,32 +43,6 @@ from logsig_codegen.problem import Problem
 MOST_PARTS = 16
 STEP_OVERHEAD = 12
 """Instructions of a step besides its operations and two for each number of a point."""
-
-
-@dataclass(frozen=True)
-class PartsView:
-    """One file."""
-
-    symbol: str
-    title: str
-    introduction: tuple[str, ...]
-    functions: tuple[DeviceFunction, ...]
-    shape32: tuple[str, ...]
-    shape64: tuple[str, ...]
-    parts: tuple[PartView, ...]
-    numbers: str
-    take: tuple[str, ...]
-    parameters: tuple[str, ...]
-    body: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PartView:
-    """The step of one warp: ``numbers`` are enumerators, ``lines`` its member function."""
-
-    name: str
-    numbers: str
-    lines: tuple[str, ...]
 
 
 class PartsKernel:
@@ -205,6 +179,7 @@ class PartsKernel:
             parts=tuple(self._part(index, order) for index, order in enumerate(self.steps)),
             numbers=f"DIMENSION = {d}, CHUNK = {self.chunk}, STRIDE = {self.stride}, PARTS = {len(self.parts)}",
             take=tuple(self._take()),
+            columns=() if self.backward else tuple(self._columns()),
             parameters=path_parameters(name),
             body=tuple(self._body_backward() if self.backward else self._body_forward()),
         )
@@ -212,9 +187,14 @@ class PartsKernel:
     def _finish_functions(self) -> Iterator[DeviceFunction]:
         if self.finish.low is not None:
             yield device_function("finish_low", f"{TITLES['finish']} The degrees below the last.", self.finish.low)
-        for index, (first, order) in enumerate(self.finish.ranges):
-            title = f"{TITLES['finish']} The last degree, from coordinate {first} on."
+        for index, (columns, order) in enumerate(self.finish.ranges):
+            title = f"{TITLES['finish']} {len(columns)} coordinates of the last degree."
             yield device_function(f"finish_{index}", title, order)
+
+    def _columns(self) -> Iterator[ColumnsView]:
+        for index, (columns, _) in enumerate(self.finish.ranges):
+            lines = (", ".join(map(str, columns[start : start + 16])) for start in range(0, len(columns), 16))
+            yield ColumnsView(f"finish_{index}_columns", tuple(f"{line}," for line in lines))
 
     def _described(self) -> Iterator[str]:
         state, parts = self.kernel.state_size, len(self.parts)
@@ -290,11 +270,11 @@ class PartsKernel:
             yield f"if (warp.index == 0) finish_low({row_twice});"
             yield "logsig_meet<logsig_walk::PARTS>();"
         yield "switch (warp.index) {"
-        for index, (first, order) in enumerate(self.finish.ranges):
+        for index, (_, order) in enumerate(self.finish.ranges):
             places = {"w": "mine", "l": "row", "z": "mine"}
             call = ", ".join(places[name] for name in operand_names(order.program))
             yield f"case {index}: {{"
-            yield f"    logsig_row mine = row + {first};"
+            yield f"    const finish_{index}_columns mine = {{row}};"
             yield f"    finish_{index}({call});"
             yield "    break;"
             yield "}"
