@@ -107,21 +107,27 @@ LOGSIG_SAMPLE void start(G &g, L &l, DW &dw, W &w)
 #define BYTES 17680
 #define REGISTERS 1
 #define PAIRS_AT_ONCE 0
+#define CHUNK_POINTS 16
+#define CHUNK_STRIDE 33
+#define UNROLLED_STEPS 8
 #define D_OUT_ROW 0
 #define LOG_SIG_ROW 160
 #else
 #define ENTRY logsig_d2_n3_log_sig_by_signature_backprop_f32
-#define THREADS 128
-#define BLOCKS 4
-#define BYTES 9232
+#define THREADS 96
+#define BLOCKS 3
+#define BYTES 17424
 #define REGISTERS 1
 #define PAIRS_AT_ONCE 0
+#define CHUNK_POINTS 32
+#define CHUNK_STRIDE 65
+#define UNROLLED_STEPS 8
 #define D_OUT_ROW 0
 #define LOG_SIG_ROW 160
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33, PAIRS = PAIRS_AT_ONCE, UNROLL = 8 };
+    enum { DIMENSION = 2, CHUNK = CHUNK_POINTS, STRIDE = CHUNK_STRIDE, PAIRS = PAIRS_AT_ONCE, UNROLL = UNROLLED_STEPS };
     template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)
     { ::step_backprop(dw, w, v, dv); }
 };

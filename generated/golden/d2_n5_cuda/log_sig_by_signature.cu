@@ -186,19 +186,25 @@ LOGSIG_SAMPLE void finish(W &w, Z &z)
 #define BYTES 17680
 #define REGISTERS 1
 #define PAIRS_AT_ONCE 0
+#define CHUNK_POINTS 16
+#define CHUNK_STRIDE 33
+#define UNROLLED_STEPS 4
 #define OUT_ROW 0
 #else
 #define ENTRY logsig_d2_n5_log_sig_by_signature_f32
-#define THREADS 128
-#define BLOCKS 4
-#define BYTES 9232
+#define THREADS 96
+#define BLOCKS 3
+#define BYTES 17424
 #define REGISTERS 1
 #define PAIRS_AT_ONCE 0
+#define CHUNK_POINTS 32
+#define CHUNK_STRIDE 65
+#define UNROLLED_STEPS 4
 #define OUT_ROW 0
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 2, CHUNK = 16, STRIDE = 33, PAIRS = PAIRS_AT_ONCE, UNROLL = 4 };
+    enum { DIMENSION = 2, CHUNK = CHUNK_POINTS, STRIDE = CHUNK_STRIDE, PAIRS = PAIRS_AT_ONCE, UNROLL = UNROLLED_STEPS };
     template <class W, class V> LOGSIG_DEVICE_MEMBER void step(W &w, V &v)
     { ::step(w, v); }
 };

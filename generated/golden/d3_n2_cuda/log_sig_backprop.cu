@@ -71,21 +71,27 @@ LOGSIG_SAMPLE void start(G &g, L &l, DW &dw, W &w)
 #define BYTES 16144
 #define REGISTERS 1
 #define PAIRS_AT_ONCE 0
+#define CHUNK_POINTS 10
+#define CHUNK_STRIDE 30
+#define UNROLLED_STEPS 10
 #define D_OUT_ROW 0
 #define LOG_SIG_ROW 192
 #else
 #define ENTRY logsig_d3_n2_log_sig_backprop_f32
-#define THREADS 128
-#define BLOCKS 4
-#define BYTES 8464
+#define THREADS 96
+#define BLOCKS 3
+#define BYTES 16912
 #define REGISTERS 1
 #define PAIRS_AT_ONCE 0
+#define CHUNK_POINTS 21
+#define CHUNK_STRIDE 63
+#define UNROLLED_STEPS 7
 #define D_OUT_ROW 0
 #define LOG_SIG_ROW 192
 #endif
 
 struct logsig_walk {
-    enum { DIMENSION = 3, CHUNK = 10, STRIDE = 30, PAIRS = PAIRS_AT_ONCE, UNROLL = 10 };
+    enum { DIMENSION = 3, CHUNK = CHUNK_POINTS, STRIDE = CHUNK_STRIDE, PAIRS = PAIRS_AT_ONCE, UNROLL = UNROLLED_STEPS };
     template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)
     { ::step_backprop(dw, w, v, dv); }
 };

@@ -22,6 +22,7 @@ from logsig_codegen.emit.cuda.shape import (
     BYTES,
     MOST_SHARED_BYTES,
     REGISTERS_PER_THREAD,
+    SCHEDULERS,
     SHARED_BYTES,
     WARP,
     Shape,
@@ -40,7 +41,11 @@ from logsig_codegen.passes.trim import trim_inputs
 from logsig_codegen.plans import prefix_signature
 from logsig_codegen.problem import Problem
 
-MOST_PARTS = 16
+PARTS = (2, 4, 8, 12, 16)
+"""Numbers of warps that schedulers share evenly."""
+BUSY, MOST_BUSY = 0.22, 0.5
+"""The share of its cycles in which a scheduler issues an instruction of a step, for each warp it has, and at most, as
+measured on an H100: barriers and fetching text take the rest."""
 STEP_OVERHEAD = 12
 """Instructions of a step besides its operations and two for each number of a point."""
 
@@ -58,7 +63,7 @@ class PartsKernel:
         self.dtype = dtype
         self.operation = OPERATIONS[kernel.operation]
         self.backward = self.operation.backward
-        self.chunk = chunk_points(problem.dimension)
+        self.chunk = chunk_points(problem.dimension, dtype)
         self.stride = self.chunk * problem.dimension | 1
         self.parts = divide(problem, parts)
         self.steps = tuple(_step(problem, kernel, part) for part in self.parts)
@@ -69,8 +74,7 @@ class PartsKernel:
         """With as many parts as take the least time, estimated; ``None`` if no number of them fits."""
         if kernel.plan != prefix_signature.PLAN:
             return None
-        least = -(-kernel.state_size * BYTES[dtype] // (4 * MOST_STATE_REGISTERS))
-        made = (cls(problem, kernel, dtype, parts) for parts in range(max(2, least), MOST_PARTS + 1))
+        made = (cls(problem, kernel, dtype, parts) for parts in PARTS)
         fitting = [form for form in made if form.possible]
         return min(fitting, key=lambda form: form.time, default=None)
 
@@ -126,8 +130,8 @@ class PartsKernel:
     @property
     def possible(self) -> bool:
         """Whether registers and shared memory suffice."""
-        shape = self._shape()
-        return shape.registers <= REGISTERS_PER_THREAD and shape.warp_bytes <= SHARED_BYTES
+        shape = self._shape()  # with nothing at the end, so that only the walk may spill
+        return not shape.spills and shape.registers <= REGISTERS_PER_THREAD and shape.warp_bytes <= SHARED_BYTES
 
     @property
     def time(self) -> float:
@@ -136,7 +140,7 @@ class PartsKernel:
         longest = max(order.program.operations.total for order in self.steps)
         instructions = longest * BYTES[self.dtype] // 4 + 2 * d * (2 if self.backward else 1) + STEP_OVERHEAD
         resident = min(shape.blocks, MOST_SHARED_BYTES // shape.warp_bytes)
-        busy = min(0.85, 0.25 * resident * len(self.parts) / 4)
+        busy = min(MOST_BUSY, BUSY * resident * len(self.parts) / SCHEDULERS)
         return len(self.parts) * instructions / busy
 
     @property
@@ -324,8 +328,6 @@ class PartsKernel:
         yield "    warp.lane, dw, w, chunks, path, d_path, first_ones, paths, longest, warp.index);"
 
 
-MOST_STATE_REGISTERS = 160
-"""No more registers than this for the part of a state."""
 NOT_HERE = ("THREADS 1", "BLOCKS 1", "BYTES 1")
 """For the number type that another file is for; nobody compiles it."""
 

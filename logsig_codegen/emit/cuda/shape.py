@@ -30,6 +30,8 @@ BARRIER_BYTES = 16
 """LOGSIG_BARRIER_BYTES of ``logsig_tiles.cuh``."""
 ADDRESSES = 48
 """Registers for addresses, counters and what the compiler reads ahead."""
+SCHEDULERS = 4
+"""Of a multiprocessor."""
 WALK_ADDRESSES = 32
 """The same for a walk, where nothing is read ahead."""
 BYTES = {"float32": 4, "float64": 8}
@@ -112,12 +114,17 @@ def parts_shape(live: int, live_end: int, numbers: int, dtype: str, parts: int, 
     devices, and is no bound here.
     """
     size = BYTES[dtype]
-    registers = live * size // 4 + WALK_ADDRESSES
+    registers = max(72, live * size // 4 + WALK_ADDRESSES)
     needed = parts * BARRIER_BYTES + other_bytes + numbers * size
-    blocks = max(1, min(MOST_BLOCKS, REGISTERS // (WARP * parts * max(72, registers))))
-    granted = min(REGISTERS_PER_THREAD, REGISTERS // (WARP * parts * blocks) // 8 * 8)
-    spills = max(registers, live_end * size // 4 + ADDRESSES) > granted
-    return Shape(live, registers, spills, needed, parts, blocks)
+
+    def granted(blocks: int) -> int:
+        """Registers of a thread when a scheduler, which has a fourth of them, has its share of so many blocks."""
+        each = -(-parts * blocks // SCHEDULERS)
+        return min(REGISTERS_PER_THREAD, REGISTERS // (WARP * SCHEDULERS * each) // 8 * 8)
+
+    blocks = max((count for count in range(1, MOST_BLOCKS + 1) if granted(count) >= registers), default=0)
+    spills = not blocks or live_end * size // 4 + ADDRESSES > granted(blocks)
+    return Shape(live, registers, spills, needed, parts, max(1, blocks))
 
 
 def block_shape(numbers: int, dtype: str, *, walks: bool) -> Shape | None:

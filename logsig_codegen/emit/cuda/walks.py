@@ -19,17 +19,17 @@ from logsig_codegen.problem import Problem
 
 PATHS_BYTES = 3 * 32 * 8
 """Size of ``logsig_paths``."""
-CHUNK_COLUMNS = 32
-"""Numbers of each path in a chunk, about: a warp reads one path at a time."""
+CHUNK_BYTES = 256
+"""Bytes of each path in a chunk, at most: a warp reads one path at a time, 32 numbers per instruction."""
 UNROLLED = 256
 """Small steps are repeated in the text up to so many operations."""
 STATE_REGISTERS = 208
 """Registers that state, derivative and what a step needs besides may take together."""
 
 
-def chunk_points(dimension: int) -> int:
+def chunk_points(dimension: int, dtype: str) -> int:
     """Points of a chunk."""
-    return max(1, CHUNK_COLUMNS // dimension)
+    return max(1, CHUNK_BYTES // BYTES[dtype] // dimension)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,6 @@ class WalkKernel:
         self.kernel = kernel
         self.operation = OPERATIONS[kernel.operation]
         self.backward = self.operation.backward
-        self.chunk = chunk_points(problem.dimension)
         self.pair: Schedule | None = None
         if self.backward:
             self.step = self._schedule("step_backprop", (0, 1, -1))
@@ -71,8 +70,11 @@ class WalkKernel:
             self.end = self._schedule("finish", (0,))
             if any(not self.in_registers(dtype) for dtype in BYTES):
                 self.pair = device_schedule(repeat(self._program("step"), 2), (0,), descending=True)
-                self.chunk += self.chunk % 2
-        self.stride = row_stride(self.chunk * problem.dimension)
+
+    def _chunk(self, dtype: str) -> int:
+        """Points of a chunk: whole pairs of them, where two steps are taken at once."""
+        points = chunk_points(self.problem.dimension, dtype)
+        return points + points % 2 if self.pair is not None else points
 
     def _program(self, phase: str) -> Program:
         kernel = self.kernel.phase(phase)
@@ -115,7 +117,7 @@ class WalkKernel:
 
     def shape(self, dtype: str) -> Shape:
         """What it takes for one number type."""
-        chunks = 2 * tile_numbers(self.chunk * self.problem.dimension)
+        chunks = 2 * tile_numbers(self._chunk(dtype) * self.problem.dimension)
         rows = sum(tile_numbers(width) for _, width in self._row_homes(dtype))
         if self.in_registers(dtype):
             return shape(self._state_numbers + self._live(self.step), max(chunks, rows), dtype, PATHS_BYTES)
@@ -144,8 +146,11 @@ class WalkKernel:
 
     def defines(self, dtype: str) -> tuple[str, ...]:
         """The macros of one number type."""
+        chunk = self._chunk(dtype)
+        stride = row_stride(chunk * self.problem.dimension)
+        points = (f"CHUNK_POINTS {chunk}", f"CHUNK_STRIDE {stride}", f"UNROLLED_STEPS {self._unroll(chunk)}")
         choices = (f"REGISTERS {int(self.in_registers(dtype))}", f"PAIRS_AT_ONCE {int(self.in_pairs(dtype))}")
-        return (*self.shape(dtype).defines, *choices, *self._homes(dtype))
+        return (*self.shape(dtype).defines, *choices, *points, *self._homes(dtype))
 
     def _homes(self, dtype: str) -> Iterator[str]:
         position = 0
@@ -187,14 +192,14 @@ class WalkKernel:
                     f"{count.additions} additions, {count.scalings} scalings)."
                 )
 
-    def _unroll(self) -> int:
+    def _unroll(self, chunk: int) -> int:
         """Steps of a whole chunk in one piece of text: as many as are a few hundred operations."""
         most = UNROLLED // max(1, self.step.program.operations.total)
-        return max(n for n in range(1, self.chunk + 1) if self.chunk % n == 0 and n <= max(1, most))
+        return max(n for n in range(1, chunk + 1) if chunk % n == 0 and n <= max(1, most))
 
     def _walk(self) -> Iterator[str]:
-        numbers = f"DIMENSION = {self.problem.dimension}, CHUNK = {self.chunk}, STRIDE = {self.stride}"
-        yield f"enum {{ {numbers}, PAIRS = PAIRS_AT_ONCE, UNROLL = {self._unroll()} }};"
+        numbers = f"DIMENSION = {self.problem.dimension}, CHUNK = CHUNK_POINTS, STRIDE = CHUNK_STRIDE"
+        yield f"enum {{ {numbers}, PAIRS = PAIRS_AT_ONCE, UNROLL = UNROLLED_STEPS }};"
         call = ", ".join(operand_names(self.step.program))
         if self.backward:
             yield "template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)"
