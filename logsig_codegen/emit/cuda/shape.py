@@ -84,6 +84,12 @@ class Shape:
         return (f"THREADS {WARP * self.warps}", f"BLOCKS {self.blocks}", f"BYTES {self.warp_bytes}")
 
 
+def granted(warps: int) -> int:
+    """Registers of a thread when a multiprocessor has so many warps: each of its schedulers has a fourth of them."""
+    each = -(-warps // SCHEDULERS)
+    return min(REGISTERS_PER_THREAD, REGISTERS // (WARP * SCHEDULERS * max(1, each)) // 8 * 8)
+
+
 def shape(live: int, numbers: int, dtype: str, other_bytes: int = 0) -> Shape:
     """The shape of a kernel whose threads keep ``live`` numbers, and whose warps keep ``numbers`` in shared memory.
 
@@ -95,14 +101,15 @@ def shape(live: int, numbers: int, dtype: str, other_bytes: int = 0) -> Shape:
     warp_bytes = BARRIER_BYTES + other_bytes + numbers * size
     warps = max(1, min(WARPS_PER_BLOCK, BLOCK_BYTES // warp_bytes))
     allowed = min(REGISTERS_PER_THREAD, max(72, registers + registers // 8 + 8))
-    resident = min(MOST_WARPS, SHARED_BYTES // warp_bytes, REGISTERS // (WARP * allowed))
+    resident = min(MOST_WARPS, SHARED_BYTES // warp_bytes)
+    most = min(MOST_BLOCKS, resident // warps)
     return Shape(
         live=live,
         registers=registers,
         spills=registers > REGISTERS_PER_THREAD,
         warp_bytes=warp_bytes,
         warps=warps,
-        blocks=max(1, min(MOST_BLOCKS, resident // warps)),
+        blocks=max((count for count in range(1, most + 1) if granted(warps * count) >= allowed), default=1),
     )
 
 
@@ -116,14 +123,8 @@ def parts_shape(live: int, live_end: int, numbers: int, dtype: str, parts: int, 
     size = BYTES[dtype]
     registers = max(72, live * size // 4 + WALK_ADDRESSES)
     needed = parts * BARRIER_BYTES + other_bytes + numbers * size
-
-    def granted(blocks: int) -> int:
-        """Registers of a thread when a scheduler, which has a fourth of them, has its share of so many blocks."""
-        each = -(-parts * blocks // SCHEDULERS)
-        return min(REGISTERS_PER_THREAD, REGISTERS // (WARP * SCHEDULERS * each) // 8 * 8)
-
-    blocks = max((count for count in range(1, MOST_BLOCKS + 1) if granted(count) >= registers), default=0)
-    spills = not blocks or live_end * size // 4 + ADDRESSES > granted(blocks)
+    blocks = max((count for count in range(1, MOST_BLOCKS + 1) if granted(parts * count) >= registers), default=0)
+    spills = not blocks or live_end * size // 4 + ADDRESSES > granted(parts * blocks)
     return Shape(live, registers, spills, needed, parts, max(1, blocks))
 
 
