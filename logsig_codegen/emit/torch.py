@@ -1,4 +1,4 @@
-"""The torch target: a C++ file that hands the kernels of a problem to torch's operators, and the header it includes."""
+"""The torch target: a C++ file that hands the kernels of a problem to torch's operators, and the headers it includes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.view import symbol
 from logsig_codegen.operations import default_state
 
-HEADER = "logsig_torch.h"
+HEADERS = (
+    "logsig_torch_registry.h",
+    "logsig_torch_rows.h",
+    "logsig_torch_paths.h",
+    "logsig_torch_autograd.h",
+    "logsig_torch.h",
+)
+"""What does not depend on the problem; each includes the one before."""
 SOURCE = "operators.cpp"
 _SUFFIXES = {"float64": "f64", "float32": "f32"}
 
@@ -41,4 +48,5 @@ def torch_sources(compiled: CompiledProblem, dtypes: Sequence[str]) -> dict[str,
         entries=entries,
         arguments=(str(problem.dimension), str(problem.degree), f'"{default_state(problem)}"'),
     )
-    return {SOURCE: render("torch/operators.cpp.j2", view=view), HEADER: verbatim(f"torch/{HEADER}")}
+    headers = {name: verbatim(f"torch/{name}") for name in HEADERS}
+    return {SOURCE: render("torch/operators.cpp.j2", view=view), **headers}

@@ -19,7 +19,7 @@ from torch_cases import CASES, overload
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.emit.torch import HEADER, SOURCE, torch_sources
+from logsig_codegen.emit.torch import HEADERS, SOURCE, torch_sources
 from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
 
@@ -31,7 +31,7 @@ NATIVE = {name for name in OPERATIONS if not name.startswith(("stream", "log_sig
 def test_the_file_names_every_kernel() -> None:
     compiled = compile_problem(Problem(2, 2), groups=tuple(GROUPS))
     files = torch_sources(compiled, ("float64", "float32"))
-    assert list(files) == [SOURCE, HEADER]
+    assert list(files) == [SOURCE, *HEADERS]
     for operation in OPERATIONS:
         for dtype, suffix in (("float64", "f64"), ("float32", "f32")):
             function = f"logsig_d2_n2_{operation}_{suffix}"
@@ -49,7 +49,7 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         lg.generate(2, 2, tmp_path, targets=("c", "torch"), operations=("join",))
     assert not list(tmp_path.iterdir())
     folder = lg.generate(2, 2, tmp_path, targets=("torch",), operations=("join",), emit_only=True)
-    assert {SOURCE, HEADER} <= set(folder.manifest["files"])
+    assert {SOURCE, *HEADERS} <= set(folder.manifest["files"])
 
 
 def test_the_command_writes_the_sources(tmp_path: Path) -> None:
@@ -59,7 +59,8 @@ def test_the_command_writes_the_sources(tmp_path: Path) -> None:
     assert cli.main(words) == 0
     text = (tmp_path / "d2_n2" / SOURCE).read_text()
     assert "TORCH_LIBRARY_FRAGMENT(logsig_codegen, m)" in text
-    assert (tmp_path / "d2_n2" / HEADER).read_text() == (ROOT / "templates" / "torch" / HEADER).read_text()
+    for header in HEADERS:
+        assert (tmp_path / "d2_n2" / header).read_text() == (ROOT / "templates" / "torch" / header).read_text()
 
 
 @pytest.fixture(scope="module")
