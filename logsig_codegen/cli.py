@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "float64")
 TARGETS = ("c", "cuda", "torch")
+NO_GPU = "none"
 FORMATS = ("text", "latex", "json")
 ALL = "all"
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -145,10 +146,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument(
         "--cuda-arch",
-        type=lambda text: tuple(text.split(",")),
-        default=ARCHITECTURES,
+        type=lambda text: () if text == NO_GPU else tuple(text.split(",")),
         metavar="ARCHS",
-        help=f"GPUs to compile for, where there is nvcc (default: {','.join(ARCHITECTURES)})",
+        help=f"GPUs to compile for, where there is nvcc (default: {','.join(ARCHITECTURES)}); torch: or NVRTC; "
+        f"{NO_GPU}: no kernels for GPUs in the extension",
     )
     where.add_argument("--emit-only", action="store_true", help="write the sources, compile nothing")
     where.add_argument("--jobs", type=positive, metavar="J", help="compilers to run at once (default: all processors)")

@@ -43,6 +43,7 @@ class EmulatedKernel:
 
     kernel: CudaKernel
     library: ctypes.CDLL
+    """With ``emulate``, which takes the kernel's parameters, and ``launch``, which takes their addresses."""
 
     def __call__(self, arguments: Sequence[Array | int | None], *, warps: int = 1, blocks: int = 1) -> None:
         """Run a grid of ``blocks`` blocks of up to ``warps`` warps; arrays are passed by address."""
@@ -79,10 +80,14 @@ class Emulation:
             assert match
             parameters = " ".join(match[1].split())
             names = ", ".join(re.findall(r"(\w+)(?:,|$)", parameters))
+            types = [re.sub(r"\w+$", "", one).strip() for one in parameters.split(",")]
+            values = ", ".join(f"*({one} *)addresses[{k}]" for k, one in enumerate(types))
             text = (
                 f'#include "{kernel.source}"\n'
                 f'extern "C" int emulate(unsigned grid, unsigned block, size_t shared, {parameters})\n'
                 f"{{ return logsig_emulate(grid, block, shared, [&] {{ ENTRY({names}); }}); }}\n"
+                f'extern "C" int launch(unsigned grid, unsigned block, size_t shared, void **addresses)\n'
+                f"{{ return logsig_emulate(grid, block, shared, [&] {{ ENTRY({values}); }}); }}\n"
             )
             definitions = (kernel.definition, "LOGSIG_EMULATION")
             library = compile_text(self.folder, f"{operation}_{dtype}", text, definitions)

@@ -1,4 +1,4 @@
-/* Operators of torch over the kernels of generated libraries: schemas, CPU and meta kernels, autograd, autocast.
+/* Operators of torch over the kernels of generated libraries: schemas, kernels, autograd, autocast.
  *
  * Nothing here depends on a problem. Every extension contains these files; the first one that a process loads defines the
  * operators, all of them add the kernels of their problem. The operators have the names and schemas of the Python
@@ -17,18 +17,10 @@
 namespace logsig_torch {
 namespace {
 
-/* Where tensors on a GPU arrive. */
-inline void refuse_device(const c10::OperatorHandle &op, c10::DispatchKeySet, torch::jit::Stack *)
-{
-    TORCH_CHECK_NOT_IMPLEMENTED(false, op.operator_name().name, ": there are no kernels for CUDA; move the tensors "
-                                                                "with .cpu()");
-}
-
-/* -- registration ------------------------------------------------------------------------------------------------- */
-
 template <class Kernels> void implement(torch::Library &m, const char *name)
 {
-    m.impl(name, torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(Kernels::cpu)));
+    m.impl(name, torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(Kernels::run)));
+    m.impl(name, torch::dispatch(c10::DispatchKey::CUDA, TORCH_FN(Kernels::run)));
     m.impl(name, torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(Kernels::meta)));
 }
 
@@ -60,9 +52,11 @@ inline void define(torch::Library &m)
     implement<Five<COMBINE_BACKPROP_BACKPROP, 3>>(m, "combine_backprop_backprop");
     implement<Two<BRACKET, 1>>(m, "bracket");
     implement<Two<COADJOINT, 1>>(m, "coadjoint");
-    m.impl("log_sig", torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(log_sig_cpu)));
+    for (const auto key : {c10::DispatchKey::CPU, c10::DispatchKey::CUDA}) {
+        m.impl("log_sig", torch::dispatch(key, TORCH_FN(log_sig)));
+        m.impl("log_sig_backprop", torch::dispatch(key, TORCH_FN(log_sig_backprop)));
+    }
     m.impl("log_sig", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(log_sig_meta)));
-    m.impl("log_sig_backprop", torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(log_sig_backprop_cpu)));
     m.impl("log_sig_backprop", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(log_sig_backprop_meta)));
     m.impl("join", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(Product<JOIN>::autograd)));
     m.impl("combine", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(Product<COMBINE>::autograd)));
@@ -80,10 +74,10 @@ inline void define(torch::Library &m)
         for (const auto key : {c10::DispatchKey::AutocastCPU, c10::DispatchKey::AutocastCUDA}) {
             m.impl(NAMES[k], torch::dispatch(key, torch::CppFunction::makeFromBoxedFunction<&autocast>()));
         }
-        m.impl(NAMES[k], torch::dispatch(c10::DispatchKey::CUDA,
-                                         torch::CppFunction::makeFromBoxedFunction<&refuse_device>()));
     }
     m.def("_add_kernel(int dimension, int degree, str operation, str dtype, int address) -> ()", add_kernel);
+    m.def("_add_cuda_kernel(int dimension, int degree, str operation, str dtype, str symbol, int[] shape, "
+          "int architecture, int image) -> ()", add_cuda_kernel);
 }
 
 /* The kernels of one extension. */
@@ -91,13 +85,19 @@ struct Entry {
     const char *operation, *dtype;
     Function function;
 };
+struct CudaEntry {
+    const char *operation, *dtype, *symbol;
+    std::array<int64_t, 4> shape; /* as add_cuda_kernel takes it */
+    int64_t architecture;
+    const unsigned char *image;
+};
 
 inline void extend(torch::Library &m, int64_t dimension, int64_t degree, const char *default_state,
-                   at::ArrayRef<Entry> entries)
+                   at::ArrayRef<Entry> entries, at::ArrayRef<CudaEntry> cuda_entries)
 {
     if (!operator_named("join")) define(m);
-    const auto add = operator_named("_add_kernel");
-    if (!add) return; /* Python has registered the operators: it has kernels of its own */
+    const auto add = operator_named("_add_kernel"), add_cuda = operator_named("_add_cuda_kernel");
+    if (!add || !add_cuda) return; /* Python has registered the operators: it has kernels of its own */
     const auto hand_over = [&](const char *operation, const char *dtype, int64_t address) {
         torch::jit::Stack stack{dimension, degree, std::string(operation), std::string(dtype), address};
         add->callBoxed(stack);
@@ -105,6 +105,12 @@ inline void extend(torch::Library &m, int64_t dimension, int64_t degree, const c
     hand_over("default_state", default_state, 0);
     for (const Entry &entry : entries) {
         hand_over(entry.operation, entry.dtype, reinterpret_cast<int64_t>(entry.function));
+    }
+    for (const CudaEntry &entry : cuda_entries) {
+        torch::jit::Stack stack{dimension, degree, std::string(entry.operation), std::string(entry.dtype),
+                                std::string(entry.symbol), at::IntArrayRef(entry.shape).vec(), entry.architecture,
+                                reinterpret_cast<int64_t>(entry.image)};
+        add_cuda->callBoxed(stack);
     }
     forked();
 }

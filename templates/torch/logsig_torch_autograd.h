@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#include "logsig_torch_paths.h"
+#include "logsig_torch_log_sig.h"
 
 namespace logsig_torch {
 namespace {

@@ -14,6 +14,7 @@
 #include <shared_mutex>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 namespace logsig_torch {
@@ -45,11 +46,25 @@ constexpr const char *NAMES[OPERATIONS] = {
     "stream", "stream_backprop",
 };
 
+/* A kernel for GPUs, as it was compiled. */
+struct DeviceCode {
+    std::string symbol;
+    int64_t architecture; /* 90 for sm_90; 0: code for several, and for later ones */
+    const void *image;
+    int64_t samples, warps, warp_bytes; /* of a tile; of a block, at most; of shared memory of a warp or a block */
+    bool together;                      /* whether all warps of a block work on the same samples */
+};
+struct Launcher; /* a kernel on one GPU, see logsig_torch_gpu.h */
+
 /* The kernels of one problem, float64 and float32. Entries are written once. */
 struct Problem {
     int64_t dimension = 0, degree = 0, size = 0;
     std::array<std::array<std::atomic<Function>, 2>, OPERATIONS> functions{};
     std::atomic<int> by_signature{-1}; /* what whole paths are carried in unless the caller says; -1: not known yet */
+
+    std::shared_mutex mutex;                                          /* of what follows */
+    std::multimap<std::pair<int, bool>, DeviceCode> binaries;             /* by operation, and whether float32 */
+    std::map<std::tuple<int, bool, int>, const Launcher *> launchers; /* and by device; null: there is no kernel */
 };
 
 inline int64_t moebius(int64_t n)

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "logsig_torch_registry.h"
+#include "logsig_torch_gpu.h"
 
 namespace logsig_torch {
 namespace {
@@ -101,9 +101,14 @@ c10::SmallVector<Tensor, 3> run_rows(Operation operation, const std::array<Tenso
         pointers[operand] = outputs.back().data_ptr();
         strides[operand++] = widths[kind];
     }
-    if (batch) {
+    const int jobs = threads(n_jobs);
+    if (batch && inputs[0].is_cuda()) {
+        Arguments arguments;
+        for (size_t k = 0; k < operand; k++) arguments.row(pointers[k], strides[k]);
+        start(launcher_of(problem, operation, inputs[0]), inputs[0], arguments, batch);
+    } else if (batch) {
         const int error = call_rows(function_of(problem, operation, inputs[0]), operand, pointers.data(),
-                                    strides.data(), batch, threads(n_jobs));
+                                    strides.data(), batch, jobs);
         TORCH_CHECK_WITH(OutOfMemoryError, !error, "no memory for a kernel's working space");
     }
     if (!even) {
@@ -152,7 +157,7 @@ template <size_t N> auto packed(c10::SmallVector<Tensor, 3> results)
 
 /* The kernels of an operation with 2, 3, 4 or 5 inputs and OUT outputs. */
 template <Operation OP, size_t OUT> struct Two {
-    static auto cpu(const Tensor &a, const Tensor &b, int64_t d, int64_t n, int64_t jobs)
+    static auto run(const Tensor &a, const Tensor &b, int64_t d, int64_t n, int64_t jobs)
     {
         return packed<OUT>(run_rows<2>(OP, {a, b}, d, n, jobs));
     }
@@ -162,7 +167,7 @@ template <Operation OP, size_t OUT> struct Two {
     }
 };
 template <Operation OP, size_t OUT> struct Three {
-    static auto cpu(const Tensor &a, const Tensor &b, const Tensor &c, int64_t d, int64_t n, int64_t jobs)
+    static auto run(const Tensor &a, const Tensor &b, const Tensor &c, int64_t d, int64_t n, int64_t jobs)
     {
         return packed<OUT>(run_rows<3>(OP, {a, b, c}, d, n, jobs));
     }
@@ -172,7 +177,7 @@ template <Operation OP, size_t OUT> struct Three {
     }
 };
 template <Operation OP, size_t OUT> struct Four {
-    static auto cpu(const Tensor &a, const Tensor &b, const Tensor &c, const Tensor &e, int64_t d, int64_t n,
+    static auto run(const Tensor &a, const Tensor &b, const Tensor &c, const Tensor &e, int64_t d, int64_t n,
                     int64_t jobs)
     {
         return packed<OUT>(run_rows<4>(OP, {a, b, c, e}, d, n, jobs));
@@ -183,7 +188,7 @@ template <Operation OP, size_t OUT> struct Four {
     }
 };
 template <Operation OP, size_t OUT> struct Five {
-    static auto cpu(const Tensor &a, const Tensor &b, const Tensor &c, const Tensor &e, const Tensor &f, int64_t d,
+    static auto run(const Tensor &a, const Tensor &b, const Tensor &c, const Tensor &e, const Tensor &f, int64_t d,
                     int64_t n, int64_t jobs)
     {
         return packed<OUT>(run_rows<5>(OP, {a, b, c, e, f}, d, n, jobs));

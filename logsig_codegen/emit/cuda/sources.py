@@ -72,6 +72,11 @@ class CudaKernel:
     samples: int
     shape: Shape
 
+    @property
+    def launch(self) -> tuple[int, int, int, int]:
+        """Samples, warps, bytes of shared memory (of a warp, or of a block), and whether all warps work together."""
+        return self.samples, self.shape.warps, self.shape.warp_bytes, int(self.form == "block")
+
     def data(self) -> dict[str, Any]:
         """It as plain data, for a manifest."""
         return asdict(self)

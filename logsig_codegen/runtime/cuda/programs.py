@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from logsig_codegen._version import __version__
 from logsig_codegen.build import cache
@@ -43,18 +44,28 @@ class CudaPrograms:
         """
         found = self._loaded.get(operation, dtype, ordinal)
         if found is None:
-            artifact = self._artifact(group_of(operation), dtype, device(ordinal).arch)
-            kernel = next(
-                (k for k in artifact.manifest["kernels"] if (k["operation"], k["dtype"]) == (operation, dtype)), None
-            )
-            if kernel is None:
-                raise UnsupportedError(
-                    f"{operation}: there is no kernel for a GPU for (dimension={self.problem.dimension}, "
-                    f"degree={self.problem.degree}): it is too large"
-                )
-            image = (artifact.path / kernel["binary"]).read_bytes()
+            image, kernel = self.binary(operation, dtype, device(ordinal).arch)
             found = self._loaded.add(operation, dtype, ordinal, image, kernel)
         return found
+
+    def binary(self, operation: str, dtype: str, arch: str) -> tuple[bytes, dict[str, Any]]:
+        """The code of an operation for an architecture, and what the manifest says of it.
+
+        Raises
+        ------
+        UnsupportedError
+            If there is none: it is too large.
+        CompilerNotFoundError, CompilerError, CacheError, ArtifactError
+            If it cannot be had.
+        """
+        artifact = self._artifact(group_of(operation), dtype, arch)
+        for kernel in artifact.manifest["kernels"]:
+            if (kernel["operation"], kernel["dtype"]) == (operation, dtype):
+                return (artifact.path / kernel["binary"]).read_bytes(), kernel
+        raise UnsupportedError(
+            f"{operation}: there is no kernel for a GPU for (dimension={self.problem.dimension}, "
+            f"degree={self.problem.degree}): it is too large"
+        )
 
     def along_paths(self, state: str, dtype: str, ordinal: int, *, backward: bool) -> Launcher:
         """The kernel along paths that carries ``state``, or, where that takes more than a thread has, the other one."""
