@@ -296,7 +296,15 @@ def _generate(options: argparse.Namespace) -> int:
         print(table(SUMMARY, cells, texts=frozenset((0, 2, 3, len(SUMMARY) - 1))))
     for outcome in failed:
         _complain(f"({outcome.dimension},{outcome.degree}): {outcome.error}")
+    if options.cuda_arch is None and any(map(_lacks_gpus, outcomes)):
+        print("logsig-gen: the extension has no kernels for GPUs: neither nvcc nor NVRTC was found", file=sys.stderr)
     return FAILED if failed else 0
+
+
+def _lacks_gpus(outcome: _Outcome) -> bool:
+    """Whether an extension of torch was compiled without kernels for GPUs."""
+    about = None if outcome.folder is None else outcome.folder.manifest.get("extension")
+    return about is not None and about["library"] is not None and about["cuda"] is None
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from torch_cases import CASES, overload
 from torch_extension import NATIVE, Built
 
 import logsig_codegen as lg
+from logsig_codegen.build.nvidia import nvcc_if_any
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.torch import HEADERS, SOURCE, torch_sources
 from logsig_codegen.operations import GROUPS, OPERATIONS
@@ -49,6 +50,69 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not list(tmp_path.iterdir())
     folder = lg.generate(2, 2, tmp_path, targets=("torch",), operations=("join",), emit_only=True)
     assert {SOURCE, *HEADERS} <= set(folder.manifest["files"])
+
+
+def test_which_gpus_are_compiled_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from logsig_codegen.build import nvidia
+
+    def nowhere() -> nvidia.CudaCompiler:
+        raise lg.CompilerNotFoundError("no compiler")
+
+    def names(architectures: tuple[str, ...] | None) -> set[str]:
+        folder = lg.generate(
+            2, 2, tmp_path, targets=("torch",), operations=("join",), architectures=architectures, emit_only=True
+        )
+        assert folder.manifest["extension"] == {"library": None, "cuda": None}
+        return {name for name in folder.manifest["files"] if name.endswith((".cu", ".cuh"))}
+
+    with_gpus = names(None)
+    assert {"join.cu", "join_backprop.cu", "logsig_device.cuh"} <= with_gpus
+    assert names(("sm_90",)) == with_gpus
+    assert names(()) == set()
+    monkeypatch.setattr(nvidia, "find_cuda_compiler_ahead", nowhere)
+    with pytest.raises(lg.CompilerNotFoundError, match="no compiler"):
+        lg.generate(2, 2, tmp_path, targets=("torch",), operations=("join",), architectures=("sm_90",))
+    with pytest.raises(ValueError, match="architectures: expected names such as 'sm_90', got 'h100'"):
+        lg.generate(2, 2, tmp_path, targets=("torch",), architectures=("h100",))
+    with pytest.raises(ValueError, match="architectures: expected at least one"):
+        lg.generate(2, 2, tmp_path, targets=("torch", "cuda"), architectures=())
+
+
+def test_the_command_says_that_there_are_no_kernels_for_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from logsig_codegen import cli
+    from logsig_codegen.build import extension, nvidia
+
+    def nowhere() -> nvidia.CudaCompiler:
+        raise lg.CompilerNotFoundError("no compiler")
+
+    def build(folder: Path, problem: Problem, *_: object, cuda: bool) -> None:
+        assert not cuda
+        (folder / extension.extension_name(problem)).write_bytes(b"")
+
+    monkeypatch.setattr(nvidia, "find_cuda_compiler_ahead", nowhere)
+    monkeypatch.setattr(extension, "build_extension", build)
+    words = ["--dim", "2", "--degree", "2", "--target", "torch", "--operations", "join", "--out", str(tmp_path)]
+    assert cli.main(words) == 0
+    assert "no kernels for GPUs: neither nvcc nor NVRTC was found" in capsys.readouterr().err
+    assert cli.main([*words, "--cuda-arch", "none"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(nvcc_if_any() is None, reason="needs nvcc")
+def test_binaries_become_part_of_the_extension(tmp_path: Path) -> None:
+    folder = lg.generate(
+        2, 2, tmp_path, targets=("torch",), operations=("join",), architectures=("sm_90",), dtypes=("float32",)
+    )
+    about = folder.manifest["extension"]
+    assert about["cuda"]["architectures"] == ["sm_90"]
+    content = (folder.path / about["library"]).read_bytes()
+    binaries = [name for name in folder.manifest["files"] if name.endswith(".fatbin")]
+    assert sorted(binaries) == ["logsig_d2_n2_join_backprop_f32.fatbin", "logsig_d2_n2_join_f32.fatbin"]
+    for name in binaries:
+        assert (folder.path / name).read_bytes() in content
 
 
 def test_the_command_writes_the_sources(tmp_path: Path) -> None:
