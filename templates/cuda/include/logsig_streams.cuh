@@ -10,26 +10,50 @@
 
 #include "logsig_walks.cuh"
 
+/* Copies a number to at[offset], whose shared memory begins at address `shared`. */
+LOGSIG_DEVICE void logsig_copy_into(unsigned shared, volatile logsig_real *at, int offset, const logsig_real *from)
+{
+#if LOGSIG_ASYNC
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared + offset * (unsigned)sizeof(logsig_real)),
+                 "l"(from), "n"(sizeof(logsig_real))
+                 : "memory");
+    (void)at;
+#else
+    at[offset] = *from;
+    (void)shared;
+#endif
+}
+
 /* Stores the first `columns` numbers of the spans of `rows` paths. COLUMNS: how many that are nearly always. */
 template <int COLUMNS, int STRIDE>
 LOGSIG_DEVICE void logsig_give_spans(int lane, logsig_real *to, long long stride, const volatile logsig_real *from,
                                      int columns, int rows)
 {
+    const int together = 4;
+    to += lane;
+    from += lane;
     if (columns == COLUMNS && rows == LOGSIG_WARP) {
 #pragma unroll 2
-        for (int r = 0; r < LOGSIG_WARP; r += 4)
-#pragma unroll 4
-            for (int c = lane; c < COLUMNS; c += LOGSIG_WARP) {
-                logsig_real x[4];
+        for (int r = 0; r < LOGSIG_WARP; r += together) {
+            logsig_real *row[together];
 #pragma unroll
-                for (int i = 0; i < 4; i++) x[i] = from[(r + i) * STRIDE + c];
+            for (int i = 0; i < together; i++, to += stride) row[i] = to;
 #pragma unroll
-                for (int i = 0; i < 4; i++) to[(r + i) * stride + c] = x[i];
-            }
+            for (int c = 0; c < COLUMNS; c += LOGSIG_WARP)
+                if (c + LOGSIG_WARP <= COLUMNS || c + lane < COLUMNS) {
+                    logsig_real x[together];
+#pragma unroll
+                    for (int i = 0; i < together; i++) x[i] = from[(r + i) * STRIDE + c];
+#pragma unroll
+                    for (int i = 0; i < together; i++) row[i][c] = x[i];
+                }
+        }
         return;
     }
-    for (int r = 0; r < rows; r++)
-        for (int c = lane; c < columns; c += LOGSIG_WARP) to[r * stride + c] = from[r * STRIDE + c];
+#pragma unroll 1
+    for (int r = 0; r < rows; r++, to += stride)
+#pragma unroll 1
+        for (int c = 0; c + lane < columns; c += LOGSIG_WARP) to[c] = from[r * STRIDE + c];
 }
 
 /* Asks for the first `columns` numbers of the spans of `rows` paths; the caller commits. */
@@ -37,15 +61,22 @@ template <int COLUMNS, int STRIDE>
 LOGSIG_DEVICE void logsig_ask_spans(int lane, volatile logsig_real *to, const logsig_real *from, long long stride,
                                     int columns, int rows)
 {
+    from += lane;
+    to += lane;
+    const unsigned shared = logsig_shared(to);
     if (columns == COLUMNS && rows == LOGSIG_WARP) {
 #pragma unroll 8
-        for (int r = 0; r < LOGSIG_WARP; r++)
-#pragma unroll 4
-            for (int c = lane; c < COLUMNS; c += LOGSIG_WARP) logsig_copy_one(to + r * STRIDE + c, from + r * stride + c);
+        for (int r = 0; r < LOGSIG_WARP; r++, from += stride)
+#pragma unroll
+            for (int c = 0; c < COLUMNS; c += LOGSIG_WARP)
+                if (c + LOGSIG_WARP <= COLUMNS || c + lane < COLUMNS)
+                    logsig_copy_into(shared, to, r * STRIDE + c, from + c);
         return;
     }
-    for (int r = 0; r < rows; r++)
-        for (int c = lane; c < columns; c += LOGSIG_WARP) logsig_copy_one(to + r * STRIDE + c, from + r * stride + c);
+#pragma unroll 1
+    for (int r = 0; r < rows; r++, from += stride)
+#pragma unroll 1
+        for (int c = 0; c + lane < columns; c += LOGSIG_WARP) logsig_copy_into(shared, to, r * STRIDE + c, from + c);
 }
 
 /* Adds a row of global memory to that of each of `rows` paths. */
