@@ -191,6 +191,15 @@ def test_streams_without_a_kernel_are_joins(kernel: lg.LogSigKernel, monkeypatch
         )
 
 
+def test_a_step_of_a_stream_is_a_join_to_the_last_bit(kernel: lg.LogSigKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, results = 0.3 * normal(40, 9, D, dtype=torch.float32), []
+    for there in (True, False):
+        monkeypatch.setattr(calls, "available", lambda *_, there=there: there)
+        checked = check_call(kernel.problem, path, method=2, threads=1, state=None, **stream())
+        results.append(PathCall(kernel, checked.options, 1).forward(path))
+    assert torch.equal(*results)
+
+
 def compare(kernel: lg.LogSigKernel, path: Any, options: dict[str, Any], dtype: torch.dtype) -> None:
     """Result and gradients against those of the C kernels."""
     method, initial = options.pop("method", 2), options["initial"]
