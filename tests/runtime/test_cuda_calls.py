@@ -43,7 +43,11 @@ def kernel(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> Iterator[lg
     ) -> None:
         launch(kernel, path_operation(state, backward=backward), like, count, arguments)
 
+    def available(_: Any, operation: str, like: torch.Tensor) -> bool:
+        return any(known.operation == operation for known in emulation.sources.kernels)
+
     monkeypatch.setattr(calls, "launch", launch)
+    monkeypatch.setattr(calls, "available", available)
     monkeypatch.setattr(calls, "launch_along", launch_along)
     return lg.load(D, N)
 
@@ -107,6 +111,12 @@ CASES: dict[str, dict[str, Any]] = {
     "stream": {"stream": True},
     "stream of padded paths": {"stream": True, "lengths": np.array([0, 1, 2, 9, 17, 40, 40] * 5)},
     "stream with initial": {"stream": True, "initial": (35, SIZE)},
+    "stream with one initial for all": {"stream": True, "initial": (SIZE,)},
+    "stream of padded paths with initial": {
+        "stream": True,
+        "initial": (35, SIZE),
+        "lengths": np.array([0, 1, 2, 9, 17, 40, 40] * 5),
+    },
     "Lyndon words": {"method": 1},
     "expanded": {"method": 0},
 }
@@ -128,6 +138,66 @@ def test_lists_of_paths(kernel: lg.LogSigKernel) -> None:
         paths = [normal(length, D, dtype=dtype) for length in (3, 1, 17, 0, 40)]
         for stream in (False, True):
             compare(kernel, paths, {"lengths": None, "initial": None, "windows": None, "stream": stream}, dtype)
+
+
+def stream(lengths: Any = None, initial: torch.Tensor | None = None) -> dict[str, Any]:
+    return {"lengths": lengths, "initial": initial, "windows": None, "stream": True}
+
+
+def test_streams_of_any_layout(kernel: lg.LogSigKernel) -> None:
+    """Axes, gaps, one path for all, a point, no point, no path."""
+    wide = 0.3 * normal(4, 5, 9, 2 * D)
+    paths = {
+        "axes": wide[..., :D].contiguous(),
+        "gaps": wide[:, :, 2:7].reshape(20, 5, 2 * D)[::2].reshape(10, 10, D),
+        "columns of a wider array": wide[..., D:],
+        "one for all": wide[0, 0, :, :D].expand(6, 9, D),
+        "one path": wide[0, 0, :, :D],
+        "a point": wide[0, :, :1, :D],
+        "no point": wide[0, :, :0, :D],
+        "no path": wide[0, :0, :, :D],
+    }
+    for path in paths.values():
+        for initial in (None, normal(SIZE), normal(*path.shape[:-2], 2 * SIZE)[..., SIZE:]):
+            compare(kernel, path, stream(initial=initial), path.dtype)
+    listed = [normal(length, D) for length in (3, 1, 17, 0, 40)]
+    for initial in (normal(SIZE), normal(5, SIZE)):
+        compare(kernel, listed, stream(initial=initial), initial.dtype)
+
+
+def test_a_stream_is_one_launch(kernel: lg.LogSigKernel, emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    launch = calls.launch
+
+    def noted(kernel: Any, operation: str, like: torch.Tensor, count: int, arguments: Sequence[int]) -> None:
+        started.append(operation)
+        launch(kernel, operation, like, count, arguments)
+
+    monkeypatch.setattr(calls, "launch", noted)
+    path, initial = normal(3, 20, D), normal(3, SIZE)
+    compare(kernel, path, stream(initial=initial), path.dtype)
+    assert started == ["stream", "stream_backprop", "stream", "stream_backprop"]  # the second time without the result
+
+
+def test_streams_without_a_kernel_are_joins(kernel: lg.LogSigKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "available", lambda *_: False)
+    path = 0.3 * normal(7, 6, D)
+    lengths = np.array([0, 1, 2, 3, 4, 5, 6])
+    for initial in (None, normal(7, SIZE), normal(SIZE)):
+        for given in (None, lengths):
+            compare(kernel, path, stream(given, initial), path.dtype)
+        compare(
+            kernel, [path[index, :length] for index, length in enumerate(lengths)], stream(None, initial), path.dtype
+        )
+
+
+def test_a_step_of_a_stream_is_a_join_to_the_last_bit(kernel: lg.LogSigKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, results = 0.3 * normal(40, 9, D, dtype=torch.float32), []
+    for there in (True, False):
+        monkeypatch.setattr(calls, "available", lambda *_, there=there: there)
+        checked = check_call(kernel.problem, path, method=2, threads=1, state=None, **stream())
+        results.append(PathCall(kernel, checked.options, 1).forward(path))
+    assert torch.equal(*results)
 
 
 def compare(kernel: lg.LogSigKernel, path: Any, options: dict[str, Any], dtype: torch.dtype) -> None:

@@ -183,3 +183,27 @@ def test_sources_alone(tmp_path: Path) -> None:
     assert folder.manifest["compiler"] is None
     with pytest.raises(lg.ArtifactError, match="holds source text only"):
         check_cuda_artifact(read_artifact(folder.path), lg.Problem(2, 2))
+
+
+def test_what_has_no_kernel_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = CudaPrograms(lg.Problem(2, 2))
+    asked: list[str] = []
+
+    def refuse(error: Exception) -> None:
+        def launcher(operation: str, dtype: str, ordinal: int) -> None:
+            asked.append(operation)
+            raise error
+
+        monkeypatch.setattr(programs, "launcher", launcher)
+
+    refuse(lg.CudaError("the driver is beyond use"))
+    with pytest.raises(lg.CudaError, match="beyond use"):
+        programs.has("stream", "float32", 0)
+    refuse(lg.CompilerNotFoundError("no compiler"))
+    assert not any(programs.has("stream", "float32", 0) for _ in range(2))  # there may be one later
+    refuse(lg.UnsupportedError("too large"))
+    assert not any(programs.has("stream", "float32", 0) for _ in range(3))
+    assert len(asked) == 4
+    monkeypatch.setattr(programs, "launcher", lambda *_: None)
+    assert programs.has("stream", "float64", 0)
+    assert not programs.has("stream", "float32", 0)

@@ -53,8 +53,8 @@ def test_source_for_a_gpu(kernel: lg.LogSigKernel) -> None:
     text = kernel.source("cuda", group="log_sig")
     assert units
     assert all(unit.text in text for unit in units)
-    with pytest.raises(ValueError, match=r"group: expected one of join, combine, .*got 'stream'"):
-        kernel.source("cuda", group="stream")
+    with pytest.raises(ValueError, match=r"group: expected one of join, combine, .*got 'log'"):
+        kernel.source("cuda", group="log")
 
 
 def test_source_of_a_group(kernel: lg.LogSigKernel) -> None:

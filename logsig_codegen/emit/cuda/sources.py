@@ -10,6 +10,7 @@ from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
 from logsig_codegen.emit.cuda.blocks import BlockKernel
 from logsig_codegen.emit.cuda.rows import RowsKernel
 from logsig_codegen.emit.cuda.shape import SHARED_BYTES, Shape
+from logsig_codegen.emit.cuda.streams import StreamBlockKernel, StreamKernel, is_stream
 from logsig_codegen.emit.cuda.walks import WalkKernel
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import SourceUnit
@@ -104,8 +105,7 @@ def fits_a_thread(kernel: Kernel | PathKernel) -> bool:
 def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:
     """All source files of ``compiled`` for a GPU.
 
-    There is none for streams, which are joins one after the other, for second derivatives, nor for what not even a
-    block has room for.
+    There is none for second derivatives, nor for what not even a block has room for.
     """
     dtypes = [dtype for dtype in DTYPES if dtype in dtypes]
     units: list[SourceUnit] = []
@@ -133,13 +133,20 @@ def choose_form(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Fo
     """How a kernel is written for a number type: a thread per sample, else a block for a few, or ``None``."""
     parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
     if fits_a_thread(kernel):
-        thread: Form = RowsKernel(problem, kernel) if isinstance(kernel, Kernel) else WalkKernel(problem, kernel)
+        thread = _thread(problem, kernel)
         if thread.shape(dtype).warp_bytes <= SHARED_BYTES:
             return thread
     if any(part.lie is None for part in parts):
         return None  # the signature; paths of such problems are carried in the other state
-    block = BlockKernel(problem, kernel)
+    streams = isinstance(kernel, PathKernel) and is_stream(kernel)
+    block = StreamBlockKernel(problem, kernel) if streams else BlockKernel(problem, kernel)
     return block if block.possible(dtype) else None
+
+
+def _thread(problem: Problem, kernel: Kernel | PathKernel) -> Form:
+    if isinstance(kernel, Kernel):
+        return RowsKernel(problem, kernel)
+    return StreamKernel(problem, kernel) if is_stream(kernel) else WalkKernel(problem, kernel)
 
 
 def _described(compiled: CompiledProblem, kernel: Kernel | PathKernel, form: Form, dtype: str, file: str) -> CudaKernel:

@@ -89,6 +89,11 @@ def launch(kernel: LogSigKernel, operation: str, like: Tensor, count: int, argum
     launcher(count, arguments, torch.cuda.current_stream(like.device).cuda_stream)
 
 
+def available(kernel: LogSigKernel, operation: str, like: Tensor) -> bool:
+    """Whether an operation has a kernel on the device of ``like``; it is loaded if it has."""
+    return kernel.cuda.has(operation, dtype_name(like), like.device.index)
+
+
 def launch_along(
     kernel: LogSigKernel, state: str, like: Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
 ) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from logsig_codegen.runtime import conversions
-from logsig_codegen.runtime.cuda import pieces
-from logsig_codegen.runtime.cuda.calls import Tensor, as_rows, product, product_backprop, shape_of_both, start
+from logsig_codegen.runtime.cuda import pieces, streams
+from logsig_codegen.runtime.cuda.calls import Tensor, as_rows, product, product_backprop, shape_of_both
 from logsig_codegen.runtime.cuda.pieces import DevicePaths
 from logsig_codegen.runtime.paths import Options, window_count
 
@@ -121,67 +121,26 @@ class _Call:
 
     # -- streams ------------------------------------------------------------------------------------------------
 
-    def _displacements(self) -> Tensor:
-        """(count, steps, dimension): zero beyond the end of a path."""
-        points = self._points()
-        steps = points[:, 1:] - points[:, :-1]
-        if self.paths.lengths is None:
-            return steps
-        counted = torch.arange(1, self.paths.length, device=self.device) < self.paths.lengths[:, None]
-        return torch.where(counted[:, :, None], steps, 0)
-
-    def _points(self) -> Tensor:
-        dimension, length = self.problem.dimension, self.paths.length
-        if not self.options.ragged:
-            return self.inputs[0].reshape(-1, length, dimension)
-        return torch.nn.utils.rnn.pad_sequence(self.inputs, batch_first=True).reshape(-1, length, dimension)
-
-    def _before(self) -> Tensor:
-        """What came before the first step, (count, size)."""
-        size = self.problem.size
-        if self.initial is None:
-            return self.paths.data.new_zeros((self.paths.count, size))
-        return self.initial.expand(*self.batch, size).reshape(self.paths.count, size)
+    def _initial_rows(self) -> streams.Rows | None:
+        return None if self.initial is None else as_rows(self.initial, self.batch)
 
     def _stream(self) -> Tensor:
-        """A join per step, each from the row before to the next one."""
-        size, steps = self.problem.size, max(self.paths.length - 1, 0)
-        out = self.paths.data.new_empty((self.paths.count, steps, size))
-        if steps and self.paths.count:
-            displacements, last = self._displacements(), self._before()
-            for t in range(steps):
-                start(self.kernel, "join", (self.paths.count,), (last, displacements[:, t]), (out[:, t],))
-                last = out[:, t]
-        return out.reshape(*self.row_shape, size)
+        """(*row_shape, size)."""
+        return streams.stream(self.kernel, self.paths, self._initial_rows()).reshape(*self.row_shape, self.problem.size)
 
-    def _stream_backward(self, d_rows: Tensor, known: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        size, steps, dimension = self.problem.size, max(self.paths.length - 1, 0), self.problem.dimension
-        count = self.paths.count
-        d_last = self.paths.data.new_zeros((count, size))
-        d_points = self.paths.data.new_zeros((count, self.paths.length, dimension))
-        if steps and count:
-            rows = (self._stream() if known is None else known).reshape(count, steps, size)
-            d_rows = d_rows.reshape(count, steps, size)
-            displacements, before = self._displacements(), self._before()
-            d_steps = torch.empty_like(displacements)
-            for t in reversed(range(steps)):
-                d_out = d_last + d_rows[:, t]
-                d_last = torch.empty_like(d_out)
-                inputs = (d_out, rows[:, t - 1] if t else before, displacements[:, t])
-                start(self.kernel, "join_backprop", (count,), inputs, (d_last, d_steps[:, t]))
-            if self.paths.lengths is not None:
-                counted = torch.arange(1, self.paths.length, device=self.device) < self.paths.lengths[:, None]
-                d_steps = torch.where(counted[:, :, None], d_steps, 0)
-            d_points[:, 1:] += d_steps
-            d_points[:, :-1] -= d_steps
-        if self.options.ragged:
-            d_paths = tuple(d_points[index, : len(path)] for index, path in enumerate(self.inputs))
-        else:
-            d_paths = (d_points.reshape(self.inputs[0].shape),)
-        if self.initial is None:
-            return d_paths, None
-        full = d_last.reshape(*self.batch, size)
-        return d_paths, full.double().sum_to_size(self.initial.shape).to(full.dtype)
+    def _stream_backward(self, d_rows: Tensor, known: Tensor | None) -> tuple[Tensor, ...]:
+        """Gradients with respect to each path and, last, ``initial`` if there is one."""
+        self._compact()
+        shape = (self.paths.count, max(self.paths.length - 1, 0), self.problem.size)
+        rows = (self._stream() if known is None else known.detach().resolve_neg().contiguous()).reshape(shape)
+        d_data, initial = self._room(), self._initial_rows()
+        full = streams.stream_backprop(self.kernel, d_rows.reshape(shape), rows, self.paths, initial, d_data)
+        d_paths = self._split(d_data)
+        if full is None or self.initial is None:
+            return d_paths
+        full = full.reshape(*self.batch, self.problem.size)
+        d_initial = full if full.shape == self.initial.shape else full.double().sum_to_size(self.initial.shape)
+        return (*d_paths, d_initial.to(full.dtype))
 
     # -- backward -----------------------------------------------------------------------------------------------
 
@@ -200,8 +159,7 @@ class _Call:
             d_initial, result = (first,), along
         d_rows = d_out.detach().resolve_neg().expand(*self.row_shape, self.problem.size).contiguous()
         if self.options.stream:
-            d_paths, before = self._stream_backward(d_rows, result)
-            return (*d_paths, *(() if before is None else (before,)))
+            return self._stream_backward(d_rows, result)
         self._compact()
         known = None if result is None else result.detach().contiguous().reshape(-1, self.problem.size)
         flat = d_rows.reshape(-1, self.problem.size)

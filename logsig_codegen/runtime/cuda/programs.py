@@ -67,6 +67,22 @@ class CudaPrograms:
             f"degree={self.problem.degree}): it is too large"
         )
 
+    def has(self, operation: str, dtype: str, ordinal: int) -> bool:
+        """Whether the kernel of an operation can be had.
+
+        Not where the problem is too large for it, nor where it is in no folder and there is no compiler.
+        """
+        if (operation, dtype) in self._missing:
+            return False
+        try:
+            self.launcher(operation, dtype, ordinal)
+        except CompilerNotFoundError:
+            return False
+        except UnsupportedError:
+            self._missing.add((operation, dtype))
+            return False
+        return True
+
     def along_paths(self, state: str, dtype: str, ordinal: int, *, backward: bool) -> Launcher:
         """The kernel along paths that carries ``state``, or, where that takes more than a thread has, the other one."""
         name = path_operation(state, backward=backward)
