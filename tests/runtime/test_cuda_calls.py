@@ -6,18 +6,17 @@ their own, on the same numbers. Tensors lie in host memory, so that every other 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from emulated import Emulation
+from emulated import Emulation, emulate_launches
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import CUDA_GROUPS, path_operation
+from logsig_codegen.operations import CUDA_GROUPS
 from logsig_codegen.runtime.cuda import calls, pieces
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.path_checks import check_call
@@ -32,19 +31,8 @@ def emulation(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
 
 
 @pytest.fixture
-def kernel(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> Iterator[lg.LogSigKernel]:
-    def launch(_: Any, operation: str, like: torch.Tensor, count: int, arguments: Sequence[int]) -> None:
-        dtype = str(like.dtype).removeprefix("torch.")
-        if count:
-            emulation.kernel(operation, dtype)([*arguments, count], warps=2, blocks=3)
-
-    def launch_along(
-        kernel: Any, state: str, like: torch.Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
-    ) -> None:
-        launch(kernel, path_operation(state, backward=backward), like, count, arguments)
-
-    monkeypatch.setattr(calls, "launch", launch)
-    monkeypatch.setattr(calls, "launch_along", launch_along)
+def kernel(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> lg.LogSigKernel:
+    emulate_launches(emulation, monkeypatch)
     return lg.load(D, N)
 
 

@@ -12,7 +12,7 @@ from logsig_codegen.build.nvidia import CudaCompiler, find_cuda_compiler
 from logsig_codegen.errors import CompilerNotFoundError, UnsupportedError
 from logsig_codegen.operations import CUDA_GROUPS, DEFAULT_STATE, group_of, path_operation
 from logsig_codegen.problem import Problem
-from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, device
+from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, device
 
 SIGNATURE_SIZE = 400
 """Coordinates up to which a thread may carry the signature."""
@@ -30,31 +30,44 @@ class CudaPrograms:
         self.max_terms = max_terms
         self._loaded = Loaded()
         self._missing: set[tuple[str, str]] = set()
+        self._refused: dict[tuple[str, str, int], NoKernelError] = {}
 
     def launcher(self, operation: str, dtype: str, ordinal: int) -> Launcher:
         """The kernel of an operation.
 
         Raises
         ------
+        NoKernelError
+            If the problem is too large for one.
         CudaError, UnsupportedError
             If the device cannot be used.
         CompilerNotFoundError, CompilerError, CacheError, ArtifactError
             If the kernel cannot be had.
         """
         found = self._loaded.get(operation, dtype, ordinal)
-        if found is None:
-            artifact = self._artifact(group_of(operation), dtype, device(ordinal).arch)
-            kernel = next(
-                (k for k in artifact.manifest["kernels"] if (k["operation"], k["dtype"]) == (operation, dtype)), None
+        if found is not None:
+            return found
+        refused = self._refused.get((operation, dtype, ordinal))
+        if refused is not None:
+            raise refused
+        try:
+            return self._load(operation, dtype, ordinal)
+        except NoKernelError as error:
+            self._refused[operation, dtype, ordinal] = error.with_traceback(None)
+            raise
+
+    def _load(self, operation: str, dtype: str, ordinal: int) -> Launcher:
+        artifact = self._artifact(group_of(operation), dtype, device(ordinal).arch)
+        kernel = next(
+            (k for k in artifact.manifest["kernels"] if (k["operation"], k["dtype"]) == (operation, dtype)), None
+        )
+        if kernel is None:
+            raise NoKernelError(
+                f"{operation}: there is no kernel for a GPU for (dimension={self.problem.dimension}, "
+                f"degree={self.problem.degree}): it is too large"
             )
-            if kernel is None:
-                raise UnsupportedError(
-                    f"{operation}: there is no kernel for a GPU for (dimension={self.problem.dimension}, "
-                    f"degree={self.problem.degree}): it is too large"
-                )
-            image = (artifact.path / kernel["binary"]).read_bytes()
-            found = self._loaded.add(operation, dtype, ordinal, image, kernel)
-        return found
+        image = (artifact.path / kernel["binary"]).read_bytes()
+        return self._loaded.add(operation, dtype, ordinal, image, kernel)
 
     def along_paths(self, state: str, dtype: str, ordinal: int, *, backward: bool) -> Launcher:
         """The kernel along paths that carries ``state``, or, where that takes more than a thread has, the other one."""
