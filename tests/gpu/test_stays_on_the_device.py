@@ -98,18 +98,23 @@ def leaves(*tensors: Tensor) -> list[Tensor]:
     return [one.detach().requires_grad_() for one in tensors]
 
 
-@pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
-@pytest.mark.parametrize("problem", [(3, 3), (5, 4)], ids=str)
-def test_kernels_of_second_derivatives(problem: tuple[int, int], dtype: torch.dtype) -> None:
-    """Threads and blocks, rows that fill more than one tile, rows for all."""
-    described = lg.Problem(*problem)
-    for group in DERIVED_GROUPS:
+SECOND = (
+    ((3, 3), DERIVED_GROUPS, torch.float32),
+    ((3, 3), DERIVED_GROUPS, torch.float64),
+    ((10, 3), ("combine_second",), torch.float64),
+)
+"""A thread per sample, and in the last case a block for a few."""
+
+
+@pytest.mark.parametrize(("problem", "groups", "dtype"), SECOND, ids=str)
+def test_kernels_of_second_derivatives(problem: tuple[int, int], groups: tuple[str, ...], dtype: torch.dtype) -> None:
+    """Rows that fill more than one tile, and rows for all."""
+    size = lg.Problem(*problem).size
+    for group in groups:
         for operation in GROUPS[group]:
-            widths = [problem[0] if name in BY_LETTER else described.size for name in operation.inputs]
-            for shapes in ([(70,)] * len(widths), [(3, 1), (1, 11)] + [(3, 11)] * (len(widths) - 2)):
-                tensors = [
-                    0.3 * random(*shape, width, dtype=dtype) for shape, width in zip(shapes, widths, strict=True)
-                ]
+            widths = [problem[0] if name in BY_LETTER else size for name in operation.inputs]
+            for leads in ([(70,)] * len(widths), [(3, 1), (1, 11)] + [(3, 11)] * (len(widths) - 2)):
+                tensors = [0.3 * random(*lead, width, dtype=dtype) for lead, width in zip(leads, widths, strict=True)]
                 call = overload(operation.name)
                 check(lambda *given, call=call: call(*given, *problem), tensors)  # type: ignore[misc]
 
@@ -248,12 +253,12 @@ def test_wrong_lengths_on_the_device_stop_it(run_python: RunPython) -> None:
         import logsig_codegen as lg
 
         path = torch.randn(2, 5, 2, device="cuda")
-        print(lg.log_sig(path, 3, lengths=torch.tensor([5, 0], device="cuda")).shape)
+        print(lg.log_sig(path, 3, lengths=torch.tensor([5, 0], device="cuda")).shape, flush=True)
         try:
             lg.log_sig(path, 3, lengths=torch.tensor([5, 6], device="cuda"))
             torch.cuda.synchronize()
         except RuntimeError as error:
-            print("assert" in str(error))
+            print("assert" in str(error), flush=True)
     """
     assert run_python(code, check=False).stdout.split("\n")[:2] == ["torch.Size([2, 5])", "True"]
 

@@ -45,15 +45,15 @@ def only_lengths_there(path: Tensor, lengths: Tensor | None) -> bool:
 def visible(path: Any, lengths: Tensor) -> Any:
     """What a check on the host may look at: an array, or ``None``.
 
-    Under ``torch.func`` there is nothing to see, and looking at numbers on a GPU would wait for it: the kernel checks
-    them. Their shape and type are checked here.
+    Tensors under ``torch.func`` and those without data have nothing to see, and looking at numbers on a GPU would wait
+    for it: the kernel checks them. Of the latter, shape and type are checked here.
     """
     if isinstance(path, (list, tuple)):
         return lengths  # refused, whatever they are
+    if on_host(lengths) or path.device.type == "cpu":
+        return None if _is_traced(lengths) else lengths.detach().cpu().numpy()
     if torch._C._are_functorch_transforms_active():
         return None
-    if on_host(lengths) or path.device.type == "cpu":
-        return lengths.detach().cpu().numpy()
     from logsig_codegen.runtime.cuda.lengths import check_shape
 
     check_shape(lengths, tuple(path.shape[:-2]))
