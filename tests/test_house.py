@@ -77,7 +77,10 @@ def test_torch_is_imported_at_the_top_of_its_own_modules_only() -> None:
     own = {
         "torch_api.py",
         "nn.py",
-        *(f"runtime/cuda/{name}.py" for name in ("calls", "lengths", "maps", "paths", "pieces", "transforms")),
+        *(
+            f"runtime/cuda/{name}.py"
+            for name in ("brackets", "calls", "lengths", "maps", "paths", "pieces", "transforms")
+        ),
     }
     assert {name for name in names if not name.startswith("runtime/torch_ops/")} <= own
 

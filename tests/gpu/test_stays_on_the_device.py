@@ -20,6 +20,7 @@ from torch_cases import CASES, overload
 import logsig_codegen as lg
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, GROUPS
+from logsig_codegen.runtime.cuda import brackets
 
 pytestmark = pytest.mark.gpu
 AVAILABLE = torch.cuda.is_available()
@@ -117,6 +118,16 @@ def test_kernels_of_second_derivatives(problem: tuple[int, int], groups: tuple[s
                 tensors = [0.3 * random(*lead, width, dtype=dtype) for lead, width in zip(leads, widths, strict=True)]
                 call = overload(operation.name)
                 check(lambda *given, call=call: call(*given, *problem), tensors)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["bracket", "coadjoint"])
+def test_brackets_without_kernels(name: str) -> None:
+    """What stands in where a problem is too large for a kernel."""
+    problem = lg.Problem(3, 4)
+    left, right = random(7, 1, problem.size), random(5, problem.size)
+    call = getattr(brackets, name)
+    close(call(problem, there(left), there(right)), overload(name)(left, right, 3, 4))
+    check(lambda *given: call(problem, *given), (left, right))
 
 
 LENGTHS = torch.tensor([12, 1, 0, 7])

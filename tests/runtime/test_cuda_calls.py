@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 import torch
 from emulated import Emulation, emulate_launches
+from torch_cases import overload
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import CUDA_GROUPS
+from logsig_codegen.operations import BY_LETTER, CUDA_GROUPS, DERIVED_GROUPS, GROUPS, Operation
 from logsig_codegen.runtime.cuda import calls, pieces
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.path_checks import check_call
+from logsig_codegen.runtime.torch_ops.rows import provide
 
 D, N = 3, 3
 SIZE = 14
@@ -66,6 +68,29 @@ def test_products(kernel: lg.LogSigKernel, layout: str, operation: str, dtype: t
     for gradient, array in zip(gradients, truth, strict=True):
         assert gradient.shape == array.shape
         np.testing.assert_allclose(gradient.numpy(), array, rtol=1e-5 if dtype == torch.float32 else 1e-12, atol=1e-12)
+
+
+SECOND = [operation for group in DERIVED_GROUPS for operation in GROUPS[group]]
+
+
+@pytest.mark.parametrize("batch", [1, 33, 200])
+@pytest.mark.parametrize("operation", SECOND, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_second_derivatives(kernel: lg.LogSigKernel, operation: Operation, batch: int, dtype: torch.dtype) -> None:
+    """Of any number of rows; those of some operands lie apart."""
+    tensors = []
+    for place, name in enumerate(operation.inputs):
+        width = D if name in BY_LETTER else SIZE
+        tensors.append(normal(batch, width + place, dtype=dtype)[:, place:])
+    like = {1: (), 3: (2, 3, 4)}[len(operation.outputs)]
+    found = calls.rows(kernel, operation.name, tensors, like)
+    provide(kernel)
+    expected = overload(operation.name)(*tensors, D, N)
+    tolerance = {"rtol": 1e-4, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-12}
+    if not like:
+        found, expected = (found,), (expected,)
+    for one, truth in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, truth, **tolerance)
 
 
 def test_any_strides(kernel: lg.LogSigKernel) -> None:

@@ -20,7 +20,7 @@ from logsig_codegen.compiler import compile_problem
 from logsig_codegen.operations import CUDA_GROUPS
 from logsig_codegen.runtime import conversions
 from logsig_codegen.runtime.coordinates import RowMap, change_method_backprop_map, change_method_map, hall_map
-from logsig_codegen.runtime.cuda import calls, lengths, maps
+from logsig_codegen.runtime.cuda import brackets, calls, lengths, maps
 from logsig_codegen.runtime.cuda.driver import NoKernelError
 from logsig_codegen.runtime.torch_ops import lengths as where
 from logsig_codegen.runtime.torch_ops import maps as torch_maps
@@ -145,6 +145,20 @@ def test_maps_of_any_sparsity() -> None:
         assert torch.equal(~torch.isfinite(maps.apply(plan, x)[:, 1 : rows + 1]), expected)
 
 
+@pytest.mark.parametrize("problem", [(1, 1), (2, 1), (1, 3), (3, 2), (2, 5), (3, 4), (4, 3)], ids=str)
+def test_brackets_without_kernels(problem: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    described = lg.Problem(*problem)
+    left, right = numbers(5, 1, described.size), numbers(3, described.size)
+    for name, function in (("bracket", brackets.bracket), ("coadjoint", brackets.coadjoint)):
+        found, expected = function(described, left, right), RULES[name].cpu(left, right, *problem)
+        torch.testing.assert_close(found, expected, rtol=1e-13, atol=1e-13)
+        single = function(described, left.float(), right.float())
+        torch.testing.assert_close(single, expected.float(), rtol=1e-5, atol=1e-5)
+        with monkeypatch.context() as patch:
+            patch.setattr(maps, "ROOM", 1)
+            assert torch.equal(function(described, left, right), found)
+
+
 def test_results_are_new() -> None:
     x = numbers(3, 5)
     same = change_method_map(x, lg.Problem(2, 3), 2, 2)
@@ -213,9 +227,9 @@ def test_lengths_are_checked_beside_the_paths() -> None:
     "name", [name for name, case in CASES.items() if case.operator.startswith(("join", "combine"))]
 )
 def test_what_is_too_large_for_a_kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Second derivatives are composed of brackets then, which stay on the device; others are refused."""
+    """Second derivatives are composed of brackets, brackets by torch: they stay on the device. Others are refused."""
     case, launch = CASES[name], calls.launch
-    second = case.operator.endswith(("_jvp", "backprop_backprop"))
+    refused = case.operator in ("join", "join_backprop", "combine", "combine_backprop")
 
     def none(kernel: Any, operation: str, *others: Any) -> None:
         if operation == case.operator:
@@ -223,7 +237,7 @@ def test_what_is_too_large_for_a_kernel(name: str, monkeypatch: pytest.MonkeyPat
         launch(kernel, operation, *others)
 
     monkeypatch.setattr(calls, "launch", none)
-    if not second:
+    if refused:
         with pytest.raises(NoKernelError, match="too large"):
             both(case, torch.float64)
         return

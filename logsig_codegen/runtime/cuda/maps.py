@@ -24,25 +24,79 @@ ROOM = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
+class Sums:
+    """Sums of terms, many for each of some rows, few for others.
+
+    Rows are sorted by their number of terms, rounded up to a power of two; zeros fill them up.
+
+    Attributes
+    ----------
+    groups : tuple of (terms of a row, number of rows)
+        From the widest to those of one term; each half as wide as the one before.
+    order : tensor
+        Where each row is among the sorted ones.
+    """
+
+    groups: tuple[tuple[int, int], ...]
+    order: Tensor
+
+    def of(self, terms: Tensor) -> Tensor:
+        """``(count, terms) -> (count, rows)``; terms are in the order of :func:`arrange`."""
+        sums: Tensor | None = None
+        start = 0
+        for width, rows in self.groups:
+            part = terms[:, start : start + width * rows].reshape(len(terms), width, rows)
+            start += width * rows
+            sums = part if sums is None else torch.cat([sums, part], 2) if rows else sums
+            if width > 1:
+                sums = sums[:, : width // 2] + sums[:, width // 2 :]
+        assert sums is not None
+        return sums[:, 0].index_select(1, self.order)
+
+
+def arrange(starts: Sequence[int], device: torch.device) -> tuple[Sums, Any]:
+    """How to sum up rows whose terms are ``starts[r]:starts[r+1]``, and which terms to list, in order; -1 for a zero.
+
+    Group by group, and in a group the first terms of all rows, then the second ones, and so on.
+    """
+    first, counts = np.array(starts[:-1], np.int64), np.diff(np.array(starts, np.int64))
+    widths = 2 ** np.ceil(np.log2(np.maximum(counts, 1))).astype(np.int64)
+    groups, listed, placed = [], [], []
+    width = int(widths.max(initial=1))
+    while width:
+        rows = np.flatnonzero(widths == width)
+        term = np.arange(width)[:, None]
+        listed.append(np.where(term < counts[rows], first[rows] + term, -1).reshape(-1))
+        groups.append((width, len(rows)))
+        placed.append(rows)
+        width //= 2
+    return Sums(tuple(groups), on(np.argsort(np.concatenate(placed)), device)), np.concatenate(listed)
+
+
+def select(numbers: Sequence[int], places: Any, otherwise: int, dtype: Any) -> Any:
+    """Numbers at places, and ``otherwise`` at -1."""
+    return np.append(np.array(numbers, dtype), np.array(otherwise, dtype))[places]
+
+
+def on(numbers: Any, device: torch.device) -> Tensor:
+    """An array on a device; this waits until it is there."""
+    return torch.from_numpy(np.ascontiguousarray(numbers)).to(device)
+
+
+@dataclass(frozen=True, eq=False)
 class DeviceTable:
     """A sparse map as tensors.
-
-    Rows are sorted by their number of entries, rounded up to a power of two; a column of zeros fills them up.
 
     Attributes
     ----------
     indices, coefficients : tensors
-        Column and value of each entry: group by group, and in a group the first entries of all rows, the second, …
-    groups : tuple of (entries of a row, number of rows)
-        From the widest to those of one entry; each half as wide as the one before.
-    order : tensor
-        Where each row of the result is among the sorted ones.
+        Column and value of each entry, as ``sums`` wants them; the column after the last one holds zeros.
+    sums : Sums
     """
 
     indices: Tensor
     coefficients: Tensor
-    groups: tuple[tuple[int, int], ...]
-    order: Tensor
+    sums: Sums
 
     @property
     def work(self) -> int:
@@ -51,17 +105,12 @@ class DeviceTable:
 
     def apply(self, x: Tensor) -> Tensor:
         """Apply the map to rows of double precision, ``(count, columns) -> (count, rows)``."""
-        terms = torch.nn.functional.pad(x, (0, 1)).index_select(1, self.indices) * self.coefficients
-        sums: Tensor | None = None
-        start = 0
-        for width, rows in self.groups:
-            part = terms[:, start : start + width * rows].reshape(len(x), width, rows)
-            start += width * rows
-            sums = part if sums is None else torch.cat([sums, part], 2) if rows else sums
-            if width > 1:
-                sums = sums[:, : width // 2] + sums[:, width // 2 :]
-        assert sums is not None
-        return sums[:, 0].index_select(1, self.order)
+        return self.sums.of(with_zero(x).index_select(1, self.indices) * self.coefficients)
+
+
+def with_zero(x: Tensor) -> Tensor:
+    """Rows with a zero behind them: whatever stands for no number, infinities and NaN must not come from there."""
+    return torch.nn.functional.pad(x, (0, 1))
 
 
 def apply(plan: RowMap, x: Tensor) -> Tensor:
@@ -112,33 +161,7 @@ def table(linear: SparseMap, device: torch.device) -> DeviceTable:
 
 
 def _make(linear: SparseMap, device: torch.device) -> DeviceTable:
-    starts, counts = np.array(linear.starts), np.diff(linear.starts)
-    widths = 2 ** np.ceil(np.log2(np.maximum(counts, 1))).astype(np.int64)
-    columns, values = np.array(linear.indices, np.int64), np.array(linear.coefficients, np.float64)
-    groups, indices, coefficients, placed = [], [], [], []
-    width = int(widths.max(initial=1))
-    while width:
-        rows = np.flatnonzero(widths == width)
-        entry = np.arange(width)[:, None]
-        there = entry < counts[rows]
-        at = np.where(there, starts[rows] + entry, 0)
-        indices.append(np.where(there, _at(columns, at), linear.columns).reshape(-1))
-        coefficients.append(np.where(there, _at(values, at), 0.0).reshape(-1))
-        groups.append((width, len(rows)))
-        placed.append(rows)
-        width //= 2
-    return DeviceTable(
-        indices=_tensor(indices, device),
-        coefficients=_tensor(coefficients, device),
-        groups=tuple(groups),
-        order=_tensor([np.argsort(np.concatenate(placed))], device),
-    )
-
-
-def _at(numbers: Any, at: Any) -> Any:
-    """Numbers at places, of which those that do not count may be anything."""
-    return numbers[at] if len(numbers) else np.zeros(at.shape, numbers.dtype)
-
-
-def _tensor(parts: Sequence[Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.concatenate(parts)).to(device)
+    sums, places = arrange(linear.starts, device)
+    indices = select(linear.indices, places, linear.columns, np.int64)
+    coefficients = select(linear.coefficients, places, 0, np.float64)
+    return DeviceTable(on(indices, device), on(coefficients, device), sums)

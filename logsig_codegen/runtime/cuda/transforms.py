@@ -63,7 +63,7 @@ def transform_backprop(derivs: Tensor, lengths: Tensor | None, time_aug: bool, l
         result[..., : derivs.shape[-2] // 2, :] += lag[..., 1::2, :]
         result[..., 1:, :] += lead[..., 1::2, :]
     else:
-        result = derivs[..., :dimension].contiguous().clone()
+        result = derivs[..., :dimension].clone(memory_format=torch.contiguous_format)
     if lengths is None:
         return result
     counts = torch.arange(result.shape[-2], device=result.device) < lengths[..., None]

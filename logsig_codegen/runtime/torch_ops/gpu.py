@@ -14,19 +14,16 @@ from logsig_codegen.runtime.path_checks import Checked
 from logsig_codegen.runtime.torch_ops.rows import problem_of, provider
 
 
-def through_cpu(cpu: Callable[..., Any]) -> Callable[..., Any]:
-    """The kernel for CPU tensors, on copies there."""
+def composed(name: str) -> Callable[..., Tensor]:
+    """The bracket or the coadjoint action by torch's operators, on any device."""
 
-    def kernel(*args: Any) -> Any:
-        tensors = [one for one in args if isinstance(one, Tensor)]
-        checks.check_types({f"argument {k}": one for k, one in enumerate(tensors) if one.is_floating_point()})
-        device = next(one.device for one in tensors if one.is_floating_point())
-        results = cpu(*(one.cpu() if isinstance(one, Tensor) else one for one in args))
-        if isinstance(results, Tensor):
-            return results.to(device)
-        return tuple(one.to(device) for one in results)
+    def composite(first: Tensor, second: Tensor, dimension: int, degree: int, n_jobs: int) -> Tensor:
+        from logsig_codegen.runtime.cuda import brackets
 
-    return kernel
+        make = brackets.bracket if name == "bracket" else brackets.coadjoint
+        return make(problem_of(dimension, degree), first, second)
+
+    return composite
 
 
 def rows_kernel(name: str, like: Sequence[int] = (), otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:

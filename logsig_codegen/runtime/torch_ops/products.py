@@ -42,8 +42,8 @@ def _schema(name: str) -> str:
 
 def _define(name: str, like: Sequence[int] = (), **rules: Any) -> Any:
     count, cpu = len(OPERATIONS[name].inputs), rows_kernel(name, like)
-    # Derivatives of higher order than those of a plain program need more room on a GPU, and can be had without it.
-    otherwise = gpu.through_cpu(cpu) if name in ("bracket", "coadjoint") else rules.get("composite")
+    # Derivatives beyond the first need more room on a GPU than products do, and can be had without it.
+    otherwise = gpu.composed(name) if name in ("bracket", "coadjoint") else rules.get("composite")
     described = Rules(
         schema=_schema(name),
         cpu=cpu,
