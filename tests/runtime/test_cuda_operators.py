@@ -6,6 +6,7 @@ on any device; the kernels that are started are the generated ones, compiled by 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from logsig_codegen.runtime.cuda import brackets, calls, lengths, maps
 from logsig_codegen.runtime.cuda.driver import NoKernelError
 from logsig_codegen.runtime.torch_ops import lengths as where
 from logsig_codegen.runtime.torch_ops import maps as torch_maps
+from logsig_codegen.runtime.torch_ops import signatures
 from logsig_codegen.runtime.torch_ops.define import RULES
 
 TOLERANCE: dict[torch.dtype, dict[str, float]] = {
@@ -88,6 +90,16 @@ def test_nothing_is_copied_to_the_host(name: str, monkeypatch: pytest.MonkeyPatc
     for first, second in zip(found, again if isinstance(again, tuple) else (again,), strict=True):
         assert torch.equal(first, second)
     assert len(found) == len(expected)
+
+
+@pytest.mark.usefixtures("on_grid")
+@pytest.mark.parametrize("name", [name for name in CASES if "to_sig" in name or "sig_to" in name])
+def test_signatures_a_few_rows_at_a_time(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, expected = both(CASES[name], torch.float64)
+    monkeypatch.setattr(signatures, "ROOM", 1)
+    again, _ = both(CASES[name], torch.float64)
+    torch.testing.assert_close(again, expected, **TOLERANCE[torch.float64])
+    torch.testing.assert_close(again, found, rtol=1e-14, atol=1e-14)
 
 
 def numbers(*shape: int) -> torch.Tensor:
@@ -171,6 +183,18 @@ def test_results_are_new() -> None:
     for options in ((False, False, 1.0), (True, False, 1.0)):
         assert RULES["transform_path"].cuda(x, None, *options).data_ptr() != x.data_ptr()
     assert RULES["transform_path_backprop"].cuda(x, None, False, False).data_ptr() != x.data_ptr()
+
+
+ALONE = [name for name in CASES if "," not in name and not name.startswith(("log_sig", "bracket", "coadjoint"))]
+
+
+@pytest.mark.usefixtures("on_grid")
+@pytest.mark.parametrize("name", ALONE)
+def test_no_rows(name: str) -> None:
+    case = CASES[name]
+    tensors = [one if one is None else one.expand(0, *one.shape) for one in case.tensors]
+    found, expected = both(replace(case, tensors=tuple(tensors)), torch.float64)
+    assert [one.shape for one in found] == [one.shape for one in expected]
 
 
 @pytest.mark.parametrize("lead_lag", [False, True])

@@ -15,10 +15,13 @@ from torch import Tensor
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import checks, conversions
 from logsig_codegen.runtime.coordinates import sig_size
-from logsig_codegen.runtime.rows import exponential, logarithm
+from logsig_codegen.runtime.rows import exponential, logarithm, series_work
 from logsig_codegen.runtime.torch_ops import maps
 from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
 from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, to_array
+
+ROOM = 1 << 26
+"""Numbers of double precision in temporaries of a kernel for a GPU, about: as many rows at a time."""
 
 
 def _levels(problem: Problem, x: Tensor) -> list[Tensor]:
@@ -124,6 +127,21 @@ def composite_logsig_to_sig_backprop(
     return (_with_scalar(result, 0.0) if skip else result).to(log_sig.dtype)
 
 
+def _in_portions(function: Callable[..., Tensor], others: Sequence[Any], *tensors: Tensor) -> Tensor:
+    """``function`` of some rows at a time, so that temporaries stay within :data:`ROOM`.
+
+    ``others`` begin with dimension and degree; later tensors broadcast to the batch of the first one.
+    """
+    batch = tensors[0].shape[:-1]
+    step = max(1, ROOM // series_work(problem_of(*others[:2])))
+    given = [one.detach().expand(*batch, one.shape[-1]) for one in tensors]
+    if batch.numel() <= step:
+        return function(*given)
+    rows = [one.reshape(-1, one.shape[-1]) for one in given]
+    portions = [function(*(one[start : start + step] for one in rows)) for start in range(0, batch.numel(), step)]
+    return torch.cat(portions).reshape(*batch, -1)
+
+
 def _check_last(name: str, tensor: Tensor, widths: tuple[int, ...]) -> None:
     maps.check(name, tensor)
     if tensor.shape[-1] not in widths:
@@ -154,7 +172,7 @@ def _pair(
     def cuda(x: Tensor, *others: Any) -> Tensor:
         maps.check(argument, x)
         _check_last(argument, x, widths(*others)[0])
-        return composite(x.detach(), *others)
+        return _in_portions(lambda rows: composite(rows, *others), others, x)
 
     def backprop_cuda(x: Tensor, derivs: Tensor, *others: Any) -> Tensor:
         checks.check_types({argument: x, "derivs": derivs})
@@ -163,7 +181,7 @@ def _pair(
         _check_last(argument, x, allowed)
         _check_last("derivs", derivs, (x.shape[-1] if result < 0 else result,))
         checks.broadcast({argument: tuple(x.shape[:-1]), "d_out": tuple(derivs.shape[:-1])})
-        return composite_backprop(x.detach(), derivs.detach(), *others)
+        return _in_portions(lambda rows, forms: composite_backprop(rows, forms, *others), others, x, derivs)
 
     def backprop_fake(x: Tensor, derivs: Tensor, *others: Any) -> Tensor:
         check_fakes({argument: x, "derivs": derivs})
