@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from golden import ROOT
 from native import write_sources
 
 from logsig_codegen.compiler import CompiledProblem
 from logsig_codegen.emit.cuda.sources import CudaKernel, CudaSources, cuda_sources
 from logsig_codegen.emit.unit import SourceUnit
+from logsig_codegen.operations import path_operation
+from logsig_codegen.runtime.cuda import calls
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HEADERS = ROOT / "tests" / "emulation"
@@ -97,3 +100,24 @@ class Emulation:
     def unit(self, name: str) -> SourceUnit:
         """A source file."""
         return next(unit for unit in self.sources.units if unit.name == name)
+
+
+def emulate_launches(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the GPU's side of the run time start kernels on the emulated grid, on tensors in host memory."""
+
+    def launch(_: Any, operation: str, like: Any, count: int, arguments: Sequence[int]) -> None:
+        if count:
+            dtype = str(like.dtype).removeprefix("torch.")
+            emulation.kernel(operation, dtype)([*arguments, count], warps=2, blocks=3)
+
+    def launch_along(
+        kernel: Any, state: str, like: Any, count: int, arguments: Sequence[int], *, backward: bool = False
+    ) -> None:
+        launch(kernel, path_operation(state, backward=backward), like, count, arguments)
+
+    def available(_: Any, operation: str, like: Any) -> bool:
+        return any(known.operation == operation for known in emulation.sources.kernels)
+
+    monkeypatch.setattr(calls, "launch", launch)
+    monkeypatch.setattr(calls, "available", available)
+    monkeypatch.setattr(calls, "launch_along", launch_along)

@@ -6,21 +6,23 @@ their own, on the same numbers. Tensors lie in host memory, so that every other 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from emulated import Emulation
+from emulated import Emulation, emulate_launches
+from torch_cases import overload
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import CUDA_GROUPS, path_operation
+from logsig_codegen.operations import BY_LETTER, CUDA_GROUPS, DERIVED_GROUPS, GROUPS, Operation
 from logsig_codegen.runtime.cuda import calls, pieces
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.path_checks import check_call
+from logsig_codegen.runtime.torch_ops.rows import provide
 
 D, N = 3, 3
 SIZE = 14
@@ -32,23 +34,8 @@ def emulation(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
 
 
 @pytest.fixture
-def kernel(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> Iterator[lg.LogSigKernel]:
-    def launch(_: Any, operation: str, like: torch.Tensor, count: int, arguments: Sequence[int]) -> None:
-        dtype = str(like.dtype).removeprefix("torch.")
-        if count:
-            emulation.kernel(operation, dtype)([*arguments, count], warps=2, blocks=3)
-
-    def launch_along(
-        kernel: Any, state: str, like: torch.Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
-    ) -> None:
-        launch(kernel, path_operation(state, backward=backward), like, count, arguments)
-
-    def available(_: Any, operation: str, like: torch.Tensor) -> bool:
-        return any(known.operation == operation for known in emulation.sources.kernels)
-
-    monkeypatch.setattr(calls, "launch", launch)
-    monkeypatch.setattr(calls, "available", available)
-    monkeypatch.setattr(calls, "launch_along", launch_along)
+def kernel(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> lg.LogSigKernel:
+    emulate_launches(emulation, monkeypatch)
     return lg.load(D, N)
 
 
@@ -82,6 +69,29 @@ def test_products(kernel: lg.LogSigKernel, layout: str, operation: str, dtype: t
     for gradient, array in zip(gradients, truth, strict=True):
         assert gradient.shape == array.shape
         np.testing.assert_allclose(gradient.numpy(), array, rtol=1e-5 if dtype == torch.float32 else 1e-12, atol=1e-12)
+
+
+SECOND = [operation for group in DERIVED_GROUPS for operation in GROUPS[group]]
+
+
+@pytest.mark.parametrize("batch", [1, 33, 200])
+@pytest.mark.parametrize("operation", SECOND, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_second_derivatives(kernel: lg.LogSigKernel, operation: Operation, batch: int, dtype: torch.dtype) -> None:
+    """Of any number of rows; those of some operands lie apart."""
+    tensors = []
+    for place, name in enumerate(operation.inputs):
+        width = D if name in BY_LETTER else SIZE
+        tensors.append(normal(batch, width + place, dtype=dtype)[:, place:])
+    like = {1: (), 3: (2, 3, 4)}[len(operation.outputs)]
+    found = calls.rows(kernel, operation.name, tensors, like)
+    provide(kernel)
+    expected = overload(operation.name)(*tensors, D, N)
+    tolerance = {"rtol": 1e-4, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-12}
+    if not like:
+        found, expected = (found,), (expected,)
+    for one, truth in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, truth, **tolerance)
 
 
 def test_any_strides(kernel: lg.LogSigKernel) -> None:

@@ -105,7 +105,7 @@ def fits_a_thread(kernel: Kernel | PathKernel) -> bool:
 def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:
     """All source files of ``compiled`` for a GPU.
 
-    There is none for second derivatives, nor for what not even a block has room for.
+    There is none for what not even a block has room for.
     """
     dtypes = [dtype for dtype in DTYPES if dtype in dtypes]
     units: list[SourceUnit] = []

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from logsig_codegen.runtime import conversions
-from logsig_codegen.runtime.cuda import pieces, streams
+from logsig_codegen.runtime.coordinates import change_method_backprop_map, change_method_map
+from logsig_codegen.runtime.cuda import maps, pieces, streams
 from logsig_codegen.runtime.cuda.calls import Tensor, as_rows, product, product_backprop, shape_of_both
+from logsig_codegen.runtime.cuda.lengths import to_device
 from logsig_codegen.runtime.cuda.pieces import DevicePaths
 from logsig_codegen.runtime.paths import Options, window_count
 
@@ -53,10 +54,11 @@ class _Call:
 
     # -- layout -------------------------------------------------------------------------------------------------
 
-    def _indices(self, numbers: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Tensor:
-        """Numbers on the device; they travel in page-locked memory, and nothing waits for them."""
-        host = torch.from_numpy(np.ascontiguousarray(numbers, np.int64).reshape(-1))
-        return host.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else host
+    def _indices(self, numbers: Tensor | np.ndarray[tuple[int], np.dtype[np.intp]]) -> Tensor:
+        """Numbers, from wherever they are, as one row on the device."""
+        if isinstance(numbers, Tensor):
+            return numbers.reshape(-1)
+        return to_device(torch.from_numpy(numbers), self.device).reshape(-1)
 
     def _layout(self) -> tuple[tuple[int, ...], DevicePaths]:
         dimension = self.problem.dimension
@@ -117,7 +119,7 @@ class _Call:
     def _to_method(self, rows: Tensor) -> Tensor:
         if self.options.method >= 2:
             return rows
-        return on_host(lambda x: conversions.change_method(x, self.problem, 2, self.options.method), rows)
+        return maps.apply(change_method_map(rows, self.problem, 2, self.options.method), rows)
 
     # -- streams ------------------------------------------------------------------------------------------------
 
@@ -147,8 +149,7 @@ class _Call:
     def backward(self, d_out: Tensor, result: Tensor | None) -> tuple[Tensor, ...]:
         """Gradients with respect to each path and, last, ``initial`` if there is one."""
         if self.options.method < 2:
-            method, problem = self.options.method, self.problem
-            d_out = on_host(lambda x: conversions.change_method_backprop(x, problem, 2, method), d_out)
+            d_out = maps.apply(change_method_backprop_map(d_out, self.problem, 2, self.options.method), d_out)
             result = None
         d_initial: tuple[Tensor, ...] = ()
         if self.initial is not None and not self.options.stream:
@@ -216,10 +217,3 @@ class _Call:
             return (d_data.reshape(self.inputs[0].shape),)
         pieces = torch.split(d_data, [path.numel() for path in self.inputs])
         return tuple(piece.reshape(path.shape) for piece, path in zip(pieces, self.inputs, strict=True))
-
-
-def on_host(function: object, tensor: Tensor) -> Tensor:
-    """A function of arrays on the memory of a CUDA tensor: it is copied to the host and the result back."""
-    assert callable(function)
-    result = function(tensor.detach().resolve_neg().cpu().numpy())
-    return torch.from_numpy(np.ascontiguousarray(result)).to(tensor.device)

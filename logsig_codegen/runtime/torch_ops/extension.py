@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.operations import default_state
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.torch_ops.define import has_operator, library, overload
@@ -28,12 +27,12 @@ def load_kernels(dimension: int, degree: int, operation: str) -> None:
 
 def load_cuda_kernel(dimension: int, degree: int, operation: str, dtype: str, ordinal: int) -> None:
     """Hand the kernel of an operation on one GPU to the extension, or none where it is too large for one."""
-    from logsig_codegen.runtime.cuda.driver import device
+    from logsig_codegen.runtime.cuda.driver import NoKernelError, device
 
     arch = device(ordinal).arch
     try:
         content, kernel = provider(dimension, degree).cuda.binary(operation, dtype, arch)
-    except UnsupportedError:
+    except NoKernelError:
         return
     image = ctypes.create_string_buffer(content, len(content) + 1)
     _kept.append(image)
