@@ -2,8 +2,9 @@
 
 ``python benchmarks/gpu.py`` compiles the kernels with NVRTC, compares every one of them with the interpreter in float64
 on fresh random numbers, measures what the card can do (a large copy; a chain of multiply-adds), and then the kernels:
-joins as a fraction of the copy's bandwidth, whole paths as a fraction of the multiply-add rate. Times are taken with
-device events around replays of a CUDA graph, over several sets of operands in turn, so that no cache can hold them.
+joins and streams as a fraction of the copy's bandwidth, whole paths as a fraction of the multiply-add rate. Times are
+taken with device events around replays of a CUDA graph, over several sets of operands in turn, so that no cache can
+hold them.
 
 A worker process does the work, case by case, and writes each result down when it has it; one that crashes is replaced
 by another for the problems that are left. The last lines are a short table.
@@ -31,9 +32,13 @@ import numpy as np
 from harness import PROBLEMS
 
 ROOT = Path(__file__).resolve().parent.parent
-OPERATIONS = ("join", "join_backprop", "combine", "combine_backprop", "log_sig", "log_sig_backprop")
-TIMED = ("join", "join_backprop", "log_sig", "log_sig_backprop")
+STREAMS = ("stream", "stream_backprop")
+OPERATIONS = ("join", "join_backprop", "combine", "combine_backprop", "log_sig", "log_sig_backprop", *STREAMS)
+TIMED = ("join", "join_backprop", "log_sig", "log_sig_backprop", *STREAMS)
+GROUPS = ("join", "combine", "log_sig", "log_sig_backprop", *STREAMS)
 BATCHES = (10_000, 100_000, 1_000_000, 10_000_000)
+MOST_STREAMS = 100_000
+"""Streams of more paths would show nothing new."""
 STEPS = 63
 """Steps of the paths that are timed."""
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -100,6 +105,24 @@ class Reference:
             d_path[:, t + 1] += d_step
             d_path[:, t] -= d_step
         return d_path
+
+    def stream(self, path: Array, initial: Array) -> Array:
+        """Log-signatures of ``initial`` (batch, size) and the first points of every path, one row per step."""
+        rows = [initial]
+        for step in np.diff(path, axis=1).transpose(1, 0, 2):
+            rows += self.run("join", rows[-1], step)
+        return np.stack(rows[1:], 1)
+
+    def stream_backprop(self, d_out: Array, path: Array, initial: Array) -> tuple[Array, Array]:
+        """Gradients with respect to the points and to ``initial``."""
+        steps, rows = np.diff(path, axis=1), self.stream(path, initial)
+        d_state, d_path = np.zeros_like(initial), np.zeros_like(path)
+        for t in reversed(range(steps.shape[1])):
+            before = rows[:, t - 1] if t else initial
+            d_state, d_step = self.run("join_backprop", d_state + d_out[:, t], before, steps[:, t])
+            d_path[:, t + 1] += d_step
+            d_path[:, t] -= d_step
+        return d_path, d_state
 
 
 @lru_cache(maxsize=2)
@@ -181,6 +204,8 @@ class Worker:
                 self.write(**record, error="out of time")
             elif operation.startswith("log_sig"):
                 self.attempt(record, lambda o=operation: self.check_paths(kernel, reference, o, dtype))  # type: ignore[misc]
+            elif operation in STREAMS:
+                self.attempt(record, lambda o=operation: self.check_streams(kernel, reference, o, dtype))  # type: ignore[misc]
             else:
                 self.attempt(record, lambda o=operation: self.check_rows(kernel, reference, o, dtype))  # type: ignore[misc]
 
@@ -212,6 +237,26 @@ class Worker:
         # Backward, steps are undone: errors grow a little along the path.
         return {"error_norm": worst, "passed": worst < 10 * TOLERANCE[dtype]}
 
+    def check_streams(self, kernel: Any, reference: Reference, operation: str, dtype: str) -> dict[str, Any]:
+        """All expanding log-signatures; ``kernel``: whether in one launch, or, where that is too large, by joins."""
+        from logsig_codegen.runtime.cuda import calls
+
+        worst, there = 0.0, False
+        for batch, length in ((257, 20), (3, 70)) if kernel.size < 1000 else ((70, 8), (3, 20)):
+            path = 0.3 * self.normal(batch, length, kernel.dimension, dtype=dtype)
+            initial = self.normal(batch, kernel.size, dtype=dtype)
+            there = calls.available(kernel, operation, path)
+            exact, before = path.double().cpu().numpy(), initial.double().cpu().numpy()
+            if operation == "stream":
+                found = [kernel.log_sig(path, stream=True, initial=initial)]
+                expected: tuple[Array, ...] = (reference.stream(exact, before),)
+            else:
+                d_out = self.normal(batch, length - 1, kernel.size, dtype=dtype)
+                found = kernel.log_sig_backprop(d_out, path, stream=True, initial=initial)
+                expected = reference.stream_backprop(d_out.double().cpu().numpy(), exact, before)
+            worst = max(worst, *(distance(x, y) for x, y in zip(found, expected, strict=True)))
+        return {"error_norm": worst, "passed": worst < 10 * TOLERANCE[dtype], "kernel": there}
+
     def rows(
         self, kernel: Any, operation: str, batch: int, dtype: str, *, offset: int = 0, gap: int = 0
     ) -> tuple[list[Any], list[Any]]:
@@ -242,7 +287,8 @@ class Worker:
                 if self.left() < 0:
                     self.write(**record, error="out of time")
                     continue
-                work = self.time_paths if operation.startswith("log_sig") else self.time_rows
+                paths = self.time_streams if operation in STREAMS else self.time_paths
+                work = self.time_rows if operation.startswith("join") else paths
                 self.attempt(record, lambda w=work, o=operation, b=batch: w(kernel, o, b, dtype))  # type: ignore[misc]
 
     def room(self) -> float:
@@ -306,6 +352,43 @@ class Worker:
             )
         found = self.seconds(calls, work * batch / 1e13)
         return {**found, "work": work * batch, "sets": len(calls), "form": launcher.kernel["form"], "kernel": chosen}
+
+    def time_streams(self, kernel: Any, operation: str, batch: int, dtype: str) -> dict[str, Any]:
+        """Streams: seconds, and bytes that have to move; points count once, and of rows the columns that are read."""
+        if batch > MOST_STREAMS:
+            return {"skipped": "so many streams as fit fill the card"}
+        size, width, d = 4 if dtype == "float32" else 8, int(kernel.size), int(kernel.dimension)
+        backward = operation == "stream_backprop"
+        footprint = batch * size * ((STEPS + 1) * d + STEPS * width) * (2 if backward else 1)
+        if footprint > self.room():
+            return {"skipped": "does not fit the memory"}
+        here = self.torch.cuda.current_device()
+        if not all(kernel.cuda.has(name, dtype, here) for name in STREAMS):
+            return {"skipped": "too large for a kernel"}
+        launcher = kernel.cuda.launcher(operation, dtype, here)
+        moved = float((STEPS + 1) * d * size + STEPS * width * size)
+        if backward:
+            columns = kernel.cuda.launcher("join_backprop", dtype, here).kernel["columns"]["log_sig"]
+            moved += (STEPS + 1) * d * size + STEPS * sectors(columns, width, size)
+        calls = []
+        for _ in range(min(3, set_count(footprint, self.room()))):
+            path = 0.3 * self.normal(batch, STEPS + 1, d, dtype=dtype)
+            rows = self.torch.zeros(batch, STEPS, width, device=self.device, dtype=path.dtype)
+            given = (path.data_ptr(), (STEPS + 1) * d, STEPS + 1, 0, 0, 0, 0)
+            arguments: tuple[int, ...] = (*given, rows.data_ptr(), STEPS * width)
+            launcher_of_rows = kernel.cuda.launcher("stream", dtype, here)
+            launcher_of_rows(batch, arguments, self.torch.cuda.current_stream().cuda_stream)
+            alive = [path, rows]
+            if backward:
+                d_out, d_path = self.torch.ones_like(rows), self.torch.empty_like(path)
+                alive += [d_out, d_path]
+                forms = (d_out.data_ptr(), STEPS * width, rows.data_ptr(), STEPS * width)
+                arguments = (*forms, *given, d_path.data_ptr(), (STEPS + 1) * d, 0, 0)
+            calls.append(
+                lambda a=arguments, _alive=alive: launcher(batch, a, self.torch.cuda.current_stream().cuda_stream)
+            )
+        found = self.seconds(calls, moved * batch / 1e12)
+        return {**found, "bytes": moved * batch, "sets": len(calls), "form": launcher.kernel["form"]}
 
     def peer(self, d: int, n: int, dtype: str) -> None:
         """The same joins by pySigLib, where it is there, at the smallest batch: whole calls by the wall clock."""
@@ -521,11 +604,10 @@ def build(task: tuple[int, int, str, str, str]) -> str:
 
 def build_all(options: argparse.Namespace, arch: str) -> None:
     """Fill the cache, on all processors."""
-    groups = ("join", "combine", "log_sig", "log_sig_backprop")
     tasks = [
         (d, n, group, dtype, arch)
         for d, n in options.problems[::-1]
-        for group in dict.fromkeys((*groups, *default_operations(d, n)))
+        for group in dict.fromkeys((*GROUPS, *default_operations(d, n)))
         for dtype in options.dtypes
     ]
     tasks.sort(key=lambda task: -(task[0] ** task[1]))

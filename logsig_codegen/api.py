@@ -16,7 +16,7 @@ from logsig_codegen._version import __version__
 from logsig_codegen.build import nvidia, toolchain
 from logsig_codegen.build.artifact import DTYPES, MANIFEST, folder_name, read_artifact
 from logsig_codegen.build.nvidia import ARCHITECTURES
-from logsig_codegen.errors import ArtifactError, ProblemTooLargeError
+from logsig_codegen.errors import ArtifactError, CompilerNotFoundError, ProblemTooLargeError
 from logsig_codegen.operations import GROUPS, available_groups
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.checks import check_problem
@@ -72,7 +72,7 @@ def generate(
     operations: Sequence[str] | None = None,
     dtypes: Sequence[str] = DTYPES,
     march: str = "native",
-    architectures: Sequence[str] = ARCHITECTURES,
+    architectures: Sequence[str] | None = None,
     emit_only: bool = False,
     max_terms: int | None = None,
     jobs: int | None = None,
@@ -101,8 +101,10 @@ def generate(
         ``"float32"``, ``"float64"`` or both.
     march : str
         Processor to compile for, as the compiler's ``-march=`` takes it.
-    architectures : sequence of str
+    architectures : sequence of str, optional
         GPUs to compile for, as nvcc names them; the code for the last one is there in a form for later ones too.
+        Default: ``("sm_80", "sm_90", "sm_100")``. The extension of torch has kernels for GPUs too, if there is nvcc or
+        NVRTC to compile them; ``()`` leaves them out, and GPUs that are named are an error without a compiler.
     emit_only : bool
         Write sources and formulas, but compile nothing; the result is the same, byte for byte, on every machine.
     max_terms : int, optional
@@ -134,7 +136,7 @@ def generate(
     toolchain.check_march(march)
     max_terms = None if max_terms is None else check_positive_integer("max_terms", max_terms)
     jobs = None if jobs is None else check_positive_integer("jobs", jobs)
-    architectures = nvidia.check_architectures(architectures)
+    gpus = _gpus(architectures, targets, emit_only=emit_only)
     native = "c" in targets or "torch" in targets
     kinds = [kind for kind, wanted in (("c", native), ("cuda", "cuda" in targets)) if wanted]
     folders = {kind: Path(out) / folder_name(problem, kind) for kind in kinds}
@@ -149,14 +151,32 @@ def generate(
             from logsig_codegen.build.builder import build_into
 
             extra = partial(_write_formulas, problem)
-            return build_into(folder, problem, toolchain=tools, targets=targets, write_extra=extra, **wanted)
+            return build_into(folder, problem, toolchain=tools, targets=targets, gpus=gpus, write_extra=extra, **wanted)
         from logsig_codegen.build.cuda_builder import build_cuda_into
 
         compiler = None if emit_only else nvidia.nvcc_if_any()
-        return build_cuda_into(folder, problem, compiler=compiler, architectures=architectures, **wanted)
+        named = nvidia.check_architectures(ARCHITECTURES if architectures is None else architectures)
+        return build_cuda_into(folder, problem, compiler=compiler, architectures=named, **wanted)
 
     written = [_write(folder, partial(fill, kind)) for kind, folder in folders.items()]
     return GeneratedFolder(next(iter(folders.values())), written[0], time.perf_counter() - started)
+
+
+def _gpus(architectures: Sequence[str] | None, targets: Sequence[str], *, emit_only: bool) -> nvidia.Gpus | None:
+    """The GPUs that the extension of torch gets kernels for; ``None`` for none."""
+    if architectures is not None and ("cuda" in targets or len(architectures)):
+        nvidia.check_architectures(architectures)
+    if "torch" not in targets or (architectures is not None and not len(architectures)):
+        return None
+    named = tuple(ARCHITECTURES if architectures is None else dict.fromkeys(architectures))
+    if emit_only:
+        return nvidia.Gpus(named, None)
+    try:
+        return nvidia.Gpus(named, nvidia.find_cuda_compiler_ahead())
+    except CompilerNotFoundError:
+        if architectures is not None:
+            raise
+        return None
 
 
 def _write(target: Path, fill: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:

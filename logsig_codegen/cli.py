@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "float64")
 TARGETS = ("c", "cuda", "torch")
+NO_GPU = "none"
 FORMATS = ("text", "latex", "json")
 ALL = "all"
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -145,10 +146,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument(
         "--cuda-arch",
-        type=lambda text: tuple(text.split(",")),
-        default=ARCHITECTURES,
+        type=lambda text: () if text == NO_GPU else tuple(text.split(",")),
         metavar="ARCHS",
-        help=f"GPUs to compile for, where there is nvcc (default: {','.join(ARCHITECTURES)})",
+        help=f"GPUs to compile for, where there is nvcc (default: {','.join(ARCHITECTURES)}); torch: or NVRTC; "
+        f"{NO_GPU}: no kernels for GPUs in the extension",
     )
     where.add_argument("--emit-only", action="store_true", help="write the sources, compile nothing")
     where.add_argument("--jobs", type=positive, metavar="J", help="compilers to run at once (default: all processors)")
@@ -295,7 +296,15 @@ def _generate(options: argparse.Namespace) -> int:
         print(table(SUMMARY, cells, texts=frozenset((0, 2, 3, len(SUMMARY) - 1))))
     for outcome in failed:
         _complain(f"({outcome.dimension},{outcome.degree}): {outcome.error}")
+    if options.cuda_arch is None and any(map(_lacks_gpus, outcomes)):
+        print("logsig-gen: the extension has no kernels for GPUs: neither nvcc nor NVRTC was found", file=sys.stderr)
     return FAILED if failed else 0
+
+
+def _lacks_gpus(outcome: _Outcome) -> bool:
+    """Whether an extension of torch was compiled without kernels for GPUs."""
+    about = None if outcome.folder is None else outcome.folder.manifest.get("extension")
+    return about is not None and about["library"] is not None and about["cuda"] is None
 
 
 def _show(options: argparse.Namespace) -> int:

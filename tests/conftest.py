@@ -13,6 +13,8 @@ import pytest
 from hypothesis import settings
 from processes import RunPython, process_environment
 
+pytest_plugins = ("torch_extension",)
+
 settings.register_profile("logsig", deadline=None)  # how long an example takes says something about the machine only
 settings.load_profile("logsig")
 

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from golden import ROOT
 from native import write_sources
 
 from logsig_codegen.compiler import CompiledProblem
 from logsig_codegen.emit.cuda.sources import CudaKernel, CudaSources, cuda_sources
 from logsig_codegen.emit.unit import SourceUnit
+from logsig_codegen.operations import path_operation
+from logsig_codegen.runtime.cuda import calls
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HEADERS = ROOT / "tests" / "emulation"
@@ -43,6 +46,7 @@ class EmulatedKernel:
 
     kernel: CudaKernel
     library: ctypes.CDLL
+    """With ``emulate``, which takes the kernel's parameters, and ``launch``, which takes their addresses."""
 
     def __call__(self, arguments: Sequence[Array | int | None], *, warps: int = 1, blocks: int = 1) -> None:
         """Run a grid of ``blocks`` blocks of up to ``warps`` warps; arrays are passed by address."""
@@ -79,10 +83,14 @@ class Emulation:
             assert match
             parameters = " ".join(match[1].split())
             names = ", ".join(re.findall(r"(\w+)(?:,|$)", parameters))
+            types = [re.sub(r"\w+$", "", one).strip() for one in parameters.split(",")]
+            values = ", ".join(f"*({one} *)addresses[{k}]" for k, one in enumerate(types))
             text = (
                 f'#include "{kernel.source}"\n'
                 f'extern "C" int emulate(unsigned grid, unsigned block, size_t shared, {parameters})\n'
                 f"{{ return logsig_emulate(grid, block, shared, [&] {{ ENTRY({names}); }}); }}\n"
+                f'extern "C" int launch(unsigned grid, unsigned block, size_t shared, void **addresses)\n'
+                f"{{ return logsig_emulate(grid, block, shared, [&] {{ ENTRY({values}); }}); }}\n"
             )
             definitions = (kernel.definition, "LOGSIG_EMULATION")
             library = compile_text(self.folder, f"{operation}_{dtype}", text, definitions)
@@ -92,3 +100,24 @@ class Emulation:
     def unit(self, name: str) -> SourceUnit:
         """A source file."""
         return next(unit for unit in self.sources.units if unit.name == name)
+
+
+def emulate_launches(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the GPU's side of the run time start kernels on the emulated grid, on tensors in host memory."""
+
+    def launch(_: Any, operation: str, like: Any, count: int, arguments: Sequence[int]) -> None:
+        if count:
+            dtype = str(like.dtype).removeprefix("torch.")
+            emulation.kernel(operation, dtype)([*arguments, count], warps=2, blocks=3)
+
+    def launch_along(
+        kernel: Any, state: str, like: Any, count: int, arguments: Sequence[int], *, backward: bool = False
+    ) -> None:
+        launch(kernel, path_operation(state, backward=backward), like, count, arguments)
+
+    def available(_: Any, operation: str, like: Any) -> bool:
+        return any(known.operation == operation for known in emulation.sources.kernels)
+
+    monkeypatch.setattr(calls, "launch", launch)
+    monkeypatch.setattr(calls, "available", available)
+    monkeypatch.setattr(calls, "launch_along", launch_along)

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.build.artifact import FORMAT, describe_file, write_manifest
 from logsig_codegen.build.builder import collector_paused
-from logsig_codegen.build.nvidia import CudaCompiler, compile_ahead, compile_kernel
+from logsig_codegen.build.nvidia import CudaCompiler, compile_ahead, compile_kernel, number_of
 from logsig_codegen.operations import CUDA_GROUPS
 from logsig_codegen.problem import Problem
 
 if TYPE_CHECKING:
     from logsig_codegen.emit.cuda.sources import CudaSources
+    from logsig_codegen.emit.torch import Image
+
+ELF = b"\x7fELF"
+"""How code for an architecture begins; other binaries are PTX."""
 
 
 def build_cuda_into(
@@ -48,15 +52,8 @@ def build_cuda_into(
     report, sources = _generate(problem, dtypes, groups, max_terms)
     for unit in sources.units:
         (folder / unit.name).write_text(unit.text, encoding="utf-8")
-    binaries: dict[str, str] = {}
-    if compiler is not None and (compiler.name == "nvcc" or len(architectures) > 1):
-        binaries = {kernel.symbol: f"{kernel.symbol}.fatbin" for kernel in sources.kernels}
-        compile_ahead(compiler, folder, sources.kernels, architectures, names=binaries, jobs=jobs)
-    elif compiler is not None:
-        binaries = {kernel.symbol: f"{kernel.symbol}.cubin" for kernel in sources.kernels}
-        for kernel in sources.kernels:
-            content = compile_kernel(compiler, sources.units, kernel, architectures[0])
-            (folder / binaries[kernel.symbol]).write_bytes(content)
+    images = () if compiler is None else compile_images(folder, sources, compiler, architectures, jobs=jobs)
+    binaries = {image.kernel.symbol: image.file for image in images}
     names = [*(unit.name for unit in sources.units), *binaries.values()]
     manifest: dict[str, Any] = {
         "format": FORMAT,
@@ -78,6 +75,33 @@ def build_cuda_into(
         manifest["request"] = request
     write_manifest(folder, manifest)
     return manifest
+
+
+def compile_images(
+    folder: Path, sources: CudaSources, compiler: CudaCompiler, architectures: Sequence[str], *, jobs: int | None
+) -> tuple[Image, ...]:
+    """Compile kernels whose sources lie in ``folder``: by nvcc a fat binary each, by NVRTC one per architecture.
+
+    Raises
+    ------
+    CompilerError
+        With what the compiler printed.
+    """
+    from logsig_codegen.emit.torch import Image
+
+    if compiler.name == "nvcc":
+        names = {kernel.symbol: f"{kernel.symbol}.fatbin" for kernel in sources.kernels}
+        compile_ahead(compiler, folder, sources.kernels, architectures, names=names, jobs=jobs)
+        return tuple(Image(kernel, 0, names[kernel.symbol]) for kernel in sources.kernels)
+    images = []
+    for kernel in sources.kernels:
+        for arch in architectures:
+            content = compile_kernel(compiler, sources.units, kernel, arch)
+            file = f"{kernel.symbol}.{arch}.cubin" if len(architectures) > 1 else f"{kernel.symbol}.cubin"
+            (folder / file).write_bytes(content)
+            made_for_it = content.startswith(ELF)
+            images.append(Image(kernel, number_of(arch) if made_for_it else 0, file))
+    return tuple(images)
 
 
 def _generate(

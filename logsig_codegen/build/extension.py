@@ -23,11 +23,11 @@ except ImportError as error:
 if not cpp_extension.is_ninja_available():
     print("ninja is needed to build an extension of torch; pip install ninja", file=sys.stderr)
     sys.exit({MISSING})
-name, source, folder, library, build = sys.argv[1:]
+name, source, folder, library, build, *definitions = sys.argv[1:]
 cpp_extension.load(
     name=name,
     sources=[source],
-    extra_cflags=["-O2"],
+    extra_cflags=["-O2", "-I" + folder, *definitions],
     extra_ldflags=["-L" + folder, "-l:" + library, "-Wl,-rpath,'$$ORIGIN'"],
     build_directory=build,
     is_python_module=False,
@@ -41,8 +41,10 @@ def extension_name(problem: Problem) -> str:
     return f"liblogsig_{problem.name}_torch.so"
 
 
-def build_extension(folder: Path, problem: Problem, source: str, library: str) -> str:
-    """Compile ``folder/source`` into the extension, link it with ``folder/library``, load it once; return its name.
+def build_extension(folder: Path, problem: Problem, source: str, library: str, *, cuda: bool) -> None:
+    """Compile ``folder/source`` into the extension, link it with ``folder/library``, load it once.
+
+    ``cuda``: there are kernels for GPUs in the folder, and the file that puts them into the extension.
 
     Raises
     ------
@@ -55,7 +57,8 @@ def build_extension(folder: Path, problem: Problem, source: str, library: str) -
     module = name.removesuffix(".so").removeprefix("lib")
     folder = folder.resolve()
     with tempfile.TemporaryDirectory(prefix=".torch-", dir=folder) as build:
-        arguments = [module, str(folder / source), str(folder), library, build]
+        definitions = ["-DLOGSIG_TORCH_CUDA"] if cuda else []
+        arguments = [module, str(folder / source), str(folder), library, build, *definitions]
         done = subprocess.run(
             [sys.executable, "-c", _SCRIPT, *arguments],
             env=_environment(folder),
@@ -67,7 +70,6 @@ def build_extension(folder: Path, problem: Problem, source: str, library: str) -
             kind = CompilerNotFoundError if done.returncode == MISSING else CompilerError
             raise kind(f"the torch extension of {problem.name}: {(done.stderr or done.stdout).strip()}")
         shutil.move(Path(build, f"{module}.so"), folder / name)
-    return name
 
 
 def _environment(folder: Path) -> dict[str, str]:

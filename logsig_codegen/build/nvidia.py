@@ -11,7 +11,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,14 @@ class CudaCompiler:
         return [self.name, self.version, self.path]
 
 
+@dataclass(frozen=True)
+class Gpus:
+    """What kernels for GPUs are compiled for, and by what; ``None``: the sources are written and not compiled."""
+
+    architectures: tuple[str, ...]
+    compiler: CudaCompiler | None
+
+
 def check_architectures(names: Sequence[str]) -> tuple[str, ...]:
     """Return architectures such as ``"sm_90"``, each once.
 
@@ -75,6 +83,11 @@ def check_architectures(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def number_of(arch: str) -> int:
+    """90 for ``"sm_90"``."""
+    return int(re.sub(r"\D", "", arch))
+
+
 def find_cuda_compiler() -> CudaCompiler:
     """NVRTC if its package is there, else nvcc.
 
@@ -83,8 +96,23 @@ def find_cuda_compiler() -> CudaCompiler:
     CompilerNotFoundError
         With what to install.
     """
+    return _first_of(find_nvrtc, find_nvcc)
+
+
+def find_cuda_compiler_ahead() -> CudaCompiler:
+    """nvcc if there is one, else NVRTC: for several architectures at once.
+
+    Raises
+    ------
+    CompilerNotFoundError
+        With what to install.
+    """
+    return _first_of(find_nvcc, find_nvrtc)
+
+
+def _first_of(*finders: Callable[[], CudaCompiler]) -> CudaCompiler:
     reasons = []
-    for find in (find_nvrtc, find_nvcc):
+    for find in finders:
         try:
             return find()
         except CompilerNotFoundError as error:
@@ -210,7 +238,7 @@ def _nvrtc_compile(units: Sequence[SourceUnit], kernel: CudaKernel, arch: str) -
     headers = [unit for unit in units if unit.language == "header"]
     status, supported = _supported(nvrtc)
     _check(nvrtc, status, "nvrtcGetSupportedArchs")
-    number = int(re.sub(r"\D", "", arch))
+    number = number_of(arch)
     known = number in supported
     target = f"sm_{number}" if known else f"compute_{max((a for a in supported if a <= number), default=number)}"
     options = [*FLAGS, f"--gpu-architecture={target}", f"-D{kernel.definition}"]

@@ -13,7 +13,7 @@ from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import loader, transforms
 from logsig_codegen.runtime.arrays import check_out, plain, wants_out
 from logsig_codegen.runtime.checks import TORCH, check_problem, check_types, is_tensor, kind_of
-from logsig_codegen.runtime.conversions import log_sig_size
+from logsig_codegen.runtime.coordinates import log_sig_size
 from logsig_codegen.runtime.kernel import ArrayOrTensor
 from logsig_codegen.runtime.path_checks import check_call, check_lengths, check_method, check_out_backward
 from logsig_codegen.runtime.rows import check_width
@@ -329,9 +329,9 @@ def _lengths(path: Any, lengths: Any) -> Any:
     """Numbers of points, as an array or a tensor like the path."""
     if isinstance(path, np.ndarray):
         return check_lengths(lengths, tuple(path.shape[:-2]), int(path.shape[-2]))
-    from logsig_codegen.runtime.torch_ops import calls
+    from logsig_codegen.runtime.torch_ops.lengths import as_lengths
 
-    return calls.as_lengths(path, lengths)
+    return as_lengths(path, lengths)
 
 
 def _transform(path: Any, lengths: Any, time_aug: bool, lead_lag: bool, end_time: float) -> Any:

@@ -33,7 +33,8 @@ def prepare_log_sig(
     dimension, degree : int
         Channels of the path before augmentation, and truncation degree; at least 1 each.
     method : int
-        0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets: all of them need the same kernels.
+        0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets: all of them need the same kernels; on a GPU, 0 and 1 need
+        a table besides.
     time_aug, lead_lag : bool
         Whether a time channel is added and the channels are doubled.
     use_disk : bool
@@ -58,7 +59,7 @@ def prepare_log_sig(
         kernel = loader.load(problem.dimension, problem.degree)
         kernel.prepare(path_operation(default_state(problem)), "combine")
     if on_gpu:
-        _prepare_cuda(problem)
+        _prepare_cuda(problem, number)
 
 
 def _has_cuda() -> bool:
@@ -67,7 +68,7 @@ def _has_cuda() -> bool:
     return torch is not None and bool(torch.cuda.is_available())
 
 
-def _prepare_cuda(problem: Problem) -> None:
+def _prepare_cuda(problem: Problem, method: int) -> None:
     try:
         import torch
     except ImportError as error:
@@ -79,6 +80,11 @@ def _prepare_cuda(problem: Problem) -> None:
         for operation in ("join", "combine"):
             kernel.cuda.launcher(operation, dtype, ordinal)
         kernel.cuda.along_paths(default_state(problem), dtype, ordinal, backward=False)
+    from logsig_codegen.runtime.coordinates import chain_of
+    from logsig_codegen.runtime.cuda.maps import table
+
+    for linear in chain_of(problem, 2, method).maps:
+        table(linear, torch.device("cuda", ordinal))
 
 
 def clear_cache(*, use_disk: bool = False, device: Device = "both") -> None:

@@ -16,20 +16,23 @@ argument.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from logsig_codegen.algebra.basis_maps import (
-    SparseMap,
-    brackets_to_expanded,
-    brackets_to_words,
-    expanded_size,
-    expanded_to_words,
-    words_to_brackets,
-)
 from logsig_codegen.algebra.hall import brackets_to_hall, hall_to_brackets
 from logsig_codegen.problem import Problem
+from logsig_codegen.runtime.coordinates import (
+    Chain,
+    RowMap,
+    chain_of,
+    change_method_backprop_map,
+    change_method_map,
+    described,
+    log_sig_size,
+    scalar_terms,
+    scalars,
+    sig_size,
+    skipped,
+)
 from logsig_codegen.runtime.rows import (
     Array,
     apply_map,
@@ -43,27 +46,7 @@ from logsig_codegen.runtime.rows import (
     series,
     series_on_lyndon_words,
     series_work,
-    table,
-    transposed,
 )
-
-METHODS = (0, 1, 2, 3)
-
-
-def sig_size(problem: Problem, scalar_term: bool = False) -> int:
-    """Number of coordinates of a signature, or of an expanded log-signature."""
-    return expanded_size(problem.dimension, problem.degree) + int(scalar_term)
-
-
-def log_sig_size(problem: Problem, method: int, scalar_term: bool = False) -> int:
-    """Number of coordinates of a log-signature; ``scalar_term`` counts for method 0 only.
-
-    Raises
-    ------
-    ValueError
-        If there is no such method.
-    """
-    return problem.size if _check_method(method) else sig_size(problem, scalar_term)
 
 
 def sig_to_log_sig(sig: Array, problem: Problem, method: int) -> Array:
@@ -81,9 +64,9 @@ def sig_to_log_sig(sig: Array, problem: Problem, method: int) -> Array:
     -------
     array (..., log_sig_size)
     """
-    scalar = _scalar_term("sig", sig, problem)
+    scalar = scalar_terms("sig", sig, problem)
     width = log_sig_size(problem, method, bool(scalar))
-    chain, coefficients = _chain(problem, 1, method), logarithm(problem.degree)
+    chain, coefficients = chain_of(problem, 1, method), logarithm(problem.degree)
 
     def convert(x: Array) -> Array:
         if method == 0:
@@ -106,10 +89,10 @@ def sig_to_log_sig_backprop(sig: Array, derivs: Array, problem: Problem, method:
     -------
     array of the shape of ``sig``; zero on the scalar term
     """
-    scalar = _scalar_term("sig", sig, problem)
-    width, skip = log_sig_size(problem, method, bool(scalar)), _scalars(method, bool(scalar))
-    check_width("derivs", derivs, (width,), _described(problem, method))
-    chain, coefficients = _chain(problem, 1, method), logarithm(problem.degree)
+    scalar = scalar_terms("sig", sig, problem)
+    width, skip = log_sig_size(problem, method, bool(scalar)), scalars(method, bool(scalar))
+    check_width("derivs", derivs, (width,), described(problem, method))
+    chain, coefficients = chain_of(problem, 1, method), logarithm(problem.degree)
 
     def pull(x: Array, form: Array) -> Array:
         x = x[:, scalar:]
@@ -139,7 +122,7 @@ def logsig_to_sig(log_sig: Array, problem: Problem, method: int, scalar_term: bo
     array (..., sig_size) or (..., sig_size + 1)
     """
     skip, scalar = _formats(log_sig, problem, method, scalar_term)
-    chain = _chain(problem, method, 0)
+    chain = chain_of(problem, method, 0)
 
     def convert(x: Array) -> Array:
         return _with_scalar(series(problem, exponential(problem.degree), chain.apply(x[:, skip:]))[0], 0, scalar, 1.0)
@@ -163,8 +146,8 @@ def logsig_to_sig_backprop(
     array of the shape of ``log_sig``; zero on the scalar term
     """
     skip, scalar = _formats(log_sig, problem, method, scalar_term)
-    check_width("derivs", derivs, (sig_size(problem, bool(scalar)),), _described(problem))
-    chain = _chain(problem, method, 0)
+    check_width("derivs", derivs, (sig_size(problem, bool(scalar)),), described(problem))
+    chain = chain_of(problem, method, 0)
 
     def pull(x: Array, form: Array) -> Array:
         form = pull_series(problem, exponential(problem.degree), chain.apply(x[:, skip:]), form[:, scalar:])
@@ -186,8 +169,8 @@ def linear_log_sig(displacement: Array, problem: Problem, method: int, scalar_te
     -------
     array (..., log_sig_size)
     """
-    width, skip = log_sig_size(problem, method, scalar_term), _scalars(method, scalar_term)
-    check_width("displacement", displacement, (problem.dimension,), _described(problem))
+    width, skip = log_sig_size(problem, method, scalar_term), scalars(method, scalar_term)
+    check_width("displacement", displacement, (problem.dimension,), described(problem))
     result = np.zeros((*displacement.shape[:-1], width), displacement.dtype)
     result[..., skip : skip + problem.dimension] = displacement
     return result
@@ -195,8 +178,8 @@ def linear_log_sig(displacement: Array, problem: Problem, method: int, scalar_te
 
 def linear_log_sig_backprop(derivs: Array, problem: Problem, method: int, scalar_term: bool = False) -> Array:
     """Derivatives by the displacement from derivatives by the result of :func:`linear_log_sig`: a new array."""
-    width, skip = log_sig_size(problem, method, scalar_term), _scalars(method, scalar_term)
-    check_width("derivs", derivs, (width,), _described(problem, method))
+    width, skip = log_sig_size(problem, method, scalar_term), scalars(method, scalar_term)
+    check_width("derivs", derivs, (width,), described(problem, method))
     return np.array(derivs[..., skip : skip + problem.dimension], order="C")
 
 
@@ -215,14 +198,7 @@ def change_method(log_sig: Array, problem: Problem, source: int, target: int, sc
     -------
     array (..., log_sig_size)
     """
-    skip = _skipped("log_sig", log_sig, problem, source)
-    width, scalar = log_sig_size(problem, target, scalar_term), _scalars(target, scalar_term)
-    chain = _chain(problem, source, target)
-
-    def convert(x: Array) -> Array:
-        return _with_scalar(chain.apply(x[:, skip:]), target, scalar, 0.0)
-
-    return by_rows(convert, width, chain.work, log_sig)
+    return _on_rows(change_method_map(log_sig, problem, source, target, scalar_term), log_sig)
 
 
 def change_method_backprop(
@@ -241,75 +217,40 @@ def change_method_backprop(
     -------
     array (..., log_sig_size)
     """
-    skip = _skipped("derivs", derivs, problem, target)
-    width, scalar = log_sig_size(problem, source, scalar_term), _scalars(source, scalar_term)
-    chain = _chain(problem, source, target)
+    return _on_rows(change_method_backprop_map(derivs, problem, source, target, scalar_term), derivs)
 
-    def pull(form: Array) -> Array:
-        return _with_scalar(chain.pull(form[:, skip:]), source, scalar, 0.0)
 
-    return by_rows(pull, width, chain.work, derivs)
+def _on_rows(plan: RowMap, x: Array) -> Array:
+    """Apply a map whose result has its ``width``, but for the zeros before it."""
+
+    def convert(part: Array) -> Array:
+        return _with_scalar(Chain(plan.maps).apply(part[:, plan.skip :]), 0, plan.front, 0.0)
+
+    return by_rows(convert, plan.width, Chain(plan.maps).work, x)
 
 
 def to_hall(log_sig: Array, problem: Problem) -> Array:
     """From Lyndon brackets (method 2 or 3) to the Hall basis of iisignature and RoughPy: ``(..., m) -> (..., m)``."""
-    check_width("log_sig", log_sig, (problem.size,), _described(problem))
+    check_width("log_sig", log_sig, (problem.size,), described(problem))
     return apply_map(brackets_to_hall(problem.dimension, problem.degree), log_sig)
 
 
 def to_hall_backprop(derivs: Array, problem: Problem) -> Array:
     """Derivatives by Lyndon bracket coordinates from derivatives by Hall coordinates."""
-    check_width("derivs", derivs, (problem.size,), _described(problem))
+    check_width("derivs", derivs, (problem.size,), described(problem))
     return apply_transpose(brackets_to_hall(problem.dimension, problem.degree), derivs)
 
 
 def from_hall(log_sig: Array, problem: Problem) -> Array:
     """From the Hall basis to Lyndon brackets (method 2 or 3); the inverse of :func:`to_hall`."""
-    check_width("log_sig", log_sig, (problem.size,), _described(problem))
+    check_width("log_sig", log_sig, (problem.size,), described(problem))
     return apply_map(hall_to_brackets(problem.dimension, problem.degree), log_sig)
 
 
 def from_hall_backprop(derivs: Array, problem: Problem) -> Array:
     """Derivatives by Hall coordinates from derivatives by Lyndon bracket coordinates."""
-    check_width("derivs", derivs, (problem.size,), _described(problem))
+    check_width("derivs", derivs, (problem.size,), described(problem))
     return apply_transpose(hall_to_brackets(problem.dimension, problem.degree), derivs)
-
-
-@dataclass(frozen=True)
-class _Chain:
-    """Maps that are applied one after the other."""
-
-    maps: tuple[SparseMap, ...]
-
-    @property
-    def work(self) -> int:
-        """Numbers a row needs in temporaries, about."""
-        return sum(len(linear.indices) for linear in self.maps)
-
-    def apply(self, x: Array) -> Array:
-        for linear in self.maps:
-            x = table(linear).apply(x)
-        return x
-
-    def pull(self, form: Array) -> Array:
-        for linear in reversed(self.maps):
-            form = table(transposed(linear)).apply(form)
-        return form
-
-
-def _chain(problem: Problem, source: int, target: int) -> _Chain:
-    """The maps from the coordinates of one method to those of another."""
-    d, n = problem.dimension, problem.degree
-    source, target = min(source, 2), min(target, 2)
-    if source == target:
-        return _Chain(())
-    if source == 0:
-        select = expanded_to_words(d, n)
-        return _Chain((select,) if target == 1 else (select, words_to_brackets(d, n)))
-    if source == 1:
-        solve = words_to_brackets(d, n)
-        return _Chain((solve,) if target == 2 else (solve, brackets_to_expanded(d, n)))
-    return _Chain((brackets_to_words(d, n),) if target == 1 else (brackets_to_expanded(d, n),))
 
 
 def _with_scalar(x: Array, method: int, scalar: int, value: float) -> Array:
@@ -322,37 +263,7 @@ def _with_scalar(x: Array, method: int, scalar: int, value: float) -> Array:
     return result
 
 
-def _scalars(method: int, scalar_term: bool) -> int:
-    """Number of scalar terms, 0 or 1, of a log-signature that has one if it can."""
-    return int(bool(scalar_term) and method == 0)
-
-
 def _formats(log_sig: Array, problem: Problem, method: int, scalar_term: bool) -> tuple[int, int]:
     """Number of scalar terms, 0 or 1, of a log-signature and of its exponential."""
-    skip = _skipped("log_sig", log_sig, problem, method)
+    skip = skipped("log_sig", log_sig, problem, method)
     return skip, int(bool(scalar_term)) if method else skip
-
-
-def _skipped(name: str, log_sig: Array, problem: Problem, method: int) -> int:
-    """Number of scalar terms, 0 or 1, of a log-signature."""
-    if _check_method(method) == 0:
-        return _scalar_term(name, log_sig, problem)
-    check_width(name, log_sig, (problem.size,), _described(problem, method))
-    return 0
-
-
-def _scalar_term(name: str, x: Array, problem: Problem) -> int:
-    width = sig_size(problem)
-    check_width(name, x, (width, width + 1), _described(problem))
-    return int(x.shape[-1] - width)
-
-
-def _described(problem: Problem, method: int | None = None) -> str:
-    last = "" if method is None else f", method={method}"
-    return f"for (dimension={problem.dimension}, degree={problem.degree}{last})"
-
-
-def _check_method(method: int) -> int:
-    if method not in METHODS:
-        raise ValueError(f"method: expected 0, 1, 2 or 3, got {method!r}")
-    return method

@@ -159,6 +159,7 @@ def fast_log_sig_backprop(
             or d_out.dtype is not path.dtype
             or d_out.shape != (*path.shape[:-2], size)
             or d_out.flags.num & _READABLE != _READABLE
+            or not path.size
         ):
             return None
         if log_sig is None:

@@ -192,7 +192,8 @@ class LogSigKernel(LoadedKernel):
             Points of the paths. Those of a list may have different lengths. A path of length 0 or 1 has
             log-signature zero.
         lengths : integers of shape (...), optional
-            How many points of each path count, where ``path`` is padded; the rest is not read.
+            How many points of each path count, where ``path`` is padded; the rest is not read. Those in a tensor on
+            a GPU stay there, beside a path that is there, and are checked there.
         initial : array, shape (..., size), optional
             Log-signatures (Lyndon brackets) of what came before: the result is that of both, one after the other.
         stream : bool

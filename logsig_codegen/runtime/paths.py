@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from logsig_codegen.runtime import arrays, conversions
 from logsig_codegen.runtime.arrays import Array, address, as_rows, plain, row_stride, sum_to
-from logsig_codegen.runtime.walks import Indices, Paths, Walks
+from logsig_codegen.runtime.walks import Paths, Walks
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.kernel import LogSigKernel
@@ -23,7 +23,8 @@ class Options:
     Attributes
     ----------
     lengths : array of intp or None
-        Points of each path of a padded batch, of the batch's shape.
+        Points of each path of a padded batch, of the batch's shape; for paths on a GPU it may be a tensor of int64
+        there.
     stream : bool
         All expanding log-signatures.
     windows : (size, stride) or None
@@ -37,7 +38,7 @@ class Options:
         The paths came as a list.
     """
 
-    lengths: Indices | None
+    lengths: Any
     stream: bool
     windows: tuple[int, int] | None
     state: str

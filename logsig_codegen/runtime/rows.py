@@ -42,7 +42,7 @@ def apply_transpose(linear: SparseMap, x: Array) -> Array:
     return apply_map(transposed(linear), x)
 
 
-def check_width(name: str, x: Array, widths: tuple[int, ...], where: str) -> None:
+def check_width(name: str, x: Any, widths: tuple[int, ...], where: str) -> None:
     """Raise ``ValueError`` unless the last axis of ``x`` has one of the lengths that are expected ``where`` it says."""
     if x.ndim == 0 or x.shape[-1] not in widths:
         came = str(x.shape[-1]) if x.ndim else "an array without axes"

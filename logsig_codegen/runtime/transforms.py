@@ -109,15 +109,11 @@ def transform_backprop(
         If no path has such a transform.
     """
     del end_time  # times do not depend on the path
+    check_transformed(derivs, time_aug=time_aug, lead_lag=lead_lag)
     length, dimension = derivs.shape[-2], derivs.shape[-1] - (1 if time_aug else 0)
-    if dimension < (2 if lead_lag else 1) or (lead_lag and dimension % 2):
-        kind = " and ".join(name for name, used in (("time_aug", time_aug), ("lead_lag", lead_lag)) if used)
-        raise ValueError(f"derivs: expected the channels of a path with {kind}, got last dimension {derivs.shape[-1]}")
     if not lead_lag:
         result = np.array(derivs[..., :dimension], order="C")
     else:
-        if length and length % 2 == 0:
-            raise ValueError(f"derivs: expected an odd number of points with lead_lag, got {length}")
         lag, lead = derivs[..., : dimension // 2], derivs[..., dimension // 2 : dimension]
         result = np.add(lag[..., ::2, :], lead[..., ::2, :])
         result[..., : max(length // 2, 0), :] += lag[..., 1::2, :]
@@ -125,3 +121,13 @@ def transform_backprop(
     if lengths is not None:
         result[np.arange(result.shape[-2]) >= np.asarray(lengths)[..., None]] = 0
     return result
+
+
+def check_transformed(derivs: Any, *, time_aug: bool, lead_lag: bool) -> None:
+    """Raise ``ValueError`` unless an array or tensor has the shape of transformed paths."""
+    length, dimension = derivs.shape[-2], derivs.shape[-1] - (1 if time_aug else 0)
+    if dimension < (2 if lead_lag else 1) or (lead_lag and dimension % 2):
+        kind = " and ".join(name for name, used in (("time_aug", time_aug), ("lead_lag", lead_lag)) if used)
+        raise ValueError(f"derivs: expected the channels of a path with {kind}, got last dimension {derivs.shape[-1]}")
+    if lead_lag and length and length % 2 == 0:
+        raise ValueError(f"derivs: expected an odd number of points with lead_lag, got {length}")

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from emulated import NUMPY, Emulation
+from torch_cases import overload
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda import sources
 from logsig_codegen.emit.cuda.gather import by_thread, by_warp, gather
-from logsig_codegen.operations import BY_LETTER, OPERATIONS
+from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, OPERATIONS
+from logsig_codegen.runtime.torch_ops.rows import provide
 
-GROUPS = ("join", "combine", "log_sig", "log_sig_backprop")
+GROUPS = ("join", "combine", "log_sig", "log_sig_backprop", *DERIVED_GROUPS)
 QUICK = ((2, 3), (3, 3))
 SLOW = ((1, 2), (2, 1), (2, 5), (2, 7), (3, 4), (3, 5), (4, 4), (5, 4), (5, 5))
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
@@ -27,8 +30,10 @@ def check(folder: Path, dimension: int, degree: int, monkeypatch: pytest.MonkeyP
     assert {described.form for described in emulation.sources.kernels} == {"block"}
     numbers = np.random.default_rng([dimension, degree])
     for dtype, batch in (("float64", 1), ("float64", 7), ("float32", 7)):
-        for operation in ("join", "join_backprop", "combine", "combine_backprop"):
-            described = OPERATIONS[operation]
+        for described in OPERATIONS.values():
+            operation = described.name
+            if described.kind != "rows":
+                continue
             inputs, outputs = (
                 [
                     array.astype(NUMPY[dtype])
@@ -42,9 +47,15 @@ def check(folder: Path, dimension: int, degree: int, monkeypatch: pytest.MonkeyP
             )
             rows = [part for array in (*inputs, *outputs) for part in (array, array.shape[1])]
             emulation.kernel(operation, dtype)([*rows, batch], blocks=2)
-            truth = getattr(kernel, operation)(*inputs)
-            close(outputs, truth if isinstance(truth, tuple) else (truth,), dtype)
+            close(outputs, by_the_processor(kernel, operation, inputs), dtype)
         paths(emulation, kernel, numbers, dtype, batch)
+
+
+def by_the_processor(kernel: lg.LogSigKernel, operation: str, inputs: list[np.ndarray]) -> tuple[np.ndarray, ...]:  # type: ignore[type-arg]
+    """What the C kernel of an operation on rows makes of arrays."""
+    provide(kernel)
+    result = overload(operation)(*map(torch.from_numpy, inputs), kernel.dimension, kernel.degree)
+    return tuple(one.numpy() for one in (result if isinstance(result, tuple) else (result,)))
 
 
 def paths(emulation: Emulation, kernel: lg.LogSigKernel, numbers: np.random.Generator, dtype: str, batch: int) -> None:

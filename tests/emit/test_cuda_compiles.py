@@ -15,13 +15,18 @@ from logsig_codegen.build.nvidia import ARCHITECTURES, FLAGS, nvcc_if_any
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda.shape import MOST_SHARED_BYTES, REGISTERS, REGISTERS_PER_THREAD, SHARED_BYTES, WARP
 from logsig_codegen.emit.cuda.sources import CudaKernel, cuda_sources
+from logsig_codegen.operations import CUDA_GROUPS, DERIVED_GROUPS
 
 NVCC = nvcc_if_any()
 pytestmark = pytest.mark.skipif(NVCC is None, reason="no nvcc")
 
-QUICK = (((3, 3), ("join", "log_sig", "log_sig_backprop")), ((5, 4), ("join",)), ((20, 3), ("join",)))
-GROUPS = ("join", "combine", "log_sig", "log_sig_backprop", "log_sig_by_signature", "log_sig_by_signature_backprop")
+QUICK = (
+    ((3, 3), ("join", "log_sig", "log_sig_backprop", "stream", "stream_backprop")),
+    ((5, 4), ("join",)),
+    ((20, 3), ("join",)),
+)
 TABLE = ((2, 4), (2, 8), (3, 3), (3, 5), (3, 6), (5, 3), (5, 4), (5, 5), (10, 3), (10, 4), (20, 2), (20, 3))
+SECOND = ((2, 4), (3, 3), (5, 3), (5, 4))
 
 
 def reports(folder: Path, kernel: CudaKernel) -> dict[str, tuple[int, int, int, int]]:
@@ -74,7 +79,13 @@ def test_reports(problem: tuple[int, int], groups: tuple[str, ...], tmp_path: Pa
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", TABLE, ids=str)
 def test_reports_of_the_whole_table(problem: tuple[int, int], tmp_path: Path) -> None:
-    check(tmp_path, problem, GROUPS)
+    check(tmp_path, problem, CUDA_GROUPS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", SECOND, ids=str)
+def test_reports_of_second_derivatives(problem: tuple[int, int], tmp_path: Path) -> None:
+    check(tmp_path, problem, DERIVED_GROUPS)
 
 
 def test_join_of_small_problems_does_not_spill() -> None:

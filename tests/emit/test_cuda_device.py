@@ -18,6 +18,7 @@ from logsig_codegen.compiler import Kernel, compile_problem
 from logsig_codegen.emit.cuda.device import operand_names
 from logsig_codegen.emit.cuda.rows import RowsKernel
 from logsig_codegen.emit.cuda.sources import choose_form, cuda_sources
+from logsig_codegen.emit.cuda.streams import StreamKernel
 from logsig_codegen.emit.cuda.walks import WalkKernel
 from logsig_codegen.emit.statements import SHORT_NAMES
 from logsig_codegen.ir.interpret import interpret
@@ -42,6 +43,8 @@ def functions(problem: lg.Problem) -> dict[str, tuple[str, Schedule]]:
             names = ("step_backprop", "start") if form.backward else ("step", "finish")
             for name, order in zip(names, (form.step, form.end), strict=True):
                 found[f"{kernel.operation}::{name}"] = file, order
+        elif isinstance(form, StreamKernel):
+            found[f"{kernel.operation}::{form.phase.operation}"] = file, form.step
     return found
 
 

@@ -6,21 +6,23 @@ their own, on the same numbers. Tensors lie in host memory, so that every other 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from emulated import Emulation
+from emulated import Emulation, emulate_launches
+from torch_cases import overload
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import CUDA_GROUPS, path_operation
+from logsig_codegen.operations import BY_LETTER, CUDA_GROUPS, DERIVED_GROUPS, GROUPS, Operation
 from logsig_codegen.runtime.cuda import calls, pieces
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.path_checks import check_call
+from logsig_codegen.runtime.torch_ops.rows import provide
 
 D, N = 3, 3
 SIZE = 14
@@ -32,19 +34,8 @@ def emulation(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
 
 
 @pytest.fixture
-def kernel(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> Iterator[lg.LogSigKernel]:
-    def launch(_: Any, operation: str, like: torch.Tensor, count: int, arguments: Sequence[int]) -> None:
-        dtype = str(like.dtype).removeprefix("torch.")
-        if count:
-            emulation.kernel(operation, dtype)([*arguments, count], warps=2, blocks=3)
-
-    def launch_along(
-        kernel: Any, state: str, like: torch.Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
-    ) -> None:
-        launch(kernel, path_operation(state, backward=backward), like, count, arguments)
-
-    monkeypatch.setattr(calls, "launch", launch)
-    monkeypatch.setattr(calls, "launch_along", launch_along)
+def kernel(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> lg.LogSigKernel:
+    emulate_launches(emulation, monkeypatch)
     return lg.load(D, N)
 
 
@@ -80,6 +71,29 @@ def test_products(kernel: lg.LogSigKernel, layout: str, operation: str, dtype: t
         np.testing.assert_allclose(gradient.numpy(), array, rtol=1e-5 if dtype == torch.float32 else 1e-12, atol=1e-12)
 
 
+SECOND = [operation for group in DERIVED_GROUPS for operation in GROUPS[group]]
+
+
+@pytest.mark.parametrize("batch", [1, 33, 200])
+@pytest.mark.parametrize("operation", SECOND, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_second_derivatives(kernel: lg.LogSigKernel, operation: Operation, batch: int, dtype: torch.dtype) -> None:
+    """Of any number of rows; those of some operands lie apart."""
+    tensors = []
+    for place, name in enumerate(operation.inputs):
+        width = D if name in BY_LETTER else SIZE
+        tensors.append(normal(batch, width + place, dtype=dtype)[:, place:])
+    like = {1: (), 3: (2, 3, 4)}[len(operation.outputs)]
+    found = calls.rows(kernel, operation.name, tensors, like)
+    provide(kernel)
+    expected = overload(operation.name)(*tensors, D, N)
+    tolerance = {"rtol": 1e-4, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-12}
+    if not like:
+        found, expected = (found,), (expected,)
+    for one, truth in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, truth, **tolerance)
+
+
 def test_any_strides(kernel: lg.LogSigKernel) -> None:
     wide = normal(40, 2 * SIZE + 3)
     arrangements = {
@@ -107,6 +121,12 @@ CASES: dict[str, dict[str, Any]] = {
     "stream": {"stream": True},
     "stream of padded paths": {"stream": True, "lengths": np.array([0, 1, 2, 9, 17, 40, 40] * 5)},
     "stream with initial": {"stream": True, "initial": (35, SIZE)},
+    "stream with one initial for all": {"stream": True, "initial": (SIZE,)},
+    "stream of padded paths with initial": {
+        "stream": True,
+        "initial": (35, SIZE),
+        "lengths": np.array([0, 1, 2, 9, 17, 40, 40] * 5),
+    },
     "Lyndon words": {"method": 1},
     "expanded": {"method": 0},
 }
@@ -128,6 +148,66 @@ def test_lists_of_paths(kernel: lg.LogSigKernel) -> None:
         paths = [normal(length, D, dtype=dtype) for length in (3, 1, 17, 0, 40)]
         for stream in (False, True):
             compare(kernel, paths, {"lengths": None, "initial": None, "windows": None, "stream": stream}, dtype)
+
+
+def stream(lengths: Any = None, initial: torch.Tensor | None = None) -> dict[str, Any]:
+    return {"lengths": lengths, "initial": initial, "windows": None, "stream": True}
+
+
+def test_streams_of_any_layout(kernel: lg.LogSigKernel) -> None:
+    """Axes, gaps, one path for all, a point, no point, no path."""
+    wide = 0.3 * normal(4, 5, 9, 2 * D)
+    paths = {
+        "axes": wide[..., :D].contiguous(),
+        "gaps": wide[:, :, 2:7].reshape(20, 5, 2 * D)[::2].reshape(10, 10, D),
+        "columns of a wider array": wide[..., D:],
+        "one for all": wide[0, 0, :, :D].expand(6, 9, D),
+        "one path": wide[0, 0, :, :D],
+        "a point": wide[0, :, :1, :D],
+        "no point": wide[0, :, :0, :D],
+        "no path": wide[0, :0, :, :D],
+    }
+    for path in paths.values():
+        for initial in (None, normal(SIZE), normal(*path.shape[:-2], 2 * SIZE)[..., SIZE:]):
+            compare(kernel, path, stream(initial=initial), path.dtype)
+    listed = [normal(length, D) for length in (3, 1, 17, 0, 40)]
+    for initial in (normal(SIZE), normal(5, SIZE)):
+        compare(kernel, listed, stream(initial=initial), initial.dtype)
+
+
+def test_a_stream_is_one_launch(kernel: lg.LogSigKernel, emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    launch = calls.launch
+
+    def noted(kernel: Any, operation: str, like: torch.Tensor, count: int, arguments: Sequence[int]) -> None:
+        started.append(operation)
+        launch(kernel, operation, like, count, arguments)
+
+    monkeypatch.setattr(calls, "launch", noted)
+    path, initial = normal(3, 20, D), normal(3, SIZE)
+    compare(kernel, path, stream(initial=initial), path.dtype)
+    assert started == ["stream", "stream_backprop", "stream", "stream_backprop"]  # the second time without the result
+
+
+def test_streams_without_a_kernel_are_joins(kernel: lg.LogSigKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "available", lambda *_: False)
+    path = 0.3 * normal(7, 6, D)
+    lengths = np.array([0, 1, 2, 3, 4, 5, 6])
+    for initial in (None, normal(7, SIZE), normal(SIZE)):
+        for given in (None, lengths):
+            compare(kernel, path, stream(given, initial), path.dtype)
+        compare(
+            kernel, [path[index, :length] for index, length in enumerate(lengths)], stream(None, initial), path.dtype
+        )
+
+
+def test_a_step_of_a_stream_is_a_join_to_the_last_bit(kernel: lg.LogSigKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, results = 0.3 * normal(40, 9, D, dtype=torch.float32), []
+    for there in (True, False):
+        monkeypatch.setattr(calls, "available", lambda *_, there=there: there)
+        checked = check_call(kernel.problem, path, method=2, threads=1, state=None, **stream())
+        results.append(PathCall(kernel, checked.options, 1).forward(path))
+    assert torch.equal(*results)
 
 
 def compare(kernel: lg.LogSigKernel, path: Any, options: dict[str, Any], dtype: torch.dtype) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from golden import ROOT
@@ -16,6 +17,7 @@ from logsig_codegen.build.artifact import check_artifact, check_cuda_artifact, r
 from logsig_codegen.build.nvidia import compile_kernel, find_cuda_compiler, find_nvcc, find_nvrtc
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda.sources import cuda_sources
+from logsig_codegen.runtime.cuda.driver import NoKernelError
 from logsig_codegen.runtime.cuda.programs import CudaPrograms
 
 bindings = pytest.importorskip("cuda.bindings.nvrtc", reason="NVIDIA's Python packages are not installed")
@@ -183,3 +185,29 @@ def test_sources_alone(tmp_path: Path) -> None:
     assert folder.manifest["compiler"] is None
     with pytest.raises(lg.ArtifactError, match="holds source text only"):
         check_cuda_artifact(read_artifact(folder.path), lg.Problem(2, 2))
+
+
+def test_what_has_no_kernel_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = CudaPrograms(lg.Problem(2, 2))
+    asked: list[str] = []
+
+    def refuse(error: Exception) -> None:
+        def binary(operation: str, dtype: str, arch: str) -> None:
+            asked.append(operation)
+            raise error
+
+        monkeypatch.setattr(programs, "binary", binary)
+
+    monkeypatch.setattr("logsig_codegen.runtime.cuda.programs.device", lambda _: SimpleNamespace(arch="sm_90"))
+    refuse(lg.CudaError("the driver is beyond use"))
+    with pytest.raises(lg.CudaError, match="beyond use"):
+        programs.has("stream", "float32", 0)
+    refuse(lg.CompilerNotFoundError("no compiler"))
+    assert not any(programs.has("stream", "float32", 0) for _ in range(2))  # there may be one later
+    refuse(NoKernelError("too large"))
+    assert not any(programs.has("stream", "float32", 0) for _ in range(3))
+    assert len(asked) == 4
+    monkeypatch.setattr(programs, "binary", lambda *_: (b"", {}))
+    monkeypatch.setattr(programs._loaded, "add", lambda *_: object())
+    assert programs.has("stream", "float64", 0)
+    assert not programs.has("stream", "float32", 0)

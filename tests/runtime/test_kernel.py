@@ -49,12 +49,13 @@ def test_source_is_what_was_compiled(kernel: lg.LogSigKernel) -> None:
 
 
 def test_source_for_a_gpu(kernel: lg.LogSigKernel) -> None:
-    units = cuda_sources(compile_problem(lg.Problem(2, 4), groups=("log_sig",))).units
-    text = kernel.source("cuda", group="log_sig")
-    assert units
-    assert all(unit.text in text for unit in units)
-    with pytest.raises(ValueError, match=r"group: expected one of join, combine, .*got 'stream'"):
-        kernel.source("cuda", group="stream")
+    for group, file in (("log_sig", "log_sig.cu"), ("bracket", "coadjoint.cu"), ("join_second", "join_jvp.cu")):
+        units = cuda_sources(compile_problem(lg.Problem(2, 4), groups=(group,))).units
+        text = kernel.source("cuda", group=group)
+        assert file in {unit.name for unit in units}
+        assert all(unit.text in text for unit in units)
+    with pytest.raises(ValueError, match=r"group: expected one of join, combine, .*got 'log'"):
+        kernel.source("cuda", group="log")
 
 
 def test_source_of_a_group(kernel: lg.LogSigKernel) -> None:

@@ -16,22 +16,22 @@ import pytest
 import torch
 from processes import RunPython
 from torch_cases import CASES, overload
+from torch_extension import NATIVE, Built
 
 import logsig_codegen as lg
+from logsig_codegen.build.nvidia import nvcc_if_any
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.emit.torch import HEADER, SOURCE, torch_sources
+from logsig_codegen.emit.torch import HEADERS, SOURCE, torch_sources
 from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NATIVE = {name for name in OPERATIONS if not name.startswith(("stream", "log_sig_by"))}
-"""The operators the extension has: those of the generated kernels."""
 
 
 def test_the_file_names_every_kernel() -> None:
     compiled = compile_problem(Problem(2, 2), groups=tuple(GROUPS))
     files = torch_sources(compiled, ("float64", "float32"))
-    assert list(files) == [SOURCE, HEADER]
+    assert list(files) == [SOURCE, *HEADERS]
     for operation in OPERATIONS:
         for dtype, suffix in (("float64", "f64"), ("float32", "f32")):
             function = f"logsig_d2_n2_{operation}_{suffix}"
@@ -49,7 +49,70 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         lg.generate(2, 2, tmp_path, targets=("c", "torch"), operations=("join",))
     assert not list(tmp_path.iterdir())
     folder = lg.generate(2, 2, tmp_path, targets=("torch",), operations=("join",), emit_only=True)
-    assert {SOURCE, HEADER} <= set(folder.manifest["files"])
+    assert {SOURCE, *HEADERS} <= set(folder.manifest["files"])
+
+
+def test_which_gpus_are_compiled_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from logsig_codegen.build import nvidia
+
+    def nowhere() -> nvidia.CudaCompiler:
+        raise lg.CompilerNotFoundError("no compiler")
+
+    def names(architectures: tuple[str, ...] | None) -> set[str]:
+        folder = lg.generate(
+            2, 2, tmp_path, targets=("torch",), operations=("join",), architectures=architectures, emit_only=True
+        )
+        assert folder.manifest["extension"] == {"library": None, "cuda": None}
+        return {name for name in folder.manifest["files"] if name.endswith((".cu", ".cuh"))}
+
+    with_gpus = names(None)
+    assert {"join.cu", "join_backprop.cu", "logsig_device.cuh"} <= with_gpus
+    assert names(("sm_90",)) == with_gpus
+    assert names(()) == set()
+    monkeypatch.setattr(nvidia, "find_cuda_compiler_ahead", nowhere)
+    with pytest.raises(lg.CompilerNotFoundError, match="no compiler"):
+        lg.generate(2, 2, tmp_path, targets=("torch",), operations=("join",), architectures=("sm_90",))
+    with pytest.raises(ValueError, match="architectures: expected names such as 'sm_90', got 'h100'"):
+        lg.generate(2, 2, tmp_path, targets=("torch",), architectures=("h100",))
+    with pytest.raises(ValueError, match="architectures: expected at least one"):
+        lg.generate(2, 2, tmp_path, targets=("torch", "cuda"), architectures=())
+
+
+def test_the_command_says_that_there_are_no_kernels_for_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from logsig_codegen import cli
+    from logsig_codegen.build import extension, nvidia
+
+    def nowhere() -> nvidia.CudaCompiler:
+        raise lg.CompilerNotFoundError("no compiler")
+
+    def build(folder: Path, problem: Problem, *_: object, cuda: bool) -> None:
+        assert not cuda
+        (folder / extension.extension_name(problem)).write_bytes(b"")
+
+    monkeypatch.setattr(nvidia, "find_cuda_compiler_ahead", nowhere)
+    monkeypatch.setattr(extension, "build_extension", build)
+    words = ["--dim", "2", "--degree", "2", "--target", "torch", "--operations", "join", "--out", str(tmp_path)]
+    assert cli.main(words) == 0
+    assert "no kernels for GPUs: neither nvcc nor NVRTC was found" in capsys.readouterr().err
+    assert cli.main([*words, "--cuda-arch", "none"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(nvcc_if_any() is None, reason="needs nvcc")
+def test_binaries_become_part_of_the_extension(tmp_path: Path) -> None:
+    folder = lg.generate(
+        2, 2, tmp_path, targets=("torch",), operations=("join",), architectures=("sm_90",), dtypes=("float32",)
+    )
+    about = folder.manifest["extension"]
+    assert about["cuda"]["architectures"] == ["sm_90"]
+    content = (folder.path / about["library"]).read_bytes()
+    binaries = [name for name in folder.manifest["files"] if name.endswith(".fatbin")]
+    assert sorted(binaries) == ["logsig_d2_n2_join_backprop_f32.fatbin", "logsig_d2_n2_join_f32.fatbin"]
+    for name in binaries:
+        assert (folder.path / name).read_bytes() in content
 
 
 def test_the_command_writes_the_sources(tmp_path: Path) -> None:
@@ -59,24 +122,16 @@ def test_the_command_writes_the_sources(tmp_path: Path) -> None:
     assert cli.main(words) == 0
     text = (tmp_path / "d2_n2" / SOURCE).read_text()
     assert "TORCH_LIBRARY_FRAGMENT(logsig_codegen, m)" in text
-    assert (tmp_path / "d2_n2" / HEADER).read_text() == (ROOT / "templates" / "torch" / HEADER).read_text()
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An extension for dimension 2 and degree 3."""
-    folder = lg.generate(2, 3, tmp_path_factory.mktemp("torch"), targets=("torch",))
-    library = folder.path / "liblogsig_d2_n3_torch.so"
-    assert library.name in folder.manifest["files"]
-    return library
+    for header in HEADERS:
+        assert (tmp_path / "d2_n2" / header).read_text() == (ROOT / "templates" / "torch" / header).read_text()
 
 
 @pytest.mark.slow
-def test_schemas_are_those_of_the_python_registration(built: Path, run_python: RunPython) -> None:
+def test_schemas_are_those_of_the_python_registration(built: Built, run_python: RunPython) -> None:
     output = run_python(
         f"""
         import json, sys, torch
-        torch.ops.load_library({str(built)!r})
+        torch.ops.load_library({str(built.path)!r})
         assert "logsig_codegen" not in sys.modules
         names = {sorted(NATIVE)!r}
         print(json.dumps({{name: str(getattr(torch.ops.logsig_codegen, name).default._schema) for name in names}}))
@@ -86,7 +141,7 @@ def test_schemas_are_those_of_the_python_registration(built: Path, run_python: R
 
 
 @pytest.mark.slow
-def test_values_are_those_of_the_python_registration(built: Path, run_python: RunPython, tmp_path: Path) -> None:
+def test_values_are_those_of_the_python_registration(built: Built, run_python: RunPython, tmp_path: Path) -> None:
     """Every case of every operator it has, bit for bit; with first and second derivatives where it has them."""
     cases = {name: one for name, one in CASES.items() if one.operator in NATIVE}
     needs_python = {  # for the coordinates of methods 0 and 1
@@ -98,7 +153,7 @@ def test_values_are_those_of_the_python_registration(built: Path, run_python: Ru
     run_python(
         f"""
         import torch
-        torch.ops.load_library({str(built)!r})
+        torch.ops.load_library({str(built.path)!r})
         cases = torch.load({str(tmp_path / "cases.pt")!r}, weights_only=False)
         results = {{}}
         for name, (operator, tensors, others) in cases.items():
@@ -129,11 +184,11 @@ def test_values_are_those_of_the_python_registration(built: Path, run_python: Ru
 
 
 @pytest.mark.slow
-def test_errors_without_python(built: Path, run_python: RunPython) -> None:
+def test_errors_without_python(built: Built, run_python: RunPython) -> None:
     output = run_python(
         f"""
         import torch
-        torch.ops.load_library({str(built)!r})
+        torch.ops.load_library({str(built.path)!r})
         ops, zeros = torch.ops.logsig_codegen, lambda *shape: torch.zeros(*shape, requires_grad=True)
         def third():
             x = zeros(5)
@@ -186,12 +241,12 @@ def test_errors_without_python(built: Path, run_python: RunPython) -> None:
 
 
 @pytest.mark.slow
-def test_python_adds_to_an_extension_that_was_loaded_first(built: Path, run_python: RunPython) -> None:
+def test_python_adds_to_an_extension_that_was_loaded_first(built: Built, run_python: RunPython) -> None:
     run_python(
         f"""
         import itertools
         import torch
-        torch.ops.load_library({str(built)!r})
+        torch.ops.load_library({str(built.path)!r})
         import numpy as np
         import logsig_codegen as lg
         random = lambda *shape: torch.randn(*shape, dtype=torch.float64)
@@ -218,13 +273,13 @@ def test_python_adds_to_an_extension_that_was_loaded_first(built: Path, run_pyth
 
 
 @pytest.mark.slow
-def test_an_extension_that_comes_second_changes_nothing(built: Path, run_python: RunPython) -> None:
+def test_an_extension_that_comes_second_changes_nothing(built: Built, run_python: RunPython) -> None:
     output = run_python(
         f"""
         import torch
         import logsig_codegen.torch_api as lt
         before = lt.log_sig_join(torch.zeros(5), torch.ones(2), 2, 3)
-        torch.ops.load_library({str(built)!r})
+        torch.ops.load_library({str(built.path)!r})
         after = lt.log_sig_join(torch.zeros(5), torch.ones(2), 2, 3)
         print(torch.equal(before, after), hasattr(torch.ops.logsig_codegen, "_add_kernel"))
         """
@@ -233,12 +288,15 @@ def test_an_extension_that_comes_second_changes_nothing(built: Path, run_python:
 
 
 @pytest.mark.slow
-def test_two_extensions_in_one_process(built: Path, run_python: RunPython, tmp_path: Path) -> None:
-    other = lg.generate(3, 2, tmp_path, targets=("torch",), operations=("join",)).path / "liblogsig_d3_n2_torch.so"
+def test_two_extensions_in_one_process(built: Built, run_python: RunPython, tmp_path: Path) -> None:
+    other = (
+        lg.generate(3, 2, tmp_path, targets=("torch",), operations=("join",), architectures=()).path
+        / "liblogsig_d3_n2_torch.so"
+    )
     output = run_python(
         f"""
         import torch
-        for library in ({str(built)!r}, {str(other)!r}):
+        for library in ({str(built.path)!r}, {str(other)!r}):
             torch.ops.load_library(library)
         join = torch.ops.logsig_codegen.join
         print(join(torch.zeros(5), torch.ones(2), 2, 3).tolist(), join(torch.zeros(6), torch.ones(3), 3, 2).tolist())
@@ -248,7 +306,7 @@ def test_two_extensions_in_one_process(built: Path, run_python: RunPython, tmp_p
 
 
 @pytest.mark.slow
-def test_a_program_without_python(built: Path, tmp_path: Path) -> None:
+def test_a_program_without_python(built: Built, tmp_path: Path) -> None:
     """The C++ program of the documents."""
     from torch.utils import cpp_extension
 
@@ -258,7 +316,7 @@ def test_a_program_without_python(built: Path, tmp_path: Path) -> None:
     link = [f"-L{libraries}", "-Wl,--no-as-needed", "-ltorch_cpu", "-ltorch", "-lc10", "-ldl"]
     command = ["c++", *flags, *includes, str(ROOT / "docs" / "join_torch.cpp"), *link]
     subprocess.run([*command, f"-Wl,-rpath,{libraries}", "-o", str(program)], check=True)
-    printed = subprocess.run([str(program), str(built)], check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run([str(program), str(built.path)], check=True, capture_output=True, text=True).stdout
     numbers = np.array(printed.split(), dtype=float)
     walk = np.cumsum([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 2.0]], axis=0)
     np.testing.assert_allclose(numbers[:5], peer.log_sig(walk, 3), atol=1e-6)

@@ -56,12 +56,12 @@ LOGSIG_SAMPLE void join_backprop_sample(G &g, L &l, V &v, DL &dl, DV &dv)
 #if LOGSIG_REAL_BITS == 64
 #define ENTRY logsig_d2_n3_join_backprop_f64
 #define THREADS 128
-#define BLOCKS 6
+#define BLOCKS 5
 #define BYTES 3088
 #else
 #define ENTRY logsig_d2_n3_join_backprop_f32
 #define THREADS 128
-#define BLOCKS 7
+#define BLOCKS 6
 #define BYTES 1552
 #endif
 

@@ -275,7 +275,7 @@ LOGSIG_SAMPLE void start(G &g, L &l, DW &dw, W &w)
 #if LOGSIG_REAL_BITS == 64
 #define ENTRY logsig_d2_n5_log_sig_backprop_f64
 #define THREADS 96
-#define BLOCKS 3
+#define BLOCKS 2
 #define BYTES 17680
 #define REGISTERS 1
 #define PAIRS_AT_ONCE 0

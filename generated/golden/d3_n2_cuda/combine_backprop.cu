@@ -56,7 +56,7 @@ LOGSIG_SAMPLE void combine_backprop_sample(G &g, L &l, K &k, DL &dl, DK &dk)
 #if LOGSIG_REAL_BITS == 64
 #define ENTRY logsig_d3_n2_combine_backprop_f64
 #define THREADS 128
-#define BLOCKS 6
+#define BLOCKS 5
 #define BYTES 4624
 #else
 #define ENTRY logsig_d3_n2_combine_backprop_f32

@@ -53,7 +53,7 @@ LOGSIG_SAMPLE void join_backprop_sample(G &g, L &l, V &v, DL &dl, DV &dv)
 #if LOGSIG_REAL_BITS == 64
 #define ENTRY logsig_d3_n2_join_backprop_f64
 #define THREADS 128
-#define BLOCKS 6
+#define BLOCKS 5
 #define BYTES 3856
 #else
 #define ENTRY logsig_d3_n2_join_backprop_f32

@@ -16,6 +16,21 @@ from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.passes.pressure import live_values
 from logsig_codegen.problem import Problem
 
+IN_PLACE = {"jvp": (2,), "backprop_backprop": (0, 3, 4), "bracket": (-1,), "coadjoint": (-1,)}
+"""By end of a derived operation's name: the input that each output replaces in shared memory, -1 for none.
+
+They are inputs that are read in full anyhow. Two factors read little of each other, and what a coadjoint action would
+overwrite, it still reads.
+"""
+
+
+def _order_of(operation: str) -> tuple[tuple[int, ...], bool]:
+    """What the outputs of an operation replace, and whether its columns are computed from the last one on."""
+    for ending, in_place in IN_PLACE.items():
+        if operation.endswith(ending):
+            return in_place, False
+    return ((0, -1), True) if operation.endswith("_backprop") else ((0,), False)
+
 
 @dataclass(frozen=True)
 class RowsView:
@@ -47,9 +62,8 @@ class RowsKernel:
         self.problem = problem
         self.kernel = kernel
         self.operation = OPERATIONS[kernel.operation]
-        backward = self.operation.backward
-        in_place = (0, -1) if backward else (0,)
-        self.schedule: Schedule = device_schedule(kernel.program, in_place, descending=backward)
+        in_place, descending = _order_of(self.operation.name)
+        self.schedule: Schedule = device_schedule(kernel.program, in_place, descending=descending)
         self.live = live_values(self.schedule)
         self.homes: dict[str, int] = {}
         self.numbers = 0
@@ -84,7 +98,7 @@ class RowsKernel:
 
     def shape(self, dtype: str) -> Shape:
         """What it takes for one number type."""
-        return shape(self.live, self.numbers, dtype)
+        return shape(self.live, self.numbers, dtype, operands=len(self.operation.operands))
 
     def view(self) -> RowsView:
         """The view of its file."""

@@ -30,6 +30,8 @@ BARRIER_BYTES = 16
 """LOGSIG_BARRIER_BYTES of ``logsig_tiles.cuh``."""
 ADDRESSES = 48
 """Registers for addresses, counters and what the compiler reads ahead."""
+ADDRESSES_PER_OPERAND = 10
+"""More of them for each operand beyond the five of a first derivative."""
 SCHEDULERS = 4
 """Of a multiprocessor."""
 WALK_ADDRESSES = 32
@@ -90,14 +92,14 @@ def granted(warps: int) -> int:
     return min(REGISTERS_PER_THREAD, REGISTERS // (WARP * SCHEDULERS * max(1, each)) // 8 * 8)
 
 
-def shape(live: int, numbers: int, dtype: str, other_bytes: int = 0) -> Shape:
+def shape(live: int, numbers: int, dtype: str, other_bytes: int = 0, operands: int = 0) -> Shape:
     """The shape of a kernel whose threads keep ``live`` numbers, and whose warps keep ``numbers`` in shared memory.
 
     The bound on registers leaves the compiler an eighth more than the estimate: at the estimate itself some of the
     architectures spill a little.
     """
     size = BYTES[dtype]
-    registers = live * size // 4 + ADDRESSES
+    registers = live * size // 4 + ADDRESSES + ADDRESSES_PER_OPERAND * max(0, operands - 5)
     warp_bytes = BARRIER_BYTES + other_bytes + numbers * size
     warps = max(1, min(WARPS_PER_BLOCK, BLOCK_BYTES // warp_bytes))
     allowed = min(REGISTERS_PER_THREAD, max(72, registers + registers // 8 + 8))

@@ -11,6 +11,7 @@ from logsig_codegen.emit.cuda.blocks import BlockKernel
 from logsig_codegen.emit.cuda.parts import PartsKernel
 from logsig_codegen.emit.cuda.rows import RowsKernel
 from logsig_codegen.emit.cuda.shape import SHARED_BYTES, Shape
+from logsig_codegen.emit.cuda.streams import StreamBlockKernel, StreamKernel, is_stream
 from logsig_codegen.emit.cuda.walks import WalkKernel
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import SourceUnit
@@ -76,6 +77,11 @@ class CudaKernel:
     samples: int
     shape: Shape
 
+    @property
+    def launch(self) -> tuple[int, int, int, int]:
+        """Samples, warps, bytes of shared memory (of a warp, or of a block), and whether all warps work together."""
+        return self.samples, self.shape.warps, self.shape.warp_bytes, int(self.form == "block")
+
     def data(self) -> dict[str, Any]:
         """It as plain data, for a manifest."""
         return asdict(self)
@@ -108,8 +114,7 @@ def fits_a_thread(kernel: Kernel | PathKernel, most: int | None = None) -> bool:
 def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:
     """All source files of ``compiled`` for a GPU.
 
-    There is none for streams, which are joins one after the other, for second derivatives, nor for what not even a
-    block has room for.
+    There is none for what not even a block has room for.
     """
     dtypes = [dtype for dtype in DTYPES if dtype in dtypes]
     units: list[SourceUnit] = []
@@ -141,7 +146,7 @@ def choose_form(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Fo
     parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
     thread: Form | None = None
     if fits_a_thread(kernel):
-        thread = RowsKernel(problem, kernel) if isinstance(kernel, Kernel) else WalkKernel(problem, kernel)
+        thread = _thread(problem, kernel)
     if isinstance(kernel, PathKernel) and fits_a_thread(kernel, PARTS_OPERATIONS):
         walk = thread if isinstance(thread, WalkKernel) else None
         together = None if walk and walk.in_registers(dtype) else PartsKernel.best(problem, kernel, dtype)
@@ -151,8 +156,15 @@ def choose_form(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Fo
         return thread
     if any(part.lie is None for part in parts):
         return None  # the signature; paths of such problems are carried in the other state
-    block = BlockKernel(problem, kernel)
+    streams = isinstance(kernel, PathKernel) and is_stream(kernel)
+    block = StreamBlockKernel(problem, kernel) if streams else BlockKernel(problem, kernel)
     return block if block.possible(dtype) else None
+
+
+def _thread(problem: Problem, kernel: Kernel | PathKernel) -> Form:
+    if isinstance(kernel, Kernel):
+        return RowsKernel(problem, kernel)
+    return StreamKernel(problem, kernel) if is_stream(kernel) else WalkKernel(problem, kernel)
 
 
 def _described(compiled: CompiledProblem, kernel: Kernel | PathKernel, form: Form, dtype: str, file: str) -> CudaKernel:

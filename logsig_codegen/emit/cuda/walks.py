@@ -305,6 +305,6 @@ def path_parameters(operation: str) -> tuple[str, ...]:
     ]
     after = described.operands.index("path") + 1
     rows.insert(after, "long long length, const long long *lengths, const long long *starts")
-    if described.backward:
+    if described.kind == "backward":
         rows.append("logsig_real *d_first")
     return (*rows, "long long batch")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from logsig_codegen.operations import BY_LETTER, OPERATIONS
 from logsig_codegen.runtime.arrays import single_step
 
 if TYPE_CHECKING:
@@ -22,36 +23,47 @@ if TYPE_CHECKING:
 Tensor = torch.Tensor
 
 
-def product(kernel: LogSigKernel, operation: str, first: Tensor, second: Tensor) -> Tensor:
-    """The ``join`` or ``combine`` of two operands.
+def rows(kernel: LogSigKernel, operation: str, tensors: Sequence[Tensor], like: Sequence[int] = ()) -> Any:
+    """An operation on rows.
 
     Parameters
     ----------
-    first, second : tensor (..., columns)
-        Leading axes broadcast; any strides.
+    operation : str
+        Its name in :data:`~logsig_codegen.operations.OPERATIONS`.
+    tensors : sequence of tensors (..., columns)
+        Its inputs; leading axes broadcast; any strides.
+    like : sequence of int
+        For each result the input whose shape it has; what was broadcast is summed over, in float64. Without it the
+        only result has the leading shape that all inputs broadcast to.
 
     Returns
     -------
-    tensor (..., size)
+    tensor or tuple of tensors
     """
-    batch = shape_of_both(first, second)
-    out = first.new_empty((*batch, kernel.size))
-    start(kernel, operation, batch, (first, second), (out,))
-    return out
+    batch = np.broadcast_shapes(*(tuple(one.shape[:-1]) for one in tensors))
+    widths = (kernel.dimension if name in BY_LETTER else kernel.size for name in OPERATIONS[operation].outputs)
+    full = [tensors[0].new_empty((*batch, width)) for width in widths]
+    start(kernel, operation, batch, tensors, full)
+    if not like:
+        return full[0]
+    return tuple(summed_to(tensors[place].shape, one) for place, one in zip(like, full, strict=True))
+
+
+def summed_to(shape: Sequence[int], full: Tensor) -> Tensor:
+    """The sum over what was broadcast from ``shape``, in float64."""
+    return full if tuple(full.shape) == tuple(shape) else full.double().sum_to_size(shape).to(full.dtype)
+
+
+def product(kernel: LogSigKernel, operation: str, first: Tensor, second: Tensor) -> Tensor:
+    """The ``join`` or ``combine`` of two operands."""
+    return rows(kernel, operation, (first, second))  # type: ignore[no-any-return]
 
 
 def product_backprop(
     kernel: LogSigKernel, operation: str, d_out: Tensor, first: Tensor, second: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of :func:`product`, of the shapes of its operands; what was broadcast is summed over, in float64."""
-    batch = shape_of_both(first, second)
-    full = [x.new_empty((*batch, x.shape[-1])) for x in (first, second)]
-    start(kernel, f"{operation}_backprop", batch, (d_out, first, second), full)
-    results = [
-        gradient if gradient.shape == x.shape else gradient.double().sum_to_size(x.shape).to(x.dtype)
-        for gradient, x in zip(full, (first, second), strict=True)
-    ]
-    return results[0], results[1]
+    """Gradients of :func:`product`, of the shapes of its operands."""
+    return rows(kernel, f"{operation}_backprop", (d_out, first, second), (1, 2))  # type: ignore[no-any-return]
 
 
 def shape_of_both(first: Tensor, second: Tensor) -> tuple[int, ...]:
@@ -73,9 +85,9 @@ def start(
     arguments: list[int] = []
     alive = []
     for tensor in inputs:
-        rows, stride = as_rows(tensor, batch)
-        arguments += (rows.data_ptr(), stride)
-        alive.append(rows)
+        laid_out, stride = as_rows(tensor, batch)
+        arguments += (laid_out.data_ptr(), stride)
+        alive.append(laid_out)
     for tensor in outputs:
         stride_ = row_stride(tensor)
         assert stride_ is not None
@@ -87,6 +99,11 @@ def launch(kernel: LogSigKernel, operation: str, like: Tensor, count: int, argum
     """Start a kernel for ``count`` samples on the device of ``like``, in that device's current stream."""
     launcher = kernel.cuda.launcher(operation, dtype_name(like), like.device.index)
     launcher(count, arguments, torch.cuda.current_stream(like.device).cuda_stream)
+
+
+def available(kernel: LogSigKernel, operation: str, like: Tensor) -> bool:
+    """Whether an operation has a kernel on the device of ``like``; it is loaded if it has."""
+    return kernel.cuda.has(operation, dtype_name(like), like.device.index)
 
 
 def launch_along(

@@ -18,6 +18,10 @@ OLDEST = (7, 0)
 """Compute capability below which nothing is compiled."""
 
 
+class NoKernelError(UnsupportedError):
+    """An operation has no kernel on a device: it is too large for it."""
+
+
 @lru_cache(maxsize=1)
 def driver() -> Any:
     """NVIDIA's bindings of the driver, initialised.
@@ -139,7 +143,7 @@ class Launcher:
         while not self.together and self.warps > 1 and self.warps * self.warp_bytes > on.shared_bytes:
             self.warps -= 1
         if self.warps * self.warp_bytes > on.shared_bytes:
-            raise UnsupportedError(
+            raise NoKernelError(
                 f"{kernel['symbol']} needs {self.warps * self.warp_bytes:,} bytes of shared memory, device "
                 f"cuda:{on.ordinal} has {on.shared_bytes:,} for a block"
             )

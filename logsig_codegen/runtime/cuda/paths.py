@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from logsig_codegen.runtime import conversions
-from logsig_codegen.runtime.cuda import pieces
-from logsig_codegen.runtime.cuda.calls import Tensor, as_rows, product, product_backprop, shape_of_both, start
+from logsig_codegen.runtime.coordinates import change_method_backprop_map, change_method_map
+from logsig_codegen.runtime.cuda import maps, pieces, streams
+from logsig_codegen.runtime.cuda.calls import Tensor, as_rows, product, product_backprop, shape_of_both
+from logsig_codegen.runtime.cuda.lengths import to_device
 from logsig_codegen.runtime.cuda.pieces import DevicePaths
 from logsig_codegen.runtime.paths import Options, window_count
 
@@ -53,10 +54,11 @@ class _Call:
 
     # -- layout -------------------------------------------------------------------------------------------------
 
-    def _indices(self, numbers: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Tensor:
-        """Numbers on the device; they travel in page-locked memory, and nothing waits for them."""
-        host = torch.from_numpy(np.ascontiguousarray(numbers, np.int64).reshape(-1))
-        return host.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else host
+    def _indices(self, numbers: Tensor | np.ndarray[tuple[int], np.dtype[np.intp]]) -> Tensor:
+        """Numbers, from wherever they are, as one row on the device."""
+        if isinstance(numbers, Tensor):
+            return numbers.reshape(-1)
+        return to_device(torch.from_numpy(numbers), self.device).reshape(-1)
 
     def _layout(self) -> tuple[tuple[int, ...], DevicePaths]:
         dimension = self.problem.dimension
@@ -117,79 +119,37 @@ class _Call:
     def _to_method(self, rows: Tensor) -> Tensor:
         if self.options.method >= 2:
             return rows
-        return on_host(lambda x: conversions.change_method(x, self.problem, 2, self.options.method), rows)
+        return maps.apply(change_method_map(rows, self.problem, 2, self.options.method), rows)
 
     # -- streams ------------------------------------------------------------------------------------------------
 
-    def _displacements(self) -> Tensor:
-        """(count, steps, dimension): zero beyond the end of a path."""
-        points = self._points()
-        steps = points[:, 1:] - points[:, :-1]
-        if self.paths.lengths is None:
-            return steps
-        counted = torch.arange(1, self.paths.length, device=self.device) < self.paths.lengths[:, None]
-        return torch.where(counted[:, :, None], steps, 0)
-
-    def _points(self) -> Tensor:
-        dimension, length = self.problem.dimension, self.paths.length
-        if not self.options.ragged:
-            return self.inputs[0].reshape(-1, length, dimension)
-        return torch.nn.utils.rnn.pad_sequence(self.inputs, batch_first=True).reshape(-1, length, dimension)
-
-    def _before(self) -> Tensor:
-        """What came before the first step, (count, size)."""
-        size = self.problem.size
-        if self.initial is None:
-            return self.paths.data.new_zeros((self.paths.count, size))
-        return self.initial.expand(*self.batch, size).reshape(self.paths.count, size)
+    def _initial_rows(self) -> streams.Rows | None:
+        return None if self.initial is None else as_rows(self.initial, self.batch)
 
     def _stream(self) -> Tensor:
-        """A join per step, each from the row before to the next one."""
-        size, steps = self.problem.size, max(self.paths.length - 1, 0)
-        out = self.paths.data.new_empty((self.paths.count, steps, size))
-        if steps and self.paths.count:
-            displacements, last = self._displacements(), self._before()
-            for t in range(steps):
-                start(self.kernel, "join", (self.paths.count,), (last, displacements[:, t]), (out[:, t],))
-                last = out[:, t]
-        return out.reshape(*self.row_shape, size)
+        """(*row_shape, size)."""
+        return streams.stream(self.kernel, self.paths, self._initial_rows()).reshape(*self.row_shape, self.problem.size)
 
-    def _stream_backward(self, d_rows: Tensor, known: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        size, steps, dimension = self.problem.size, max(self.paths.length - 1, 0), self.problem.dimension
-        count = self.paths.count
-        d_last = self.paths.data.new_zeros((count, size))
-        d_points = self.paths.data.new_zeros((count, self.paths.length, dimension))
-        if steps and count:
-            rows = (self._stream() if known is None else known).reshape(count, steps, size)
-            d_rows = d_rows.reshape(count, steps, size)
-            displacements, before = self._displacements(), self._before()
-            d_steps = torch.empty_like(displacements)
-            for t in reversed(range(steps)):
-                d_out = d_last + d_rows[:, t]
-                d_last = torch.empty_like(d_out)
-                inputs = (d_out, rows[:, t - 1] if t else before, displacements[:, t])
-                start(self.kernel, "join_backprop", (count,), inputs, (d_last, d_steps[:, t]))
-            if self.paths.lengths is not None:
-                counted = torch.arange(1, self.paths.length, device=self.device) < self.paths.lengths[:, None]
-                d_steps = torch.where(counted[:, :, None], d_steps, 0)
-            d_points[:, 1:] += d_steps
-            d_points[:, :-1] -= d_steps
-        if self.options.ragged:
-            d_paths = tuple(d_points[index, : len(path)] for index, path in enumerate(self.inputs))
-        else:
-            d_paths = (d_points.reshape(self.inputs[0].shape),)
-        if self.initial is None:
-            return d_paths, None
-        full = d_last.reshape(*self.batch, size)
-        return d_paths, full.double().sum_to_size(self.initial.shape).to(full.dtype)
+    def _stream_backward(self, d_rows: Tensor, known: Tensor | None) -> tuple[Tensor, ...]:
+        """Gradients with respect to each path and, last, ``initial`` if there is one."""
+        self._compact()
+        shape = (self.paths.count, max(self.paths.length - 1, 0), self.problem.size)
+        rows = (self._stream() if known is None else known.detach().resolve_neg().contiguous()).reshape(shape)
+        d_data, initial = self._room(), self._initial_rows()
+        full = streams.stream_backprop(self.kernel, d_rows.reshape(shape), rows, self.paths, initial, d_data)
+        d_paths = self._split(d_data)
+        if full is None or self.initial is None:
+            return d_paths
+        full = full.reshape(*self.batch, self.problem.size)
+        d_initial = full if full.shape == self.initial.shape else full.double().sum_to_size(self.initial.shape)
+        return (*d_paths, d_initial.to(full.dtype))
 
     # -- backward -----------------------------------------------------------------------------------------------
 
     def backward(self, d_out: Tensor, result: Tensor | None) -> tuple[Tensor, ...]:
         """Gradients with respect to each path and, last, ``initial`` if there is one."""
         if self.options.method < 2:
-            method, problem = self.options.method, self.problem
-            d_out = on_host(lambda x: conversions.change_method_backprop(x, problem, 2, method), d_out)
+            d_out = maps.apply(change_method_backprop_map(d_out, self.problem, 2, self.options.method), d_out)
             result = None
         d_initial: tuple[Tensor, ...] = ()
         if self.initial is not None and not self.options.stream:
@@ -200,8 +160,7 @@ class _Call:
             d_initial, result = (first,), along
         d_rows = d_out.detach().resolve_neg().expand(*self.row_shape, self.problem.size).contiguous()
         if self.options.stream:
-            d_paths, before = self._stream_backward(d_rows, result)
-            return (*d_paths, *(() if before is None else (before,)))
+            return self._stream_backward(d_rows, result)
         self._compact()
         known = None if result is None else result.detach().contiguous().reshape(-1, self.problem.size)
         flat = d_rows.reshape(-1, self.problem.size)
@@ -258,10 +217,3 @@ class _Call:
             return (d_data.reshape(self.inputs[0].shape),)
         pieces = torch.split(d_data, [path.numel() for path in self.inputs])
         return tuple(piece.reshape(path.shape) for piece, path in zip(pieces, self.inputs, strict=True))
-
-
-def on_host(function: object, tensor: Tensor) -> Tensor:
-    """A function of arrays on the memory of a CUDA tensor: it is copied to the host and the result back."""
-    assert callable(function)
-    result = function(tensor.detach().resolve_neg().cpu().numpy())
-    return torch.from_numpy(np.ascontiguousarray(result)).to(tensor.device)

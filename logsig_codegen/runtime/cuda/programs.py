@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from logsig_codegen._version import __version__
 from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import MANIFEST, Artifact, check_cuda_artifact, folder_name, read_artifact
 from logsig_codegen.build.nvidia import CudaCompiler, find_cuda_compiler
-from logsig_codegen.errors import CompilerNotFoundError, UnsupportedError
+from logsig_codegen.errors import CompilerNotFoundError
 from logsig_codegen.operations import CUDA_GROUPS, DEFAULT_STATE, group_of, path_operation
 from logsig_codegen.problem import Problem
-from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, device
+from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, device
 
 SIGNATURE_SIZE = 1_000
 """Coordinates up to which threads may carry the signature."""
@@ -29,45 +30,73 @@ class CudaPrograms:
         self.folders = folders
         self.max_terms = max_terms
         self._loaded = Loaded()
-        self._missing: set[tuple[str, str]] = set()
+        self._refused: dict[tuple[str, str, int], NoKernelError] = {}
 
     def launcher(self, operation: str, dtype: str, ordinal: int) -> Launcher:
         """The kernel of an operation.
 
         Raises
         ------
+        NoKernelError
+            If the problem is too large for one.
         CudaError, UnsupportedError
             If the device cannot be used.
         CompilerNotFoundError, CompilerError, CacheError, ArtifactError
             If the kernel cannot be had.
         """
         found = self._loaded.get(operation, dtype, ordinal)
-        if found is None:
-            artifact = self._artifact(group_of(operation), dtype, device(ordinal).arch)
-            kernel = next(
-                (k for k in artifact.manifest["kernels"] if (k["operation"], k["dtype"]) == (operation, dtype)), None
-            )
-            if kernel is None:
-                raise UnsupportedError(
-                    f"{operation}: there is no kernel for a GPU for (dimension={self.problem.dimension}, "
-                    f"degree={self.problem.degree}): it is too large"
-                )
-            image = (artifact.path / kernel["binary"]).read_bytes()
-            found = self._loaded.add(operation, dtype, ordinal, image, kernel)
-        return found
+        if found is not None:
+            return found
+        refused = self._refused.get((operation, dtype, ordinal))
+        if refused is not None:
+            raise refused
+        try:
+            image, kernel = self.binary(operation, dtype, device(ordinal).arch)
+            return self._loaded.add(operation, dtype, ordinal, image, kernel)
+        except NoKernelError as error:
+            self._refused[operation, dtype, ordinal] = error.with_traceback(None)
+            raise
+
+    def binary(self, operation: str, dtype: str, arch: str) -> tuple[bytes, dict[str, Any]]:
+        """The code of an operation for an architecture, and what the manifest says of it.
+
+        Raises
+        ------
+        NoKernelError
+            If the problem is too large for one.
+        CompilerNotFoundError, CompilerError, CacheError, ArtifactError
+            If it cannot be had.
+        """
+        artifact = self._artifact(group_of(operation), dtype, arch)
+        for kernel in artifact.manifest["kernels"]:
+            if (kernel["operation"], kernel["dtype"]) == (operation, dtype):
+                return (artifact.path / kernel["binary"]).read_bytes(), kernel
+        raise NoKernelError(
+            f"{operation}: there is no kernel for a GPU for (dimension={self.problem.dimension}, "
+            f"degree={self.problem.degree}): it is too large"
+        )
+
+    def has(self, operation: str, dtype: str, ordinal: int) -> bool:
+        """Whether the kernel of an operation can be had.
+
+        Not where the problem is too large for it, nor where it is in no folder and there is no compiler.
+        """
+        try:
+            self.launcher(operation, dtype, ordinal)
+        except (CompilerNotFoundError, NoKernelError):
+            return False
+        return True
 
     def along_paths(self, state: str, dtype: str, ordinal: int, *, backward: bool) -> Launcher:
         """The kernel along paths that carries ``state``, or, where that takes more than a thread has, the other one."""
         name = path_operation(state, backward=backward)
         other = path_operation(DEFAULT_STATE, backward=backward)
-        if name == other or self.problem.size > SIGNATURE_SIZE or (name, dtype) in self._missing:
-            return self.launcher(other, dtype, ordinal)
-        try:
-            return self.launcher(name, dtype, ordinal)
-        except UnsupportedError:
-            found = self.launcher(other, dtype, ordinal)
-            self._missing.add((name, dtype))
-            return found
+        if name != other and self.problem.size <= SIGNATURE_SIZE:
+            try:
+                return self.launcher(name, dtype, ordinal)
+            except NoKernelError:
+                pass
+        return self.launcher(other, dtype, ordinal)
 
     def prepare(self, group: str, dtype: str, arch: str) -> None:
         """Compile a group of operations for an architecture now, unless it is there; needs no GPU."""

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from logsig_codegen.runtime import checks, transforms
-from logsig_codegen.runtime.path_checks import check_call, check_lengths, is_plain
+from logsig_codegen.runtime.path_checks import check_call, is_plain
 from logsig_codegen.runtime.threads import thread_count
 from logsig_codegen.runtime.torch_ops import extension, maps, paths, products, rows, signatures
+from logsig_codegen.runtime.torch_ops.lengths import as_lengths, of_list, visible
 from logsig_codegen.runtime.torch_ops.rows import problem_of
 
 if TYPE_CHECKING:
@@ -174,8 +175,8 @@ def _check_call(path: Any, dimension: int, degree: int, n_jobs: Any, d_out: Any,
         and n_jobs == 1
     ):
         return
-    if options["lengths"] is not None and isinstance(options["lengths"], Tensor):
-        options["lengths"] = None if isinstance(path, (list, tuple)) else _values(options["lengths"])
+    if isinstance(options["lengths"], Tensor):
+        options["lengths"] = visible(path, options["lengths"])
     if torch.is_autocast_enabled("cpu"):
         path = [_as_float(one) for one in path] if isinstance(path, (list, tuple)) else _as_float(path)
         options["initial"], d_out = _as_float(options["initial"]), _as_float(d_out)
@@ -188,21 +189,6 @@ def _as_float(value: Any) -> Any:
     return torch.empty((), dtype=torch.float32, device=value.device).expand(value.shape) if half else value
 
 
-def _values(lengths: Tensor) -> Any:
-    """Lengths as an array, if they can be looked at here (under ``torch.func`` they cannot; the kernel will)."""
-    if torch._C._are_functorch_transforms_active():
-        return None
-    return lengths.detach().cpu().numpy()
-
-
-def as_lengths(path: Tensor, lengths: Any) -> Tensor | None:
-    """Numbers of points as a tensor; where they can be looked at, they are checked."""
-    if lengths is None or isinstance(lengths, Tensor):
-        return lengths
-    batch, length = tuple(path.shape[:-2]), int(path.shape[-2])
-    return torch.from_numpy(check_lengths(lengths, batch, length))
-
-
 def _pair(windows: Any) -> list[int] | None:
     return None if windows is None else [int(windows[0]), int(windows[1])]
 
@@ -211,7 +197,6 @@ def _padded(path: Any, lengths: Any) -> tuple[Tensor, Tensor | None]:
     """Points and lengths of a batch; paths of a list are padded."""
     if not isinstance(path, (list, tuple)):
         return path, as_lengths(path, lengths)
-    counts = torch.tensor([one.shape[0] for one in path], device=path[0].device)
     longest = max(one.shape[0] for one in path)
     rows = [torch.nn.functional.pad(one, (0, 0, 0, longest - one.shape[0])) for one in path]
-    return torch.stack(rows), counts
+    return torch.stack(rows), of_list(path)

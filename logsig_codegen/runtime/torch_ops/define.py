@@ -18,8 +18,6 @@ from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd import forward_ad
 from torch.autograd.function import _SingleLevelFunction
 
-from logsig_codegen.runtime.torch_ops.gpu import through_cpu
-
 NAMESPACE = "logsig_codegen"
 library = torch.library.Library(NAMESPACE, "FRAGMENT")
 
@@ -47,6 +45,8 @@ class Rules:
         ``vjp(arguments, results, cotangents)``: a gradient, or ``None``, for each tensor argument.
     batch : callable
         The rule of ``torch.vmap``: ``batch(operator, info, in_dims, *arguments)``.
+    cuda : callable
+        Kernel for tensors on a GPU, like ``cpu``: it stays on the device, in its current stream.
     keeps_results : bool
         Whether ``vjp`` or ``jvp`` reads ``results``; otherwise they are not kept, and what is handed over is empty.
     jvp : callable, optional
@@ -54,8 +54,6 @@ class Rules:
     composite : callable, optional
         The same function composed of other operators; stands in for the kernel where tangents go through it and there
         is no ``jvp``.
-    cuda : callable, optional
-        Kernel for tensors on a GPU; without it the one for CPU tensors works on copies.
     """
 
     schema: str
@@ -63,14 +61,18 @@ class Rules:
     fake: Callable[..., Any]
     vjp: Callable[[Sequence[Any], Sequence[Tensor], Sequence[Tensor]], Gradients]
     batch: Callable[..., Any]
+    cuda: Callable[..., Any]
     jvp: Callable[[Sequence[Any], Sequence[Tensor], Gradients], Any] | None = None
     composite: Callable[..., Any] | None = None
     keeps_results: bool = False
-    cuda: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:
         return self.schema.split("(")[0]
+
+
+RULES: dict[str, Rules] = {}
+"""Every operator, by its name."""
 
 
 def register(rules: Rules) -> Any:
@@ -79,6 +81,7 @@ def register(rules: Rules) -> Any:
     Where a C++ extension has defined it already, that one is returned. It gets the rule of ``vmap``, and under a name
     with an underscore an operator that stands in for it where its own derivatives end.
     """
+    RULES[rules.name] = rules
     if not has_operator(rules.name):
         return _register_as(rules.name, rules)
     _register_as(f"_{rules.name}", rules)
@@ -102,7 +105,7 @@ def _register_as(name: str, rules: Rules) -> Any:
     library.define(name + rules.schema.removeprefix(rules.name), tags=(torch.Tag.pt2_compliant_tag,))
     operator = overload(name)
     library.impl(name, rules.cpu, "CPU")
-    library.impl(name, rules.cuda or through_cpu(rules.cpu), "CUDA")
+    library.impl(name, rules.cuda, "CUDA")
     library.impl(name, _autograd_kernel(operator, rules), "Autograd", with_keyset=True)
     torch.library.register_fake(qualified, rules.fake, lib=library)
     _register_batch(name, operator, rules)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 from logsig_codegen.operations import default_state
@@ -9,7 +10,7 @@ from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.torch_ops.define import has_operator, library, overload
 from logsig_codegen.runtime.torch_ops.rows import problem_of, provider
 
-_kept: list[Any] = []  # kernels whose functions the extension has; they must outlive it
+_kept: list[Any] = []  # kernels and binaries whose addresses the extension has; they must outlive it
 
 
 def load_kernels(dimension: int, degree: int, operation: str) -> None:
@@ -24,6 +25,26 @@ def load_kernels(dimension: int, degree: int, operation: str) -> None:
         add(dimension, degree, operation, dtype, int(ffi.cast("intptr_t", function)))
 
 
+def load_cuda_kernel(dimension: int, degree: int, operation: str, dtype: str, ordinal: int) -> None:
+    """Hand the kernel of an operation on one GPU to the extension, or none where it is too large for one."""
+    from logsig_codegen.runtime.cuda.driver import NoKernelError, device
+
+    arch = device(ordinal).arch
+    try:
+        content, kernel = provider(dimension, degree).cuda.binary(operation, dtype, arch)
+    except NoKernelError:
+        return
+    image = ctypes.create_string_buffer(content, len(content) + 1)
+    _kept.append(image)
+    shape = kernel["shape"]
+    launch = [kernel["samples"], shape["warps"], shape["warp_bytes"], int(kernel["form"] == "block")]
+    # Made for this architecture, or something the driver compiles: both are the first choice on this device.
+    number, address = int(arch.removeprefix("sm_")), ctypes.addressof(image)
+    overload("_add_cuda_kernel")(dimension, degree, operation, dtype, kernel["symbol"], launch, number, address)
+
+
 if has_operator("_add_kernel"):
     library.define("_load_kernels(int dimension, int degree, str operation) -> ()")
     library.impl("_load_kernels", load_kernels, "CompositeExplicitAutograd")
+    library.define("_load_cuda_kernel(int dimension, int degree, str operation, str dtype, int ordinal) -> ()")
+    library.impl("_load_cuda_kernel", load_cuda_kernel, "CompositeExplicitAutograd")

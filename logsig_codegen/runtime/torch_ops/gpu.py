@@ -1,8 +1,9 @@
-"""What operators do with tensors on a GPU: start kernels there, or, where there are none, go through the CPU."""
+"""What operators do with tensors on a GPU: start kernels there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -12,39 +13,49 @@ from logsig_codegen.runtime import checks
 from logsig_codegen.runtime.path_checks import Checked
 from logsig_codegen.runtime.torch_ops.rows import problem_of, provider
 
-PRODUCTS = ("join", "join_backprop", "combine", "combine_backprop")
-"""Operations on rows that have kernels on a GPU."""
+
+def composed(name: str) -> Callable[..., Tensor]:
+    """The bracket or the coadjoint action by torch's operators, on any device."""
+
+    def composite(first: Tensor, second: Tensor, dimension: int, degree: int, n_jobs: int) -> Tensor:
+        from logsig_codegen.runtime.cuda import brackets
+
+        make = brackets.bracket if name == "bracket" else brackets.coadjoint
+        return make(problem_of(dimension, degree), first, second)
+
+    return composite
 
 
-def through_cpu(cpu: Callable[..., Any]) -> Callable[..., Any]:
-    """The kernel for CPU tensors, on copies there."""
+def rows_kernel(name: str, like: Sequence[int] = (), otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    """The kernel of an operation on rows.
 
-    def kernel(*args: Any) -> Any:
-        tensors = [one for one in args if isinstance(one, Tensor)]
-        checks.check_types({f"argument {k}": one for k, one in enumerate(tensors) if one.is_floating_point()})
-        device = next(one.device for one in tensors if one.is_floating_point())
-        results = cpu(*(one.cpu() if isinstance(one, Tensor) else one for one in args))
-        if isinstance(results, Tensor):
-            return results.to(device)
-        return tuple(one.to(device) for one in results)
-
-    return kernel
-
-
-def rows_kernel(name: str) -> Callable[..., Any]:
-    """The kernel of one of :data:`PRODUCTS`."""
+    ``like``: for each result the argument whose shape it has, as for CPU tensors. ``otherwise``: what stands in for the
+    kernel, with all arguments, where the problem is too large for one; without it, that is an error.
+    """
     names = OPERATIONS[name].inputs
-    operation = name.removesuffix("_backprop")
 
     def kernel(*args: Any) -> Any:
         from logsig_codegen.runtime.cuda import calls
+        from logsig_codegen.runtime.cuda.driver import NoKernelError
 
         tensors, (dimension, degree) = args[: len(names)], args[len(names) : len(names) + 2]
         checks.check_arguments(problem_of(dimension, degree), dict(zip(names, tensors, strict=True)))
-        call: Any = calls.product if name == operation else calls.product_backprop
-        return call(provider(dimension, degree), operation, *tensors)
+        try:
+            return calls.rows(provider(dimension, degree), name, tensors, like)
+        except NoKernelError:
+            if otherwise is None:
+                raise
+        return otherwise(*tensors, dimension, degree, 1)
 
     return kernel
+
+
+def with_lengths(checked: Checked, lengths: Tensor, path: Tensor) -> Checked:
+    """The call with lengths that are on the device, and are checked there."""
+    from logsig_codegen.runtime.cuda import lengths as on_device
+
+    numbers = on_device.checked(lengths, tuple(path.shape[:-2]), path.shape[-2])
+    return replace(checked, options=replace(checked.options, lengths=numbers))
 
 
 def log_sig(checked: Checked, dimension: int, degree: int, inputs: Sequence[Tensor]) -> Tensor:

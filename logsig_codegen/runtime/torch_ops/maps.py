@@ -12,7 +12,17 @@ import torch
 from torch import Tensor
 
 from logsig_codegen.runtime import checks, conversions, transforms
+from logsig_codegen.runtime.coordinates import (
+    RowMap,
+    change_method_backprop_map,
+    change_method_map,
+    hall_map,
+    linear_log_sig_backprop_map,
+    linear_log_sig_map,
+    log_sig_size,
+)
 from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register
+from logsig_codegen.runtime.torch_ops.lengths import beside
 from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, to_array
 
 
@@ -29,6 +39,18 @@ def on_array(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     def kernel(tensor: Tensor, *others: Any) -> Tensor:
         check(name, tensor)
         return torch.from_numpy(function(to_array(tensor), *others))
+
+    return kernel
+
+
+def on_device(name: str, plan: Callable[..., RowMap]) -> Callable[..., Tensor]:
+    """A kernel for a GPU made of what describes a map, from the same arguments."""
+
+    def kernel(tensor: Tensor, *others: Any) -> Tensor:
+        from logsig_codegen.runtime.cuda import maps
+
+        check(name, tensor)
+        return maps.apply(plan(tensor, *others), tensor)
 
     return kernel
 
@@ -66,6 +88,7 @@ def row_batch(count: int = 1) -> Callable[..., Any]:
 def _pair(
     schemas: tuple[str, str],
     functions: tuple[Callable[..., Any], Callable[..., Any]],
+    plans: tuple[Callable[..., RowMap], Callable[..., RowMap]],
     widths: tuple[Callable[..., Any], Callable[..., Any]],
     others: tuple[Callable[..., tuple[Any, ...]], Callable[..., tuple[Any, ...]]],
 ) -> tuple[Any, Any]:
@@ -84,6 +107,7 @@ def _pair(
         return Rules(
             schema=schemas[side],
             cpu=on_array(name, functions[side]),
+            cuda=on_device(name, plans[side]),
             fake=row_fake(name, widths[side]),
             vjp=vjp,
             jvp=jvp,
@@ -97,12 +121,12 @@ def _pair(
 def _coordinates(dimension: int, degree: int, method: int) -> tuple[int, ...]:
     """Lengths that log-signatures of a method may have."""
     problem = problem_of(dimension, degree)
-    width = conversions.log_sig_size(problem, method)
+    width = log_sig_size(problem, method)
     return (width, width + 1) if method == 0 else (width,)
 
 
 def _size(dimension: int, degree: int, method: int, scalar_term: bool) -> int:
-    return conversions.log_sig_size(problem_of(dimension, degree), method, scalar_term)
+    return log_sig_size(problem_of(dimension, degree), method, scalar_term)
 
 
 def _has_scalar(tensor: Tensor, dimension: int, degree: int, method: int) -> bool:
@@ -123,6 +147,10 @@ change_method, change_method_backprop = _pair(
         lambda x, d, n, source, target, scalar=False: conversions.change_method_backprop(
             x, problem_of(d, n), source, target, scalar
         ),
+    ),
+    (
+        lambda x, d, n, *others: change_method_map(x, problem_of(d, n), *others),
+        lambda x, d, n, *others: change_method_backprop_map(x, problem_of(d, n), *others),
     ),
     (
         lambda d, n, source, target, scalar=False: (_coordinates(d, n, source), _size(d, n, target, scalar)),
@@ -149,6 +177,10 @@ to_hall, to_hall_backprop = _pair(
         lambda x, d, n: conversions.to_hall(x, problem_of(d, n)),
         lambda x, d, n: conversions.to_hall_backprop(x, problem_of(d, n)),
     ),
+    (
+        lambda x, d, n: hall_map("log_sig", x, problem_of(d, n), forth=True, backprop=False),
+        lambda x, d, n: hall_map("derivs", x, problem_of(d, n), forth=True, backprop=True),
+    ),
     _hall,
     _same,
 )
@@ -160,6 +192,10 @@ from_hall, from_hall_backprop = _pair(
     (
         lambda x, d, n: conversions.from_hall(x, problem_of(d, n)),
         lambda x, d, n: conversions.from_hall_backprop(x, problem_of(d, n)),
+    ),
+    (
+        lambda x, d, n: hall_map("log_sig", x, problem_of(d, n), forth=False, backprop=False),
+        lambda x, d, n: hall_map("derivs", x, problem_of(d, n), forth=False, backprop=True),
     ),
     _hall,
     _same,
@@ -179,6 +215,10 @@ linear_log_sig, linear_log_sig_backprop = _pair(
         ),
     ),
     (
+        lambda x, d, n, method=2, scalar=False: linear_log_sig_map(x, problem_of(d, n), method, scalar),
+        lambda x, d, n, method=2, scalar=False: linear_log_sig_backprop_map(x, problem_of(d, n), method, scalar),
+    ),
+    (
         lambda d, n, method=2, scalar=False: ((d,), _size(d, n, method, scalar)),
         lambda d, n, method=2, scalar=False: ((_size(d, n, method, scalar),), d),
     ),
@@ -194,7 +234,7 @@ linear_log_sig, linear_log_sig_backprop = _pair(
 
 
 def _lengths(lengths: Tensor | None) -> Any:
-    return None if lengths is None else to_array(lengths)
+    return None if lengths is None else to_array(lengths.cpu())
 
 
 def _transform_cpu(
@@ -203,6 +243,15 @@ def _transform_cpu(
     check("path", path)
     options = {"time_aug": time_aug, "lead_lag": lead_lag, "end_time": end_time}
     return torch.from_numpy(transforms.transform(to_array(path), **options, lengths=_lengths(lengths)))  # type: ignore[arg-type]
+
+
+def _transform_cuda(
+    path: Tensor, lengths: Tensor | None, time_aug: bool = False, lead_lag: bool = False, end_time: float = 1.0
+) -> Tensor:
+    from logsig_codegen.runtime.cuda.transforms import transform
+
+    check("path", path)
+    return transform(path, beside(path, lengths), time_aug, lead_lag, end_time)
 
 
 def _transform_fake(
@@ -233,6 +282,15 @@ def _transform_backprop_cpu(
     return torch.from_numpy(transforms.transform_backprop(to_array(derivs), **options, lengths=_lengths(lengths)))
 
 
+def _transform_backprop_cuda(
+    derivs: Tensor, lengths: Tensor | None, time_aug: bool = False, lead_lag: bool = False
+) -> Tensor:
+    from logsig_codegen.runtime.cuda.transforms import transform_backprop
+
+    check("derivs", derivs)
+    return transform_backprop(derivs, beside(derivs, lengths), time_aug, lead_lag)
+
+
 def _transform_backprop_fake(
     derivs: Tensor, lengths: Tensor | None, time_aug: bool = False, lead_lag: bool = False
 ) -> Tensor:
@@ -245,6 +303,7 @@ def _transform_backprop_fake(
 def _transform_backprop_vjp(args: Sequence[Any], _: Any, cotangents: Sequence[Tensor]) -> Gradients:
     _, lengths, time_aug, lead_lag = args
     (element,) = cotangents
+    lengths = beside(element, lengths)
     if lengths is not None:
         counts = torch.arange(element.shape[-2], device=element.device) < lengths[..., None]
         element = torch.where(counts[..., None], element, torch.zeros_like(element))
@@ -268,6 +327,7 @@ transform_path = register(
         schema="transform_path(Tensor path, Tensor? lengths, bool time_aug=False, bool lead_lag=False, "
         "float end_time=1.0) -> Tensor",
         cpu=_transform_cpu,
+        cuda=_transform_cuda,
         fake=_transform_fake,
         vjp=_transform_vjp,
         jvp=_transform_jvp,
@@ -279,6 +339,7 @@ transform_backprop = register(
         schema="transform_path_backprop(Tensor derivs, Tensor? lengths, bool time_aug=False, bool lead_lag=False)"
         " -> Tensor",
         cpu=_transform_backprop_cpu,
+        cuda=_transform_backprop_cuda,
         fake=_transform_backprop_fake,
         vjp=_transform_backprop_vjp,
         jvp=_transform_backprop_jvp,

@@ -15,6 +15,7 @@ from torch import Tensor
 from logsig_codegen.runtime.paths import window_count
 from logsig_codegen.runtime.torch_ops import maps, products
 from logsig_codegen.runtime.torch_ops.brackets import reduced
+from logsig_codegen.runtime.torch_ops.lengths import beside
 from logsig_codegen.runtime.torch_ops.rows import problem_of
 
 
@@ -58,6 +59,7 @@ class Tangents(Values):
 def compose(how: Values, path: Any, lengths: Tensor | None, initial: Any, options: Sequence[Any]) -> Any:
     """``log_sig`` as a composition of joins and products."""
     dimension, degree, stream, windows, _, method, _ = options
+    lengths = beside(path[0] if isinstance(path, tuple) else path, lengths)
     steps = how.linear(lambda points: _displacements(points, lengths, windows), path)
     if stream:
         result = _expanding(how, steps, initial)
@@ -153,7 +155,7 @@ def composite_log_sig_backprop(
     """``log_sig_backprop`` composed of other operators: the composition of ``log_sig``, backwards."""
     del result
     dimension, degree, stream, windows, _, method, _ = options
-    numbers = numbers_of(options)
+    numbers, lengths = numbers_of(options), beside(path, lengths)
     if method < 2:
         d_out = maps.change_method_backprop(d_out, dimension, degree, 2, method)
     steps = _displacements(path, lengths, windows)

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from logsig_codegen.runtime import conversions
+from logsig_codegen.runtime.coordinates import log_sig_size
 from logsig_codegen.runtime.path_checks import Checked, check_call
 from logsig_codegen.runtime.paths import Call
 from logsig_codegen.runtime.torch_ops import gpu
+from logsig_codegen.runtime.torch_ops import lengths as where
 from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
 from logsig_codegen.runtime.torch_ops.path_composition import (
     Tangents,
@@ -43,7 +44,7 @@ def _checked(
     return check_call(
         problem,
         path,
-        lengths=None if lengths is None else to_array(lengths.cpu()),
+        lengths=None if lengths is None else to_array(lengths),
         initial=initial,
         stream=stream,
         windows=None if windows is None else tuple(windows),
@@ -62,8 +63,19 @@ def _call(
     return Call(provider(options[0], options[1]), checked.options, [to_array(path)], arrays)
 
 
+def _checked_on_gpu(
+    path: Tensor, lengths: Tensor | None, initial: Tensor | None, options: Sequence[Any], d_out: Tensor | None = None
+) -> Checked:
+    """The same for paths on a GPU; lengths that are there are checked there, and nothing waits for it."""
+    if lengths is None or where.on_host(lengths):
+        return _checked(path, lengths, initial, options, d_out)
+    return gpu.with_lengths(_checked(path, None, initial, options, d_out), lengths, path)
+
+
 def _forward_cuda(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *options: Any) -> Tensor:
-    checked = _checked(path, lengths, initial, options)
+    if where.only_lengths_there(path, lengths):
+        return _forward_cpu(path, where.beside(path, lengths), initial, *options)
+    checked = _checked_on_gpu(path, lengths, initial, options)
     inputs = (path,) if initial is None else (path, initial)
     return gpu.log_sig(checked, options[0], options[1], inputs)
 
@@ -76,7 +88,9 @@ def _backward_cuda(
     initial: Tensor | None,
     *options: Any,
 ) -> tuple[Tensor, Tensor]:
-    checked = _checked(path, lengths, initial, options, d_out)
+    if where.only_lengths_there(path, lengths):
+        return _backward_cpu(d_out, result, path, where.beside(path, lengths), initial, *options)
+    checked = _checked_on_gpu(path, lengths, initial, options, d_out)
     inputs = (path,) if initial is None else (path, initial)
     gradients = gpu.log_sig_backprop(checked, options[0], options[1], d_out, result, inputs)
     return gradients[0], path.new_empty(0) if initial is None else gradients[1]
@@ -119,7 +133,7 @@ def _result_shape(path: Tensor, initial: Tensor | None, options: Sequence[Any]) 
     problem = problem_of(dimension, degree)
     if path.ndim < 2 or path.shape[-1] != dimension:
         raise ValueError(f"path: expected shape (..., length, {dimension}), got {tuple(path.shape)}")
-    width = conversions.log_sig_size(problem, method)
+    width = log_sig_size(problem, method)
     batch, length = tuple(path.shape[:-2]), path.shape[-2]
     if windows is not None:
         size, stride = windows

@@ -41,11 +41,13 @@ def _schema(name: str) -> str:
 
 
 def _define(name: str, like: Sequence[int] = (), **rules: Any) -> Any:
-    count = len(OPERATIONS[name].inputs)
+    count, cpu = len(OPERATIONS[name].inputs), rows_kernel(name, like)
+    # Derivatives beyond the first need more room on a GPU than products do, and can be had without it.
+    otherwise = gpu.composed(name) if name in ("bracket", "coadjoint") else rules.get("composite")
     described = Rules(
         schema=_schema(name),
-        cpu=rows_kernel(name, like),
-        cuda=gpu.rows_kernel(name) if name in gpu.PRODUCTS else None,
+        cpu=cpu,
+        cuda=gpu.rows_kernel(name, like, otherwise),
         fake=rows_fake(name, like),
         batch=rows_batch(count, like),
         **rules,

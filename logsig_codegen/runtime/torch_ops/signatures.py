@@ -1,6 +1,7 @@
 """The operators between signatures and log-signatures: power series in the tensor algebra.
 
-The kernels are those for arrays; what differentiates a gradient again is the same series in torch's own operators.
+The kernels for CPU tensors are those for arrays. On a GPU, and where a gradient is differentiated again, it is the same
+series in torch's own operators.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from torch import Tensor
 
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import checks, conversions
-from logsig_codegen.runtime.rows import exponential, logarithm
+from logsig_codegen.runtime.coordinates import sig_size
+from logsig_codegen.runtime.rows import exponential, logarithm, series_work
 from logsig_codegen.runtime.torch_ops import maps
 from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
 from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, to_array
+
+ROOM = 1 << 26
+"""Numbers of double precision in temporaries of a kernel for a GPU, about: as many rows at a time."""
 
 
 def _levels(problem: Problem, x: Tensor) -> list[Tensor]:
@@ -69,7 +74,7 @@ def _with_scalar(x: Tensor, value: float) -> Tensor:
 def composite_sig_to_log_sig(sig: Tensor, dimension: int, degree: int, method: int) -> Tensor:
     """The logarithm, in torch's operators."""
     problem = problem_of(dimension, degree)
-    scalar = sig.shape[-1] - conversions.sig_size(problem)
+    scalar = sig.shape[-1] - sig_size(problem)
     result = _series(problem, logarithm(degree), sig[..., scalar:].double())
     if method == 0:
         result = _with_scalar(result, 0.0) if scalar else result
@@ -85,7 +90,7 @@ def composite_logsig_to_sig(
     problem = problem_of(dimension, degree)
     x = log_sig.double()
     if method == 0:
-        scalar_term = log_sig.shape[-1] != conversions.sig_size(problem)
+        scalar_term = log_sig.shape[-1] != sig_size(problem)
         x = x[..., int(scalar_term) :]
     else:
         x = maps.change_method(x, dimension, degree, method, 0)
@@ -96,7 +101,7 @@ def composite_logsig_to_sig(
 def composite_sig_to_log_sig_backprop(sig: Tensor, derivs: Tensor, dimension: int, degree: int, method: int) -> Tensor:
     """The gradient of the logarithm, in torch's operators."""
     problem = problem_of(dimension, degree)
-    scalar = sig.shape[-1] - conversions.sig_size(problem)
+    scalar = sig.shape[-1] - sig_size(problem)
     form = derivs.double()
     form = form[..., scalar:] if method == 0 else maps.change_method_backprop(form, dimension, degree, 0, method)
     x = sig[..., scalar:].double()
@@ -111,7 +116,7 @@ def composite_logsig_to_sig_backprop(
     problem = problem_of(dimension, degree)
     x, skip = log_sig.double(), 0
     if method == 0:
-        skip = log_sig.shape[-1] - conversions.sig_size(problem)
+        skip = log_sig.shape[-1] - sig_size(problem)
         x, scalar_term = x[..., skip:], bool(skip)
     else:
         x = maps.change_method(x, dimension, degree, method, 0)
@@ -120,6 +125,28 @@ def composite_logsig_to_sig_backprop(
     if method:
         result = maps.change_method_backprop(result, dimension, degree, method, 0)
     return (_with_scalar(result, 0.0) if skip else result).to(log_sig.dtype)
+
+
+def _in_portions(function: Callable[..., Tensor], others: Sequence[Any], *tensors: Tensor) -> Tensor:
+    """``function`` of some rows at a time, so that temporaries stay within :data:`ROOM`.
+
+    ``others`` begin with dimension and degree; later tensors broadcast to the batch of the first one.
+    """
+    batch = tensors[0].shape[:-1]
+    step = max(1, ROOM // series_work(problem_of(*others[:2])))
+    given = [one.detach().expand(*batch, one.shape[-1]) for one in tensors]
+    if batch.numel() <= step:
+        return function(*given)
+    rows = [one.reshape(-1, one.shape[-1]) for one in given]
+    portions = [function(*(one[start : start + step] for one in rows)) for start in range(0, batch.numel(), step)]
+    return torch.cat(portions).reshape(*batch, -1)
+
+
+def _check_last(name: str, tensor: Tensor, widths: tuple[int, ...]) -> None:
+    maps.check(name, tensor)
+    if tensor.shape[-1] not in widths:
+        expected = " or ".join(map(str, widths))
+        raise ValueError(f"{name}: expected last dimension {expected}, got {tensor.shape[-1]}")
 
 
 def _pair(
@@ -142,6 +169,20 @@ def _pair(
         maps.check("derivs", derivs)
         return torch.from_numpy(backprop(to_array(x), to_array(derivs), *others))
 
+    def cuda(x: Tensor, *others: Any) -> Tensor:
+        maps.check(argument, x)
+        _check_last(argument, x, widths(*others)[0])
+        return _in_portions(lambda rows: composite(rows, *others), others, x)
+
+    def backprop_cuda(x: Tensor, derivs: Tensor, *others: Any) -> Tensor:
+        checks.check_types({argument: x, "derivs": derivs})
+        maps.check("derivs", derivs)
+        allowed, result = widths(*others)
+        _check_last(argument, x, allowed)
+        _check_last("derivs", derivs, (x.shape[-1] if result < 0 else result,))
+        checks.broadcast({argument: tuple(x.shape[:-1]), "d_out": tuple(derivs.shape[:-1])})
+        return _in_portions(lambda rows, forms: composite_backprop(rows, forms, *others), others, x, derivs)
+
     def backprop_fake(x: Tensor, derivs: Tensor, *others: Any) -> Tensor:
         check_fakes({argument: x, "derivs": derivs})
         return x.new_empty(x.shape)
@@ -158,6 +199,7 @@ def _pair(
             Rules(
                 schema=schema,
                 cpu=maps.on_array(argument, function),
+                cuda=cuda,
                 fake=maps.row_fake(argument, widths),
                 vjp=vjp,
                 composite=composite,
@@ -170,6 +212,7 @@ def _pair(
             Rules(
                 schema=f"{name}_backprop(Tensor {argument}, Tensor derivs, {rest}) -> Tensor",
                 cpu=backprop_cpu,
+                cuda=backprop_cuda,
                 fake=backprop_fake,
                 vjp=backprop_vjp,
                 composite=composite_backprop,
@@ -181,13 +224,13 @@ def _pair(
 
 
 def _sig_widths(dimension: int, degree: int, method: int) -> tuple[tuple[int, ...], int]:
-    width = conversions.sig_size(problem_of(dimension, degree))
+    width = sig_size(problem_of(dimension, degree))
     return (width, width + 1), -1 if method == 0 else problem_of(dimension, degree).size
 
 
 def _log_sig_widths(dimension: int, degree: int, method: int, scalar_term: bool = False) -> tuple[tuple[int, ...], int]:
     problem = problem_of(dimension, degree)
-    width = conversions.sig_size(problem)
+    width = sig_size(problem)
     return ((width, width + 1), -1) if method == 0 else ((problem.size,), width + int(scalar_term))
 
 

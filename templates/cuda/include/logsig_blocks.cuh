@@ -109,6 +109,19 @@ LOGSIG_DEVICE void logsig_give_rows(logsig_real *to, long long stride, const log
     }
 }
 
+/* Adds the first `columns` numbers of rows first ... of an operand. */
+LOGSIG_DEVICE void logsig_add_to_rows(logsig_pack *sums, int columns, const logsig_real *from, long long stride,
+                                      long long first, long long batch)
+{
+    for (int k = threadIdx.x; k < columns; k += blockDim.x) {
+        logsig_pack sum = sums[k];
+#pragma unroll
+        for (int r = 0; r < LOGSIG_GROUP; r++)
+            if (first + r < batch) sum.at[r] = sum.at[r] + from[(first + r) * stride + k];
+        sums[k] = sum;
+    }
+}
+
 LOGSIG_DEVICE void logsig_copy_vector(logsig_pack *to, const logsig_pack *from, int size)
 {
     for (int k = threadIdx.x; k < size; k += blockDim.x) to[k] = from[k];

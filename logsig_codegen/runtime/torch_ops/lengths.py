@@ -1,0 +1,80 @@
+"""``lengths`` of calls on tensors: beside the paths, and checked where they can be looked at without waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from logsig_codegen.runtime.path_checks import check_lengths
+
+
+def as_lengths(path: Tensor, lengths: Any) -> Tensor | None:
+    """Numbers of points as a tensor on the device of ``path``; numbers that are no tensor are checked."""
+    if lengths is None:
+        return None
+    if not isinstance(lengths, Tensor):
+        batch, length = tuple(path.shape[:-2]), int(path.shape[-2])
+        lengths = torch.from_numpy(check_lengths(lengths, batch, length))
+    return beside(path, lengths)
+
+
+def beside(path: Tensor, lengths: Tensor | None) -> Tensor | None:
+    """The same numbers on the device of ``path``."""
+    if lengths is None or lengths.device == path.device:
+        return lengths
+    if path.device.type != "cuda" or _is_traced(lengths):
+        return lengths.to(path.device)
+    from logsig_codegen.runtime.cuda.lengths import to_device
+
+    return to_device(lengths, path.device)
+
+
+def on_host(lengths: Tensor) -> bool:
+    """Whether the host may look at them without waiting."""
+    return lengths.device.type == "cpu"
+
+
+def only_lengths_there(path: Tensor, lengths: Tensor | None) -> bool:
+    """Whether a call came to a GPU for its lengths only."""
+    return lengths is not None and path.device.type == "cpu" and lengths.device.type != "cpu"
+
+
+def visible(path: Any, lengths: Tensor) -> Any:
+    """What a check on the host may look at: an array, or ``None``.
+
+    Tensors under ``torch.func`` and those without data have nothing to see, and looking at numbers on a GPU would wait
+    for it: the kernel checks them. Of the latter, shape and type are checked here.
+    """
+    if isinstance(path, (list, tuple)):
+        return lengths  # refused, whatever they are
+    if on_host(lengths) or path.device.type == "cpu":
+        return None if _is_traced(lengths) else lengths.detach().cpu().numpy()
+    if torch._C._are_functorch_transforms_active():
+        return None
+    from logsig_codegen.runtime.cuda.lengths import check_shape
+
+    check_shape(lengths, tuple(path.shape[:-2]))
+    return None
+
+
+def of_list(paths: Sequence[Tensor]) -> Tensor:
+    """Numbers of points of each path of a list."""
+    numbers, device = [one.shape[0] for one in paths], paths[0].device
+    if device.type != "cuda" or _is_traced(paths[0]):
+        return torch.tensor(numbers, device=device)
+    if torch.cuda.is_current_stream_capturing():  # a kernel each: nothing may be copied from the host
+        return torch.stack([torch.full((), number, device=device) for number in numbers])
+    return beside(paths[0], torch.tensor(numbers))  # type: ignore[return-value]
+
+
+def _is_traced(tensor: Tensor) -> bool:
+    """Whether ``tensor`` is no plain one, so that its memory must be left alone."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None
+        or type(tensor) not in (Tensor, torch.nn.Parameter)
+    )

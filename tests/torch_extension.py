@@ -1,0 +1,130 @@
+"""An extension of torch whose kernels for GPUs run on the host, and CUDA tensors in the host's memory: fixtures."""
+
+from __future__ import annotations
+
+import subprocess
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+from emulated import CXX, HEADERS, Emulation
+from processes import RunPython
+
+import logsig_codegen as lg
+from logsig_codegen.build import cuda_builder, nvidia
+from logsig_codegen.compiler import compile_problem
+from logsig_codegen.emit.cuda.sources import SUFFIXES, CudaSources
+from logsig_codegen.emit.torch import Image
+from logsig_codegen.operations import CUDA_GROUPS, OPERATIONS
+from logsig_codegen.problem import Problem
+
+NATIVE = {name for name in OPERATIONS if not name.startswith(("stream", "log_sig_by"))}
+"""The operators an extension has: those of the generated kernels."""
+OnHost = Callable[..., "CompletedProcess[str]"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """An extension.
+
+    Attributes
+    ----------
+    path : Path
+    cuda : frozenset of (str, str)
+        Operations and number types for which it has a kernel for GPUs: emulated, of compute capability 9.0.
+    """
+
+    path: Path
+    cuda: frozenset[tuple[str, str]]
+
+
+def emulated_images(work: Path, problem: Problem) -> Callable[..., Sequence[Image]]:
+    """What stands in for ``cuda_builder.compile_images``: the binary of a kernel names a library for the host."""
+
+    def compile_images(folder: Path, sources: CudaSources, *_: Any, **__: Any) -> Sequence[Image]:
+        emulation = Emulation(work, compile_problem(problem, groups=CUDA_GROUPS))
+        images = []
+        for kernel in sources.kernels:
+            library = emulation.kernel(kernel.operation, kernel.dtype).library._name
+            file = f"{kernel.symbol}.image"
+            (folder / file).write_bytes(library.encode() + b"\0")
+            images.append(Image(kernel, 90, file))
+        return images
+
+    return compile_images
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """An extension for dimension 2 and degree 3; g++ and an emulated grid stand in for nvcc and a GPU."""
+    images = emulated_images(tmp_path_factory.mktemp("emulated"), Problem(2, 3))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cuda_builder, "compile_images", images)
+        patched.setattr(nvidia, "find_cuda_compiler_ahead", lambda: nvidia.CudaCompiler("nvcc", "0", "none"))
+        folder = lg.generate(2, 3, tmp_path_factory.mktemp("torch"), targets=("torch",))
+    library = folder.path / folder.manifest["extension"]["library"]
+    assert library.name in folder.manifest["files"]
+    kernels = {name for name in folder.manifest["files"] if name.endswith(".image")}
+    symbols = {
+        f"logsig_d2_n3_{name}_{suffix}.image": (name, dtype)
+        for name in OPERATIONS
+        for dtype, suffix in SUFFIXES.items()
+    }
+    return Built(library, frozenset(symbols[name] for name in kernels))
+
+
+@pytest.fixture(scope="session")
+def emulated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of folders of kernels for GPUs: that of dimension 3 and degree 2."""
+    out, images = (
+        tmp_path_factory.mktemp("folders"),
+        emulated_images(tmp_path_factory.mktemp("emulated"), Problem(3, 2)),
+    )
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cuda_builder, "compile_images", images)
+        patched.setattr(nvidia, "nvcc_if_any", lambda: nvidia.CudaCompiler("nvcc", "0", "none"))
+        lg.generate(3, 2, out, targets=("cuda",), operations=CUDA_GROUPS)
+    return out
+
+
+@pytest.fixture(scope="session")
+def host_cuda(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``libcuda.so.1``, which runs kernels on the host, and ``cuda_tensors.so``, for torch."""
+    from torch.utils import cpp_extension
+
+    folder = tmp_path_factory.mktemp("host_cuda")
+    shared = [CXX, "-shared", "-fPIC", "-w"]
+    driver = [*shared, "-xc", str(HEADERS / "cuda_on_host.c"), "-o", str(folder / "libcuda.so.1"), "-ldl"]
+    subprocess.run(driver, check=True)
+    libraries, *_ = cpp_extension.library_paths()
+    includes = [argument for path in cpp_extension.include_paths() for argument in ("-isystem", path)]
+    link = [f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-ltorch_cpu", "-lc10"]
+    source, target = str(HEADERS / "cuda_tensors.cpp"), str(folder / "cuda_tensors.so")
+    subprocess.run([*shared, "-std=c++20", "-O0", *includes, source, "-o", target, *link], check=True)
+    return folder
+
+
+@pytest.fixture
+def on_host(built: Built, host_cuda: Path, run_python: RunPython) -> OnHost:
+    """Run Python with CUDA tensors in the host's memory (``up``, ``down``) and the extension's operators (``ops``).
+
+    ``before`` is run between torch and the extension.
+    """
+
+    def run(code: str, before: str = "", **environment: str) -> CompletedProcess[str]:
+        lines = [
+            "import os, sys, torch",
+            before,
+            f"torch.ops.load_library({str(built.path)!r})",
+            "up, down, ops = torch.ops.host.up, torch.ops.host.down, torch.ops.logsig_codegen",
+            textwrap.dedent(code),
+            "sys.stdout.flush(); sys.stderr.flush(); os._exit(0)  # threads of the autograd engine are still there",
+        ]
+        preload = {"LD_LIBRARY_PATH": str(host_cuda), "LD_PRELOAD": str(host_cuda / "cuda_tensors.so")}
+        return run_python("\n".join(lines), env={**preload, **environment})
+
+    return run
