@@ -118,6 +118,25 @@ def test_paths(problem: tuple[int, int], option: str, dtype: torch.dtype) -> Non
         close(initial.grad, d_initial, 100 * TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+@pytest.mark.parametrize("problem", [(3, 6), (5, 4), (10, 3), (20, 2)], ids=str)
+def test_states_that_warps_share(problem: tuple[int, int], dtype: torch.dtype) -> None:
+    """The logarithm has the bits of the C kernel; the gradient is a sum in another order."""
+    kernel = lg.load(*problem)
+    batch, length = 70, 40
+    lengths = np.random.default_rng().integers(0, length + 1, batch)
+    wide = 0.3 * normal(batch, length * kernel.dimension + 3, dtype=dtype)
+    unaligned = wide[:, 1 : 1 + length * kernel.dimension].unflatten(1, (length, kernel.dimension))
+    for path, given in ((unaligned.contiguous(), None), (unaligned, None), (unaligned.contiguous(), lengths)):
+        points = path.detach().cpu().numpy()
+        out = kernel.log_sig(path, lengths=given, state="signature")
+        assert np.array_equal(out.cpu().numpy(), kernel.log_sig(points, lengths=given, state="signature"))
+        d_out = normal(*out.shape, dtype=dtype)
+        found = kernel.log_sig_backprop(d_out, path, lengths=given, state="signature")
+        truth = kernel.log_sig_backprop(exact(d_out), exact(path), lengths=given, state="signature")
+        close(found, truth, 100 * TOLERANCE[dtype])
+
+
 def test_lists_of_paths() -> None:
     kernel = lg.load(3, 3)
     paths = [normal(length, 3) for length in (3, 1, 17, 0, 40)]
