@@ -186,7 +186,8 @@ class Worker:
         for dimension, degree in problems:
             self.attempt({"kind": "begin", "d": dimension, "N": degree}, dict)
             for dtype in self.options.dtypes:
-                self.check(dimension, degree, dtype)
+                if self.options.checks:
+                    self.check(dimension, degree, dtype)
                 self.time(dimension, degree, dtype)
                 self.peer(dimension, degree, dtype)
             self.torch.cuda.empty_cache()
@@ -657,7 +658,7 @@ def work(options: argparse.Namespace) -> None:
         arguments = [sys.executable, __file__, "--worker", "--records", str(options.records)]
         arguments += ["--problems", ";".join(f"{d},{n}" for d, n in rest), "--dtypes", ",".join(options.dtypes)]
         arguments += ["--batches", ",".join(map(str, options.batches)), "--case-seconds", str(options.case_seconds)]
-        arguments += ["--operations", ",".join(options.operations)]
+        arguments += ["--operations", ",".join(options.operations), "--checks" if options.checks else "--no-checks"]
         arguments += ["--seconds", str(end - time.perf_counter())]
         arguments += ["--artifacts", str(options.artifacts[0])] if options.artifacts else []
         arguments += ["--ceilings"] if not attempts else []
@@ -747,7 +748,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--problems", type=pairs, default=list(PROBLEMS), metavar="D,N;D,N", help="default: all twelve")
     parser.add_argument("--dtypes", type=lambda t: t.split(","), default=["float32", "float64"], metavar="TYPES")
     parser.add_argument("--batches", type=lambda t: [int(float(x)) for x in t.split(",")], default=list(BATCHES))
-    parser.add_argument("--operations", type=lambda t: t.split(","), default=list(TIMED), help="what is timed")
+    parser.add_argument(
+        "--operations", type=lambda t: [x for x in t.split(",") if x], default=list(TIMED), help="what is timed"
+    )
+    parser.add_argument("--checks", action=argparse.BooleanOptionalAction, default=True, help="compare results")
     parser.add_argument("--seconds", type=float, default=400, help="stop after about so long, compiling not counted")
     parser.add_argument("--case-seconds", type=float, default=0.05, help="time per measurement (default: 0.05)")
     parser.add_argument("--artifacts", type=lambda t: (t,), help="folder written by logsig-gen --target cuda")
