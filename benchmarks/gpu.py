@@ -41,6 +41,7 @@ MOST_STREAMS = 100_000
 """Streams of more paths would show nothing new."""
 STEPS = 63
 """Steps of the paths that are timed."""
+STATES = ("log_derivative", "signature")
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 """On the distance between result and reference over the size of the reference."""
 CRASHED = 3
@@ -185,7 +186,8 @@ class Worker:
         for dimension, degree in problems:
             self.attempt({"kind": "begin", "d": dimension, "N": degree}, dict)
             for dtype in self.options.dtypes:
-                self.check(dimension, degree, dtype)
+                if self.options.checks:
+                    self.check(dimension, degree, dtype)
                 self.time(dimension, degree, dtype)
                 self.peer(dimension, degree, dtype)
             self.torch.cuda.empty_cache()
@@ -220,25 +222,20 @@ class Worker:
         return {"error_norm": worst, "passed": worst < TOLERANCE[dtype]}
 
     def check_paths(self, kernel: Any, reference: Reference, operation: str, dtype: str) -> dict[str, Any]:
-        """Whole paths."""
-        from logsig_codegen.operations import default_state
-
+        """Whole paths, carried in either state."""
         small = kernel.size < 1000
         worst = 0.0
         for batch, length in ((257, 20), (3, 70)) if small else ((70, 8), (3, 20)):
             path = 0.3 * self.normal(batch, length, kernel.dimension, dtype=dtype)
             exact = path.double().cpu().numpy()
-            d_out = self.normal(batch, kernel.size, dtype=dtype)
             if operation == "log_sig":
+                found = [kernel.log_sig(path, state=state) for state in STATES]
                 expected = reference.log_sig(exact)
             else:
+                d_out = self.normal(batch, kernel.size, dtype=dtype)
+                found = [kernel.log_sig_backprop(d_out, path, state=state) for state in STATES]
                 expected = reference.log_sig_backprop(d_out.double().cpu().numpy(), exact)
-            for state in dict.fromkeys(("log_derivative", default_state(kernel.problem))):
-                if operation == "log_sig":
-                    out = kernel.log_sig(path, state=state)
-                else:
-                    out = kernel.log_sig_backprop(d_out, path, state=state)
-                worst = max(worst, distance(out, expected))
+            worst = max(worst, *(distance(out, expected) for out in found))
         # Backward, steps are undone: errors grow a little along the path.
         return {"error_norm": worst, "passed": worst < 10 * TOLERANCE[dtype]}
 
@@ -286,7 +283,7 @@ class Worker:
         from logsig_codegen.runtime.loader import obtain
 
         kernel = obtain(d, n, self.options.artifacts)
-        for operation in TIMED:
+        for operation in self.options.operations:
             for batch in self.options.batches:
                 record = {"kind": "time", "d": d, "N": n, "dtype": dtype, "operation": operation, "batch": batch}
                 if self.left() < 0:
@@ -570,13 +567,14 @@ def set_count(footprint: float, room: float) -> int:
     return int(max(1, min(-(-4e8 // max(footprint, 1)), 64, room // max(footprint, 1))))
 
 
-def default_operations(dimension: int, degree: int) -> tuple[str, str]:
-    """The operations along paths that calls use, as long as there are kernels for them."""
-    from logsig_codegen.operations import default_state, path_operation
+def path_groups(dimension: int, degree: int) -> tuple[str, ...]:
+    """The groups along paths that there are kernels for, in either state."""
+    from logsig_codegen.operations import path_operation
     from logsig_codegen.problem import Problem
+    from logsig_codegen.runtime.cuda.programs import SIGNATURE_SIZE
 
-    state = default_state(Problem(dimension, degree))
-    return path_operation(state), path_operation(state, backward=True)
+    states = STATES if Problem(dimension, degree).size <= SIGNATURE_SIZE else STATES[:1]
+    return tuple(path_operation(state, backward=backward) for state in states for backward in (False, True))
 
 
 def operations(dimension: int, degree: int, operation: str) -> dict[str, int]:
@@ -612,7 +610,7 @@ def build_all(options: argparse.Namespace, arch: str) -> None:
     tasks = [
         (d, n, group, dtype, arch)
         for d, n in options.problems[::-1]
-        for group in dict.fromkeys((*GROUPS, *default_operations(d, n)))
+        for group in dict.fromkeys((*GROUPS, *path_groups(d, n)))
         for dtype in options.dtypes
     ]
     tasks.sort(key=lambda task: -(task[0] ** task[1]))
@@ -660,6 +658,7 @@ def work(options: argparse.Namespace) -> None:
         arguments = [sys.executable, __file__, "--worker", "--records", str(options.records)]
         arguments += ["--problems", ";".join(f"{d},{n}" for d, n in rest), "--dtypes", ",".join(options.dtypes)]
         arguments += ["--batches", ",".join(map(str, options.batches)), "--case-seconds", str(options.case_seconds)]
+        arguments += ["--operations", ",".join(options.operations), "--checks" if options.checks else "--no-checks"]
         arguments += ["--seconds", str(end - time.perf_counter())]
         arguments += ["--artifacts", str(options.artifacts[0])] if options.artifacts else []
         arguments += ["--ceilings"] if not attempts else []
@@ -712,11 +711,12 @@ def report(machine: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> 
     for dtype in dict.fromkeys(key[2] for key in times):
         batches = sorted({key[4] for key in times})
         lines.append(f"{dtype}, percent; batch {', '.join(f'{b:.0e}' for b in batches)}; of copy | of multiply-adds")
-        lines.append("| (d,N) | " + " | ".join(TIMED) + " |")
-        lines.append("|---" * (len(TIMED) + 1) + "|")
+        timed = [operation for operation in TIMED if any(key[3] == operation for key in times)]
+        lines.append("| (d,N) | " + " | ".join(timed) + " |")
+        lines.append("|---" * (len(timed) + 1) + "|")
         for d, n in dict.fromkeys(key[:2] for key in times):
             cells = []
-            for operation in TIMED:
+            for operation in timed:
                 ceiling = rates.get(dtype) if operation.startswith("log_sig") else copy
                 found = [times.get((d, n, dtype, operation, batch)) for batch in batches]
                 cells.append(" ".join(percent(r, ceiling) for r in found))
@@ -748,6 +748,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--problems", type=pairs, default=list(PROBLEMS), metavar="D,N;D,N", help="default: all twelve")
     parser.add_argument("--dtypes", type=lambda t: t.split(","), default=["float32", "float64"], metavar="TYPES")
     parser.add_argument("--batches", type=lambda t: [int(float(x)) for x in t.split(",")], default=list(BATCHES))
+    parser.add_argument(
+        "--operations", type=lambda t: [x for x in t.split(",") if x], default=list(TIMED), help="what is timed"
+    )
+    parser.add_argument("--checks", action=argparse.BooleanOptionalAction, default=True, help="compare results")
     parser.add_argument("--seconds", type=float, default=400, help="stop after about so long, compiling not counted")
     parser.add_argument("--case-seconds", type=float, default=0.05, help="time per measurement (default: 0.05)")
     parser.add_argument("--artifacts", type=lambda t: (t,), help="folder written by logsig-gen --target cuda")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 import logsig_codegen as lg
+from logsig_codegen.build.nvidia import nvcc_if_any
+from logsig_codegen.runtime.cuda.programs import CudaPrograms
 
 pytestmark = pytest.mark.gpu
 AVAILABLE = torch.cuda.is_available()
@@ -253,6 +256,24 @@ def test_same_bits_as_the_processor() -> None:
     log_sig, displacement = normal(1000, 14, dtype=torch.float32), normal(1000, 3, dtype=torch.float32)
     expected = kernel.join(log_sig.cpu(), displacement.cpu())
     assert torch.equal(kernel.join(log_sig, displacement).cpu(), expected)
+
+
+@pytest.mark.skipif(nvcc_if_any() is None, reason="no nvcc")
+def test_kernels_compiled_ahead(tmp_path: Path) -> None:
+    """Fat binaries of nvcc: code for this device, and code for another with PTX for later ones."""
+    major, minor = torch.cuda.get_device_capability()
+    for architectures in ((f"sm_{major}{minor}",), ("sm_80",)):
+        folder = lg.generate(
+            2, 3, tmp_path, targets=("cuda",), operations=("join",), dtypes=("float32",), architectures=architectures
+        )
+        programs = CudaPrograms(lg.Problem(2, 3), (str(folder.path),))
+        launcher = programs.launcher("join", "float32", torch.cuda.current_device())
+        assert launcher.kernel["binary"].endswith(".fatbin")
+        log_sig, displacement = normal(1000, 5, dtype=torch.float32), normal(1000, 2, dtype=torch.float32)
+        out = torch.empty_like(log_sig)
+        rows = (log_sig.data_ptr(), 5, displacement.data_ptr(), 2, out.data_ptr(), 5)
+        launcher(1000, rows, torch.cuda.current_stream().cuda_stream)
+        close(out, lg.load(2, 3).join(exact(log_sig), exact(displacement)), 2e-5)
 
 
 def test_a_copy_of_a_kernel_finds_its_kernels_again() -> None:
