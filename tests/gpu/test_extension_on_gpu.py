@@ -80,9 +80,10 @@ def test_values_gradients_and_launches(built: Path, run_python: RunPython) -> No
 
         def work():
             found = ops.join(left, step, 3, 3).sum() + ops.log_sig(path, lengths, left, 3, 3).sum()
-            return found, *torch.autograd.grad(found, (left, path))
+            # A graph of autograd that is kept would tie its leaves to the stream it was made in.
+            return found.detach(), *torch.autograd.grad(found, (left, path))
 
-        first = work()
+        work()
         torch.cuda.synchronize()
         torch.cuda.set_sync_debug_mode("error")
         work()
