@@ -199,8 +199,6 @@ GROUPS: dict[str, tuple[Operation, ...]] = {
 """Group to operations; the order is that of headers and reports."""
 DERIVED_GROUPS = ("join_second", "combine_second", "bracket")
 """Second derivatives of products, and what those beyond are composed of: nothing but torch asks for them."""
-CUDA_GROUPS = tuple(GROUPS)
-"""The groups that have kernels on a GPU."""
 OPERATIONS: dict[str, Operation] = {operation.name: operation for group in GROUPS.values() for operation in group}
 BY_LETTER = frozenset({"displacement", "d_displacement", "t_displacement", "d_d_displacement"})
 """Operands with one column per letter; all others have one per coordinate."""

@@ -19,7 +19,7 @@ from logsig_codegen.build import cuda_builder, nvidia
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda.sources import SUFFIXES, CudaSources
 from logsig_codegen.emit.torch import Image
-from logsig_codegen.operations import CUDA_GROUPS, OPERATIONS
+from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
 
 NATIVE = {name for name in OPERATIONS if not name.startswith(("stream", "log_sig_by"))}
@@ -46,7 +46,7 @@ def emulated_images(work: Path, problem: Problem) -> Callable[..., Sequence[Imag
     """What stands in for ``cuda_builder.compile_images``: the binary of a kernel names a library for the host."""
 
     def compile_images(folder: Path, sources: CudaSources, *_: Any, **__: Any) -> Sequence[Image]:
-        emulation = Emulation(work, compile_problem(problem, groups=CUDA_GROUPS))
+        emulation = Emulation(work, compile_problem(problem, groups=tuple(GROUPS)))
         images = []
         for kernel in sources.kernels:
             library = emulation.kernel(kernel.operation, kernel.dtype).library._name
@@ -87,7 +87,7 @@ def emulated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(cuda_builder, "compile_images", images)
         patched.setattr(nvidia, "nvcc_if_any", lambda: nvidia.CudaCompiler("nvcc", "0", "none"))
-        lg.generate(3, 2, out, targets=("cuda",), operations=CUDA_GROUPS)
+        lg.generate(3, 2, out, targets=("cuda",), operations=tuple(GROUPS))
     return out
 
 

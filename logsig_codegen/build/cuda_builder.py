@@ -10,7 +10,6 @@ from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.build.artifact import FORMAT, describe_file, write_manifest
 from logsig_codegen.build.builder import collector_paused
 from logsig_codegen.build.nvidia import CudaCompiler, compile_ahead, compile_kernel, number_of
-from logsig_codegen.operations import CUDA_GROUPS
 from logsig_codegen.problem import Problem
 
 if TYPE_CHECKING:
@@ -48,7 +47,6 @@ def build_cuda_into(
     ------
     ProblemTooLargeError, GenerationError, CompilerError, OSError
     """
-    groups = [group for group in groups if group in CUDA_GROUPS]
     report, sources = _generate(problem, dtypes, groups, max_terms)
     for unit in sources.units:
         (folder / unit.name).write_text(unit.text, encoding="utf-8")

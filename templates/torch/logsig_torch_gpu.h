@@ -21,6 +21,7 @@ namespace {
 /* -- the driver --------------------------------------------------------------------------------------------------- */
 
 enum DeviceAttribute { MULTIPROCESSORS = 16, CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76, SHARED_BYTES_OF_BLOCK = 97 };
+constexpr int64_t WARP = 32;
 enum FunctionAttribute { DYNAMIC_SHARED_BYTES = 8, SHARED_CARVEOUT = 9 };
 
 /* What is used of libcuda; handles are pointers, a status of 0 is success. */
@@ -132,23 +133,23 @@ struct Launcher {
     int64_t samples, warps, warp_bytes;
     bool together;
 
+    /* It may have no room on the device: then it is not loaded. */
     Launcher(const Gpu &on, const DeviceCode &code)
-        : gpu(on), samples(code.samples), warps(code.warps), warp_bytes(code.warp_bytes),
-          together(code.together)
+        : gpu(on), samples(code.samples), warps(code.warps), warp_bytes(code.warp_bytes), together(code.together)
     {
         if (together) warp_bytes /= warps;
         while (!together && warps > 1 && warps * warp_bytes > on.shared_bytes) warps--;
-        TORCH_CHECK_NOT_IMPLEMENTED(warps * warp_bytes <= on.shared_bytes, code.symbol, " needs ", warps * warp_bytes,
-                                    " bytes of shared memory, device cuda:", on.ordinal, " has ", on.shared_bytes,
-                                    " for a block");
+        if (warps * warp_bytes > on.shared_bytes) return;
         const Driver &cuda = driver();
         const Current current(on);
         void *module = nullptr;
+        const auto set = [&](FunctionAttribute attribute, int64_t value) {
+            cuda.check(cuda.set(function, attribute, static_cast<int>(value)), "cuFuncSetAttribute");
+        };
         cuda.check(cuda.load(&module, code.image), "cuModuleLoadData");
         cuda.check(cuda.function(&function, module, code.symbol.c_str()), "cuModuleGetFunction");
-        cuda.check(cuda.set(function, DYNAMIC_SHARED_BYTES, static_cast<int>(warps * warp_bytes)),
-                   "cuFuncSetAttribute");
-        if (!together) cuda.check(cuda.set(function, SHARED_CARVEOUT, 100), "cuFuncSetAttribute"); /* of no use to tables */
+        set(DYNAMIC_SHARED_BYTES, warps * warp_bytes);
+        if (!together || samples == WARP) set(SHARED_CARVEOUT, 100); /* tables want a cache, rows and points do not */
     }
 };
 
@@ -207,9 +208,12 @@ inline const Launcher *find_launcher(Problem &problem, Operation operation, cons
         loader->callBoxed(stack);
         binary = binary_for(problem, operation, single, gpu);
     }
-    const Launcher *const made = binary ? new Launcher(gpu, *binary) : nullptr; /* lives as long as the process */
+    auto made = binary ? std::make_unique<const Launcher>(gpu, *binary) : nullptr;
+    if (made && !made->function) made = nullptr;
     const std::unique_lock<std::shared_mutex> lock(problem.mutex);
-    return problem.launchers.try_emplace(key, made).first->second;
+    const auto [place, added] = problem.launchers.try_emplace(key, made.get());
+    if (added) made.release(); /* it lives as long as the process */
+    return place->second;
 }
 
 inline const Launcher &launcher_of(Problem &problem, Operation operation, const Tensor &like)
@@ -250,7 +254,7 @@ inline void start(const Launcher &kernel, const Tensor &like, Arguments argument
     const c10::Stream stream = c10::impl::VirtualGuardImpl(like.device().type()).getStream(like.device());
     const Current current(kernel.gpu);
     driver().check(driver().launch(kernel.function, static_cast<unsigned>(blocks), 1, 1,
-                                   static_cast<unsigned>(32 * warps), 1, 1,
+                                   static_cast<unsigned>(WARP * warps), 1, 1,
                                    static_cast<unsigned>(warps * kernel.warp_bytes), stream.native_handle(),
                                    pointers.data(), nullptr),
                    "cuLaunchKernel");

@@ -15,7 +15,7 @@ from logsig_codegen.build.nvidia import ARCHITECTURES, FLAGS, nvcc_if_any
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda.shape import MOST_SHARED_BYTES, REGISTERS, REGISTERS_PER_THREAD, SHARED_BYTES, WARP
 from logsig_codegen.emit.cuda.sources import CudaKernel, cuda_sources
-from logsig_codegen.operations import CUDA_GROUPS, DERIVED_GROUPS
+from logsig_codegen.operations import DERIVED_GROUPS, GROUPS
 
 NVCC = nvcc_if_any()
 pytestmark = pytest.mark.skipif(NVCC is None, reason="no nvcc")
@@ -79,7 +79,7 @@ def test_reports(problem: tuple[int, int], groups: tuple[str, ...], tmp_path: Pa
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", TABLE, ids=str)
 def test_reports_of_the_whole_table(problem: tuple[int, int], tmp_path: Path) -> None:
-    check(tmp_path, problem, CUDA_GROUPS)
+    check(tmp_path, problem, tuple(GROUPS))
 
 
 @pytest.mark.slow

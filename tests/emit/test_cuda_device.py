@@ -23,7 +23,7 @@ from logsig_codegen.emit.cuda.walks import WalkKernel
 from logsig_codegen.emit.statements import SHORT_NAMES
 from logsig_codegen.ir.interpret import interpret
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.operations import CUDA_GROUPS
+from logsig_codegen.operations import GROUPS
 
 QUICK = ((1, 1), (2, 1), (1, 3), (2, 2), (2, 3), (3, 2), (2, 4), (3, 3), (2, 5), (4, 3), (2, 6), (5, 3), (3, 4))
 SLOW = ((2, 7), (2, 8), (3, 5), (3, 6), (4, 4), (5, 4), (7, 3), (10, 3), (20, 2))
@@ -34,7 +34,7 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 def functions(problem: lg.Problem) -> dict[str, tuple[str, Schedule]]:
     """Every device function: its file and the schedule it was printed from."""
     found: dict[str, tuple[str, Schedule]] = {}
-    for kernel in compile_problem(problem, groups=CUDA_GROUPS).kernels:
+    for kernel in compile_problem(problem, groups=tuple(GROUPS)).kernels:
         form, file = choose_form(problem, kernel, "float32"), f"{kernel.operation}.cu"
         if isinstance(form, RowsKernel):
             assert isinstance(kernel, Kernel)
@@ -50,7 +50,7 @@ def functions(problem: lg.Problem) -> dict[str, tuple[str, Schedule]]:
 
 def compile_functions(folder: Path, problem: lg.Problem, found: Mapping[str, tuple[str, Schedule]], bits: int) -> Any:
     """One library with all of them; each file in a namespace of its own."""
-    write_sources(folder, cuda_sources(compile_problem(problem, groups=CUDA_GROUPS)).units)
+    write_sources(folder, cuda_sources(compile_problem(problem, groups=tuple(GROUPS))).units)
     lines = ['#include "logsig_device.cuh"']
     for file in dict.fromkeys(file for file, _ in found.values()):
         lines.append(f'namespace {Path(file).stem} {{\n#include "{file}"\n}}')

@@ -18,7 +18,7 @@ from torch_cases import overload
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import BY_LETTER, CUDA_GROUPS, DERIVED_GROUPS, GROUPS, Operation
+from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, GROUPS, Operation
 from logsig_codegen.runtime.cuda import calls, pieces
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.path_checks import check_call
@@ -30,7 +30,7 @@ SIZE = 14
 
 @pytest.fixture(scope="module")
 def emulation(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
-    return Emulation(tmp_path_factory.mktemp("cuda"), compile_problem(lg.Problem(D, N), groups=CUDA_GROUPS))
+    return Emulation(tmp_path_factory.mktemp("cuda"), compile_problem(lg.Problem(D, N), groups=tuple(GROUPS)))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from torch_cases import CASES, Case, D, N
 import logsig_codegen as lg
 from logsig_codegen.algebra.basis_maps import SparseMap
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import CUDA_GROUPS, OPERATIONS
+from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.runtime import conversions
 from logsig_codegen.runtime.coordinates import RowMap, change_method_backprop_map, change_method_map, hall_map
 from logsig_codegen.runtime.cuda import brackets, calls, lengths, maps
@@ -36,7 +36,7 @@ TOLERANCE: dict[torch.dtype, dict[str, float]] = {
 
 @pytest.fixture(scope="module")
 def emulation(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
-    return Emulation(tmp_path_factory.mktemp("cuda"), compile_problem(lg.Problem(D, N), groups=CUDA_GROUPS))
+    return Emulation(tmp_path_factory.mktemp("cuda"), compile_problem(lg.Problem(D, N), groups=tuple(GROUPS)))
 
 
 @pytest.fixture

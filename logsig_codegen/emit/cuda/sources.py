@@ -16,7 +16,6 @@ from logsig_codegen.emit.cuda.walks import WalkKernel
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.emit.view import symbol
-from logsig_codegen.operations import CUDA_GROUPS, group_of
 from logsig_codegen.problem import Problem
 
 DTYPES = ("float64", "float32")
@@ -121,8 +120,6 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
     kernels: list[CudaKernel] = []
     headers: dict[str, None] = {"logsig_device.cuh": None}
     for kernel in compiled.kernels:
-        if group_of(kernel.operation) not in CUDA_GROUPS:
-            continue
         forms: dict[str, tuple[Form, list[str]]] = {}
         for dtype in dtypes:
             form = choose_form(compiled.problem, kernel, dtype)

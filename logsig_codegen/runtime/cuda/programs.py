@@ -11,7 +11,7 @@ from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import MANIFEST, Artifact, check_cuda_artifact, folder_name, read_artifact
 from logsig_codegen.build.nvidia import CudaCompiler, find_cuda_compiler
 from logsig_codegen.errors import CompilerNotFoundError
-from logsig_codegen.operations import CUDA_GROUPS, DEFAULT_STATE, group_of, path_operation
+from logsig_codegen.operations import DEFAULT_STATE, GROUPS, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, device
 
@@ -107,8 +107,8 @@ class CudaPrograms:
         from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
         from logsig_codegen.emit.cuda.sources import cuda_sources
 
-        if group not in CUDA_GROUPS:
-            raise ValueError(f"group: expected one of {', '.join(CUDA_GROUPS)}, got {group!r}")
+        if group not in GROUPS:
+            raise ValueError(f"group: expected one of {', '.join(GROUPS)}, got {group!r}")
         compiled = compile_problem(self.problem, groups=(group,), max_terms=self.max_terms() or DEFAULT_MAX_TERMS)
         return "\n".join(f"/* ==== {unit.name} ==== */\n{unit.text}" for unit in cuda_sources(compiled).units)
 
