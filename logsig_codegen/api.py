@@ -94,7 +94,8 @@ def generate(
         Parent folder; made if need be.
     targets : sequence of str
         What to generate: ``"c"``; ``"torch"``, which is that and an extension of torch that needs no Python (building
-        it takes about a minute, and needs torch, ninja and a C++ compiler); ``"cuda"``, a folder of its own.
+        it takes a minute, or a few with kernels for GPUs, and needs torch, ninja and a C++ compiler); ``"cuda"``, a
+        folder of its own.
     operations : sequence of str, optional
         Groups of operations, as :meth:`LogSigKernel.prepare` names them; default: all the problem can have.
     dtypes : sequence of str

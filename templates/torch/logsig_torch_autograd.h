@@ -75,13 +75,6 @@ Result pass_on_typed(const char *name, const Arguments &...arguments)
     }
 }
 
-/* Typed access to an operator of this namespace. */
-template <class Signature> const c10::TypedOperatorHandle<Signature> &handle(const char *name)
-{
-    static const auto found = operator_named(name)->typed<Signature>();
-    return found;
-}
-
 using Binary = Tensor(const Tensor &, const Tensor &, int64_t, int64_t, int64_t);
 using Gradient = std::tuple<Tensor, Tensor>(const Tensor &, const Tensor &, const Tensor &, int64_t, int64_t, int64_t);
 using SecondGradient = std::tuple<Tensor, Tensor, Tensor>(const Tensor &, const Tensor &, const Tensor &,
@@ -92,6 +85,7 @@ using WholeGradient = std::tuple<Tensor, Tensor>(const Tensor &, const std::opti
                                                  const std::optional<Tensor> &, const std::optional<Tensor> &, int64_t,
                                                  int64_t, bool, Windows, State, int64_t, int64_t);
 
+/* An operator of this namespace. */
 template <Operation OP, class Signature> const c10::TypedOperatorHandle<Signature> &own()
 {
     static const auto found = operator_named(NAMES[OP])->typed<Signature>();
