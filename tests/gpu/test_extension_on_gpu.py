@@ -103,6 +103,7 @@ def test_values_gradients_and_launches(built: Path, run_python: RunPython) -> No
         for one, two in zip(captured, work(), strict=True):
             torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
         """,
+        env={"PYTHONFAULTHANDLER": "1"},  # a crash says in which line
         timeout=500,
     )
 
