@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from on_gpu import MARKS
 from processes import RunPython
 
 import logsig_codegen as lg
 
-pytestmark = pytest.mark.gpu
-AVAILABLE = torch.cuda.is_available()
-if not AVAILABLE:
-    pytestmark = [pytest.mark.gpu, pytest.mark.skip(reason="no NVIDIA GPU")]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")

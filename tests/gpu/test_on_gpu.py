@@ -9,33 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from on_gpu import AVAILABLE, MARKS, TOLERANCE, close, exact, normal
 
 import logsig_codegen as lg
 from logsig_codegen.build.nvidia import nvcc_if_any
 from logsig_codegen.runtime.cuda.programs import CudaPrograms
 
-pytestmark = pytest.mark.gpu
-AVAILABLE = torch.cuda.is_available()
-if not AVAILABLE:
-    pytestmark = [pytest.mark.gpu, pytest.mark.skip(reason="no NVIDIA GPU")]
+pytestmark = MARKS
 
 PROBLEMS = ((2, 1), (1, 3), (2, 4), (3, 3), (5, 3), (3, 5), (5, 4), (10, 3))
-TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-11}
-
-
-def normal(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    return torch.randn(*shape, device="cuda", dtype=dtype)
-
-
-def exact(tensor: Any) -> Any:
-    return tensor.detach().double().cpu().numpy()
-
-
-def close(found: torch.Tensor, expected: Any, tolerance: float) -> None:
-    array = exact(found)
-    assert array.shape == expected.shape
-    assert np.isfinite(array).all()
-    assert np.linalg.norm(array - expected) <= tolerance * max(np.linalg.norm(expected), 1e-30)
 
 
 @pytest.mark.parametrize("dtype", list(TOLERANCE))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from on_gpu import MARKS
 from processes import RunPython
 from torch import Tensor
 from torch_cases import CASES, overload
@@ -22,10 +23,7 @@ from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, GROUPS
 from logsig_codegen.runtime.cuda import brackets
 
-pytestmark = pytest.mark.gpu
-AVAILABLE = torch.cuda.is_available()
-if not AVAILABLE:
-    pytestmark = [pytest.mark.gpu, pytest.mark.skip(reason="no NVIDIA GPU")]
+pytestmark = MARKS
 
 DEVICE = "cuda"
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}

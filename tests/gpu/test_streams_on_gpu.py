@@ -8,31 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from on_gpu import MARKS, TOLERANCE, close, exact, normal
 
 import logsig_codegen as lg
 from logsig_codegen.runtime.cuda import calls, driver
 
-AVAILABLE = torch.cuda.is_available()
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not AVAILABLE, reason="no NVIDIA GPU")]
+pytestmark = MARKS
 
 PROBLEMS = ((2, 1), (1, 3), (2, 4), (3, 3), (5, 3), (3, 5), (5, 4), (10, 3))
 BLOCKS = ((5, 5),)
-TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-11}
-
-
-def normal(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    return torch.randn(*shape, device="cuda", dtype=dtype)
-
-
-def exact(tensor: Any) -> Any:
-    return tensor.detach().double().cpu().numpy()
-
-
-def close(found: torch.Tensor, expected: Any, tolerance: float) -> None:
-    array = exact(found)
-    assert array.shape == expected.shape
-    assert np.isfinite(array).all()
-    assert np.linalg.norm(array - expected) <= tolerance * max(np.linalg.norm(expected), 1e-30)
 
 
 def compare(
