@@ -137,7 +137,8 @@ def generate(
     toolchain.check_march(march)
     max_terms = None if max_terms is None else check_positive_integer("max_terms", max_terms)
     jobs = None if jobs is None else check_positive_integer("jobs", jobs)
-    gpus = _gpus(architectures, targets, emit_only=emit_only)
+    named = _architectures(architectures, targets)
+    gpus = _gpus(named, required=architectures is not None, emit_only=emit_only) if "torch" in targets else None
     native = "c" in targets or "torch" in targets
     kinds = [kind for kind, wanted in (("c", native), ("cuda", "cuda" in targets)) if wanted]
     folders = {kind: Path(out) / folder_name(problem, kind) for kind in kinds}
@@ -156,26 +157,27 @@ def generate(
         from logsig_codegen.build.cuda_builder import build_cuda_into
 
         compiler = None if emit_only else nvidia.nvcc_if_any()
-        named = nvidia.check_architectures(ARCHITECTURES if architectures is None else architectures)
         return build_cuda_into(folder, problem, compiler=compiler, architectures=named, **wanted)
 
     written = [_write(folder, partial(fill, kind)) for kind, folder in folders.items()]
     return GeneratedFolder(next(iter(folders.values())), written[0], time.perf_counter() - started)
 
 
-def _gpus(architectures: Sequence[str] | None, targets: Sequence[str], *, emit_only: bool) -> nvidia.Gpus | None:
-    """The GPUs that the extension of torch gets kernels for; ``None`` for none."""
-    if architectures is not None and ("cuda" in targets or len(architectures)):
-        nvidia.check_architectures(architectures)
-    if "torch" not in targets or (architectures is not None and not len(architectures)):
+def _architectures(chosen: Sequence[str] | None, targets: Sequence[str]) -> tuple[str, ...]:
+    """GPUs to compile for, each once; none at all is a choice for the extension of torch only."""
+    if chosen is None:
+        return ARCHITECTURES
+    return nvidia.check_architectures(chosen) if "cuda" in targets or len(chosen) else ()
+
+
+def _gpus(architectures: tuple[str, ...], *, required: bool, emit_only: bool) -> nvidia.Gpus | None:
+    """What the extension of torch gets kernels for GPUs by; ``None`` for none."""
+    if not architectures:
         return None
-    named = tuple(ARCHITECTURES if architectures is None else dict.fromkeys(architectures))
-    if emit_only:
-        return nvidia.Gpus(named, None)
     try:
-        return nvidia.Gpus(named, nvidia.find_cuda_compiler_ahead())
+        return nvidia.Gpus(architectures, None if emit_only else nvidia.find_cuda_compiler_ahead())
     except CompilerNotFoundError:
-        if architectures is not None:
+        if required:
             raise
         return None
 

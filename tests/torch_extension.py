@@ -17,8 +17,8 @@ from processes import RunPython
 import logsig_codegen as lg
 from logsig_codegen.build import cuda_builder, nvidia
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.emit.cuda.sources import SUFFIXES, CudaSources
-from logsig_codegen.emit.torch import Image
+from logsig_codegen.emit.cuda.sources import CudaSources, Image
+from logsig_codegen.emit.view import SUFFIXES
 from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
 

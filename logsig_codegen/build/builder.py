@@ -109,22 +109,22 @@ def _extend(
 
     for name, text in extension.files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    names = list(extension.files)
-    compiler = None if gpus is None or library is None else gpus.compiler
-    if gpus is not None and compiler is not None and extension.cuda is not None:
+    names, cuda = list(extension.files), None
+    if library is None:
+        return names, {"extension": {"library": None, "cuda": None}}
+    if gpus is not None and gpus.compiler is not None:
         from logsig_codegen.build.cuda_builder import compile_images
         from logsig_codegen.emit.torch import IMAGES, images_source
 
+        assert extension.cuda is not None
+        compiler = gpus.compiler
         images = compile_images(folder, extension.cuda, compiler, gpus.architectures, jobs=jobs)
         (folder / IMAGES).write_text(images_source(problem, images), encoding="utf-8")
         names += [IMAGES, *(image.file for image in images)]
-    if library is not None:
-        build_extension(folder, problem, names[0], library, cuda=compiler is not None)
-        names.append(extension_name(problem))
-    described = None
-    if gpus is not None and compiler is not None:
-        described = {"name": compiler.name, "version": compiler.version, "architectures": list(gpus.architectures)}
-    return names, {"extension": {"library": names[-1] if library is not None else None, "cuda": described}}
+        cuda = {"name": compiler.name, "version": compiler.version, "architectures": list(gpus.architectures)}
+    build_extension(folder, problem, names[0], library, cuda=cuda is not None)
+    name = extension_name(problem)
+    return [*names, name], {"extension": {"library": name, "cuda": cuda}}
 
 
 def _generate(

@@ -13,8 +13,7 @@ from logsig_codegen.build.nvidia import CudaCompiler, compile_ahead, compile_ker
 from logsig_codegen.problem import Problem
 
 if TYPE_CHECKING:
-    from logsig_codegen.emit.cuda.sources import CudaSources
-    from logsig_codegen.emit.torch import Image
+    from logsig_codegen.emit.cuda.sources import CudaSources, Image
 
 ELF = b"\x7fELF"
 """How code for an architecture begins; other binaries are PTX."""
@@ -85,7 +84,7 @@ def compile_images(
     CompilerError
         With what the compiler printed.
     """
-    from logsig_codegen.emit.torch import Image
+    from logsig_codegen.emit.cuda.sources import Image
 
     if compiler.name == "nvcc":
         names = {kernel.symbol: f"{kernel.symbol}.fatbin" for kernel in sources.kernels}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from logsig_codegen.compiler import CompiledProblem
-from logsig_codegen.emit.cuda.sources import CudaKernel
+from logsig_codegen.emit.cuda.sources import Image
 from logsig_codegen.emit.render import render, verbatim
-from logsig_codegen.emit.view import symbol
+from logsig_codegen.emit.view import SUFFIXES, symbol
 from logsig_codegen.operations import default_state
 from logsig_codegen.problem import Problem
 
@@ -26,7 +26,6 @@ HEADERS = (
 """What does not depend on the problem, in the order in which it is included."""
 SOURCE = "operators.cpp"
 IMAGES = "operators_cuda.h"
-_SUFFIXES = {"float64": "f64", "float32": "f32"}
 
 
 @dataclass(frozen=True)
@@ -38,24 +37,6 @@ class ExtensionView:
     images: str
     entries: tuple[str, ...]
     arguments: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Image:
-    """One compiled kernel.
-
-    Attributes
-    ----------
-    kernel : CudaKernel
-    architecture : int
-        90 for ``sm_90``; 0 for code for several, or for any.
-    file : str
-        Name of its binary.
-    """
-
-    kernel: CudaKernel
-    architecture: int
-    file: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +55,7 @@ def torch_sources(compiled: CompiledProblem, dtypes: Sequence[str]) -> dict[str,
         f'{{"{kernel.operation}", "{dtype}", '
         f"reinterpret_cast<logsig_torch::Function>({symbol(problem, kernel.operation)}_{suffix})}}"
         for kernel in compiled.kernels
-        for dtype, suffix in _SUFFIXES.items()
+        for dtype, suffix in SUFFIXES.items()
         if dtype in dtypes
     )
     view = ExtensionView(

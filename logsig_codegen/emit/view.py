@@ -13,6 +13,9 @@ from logsig_codegen.ir.schedule import Compute, Schedule
 from logsig_codegen.operations import BY_LETTER, OPERATIONS
 from logsig_codegen.problem import Problem
 
+SUFFIXES = {"float64": "f64", "float32": "f32"}
+"""How the functions of a number type end."""
+
 
 @dataclass(frozen=True)
 class PartView:
@@ -323,9 +326,8 @@ def header_view(compiled: CompiledProblem) -> HeaderView:
 def module_view(compiled: CompiledProblem, abi_version: int, dtypes: Sequence[str]) -> ModuleView:
     """The view of the library's description of itself."""
     problem = compiled.problem
-    suffixes = {"float64": "f64", "float32": "f32"}
     entries = tuple(
-        f'{{"{kernel.operation}", "{dtype}", (void (*)(void)){symbol(problem, kernel.operation)}_{suffixes[dtype]}}}'
+        f'{{"{kernel.operation}", "{dtype}", (void (*)(void)){symbol(problem, kernel.operation)}_{SUFFIXES[dtype]}}}'
         for kernel in compiled.kernels
         for dtype in dtypes
     )

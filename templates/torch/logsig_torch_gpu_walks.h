@@ -10,7 +10,6 @@ namespace logsig_torch {
 namespace {
 namespace gpu {
 
-constexpr int64_t PIECE_STEPS = 192;             /* of a piece, at least */
 constexpr int64_t MOST_PIECES = 64;
 constexpr int64_t ROOM = int64_t{1} << 26;       /* numbers of the pieces' log-signatures that are kept at a time, about */
 constexpr int64_t MOST_OF_A_SIGNATURE = 1000;    /* coordinates up to which threads may carry the signature */
@@ -18,7 +17,7 @@ constexpr int64_t MOST_OF_A_SIGNATURE = 1000;    /* coordinates up to which thre
 inline int64_t piece_count(int64_t length)
 {
     int64_t pieces = 1;
-    while (pieces < MOST_PIECES && length - 1 >= pieces * PIECE_STEPS) pieces *= 2;
+    while (pieces < MOST_PIECES && length - 1 >= pieces * WHOLE_STEPS) pieces *= 2;
     return pieces;
 }
 

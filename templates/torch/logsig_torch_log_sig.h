@@ -140,7 +140,7 @@ inline std::tuple<Tensor, Tensor> log_sig_backprop(
     return {d_data, d_initial};
 }
 
-inline Tensor log_sig_meta(const Tensor &path, const std::optional<Tensor> &lengths,
+inline Tensor log_sig_meta(const Tensor &path, const std::optional<Tensor> &,
                            const std::optional<Tensor> &initial, int64_t dimension, int64_t degree, bool stream,
                            Windows windows, State, int64_t method, int64_t)
 {

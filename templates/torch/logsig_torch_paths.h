@@ -7,6 +7,8 @@
 namespace logsig_torch {
 namespace {
 
+constexpr int64_t WHOLE_STEPS = 192; /* shorter paths are never cut */
+
 /* Paths in one array, as kernels want them. */
 struct Paths {
     Tensor data, lengths, starts; /* lengths, starts: int64, or undefined */

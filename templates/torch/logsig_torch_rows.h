@@ -54,6 +54,11 @@ inline int call_rows(Function f, size_t operands, void *const *p, const ptrdiff_
     }
 }
 
+inline void check_error(int error)
+{
+    TORCH_CHECK_WITH(OutOfMemoryError, !error, "no memory for a kernel's working space");
+}
+
 inline Tensor summed_to(const Tensor &full, at::IntArrayRef shape)
 {
     if (full.sizes() == shape) return full;
@@ -107,9 +112,8 @@ c10::SmallVector<Tensor, 3> run_rows(Operation operation, const std::array<Tenso
         for (size_t k = 0; k < operand; k++) arguments.row(pointers[k], strides[k]);
         start(launcher_of(problem, operation, inputs[0]), inputs[0], arguments, batch);
     } else if (batch) {
-        const int error = call_rows(function_of(problem, operation, inputs[0]), operand, pointers.data(),
-                                    strides.data(), batch, jobs);
-        TORCH_CHECK_WITH(OutOfMemoryError, !error, "no memory for a kernel's working space");
+        check_error(call_rows(function_of(problem, operation, inputs[0]), operand, pointers.data(), strides.data(),
+                              batch, jobs));
     }
     if (!even) {
         for (size_t k = 0; k < rows.like.size(); k++) {
@@ -155,50 +159,21 @@ template <size_t N> auto packed(c10::SmallVector<Tensor, 3> results)
     }
 }
 
-/* The kernels of an operation with 2, 3, 4 or 5 inputs and OUT outputs. */
-template <Operation OP, size_t OUT> struct Two {
-    static auto run(const Tensor &a, const Tensor &b, int64_t d, int64_t n, int64_t jobs)
+/* The kernels of an operation with so many inputs, each a Tensor, and OUT outputs. */
+template <Operation OP, size_t OUT, class... Inputs> struct RowKernels {
+    static auto run(const Inputs &...inputs, int64_t dimension, int64_t degree, int64_t n_jobs)
     {
-        return packed<OUT>(run_rows<2>(OP, {a, b}, d, n, jobs));
+        return packed<OUT>(run_rows<sizeof...(Inputs)>(OP, {inputs...}, dimension, degree, n_jobs));
     }
-    static auto meta(const Tensor &a, const Tensor &b, int64_t d, int64_t n, int64_t)
+    static auto meta(const Inputs &...inputs, int64_t dimension, int64_t degree, int64_t)
     {
-        return packed<OUT>(meta_rows<2>(OP, {a, b}, d, n));
-    }
-};
-template <Operation OP, size_t OUT> struct Three {
-    static auto run(const Tensor &a, const Tensor &b, const Tensor &c, int64_t d, int64_t n, int64_t jobs)
-    {
-        return packed<OUT>(run_rows<3>(OP, {a, b, c}, d, n, jobs));
-    }
-    static auto meta(const Tensor &a, const Tensor &b, const Tensor &c, int64_t d, int64_t n, int64_t)
-    {
-        return packed<OUT>(meta_rows<3>(OP, {a, b, c}, d, n));
+        return packed<OUT>(meta_rows<sizeof...(Inputs)>(OP, {inputs...}, dimension, degree));
     }
 };
-template <Operation OP, size_t OUT> struct Four {
-    static auto run(const Tensor &a, const Tensor &b, const Tensor &c, const Tensor &e, int64_t d, int64_t n,
-                    int64_t jobs)
-    {
-        return packed<OUT>(run_rows<4>(OP, {a, b, c, e}, d, n, jobs));
-    }
-    static auto meta(const Tensor &a, const Tensor &b, const Tensor &c, const Tensor &e, int64_t d, int64_t n, int64_t)
-    {
-        return packed<OUT>(meta_rows<4>(OP, {a, b, c, e}, d, n));
-    }
-};
-template <Operation OP, size_t OUT> struct Five {
-    static auto run(const Tensor &a, const Tensor &b, const Tensor &c, const Tensor &e, const Tensor &f, int64_t d,
-                    int64_t n, int64_t jobs)
-    {
-        return packed<OUT>(run_rows<5>(OP, {a, b, c, e, f}, d, n, jobs));
-    }
-    static auto meta(const Tensor &a, const Tensor &b, const Tensor &c, const Tensor &e, const Tensor &f, int64_t d,
-                     int64_t n, int64_t)
-    {
-        return packed<OUT>(meta_rows<5>(OP, {a, b, c, e, f}, d, n));
-    }
-};
+template <Operation OP, size_t OUT> using Two = RowKernels<OP, OUT, Tensor, Tensor>;
+template <Operation OP, size_t OUT> using Three = RowKernels<OP, OUT, Tensor, Tensor, Tensor>;
+template <Operation OP, size_t OUT> using Four = RowKernels<OP, OUT, Tensor, Tensor, Tensor, Tensor>;
+template <Operation OP, size_t OUT> using Five = RowKernels<OP, OUT, Tensor, Tensor, Tensor, Tensor, Tensor>;
 
 } // namespace
 } // namespace logsig_torch

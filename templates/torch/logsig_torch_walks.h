@@ -8,8 +8,6 @@ namespace logsig_torch {
 namespace {
 namespace cpu {
 
-constexpr int64_t WHOLE_STEPS = 192; /* shorter paths are never cut */
-
 struct Products {
     Function log_sig, combine, combine_backprop;
 };
@@ -24,11 +22,6 @@ inline Products products_of(const Request &made, bool backward)
         products.combine_backprop = find(made.problem, COMBINE_BACKPROP, single);
     }
     return products;
-}
-
-inline void check_error(int error)
-{
-    TORCH_CHECK_WITH(OutOfMemoryError, !error, "no memory for a kernel's working space");
 }
 
 inline void walk(const Request &made, const Paths &paths, const Tensor &out)

@@ -15,8 +15,8 @@ from torch_extension import NATIVE, Built, OnHost
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.emit.cuda.sources import cuda_sources
-from logsig_codegen.emit.torch import IMAGES, Image, images_source
+from logsig_codegen.emit.cuda.sources import Image, cuda_sources
+from logsig_codegen.emit.torch import IMAGES, images_source
 
 
 def test_the_text_of_images() -> None:

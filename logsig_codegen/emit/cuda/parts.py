@@ -30,7 +30,7 @@ from logsig_codegen.emit.cuda.shape import (
     row_stride,
     tile_numbers,
 )
-from logsig_codegen.emit.cuda.walks import PATHS_BYTES, TITLES, chunk_points, path_parameters
+from logsig_codegen.emit.cuda.walks import PATHS_BYTES, TITLES, chunk_points, path_parameters, step_member
 from logsig_codegen.emit.view import introduction, symbol
 from logsig_codegen.ir.program import NONE, Program
 from logsig_codegen.ir.schedule import Schedule
@@ -213,13 +213,7 @@ class PartsKernel:
             position += tile_numbers(width)
 
     def _part(self, index: int, order: Schedule) -> PartView:
-        call = ", ".join(operand_names(order.program))
-        if self.backward:
-            head = "template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)"
-            lines = (head, f"{{ ::step_backprop_{index}({call}); }}")
-        else:
-            head = "template <class W, class V> LOGSIG_DEVICE_MEMBER void step(W &w, V &v)"
-            lines = (head, f"{{ ::step_{index}({call}); }}")
+        lines = step_member("back" if self.backward else "step", order, f"_{index}")
         numbers = f"DIMENSION = {self.problem.dimension}, CHUNK = {self.chunk}, UNROLL = 1, PAIRS = 0"
         return PartView(f"logsig_part_{index}", numbers, lines)
 

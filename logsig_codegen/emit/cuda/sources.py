@@ -15,11 +15,10 @@ from logsig_codegen.emit.cuda.streams import StreamBlockKernel, StreamKernel, is
 from logsig_codegen.emit.cuda.walks import WalkKernel
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import SourceUnit
-from logsig_codegen.emit.view import symbol
+from logsig_codegen.emit.view import SUFFIXES, symbol
 from logsig_codegen.problem import Problem
 
 DTYPES = ("float64", "float32")
-SUFFIXES = {"float64": "f64", "float32": "f32"}
 DEFINITIONS = {"float64": "LOGSIG_REAL_BITS=64", "float32": "LOGSIG_REAL_BITS=32"}
 
 
@@ -84,6 +83,24 @@ class CudaKernel:
     def data(self) -> dict[str, Any]:
         """It as plain data, for a manifest."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Image:
+    """One compiled kernel.
+
+    Attributes
+    ----------
+    kernel : CudaKernel
+    architecture : int
+        90 for ``sm_90``; 0 for code for several, or for any.
+    file : str
+        Name of its binary.
+    """
+
+    kernel: CudaKernel
+    architecture: int
+    file: str
 
 
 @dataclass(frozen=True)

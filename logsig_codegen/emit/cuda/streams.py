@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from logsig_codegen.compiler import PathKernel
 from logsig_codegen.emit.cuda.blocks import BlockKernel, BlockView
-from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, operand_names
+from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule
 from logsig_codegen.emit.cuda.frame import BlockFrame
 from logsig_codegen.emit.cuda.shape import BYTES, WARP, Shape, row_stride, shape, tile_numbers
-from logsig_codegen.emit.cuda.walks import PATHS_BYTES, STATE_REGISTERS, path_parameters
+from logsig_codegen.emit.cuda.walks import PATHS_BYTES, STATE_REGISTERS, path_parameters, step_member
 from logsig_codegen.emit.view import introduction, symbol
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.passes.pressure import live_values
@@ -147,13 +147,7 @@ class StreamKernel:
         yield "enum { GROUP = STEPS_OF_A_GROUP, CHUNK = STEPS_OF_A_CHUNK, STRIDE = CHUNK_STRIDE, SPAN = SPAN_STRIDE };"
         if self.backward:
             yield "enum { D_SPAN = D_SPAN_STRIDE };"
-        call = ", ".join(operand_names(self.step.program))
-        if self.backward:
-            yield "template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)"
-            yield f"{{ ::step_backprop({call}); }}"
-        else:
-            yield "template <class W, class V> LOGSIG_DEVICE_MEMBER void step(W &w, V &v)"
-            yield f"{{ ::step({call}); }}"
+        yield from step_member("back" if self.backward else "step", self.step)
 
     def _body_forward(self) -> Iterator[str]:
         size = self.problem.size

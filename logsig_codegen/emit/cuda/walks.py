@@ -200,16 +200,9 @@ class WalkKernel:
     def _walk(self) -> Iterator[str]:
         numbers = f"DIMENSION = {self.problem.dimension}, CHUNK = CHUNK_POINTS, STRIDE = CHUNK_STRIDE"
         yield f"enum {{ {numbers}, PAIRS = PAIRS_AT_ONCE, UNROLL = UNROLLED_STEPS }};"
-        call = ", ".join(operand_names(self.step.program))
-        if self.backward:
-            yield "template <class DW, class W, class V> LOGSIG_DEVICE_MEMBER void back(DW &dw, W &w, V &v, V &dv)"
-            yield f"{{ ::step_backprop({call}); }}"
-        else:
-            yield "template <class W, class V> LOGSIG_DEVICE_MEMBER void step(W &w, V &v)"
-            yield f"{{ ::step({call}); }}"
-            if self.pair is not None:
-                yield "template <class W, class V> LOGSIG_DEVICE_MEMBER void steps(W &w, V &v)"
-                yield f"{{ ::steps({', '.join(operand_names(self.pair.program))}); }}"
+        yield from step_member("back" if self.backward else "step", self.step)
+        if self.pair is not None:
+            yield from step_member("steps", self.pair)
 
     def _body_forward(self) -> Iterator[str]:
         state, size = self.kernel.state_size, self.problem.size
@@ -294,6 +287,16 @@ TITLES = {
     "start": "State and derivative at the end of a path.",
     "finish": "From the state to the log-signature.",
 }
+
+
+def step_member(name: str, order: Schedule, suffix: str = "") -> tuple[str, str]:
+    """The member function ``back``, ``step`` or ``steps`` of a walk: a call of the device function of a schedule."""
+    function = ("step_backprop" if name == "back" else name) + suffix
+    types, parameters = "class W, class V", "W &w, V &v"
+    if name == "back":
+        types, parameters = f"class DW, {types}", f"DW &dw, {parameters}, V &dv"
+    head = f"template <{types}> LOGSIG_DEVICE_MEMBER void {name}({parameters})"
+    return head, f"{{ ::{function}({', '.join(operand_names(order.program))}); }}"
 
 
 def path_parameters(operation: str) -> tuple[str, ...]:
