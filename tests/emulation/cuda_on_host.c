@@ -9,26 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MULTIPROCESSORS = 16, CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76, SHARED_OPTIN = 97, DYNAMIC_SHARED = 8, CARVEOUT = 9 };
-static void *const the_context = (void *)0x1230L, *const the_stream = (void *)0x5740L;
-static _Thread_local int depth;
+#define MULTIPROCESSORS 2
+#include "cuda_devices.h"
 
-int cuInit(unsigned flags) { return (int)flags; }
-int cuDeviceGet(int *device, int ordinal) { *device = ordinal; return ordinal < 2 ? 0 : 101; }
-int cuDeviceGetAttribute(int *value, int attribute, int device)
-{
-    (void)device;
-    switch (attribute) {
-    case CAPABILITY_MAJOR: *value = 9; return 0;
-    case CAPABILITY_MINOR: *value = 0; return 0;
-    case MULTIPROCESSORS: *value = 2; return 0;
-    case SHARED_OPTIN: *value = 232448; return 0;
-    default: return 1;
-    }
-}
-int cuDevicePrimaryCtxRetain(void **context, int device) { (void)device; *context = the_context; return 0; }
-int cuCtxPushCurrent_v2(void *context) { depth++; return context == the_context ? 0 : 201; }
-int cuCtxPopCurrent_v2(void **context) { *context = the_context; return depth-- > 0 ? 0 : 201; }
+static void *const the_stream = (void *)0x5740L;
+
 int cuModuleLoadData(void **module, const void *image)
 {
     if (!depth) return 201;
@@ -45,7 +30,7 @@ int cuFuncSetAttribute(void *function, int attribute, int value)
 {
     (void)function;
     if (attribute == CARVEOUT) return value == 100 ? 0 : 1;
-    return attribute == DYNAMIC_SHARED && value <= 232448 ? 0 : 1;
+    return attribute == DYNAMIC_SHARED && value <= MOST_SHARED ? 0 : 1;
 }
 int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                    unsigned shared, void *stream, void **arguments, void **extra)

@@ -9,27 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76, MULTIPROCESSORS = 16, SHARED_OPTIN = 97, DYNAMIC_SHARED = 8, CARVEOUT = 9 };
-static void *const the_context = (void *)0x1230L, *const the_module = (void *)0x77L;
-static int depth;
+#define MULTIPROCESSORS 132
+#include "cuda_devices.h"
 
-int cuInit(unsigned flags) { return (int)flags; }
+static void *const the_module = (void *)0x77L;
+
 int cuDriverGetVersion(int *version) { *version = 13000; return 0; }
-int cuDeviceGet(int *device, int ordinal) { *device = ordinal; return ordinal < 2 ? 0 : 101; }
-int cuDeviceGetAttribute(int *value, int attribute, int device)
-{
-    (void)device;
-    switch (attribute) {
-    case CAPABILITY_MAJOR: *value = 9; return 0;
-    case CAPABILITY_MINOR: *value = 0; return 0;
-    case MULTIPROCESSORS: *value = 132; return 0;
-    case SHARED_OPTIN: *value = 232448; return 0;
-    default: return 1;
-    }
-}
-int cuDevicePrimaryCtxRetain(void **context, int device) { (void)device; *context = the_context; return 0; }
-int cuCtxPushCurrent_v2(void *context) { depth++; return context == the_context ? 0 : 201; }
-int cuCtxPopCurrent_v2(void **context) { *context = the_context; return depth-- > 0 ? 0 : 201; }
 int cuModuleLoadData(void **module, const void *image) { *module = the_module; return memcmp(image, "\177ELF", 4) ? 200 : 0; }
 int cuModuleGetFunction(void **function, void *module, const char *name)
 {
@@ -40,7 +25,7 @@ int cuFuncSetAttribute(void *function, int attribute, int value)
 {
     if (attribute == CARVEOUT) return value == 100 ? 0 : 1;
     fprintf(stderr, "shared %s %d\n", (char *)function, value);
-    return attribute == DYNAMIC_SHARED && value <= 232448 ? 0 : 1;
+    return attribute == DYNAMIC_SHARED && value <= MOST_SHARED ? 0 : 1;
 }
 int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                    unsigned shared, void *stream, void **arguments, void **extra)

@@ -10,20 +10,6 @@
 
 #include "logsig_walks.cuh"
 
-/* Copies a number to at[offset], whose shared memory begins at address `shared`. */
-LOGSIG_DEVICE void logsig_copy_into(unsigned shared, volatile logsig_real *at, int offset, const logsig_real *from)
-{
-#if LOGSIG_ASYNC
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared + offset * (unsigned)sizeof(logsig_real)),
-                 "l"(from), "n"(sizeof(logsig_real))
-                 : "memory");
-    (void)at;
-#else
-    at[offset] = *from;
-    (void)shared;
-#endif
-}
-
 /* Stores the first `columns` numbers of the spans of `rows` paths. COLUMNS: how many that are nearly always. */
 template <int COLUMNS, int STRIDE>
 LOGSIG_DEVICE void logsig_give_spans(int lane, logsig_real *to, long long stride, const volatile logsig_real *from,
@@ -63,20 +49,20 @@ LOGSIG_DEVICE void logsig_ask_spans(int lane, volatile logsig_real *to, const lo
 {
     from += lane;
     to += lane;
-    const unsigned shared = logsig_shared(to);
+    const logsig_tile_part target = logsig_part_of_tile(to);
     if (columns == COLUMNS && rows == LOGSIG_WARP) {
 #pragma unroll 8
         for (int r = 0; r < LOGSIG_WARP; r++, from += stride)
 #pragma unroll
             for (int c = 0; c < COLUMNS; c += LOGSIG_WARP)
                 if (c + LOGSIG_WARP <= COLUMNS || c + lane < COLUMNS)
-                    logsig_copy_into(shared, to, r * STRIDE + c, from + c);
+                    logsig_copy_to(target, r * STRIDE + c, from + c);
         return;
     }
 #pragma unroll 1
     for (int r = 0; r < rows; r++, from += stride)
 #pragma unroll 1
-        for (int c = 0; c + lane < columns; c += LOGSIG_WARP) logsig_copy_into(shared, to, r * STRIDE + c, from + c);
+        for (int c = 0; c + lane < columns; c += LOGSIG_WARP) logsig_copy_to(target, r * STRIDE + c, from + c);
 }
 
 /* Adds a row of global memory to that of each of `rows` paths. */
