@@ -57,12 +57,12 @@ LOGSIG_SAMPLE void join_backprop_sample(G &g, L &l, V &v, DL &dl, DV &dv)
 #define ENTRY logsig_d2_n3_join_backprop_f64
 #define THREADS 128
 #define BLOCKS 5
-#define BYTES 3088
+#define BYTES 2576
 #else
 #define ENTRY logsig_d2_n3_join_backprop_f32
 #define THREADS 128
 #define BLOCKS 6
-#define BYTES 1552
+#define BYTES 1296
 #endif
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
@@ -81,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     logsig_row l = at + 160 + warp.lane * 3;
     logsig_row v = at + 256 + warp.lane * 2;
     logsig_row dl = at + 0 + warp.lane * 5;
-    logsig_row dv = at + 320 + warp.lane * 2;
+    logsig_row dv = at + 256 + warp.lane * 2;
     const long long tiles = (batch + LOGSIG_WARP - 1) / LOGSIG_WARP, warps = blockDim.x / LOGSIG_WARP;
     for (long long tile = blockIdx.x * warps + warp.index; tile < tiles; tile += gridDim.x * warps) {
         const long long first = tile * LOGSIG_WARP;
@@ -93,7 +93,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
         if (warp.lane < rows) join_backprop_sample(g, l, v, dl, dv);
         logsig_written(warp);
         logsig_store<5, 5>(warp, d_log_sig + first * d_log_sig_stride, d_log_sig_stride, at + 0, rows);
-        logsig_store<2, 2>(warp, d_displacement + first * d_displacement_stride, d_displacement_stride, at + 320, rows);
+        logsig_store<2, 2>(warp, d_displacement + first * d_displacement_stride, d_displacement_stride, at + 256, rows);
         logsig_stored(warp);
     }
 }

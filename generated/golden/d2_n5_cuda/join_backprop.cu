@@ -165,12 +165,12 @@ LOGSIG_SAMPLE void join_backprop_sample(G &g, L &l, V &v, DL &dl, DV &dv)
 #define ENTRY logsig_d2_n5_join_backprop_f64
 #define THREADS 128
 #define BLOCKS 2
-#define BYTES 6928
+#define BYTES 6416
 #else
 #define ENTRY logsig_d2_n5_join_backprop_f32
 #define THREADS 128
 #define BLOCKS 3
-#define BYTES 3472
+#define BYTES 3216
 #endif
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
@@ -189,7 +189,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     logsig_row l = at + 448 + warp.lane * 9;
     logsig_row v = at + 736 + warp.lane * 2;
     logsig_row dl = at + 0 + warp.lane * 14;
-    logsig_row dv = at + 800 + warp.lane * 2;
+    logsig_row dv = at + 736 + warp.lane * 2;
     const long long tiles = (batch + LOGSIG_WARP - 1) / LOGSIG_WARP, warps = blockDim.x / LOGSIG_WARP;
     for (long long tile = blockIdx.x * warps + warp.index; tile < tiles; tile += gridDim.x * warps) {
         const long long first = tile * LOGSIG_WARP;
@@ -201,7 +201,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
         if (warp.lane < rows) join_backprop_sample(g, l, v, dl, dv);
         logsig_written(warp);
         logsig_store<14, 14>(warp, d_log_sig + first * d_log_sig_stride, d_log_sig_stride, at + 0, rows);
-        logsig_store<2, 2>(warp, d_displacement + first * d_displacement_stride, d_displacement_stride, at + 800, rows);
+        logsig_store<2, 2>(warp, d_displacement + first * d_displacement_stride, d_displacement_stride, at + 736, rows);
         logsig_stored(warp);
     }
 }

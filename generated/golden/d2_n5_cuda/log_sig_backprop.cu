@@ -274,8 +274,8 @@ LOGSIG_SAMPLE void start(G &g, L &l, DW &dw, W &w)
 /* Threads of a block at most, blocks of a multiprocessor at least, bytes of shared memory of a warp. */
 #if LOGSIG_REAL_BITS == 64
 #define ENTRY logsig_d2_n5_log_sig_backprop_f64
-#define THREADS 96
-#define BLOCKS 2
+#define THREADS 64
+#define BLOCKS 4
 #define BYTES 17680
 #define REGISTERS 1
 #define PAIRS_AT_ONCE 0

@@ -54,12 +54,12 @@ LOGSIG_SAMPLE void join_backprop_sample(G &g, L &l, V &v, DL &dl, DV &dv)
 #define ENTRY logsig_d3_n2_join_backprop_f64
 #define THREADS 128
 #define BLOCKS 5
-#define BYTES 3856
+#define BYTES 3088
 #else
 #define ENTRY logsig_d3_n2_join_backprop_f32
 #define THREADS 128
 #define BLOCKS 7
-#define BYTES 1936
+#define BYTES 1552
 #endif
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
@@ -78,7 +78,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     logsig_row l = at + 192 + warp.lane * 3;
     logsig_row v = at + 288 + warp.lane * 3;
     logsig_row dl = at + 0 + warp.lane * 6;
-    logsig_row dv = at + 384 + warp.lane * 3;
+    logsig_row dv = at + 288 + warp.lane * 3;
     const long long tiles = (batch + LOGSIG_WARP - 1) / LOGSIG_WARP, warps = blockDim.x / LOGSIG_WARP;
     for (long long tile = blockIdx.x * warps + warp.index; tile < tiles; tile += gridDim.x * warps) {
         const long long first = tile * LOGSIG_WARP;
@@ -90,7 +90,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
         if (warp.lane < rows) join_backprop_sample(g, l, v, dl, dv);
         logsig_written(warp);
         logsig_store<6, 6>(warp, d_log_sig + first * d_log_sig_stride, d_log_sig_stride, at + 0, rows);
-        logsig_store<3, 3>(warp, d_displacement + first * d_displacement_stride, d_displacement_stride, at + 384, rows);
+        logsig_store<3, 3>(warp, d_displacement + first * d_displacement_stride, d_displacement_stride, at + 288, rows);
         logsig_stored(warp);
     }
 }

@@ -16,20 +16,25 @@ from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.passes.pressure import live_values
 from logsig_codegen.problem import Problem
 
-IN_PLACE = {"jvp": (2,), "backprop_backprop": (0, 3, 4), "bracket": (-1,), "coadjoint": (-1,)}
-"""By end of a derived operation's name: the input that each output replaces in shared memory, -1 for none.
+IN_PLACE = {
+    "jvp": (2,),
+    "backprop_backprop": (0, 3, 4),
+    "bracket": (-1,),
+    "coadjoint": (-1,),
+    "join_backprop": (0, 2),
+    "combine_backprop": (0, -1),
+}
+"""By end of an operation's name: the input that each output replaces in shared memory, -1 for none.
 
 They are inputs that are read in full anyhow. Two factors read little of each other, and what a coadjoint action would
-overwrite, it still reads.
+overwrite, it still reads. A displacement is in registers by the time its derivative is known.
 """
 
 
 def _order_of(operation: str) -> tuple[tuple[int, ...], bool]:
     """What the outputs of an operation replace, and whether its columns are computed from the last one on."""
-    for ending, in_place in IN_PLACE.items():
-        if operation.endswith(ending):
-            return in_place, False
-    return ((0, -1), True) if operation.endswith("_backprop") else ((0,), False)
+    in_place = next((places for ending, places in IN_PLACE.items() if operation.endswith(ending)), (0,))
+    return in_place, operation in ("join_backprop", "combine_backprop")
 
 
 @dataclass(frozen=True)
