@@ -54,20 +54,27 @@ class PartPrinter:
         rows: Mapping[str, int],
         comments: Mapping[str, Sequence[str]],
         homes: Mapping[str, str] | None = None,
+        scratch: str = "frame + SCRATCH",
     ) -> None:
-        """``homes`` tells where operands live that are not rows; an empty text: in an array of the operand's name."""
+        """``homes`` tells where operands live that are not rows; an empty text: in an array of the operand's name.
+
+        ``scratch`` tells where the slots are; an empty text: in the array ``s``.
+        """
         program = schedule.program
         self.schedule = schedule
         self.row_of = {SHORT_NAMES[name]: row for name, row in rows.items() if name in SHORT_NAMES}
         self.homes = {SHORT_NAMES[name]: home for name, home in (homes or {}).items()}
+        self.scratch = scratch
         self.comments = comments
         self.first = program.first
         self.inputs = [SHORT_NAMES[operand.name] for operand in program.inputs]
         self.outputs = [SHORT_NAMES[result.name] for result in program.outputs]
         self.where = [(o, k) for o, operand in enumerate(program.inputs) for k in range(operand.length)]
         self.locals: set[int] = set()
+        self.saved: dict[int, int] = {}
+        self.waiting: dict[int, int] = {}  # values that are in their slots alone
         self.declared: set[int] = set()
-        self.copies: dict[int, int] = {}  # how often an input scalar was copied to a variable before
+        self.copies: dict[int, int] = {}  # how many variables a scalar has had before
         self.used: dict[str, None] = {}
         self.constants: dict[Coefficient, str] = {}
 
@@ -86,7 +93,7 @@ class PartPrinter:
     def pointer(self, name: str) -> str:
         """Where an array is; empty where its name is in scope already."""
         if name == "s":
-            return "frame + SCRATCH"
+            return self.scratch
         return self.homes[name] if name in self.homes else f"rows[{self.row_of[name]}].at"
 
     def array(self, name: str, index: int) -> str:
@@ -113,14 +120,19 @@ class PartPrinter:
                 return [f"const logsig_vec {name} = {source};"]
             case Forget(value):
                 self.locals.discard(value)
+                if value in self.saved:
+                    self.waiting[value] = self.saved[value]
+                    self.copies[value] = self.copies.get(value, 0) + 1
                 return []
             case Reload(value, slot, result, column):
                 self.locals.add(value)
+                self.waiting.pop(value, None)
                 source = self.array("s", slot) if slot >= 0 else self.array(self.outputs[result], column)
-                qualifier = "" if pieces.get(value) else "const "
+                qualifier = "" if pieces.get(value) and value not in self.saved else "const "
                 self.declared.add(value)
                 return [f"{qualifier}logsig_vec {self.local(value)} = {source};"]
             case Save(value, slot):
+                self.saved[value] = slot
                 return [f"{self.array('s', slot)} = {self.local(value)};"]
             case Store(value, result, column):
                 text = "LOGSIG_SET1(0)" if value == NONE else self.operand(value)
@@ -132,13 +144,16 @@ class PartPrinter:
                 return self.compute(event, pieces)
 
     def local(self, value: int) -> str:
+        copy = self.copies.get(value, 0)
+        suffix = f"_{copy}" if copy else ""
         if value < self.first:
             operand, column = self.where[value]
-            copy = self.copies.get(value, 0)
-            return f"{self.inputs[operand]}{column}" + (f"_{copy}" if copy else "")
-        return f"t{value - self.first}"
+            return f"{self.inputs[operand]}{column}{suffix}"
+        return f"t{value - self.first}{suffix}"
 
     def operand(self, value: int) -> str:
+        if value in self.waiting:
+            return self.array("s", self.waiting[value])
         if value in self.locals or value >= self.first:
             return self.local(value)
         operand, column = self.where[value]

@@ -92,6 +92,8 @@ class _ScheduleRun:
         self.where = [(o, k) for o, operand in enumerate(program.inputs) for k in range(operand.length)]
         self.fetched = [0] * len(program.inputs)
         self.slots: dict[int, Any] = {}
+        self.saved: dict[int, int] = {}
+        self.waiting: dict[int, int] = {}
         self.locals: dict[int, Any] = {}
 
     def run(self) -> dict[str, list[Any]]:
@@ -105,6 +107,8 @@ class _ScheduleRun:
         }
 
     def value(self, value: int) -> Any:
+        if value in self.waiting:
+            return self.slots[self.waiting[value]]
         if value in self.locals or value >= len(self.where):
             return self.locals[value]
         operand, column = self.where[value]
@@ -123,10 +127,14 @@ class _ScheduleRun:
                 self.locals[value] = self.value(value)
             case Forget(value):
                 del self.locals[value]
+                if value in self.saved:
+                    self.waiting[value] = self.saved[value]
             case Reload(value, slot, result, column):
                 self.locals[value] = self.slots[slot] if slot >= 0 else self.outputs[result][column]
+                self.waiting.pop(value, None)
             case Save(value, slot):
                 self.slots[slot] = self.locals[value]
+                self.saved[value] = slot
             case Store(value, result, column):
                 self.outputs[result][column] = self.zero if value == NONE else self.value(value)
             case Compute(value, terms, first, _):

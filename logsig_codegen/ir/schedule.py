@@ -7,7 +7,8 @@ Grammar::
     Event    := Fetch(operand, upto)                     columns below `upto` of an input are needed from here on
               | Flush(result, upto)                      columns below `upto` of an output are final
               | Read(value, kept)                        copy an input scalar to a local variable
-              | Forget(value)                            that copy is of no use any more
+              | Forget(value)                            that copy is of no use any more; if it was saved, it is read
+                                                         from its slot from here on
               | Reload(value, source)                    copy a value from memory to a local variable
               | Compute(value, terms, first, last)       start or continue the sum that defines a value
               | Save(value, slot)                        copy a local variable to scratch memory
@@ -52,7 +53,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Forget:
-    """The local copy of an input scalar ends; where it is wanted again it is read again."""
+    """A local variable ends. An input scalar is read again where it is wanted, and what was saved from its slot."""
 
     value: int
 
@@ -79,7 +80,7 @@ class Compute:
 
 @dataclass(frozen=True)
 class Save:
-    """Keep a value in a scratch slot for a later part."""
+    """Keep a value in a scratch slot for later."""
 
     value: int
     slot: int

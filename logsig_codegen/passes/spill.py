@@ -1,0 +1,158 @@
+"""Spilling: values wait in scratch memory where registers would not hold them all.
+
+A compiler that runs out of registers chooses for itself what waits in memory, and where. On a GPU that is memory of the
+thread, which is slow once many threads have it; the slots of a schedule can be in shared memory.
+
+Before: ``t = a*b; …; z = t*c``. After: ``t = a*b; s0 = t; …; z = s0*c``.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Container, Iterator
+from dataclasses import replace
+
+from logsig_codegen.ir.program import NONE
+from logsig_codegen.ir.schedule import Compute, Event, Forget, Read, Reload, Save, Schedule, Store
+
+NO_LIMIT = 1 << 30
+
+
+def spill(schedule: Schedule, registers: int, most_slots: int = NO_LIMIT) -> Schedule:
+    """At most ``registers`` local variables at a time, as far as values that wait can make for it.
+
+    Finished sums wait, in no more than ``most_slots`` slots: the one whose next use is farthest goes first (Belady's
+    rule). One that is used takes a register again if another is wanted later than it is wanted next; else it is read
+    from its slot.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Of one part, without slots.
+    """
+    assert not schedule.slots
+    walk = _Spill(schedule, registers, most_slots)
+    return replace(schedule, parts=(tuple(walk.run()),), slots=walk.slots)
+
+
+class _Spill:
+    def __init__(self, schedule: Schedule, registers: int, most_slots: int) -> None:
+        (self.part,) = schedule.parts
+        self.first = schedule.program.first
+        self.registers = registers
+        self.most_slots = most_slots
+        self.ahead = self._uses()
+        """Where each value, or copy of an input, is used from here on, last use first."""
+        self.finished: dict[int, None] = {}  # sums in registers, which may wait
+        self.others: set[int] = set()  # sums that are not finished, and copies of inputs
+        self.slot: dict[int, int] = {}
+        self.free: list[int] = []
+        self.slots = 0
+
+    def _uses(self) -> dict[int, list[int]]:
+        uses: dict[int, list[int]] = {}
+        for index in range(len(self.part) - 1, -1, -1):
+            for value in {*_operands(self.part[index]), *_targets(self.part[index])}:
+                uses.setdefault(value, []).append(index)
+        return uses
+
+    def run(self) -> Iterator[Event]:
+        for event in self.part:
+            operands = dict.fromkeys(value for value in _operands(event) if value != NONE)
+            for value in operands:
+                if value in self.slot and value not in self.finished:
+                    yield from self.bring_back(value, operands)
+            if any(value not in self.others for value in _targets(event)):
+                yield from self.make_room(operands)
+            yield event
+            for value in (*operands, *_targets(event)):
+                if self.ahead[value]:
+                    self.ahead[value].pop()
+            self.begin(event)
+            for value in operands:
+                self.end(value)
+
+    def begin(self, event: Event) -> None:
+        """What the event defines is in a register now."""
+        for value in _targets(event):
+            self.others.discard(value)
+            finished = isinstance(event, Compute) and event.last
+            if finished and self.ahead[value]:
+                self.finished[value] = None
+            elif not finished:
+                self.others.add(value)
+
+    def end(self, value: int) -> None:
+        """Nobody uses a value any more: its register is free, and its slot."""
+        if not self.ahead[value]:
+            self.finished.pop(value, None)
+            self.others.discard(value)
+            if value in self.slot:
+                heapq.heappush(self.free, self.slot.pop(value))
+
+    def next_use(self, value: int) -> int:
+        return self.ahead[value][-1]
+
+    def bring_back(self, value: int, operands: dict[int, None]) -> Iterator[Event]:
+        """A value about to be used takes a register if it is used again, and sooner than another that has one."""
+        again = self.ahead[value][:-1]
+        if not again:
+            return
+        if self.full and not any(self.next_use(other) > again[-1] for other in self.evictable(operands)):
+            return
+        yield from self.make_room(operands)
+        self.finished[value] = None
+        yield Reload(value, slot=self.slot[value])
+
+    @property
+    def full(self) -> bool:
+        return len(self.finished) + len(self.others) >= self.registers
+
+    def evictable(self, needed: Container[int]) -> list[int]:
+        return [value for value in self.finished if value not in needed and self.may_wait(value)]
+
+    def make_room(self, needed: Container[int]) -> Iterator[Event]:
+        """Values leave their registers until one is free for a new variable."""
+        while self.full and (rest := self.evictable(needed)):
+            value = max(rest, key=lambda value: (self.next_use(value), value))
+            del self.finished[value]
+            if value not in self.slot:
+                self.slot[value] = self.new_slot()
+                yield Save(value, self.slot[value])
+            yield Forget(value)
+
+    def may_wait(self, value: int) -> bool:
+        return value in self.slot or bool(self.free) or self.slots < self.most_slots
+
+    def new_slot(self) -> int:
+        if self.free:
+            return heapq.heappop(self.free)
+        self.slots += 1
+        return self.slots - 1
+
+
+def _targets(event: Event) -> tuple[int, ...]:
+    return (event.value,) if isinstance(event, Compute | Read) else ()
+
+
+def _operands(event: Event) -> Iterator[int]:
+    if isinstance(event, Compute):
+        yield from (operand for _, *operands in event.terms for operand in operands)
+    elif isinstance(event, Store):
+        yield event.value
+
+
+def accesses(schedule: Schedule) -> int:
+    """How often a schedule writes to slots, or reads from them."""
+    count = 0
+    waiting: set[int] = set()
+    for event in (event for part in schedule.parts for event in part):
+        match event:
+            case Save() | Reload():
+                count += 1
+                waiting.discard(event.value)
+            case Forget(value):
+                waiting.add(value)
+            case _:
+                count += sum(value in waiting for value in _operands(event))
+    return count
