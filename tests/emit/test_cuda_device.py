@@ -15,7 +15,7 @@ from native import write_sources
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import Kernel, compile_problem
-from logsig_codegen.emit.cuda.device import operand_names
+from logsig_codegen.emit.cuda.device import parameter_names
 from logsig_codegen.emit.cuda.rows import RowsKernel
 from logsig_codegen.emit.cuda.sources import choose_form, cuda_sources
 from logsig_codegen.emit.cuda.streams import StreamKernel
@@ -31,11 +31,12 @@ BITS = {"float32": 32, "float64": 64}
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 
 
-def functions(problem: lg.Problem) -> dict[str, tuple[str, Schedule]]:
-    """Every device function: its file and the schedule it was printed from."""
+def functions(problem: lg.Problem, dtype: str) -> dict[str, tuple[str, Schedule]]:
+    """Every device function for a number type: its file and the schedule it was printed from."""
     found: dict[str, tuple[str, Schedule]] = {}
     for kernel in compile_problem(problem, groups=tuple(GROUPS)).kernels:
-        form, file = choose_form(problem, kernel, "float32"), f"{kernel.operation}.cu"
+        form = choose_form(problem, kernel, dtype)
+        file = f"{kernel.operation}{form.suffix if form else ''}.cu"
         if isinstance(form, RowsKernel):
             assert isinstance(kernel, Kernel)
             found[f"{kernel.operation}::{kernel.operation}_sample"] = file, form.schedule
@@ -52,10 +53,10 @@ def compile_functions(folder: Path, problem: lg.Problem, found: Mapping[str, tup
     """One library with all of them; each file in a namespace of its own."""
     write_sources(folder, cuda_sources(compile_problem(problem, groups=tuple(GROUPS))).units)
     lines = ['#include "logsig_device.cuh"']
-    for file in dict.fromkeys(file for file, _ in found.values()):
-        lines.append(f'namespace {Path(file).stem} {{\n#include "{file}"\n}}')
+    for operation, file in dict.fromkeys((name.partition("::")[0], file) for name, (file, _) in found.items()):
+        lines.append(f'namespace {operation} {{\n#include "{file}"\n}}')
     for name, (_, order) in found.items():
-        names = operand_names(order.program)
+        names = parameter_names(order)
         parameters = ", ".join(f"logsig_real *{short}" for short in names)
         lines.append(f'extern "C" void {name.replace("::", "__")}({parameters}) {{ {name}({", ".join(names)}); }}')
     return compile_text(folder, f"functions{bits}", "\n".join(lines), (f"LOGSIG_REAL_BITS={bits}",))
@@ -75,16 +76,17 @@ def call(function: Any, order: Schedule, inputs: Sequence[np.ndarray[Any, Any]])
             array = np.full(len(result.values), np.nan, inputs[0].dtype)
         arrays[SHORT_NAMES[result.name]] = array
         results.append(array)
-    function(*(ctypes.c_void_p(arrays[name].ctypes.data) for name in operand_names(program)))
+    arrays["s"] = np.full(order.slots, np.nan, inputs[0].dtype)
+    function(*(ctypes.c_void_p(arrays[name].ctypes.data) for name in parameter_names(order)))
     return results
 
 
 def check(folder: Path, dimension: int, degree: int, *, exact: bool) -> None:
     problem = lg.Problem(dimension, degree)
-    found = functions(problem)
-    assert found
     source = np.random.default_rng([dimension, degree])
     for dtype, bits in BITS.items():
+        found = functions(problem, dtype)
+        assert found
         library = compile_functions(folder, problem, found, bits)
         for name, (_, order) in found.items():
             program = order.program

@@ -13,7 +13,7 @@ from logsig_codegen.emit.cuda.sources import cuda_sources
 
 
 def resident(warps: int, warp_bytes: int, registers: int) -> int:
-    """Warps of a multiprocessor: 228 KB of shared memory, 1 KB of it for each block; 64 K registers, eight at a time."""
+    """Warps of a multiprocessor: 228 KB of shared memory, 1 KB of it for each block; 64 K registers, by eights."""
     block = warps * warp_bytes
     if block > 227 * 1024:
         return 0

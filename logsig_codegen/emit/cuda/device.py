@@ -48,16 +48,21 @@ def operand_names(program: Program) -> tuple[str, ...]:
     return tuple(dict.fromkeys(SHORT_NAMES[name] for name in operands))
 
 
+def parameter_names(order: Schedule) -> tuple[str, ...]:
+    """The same, and ``s`` if there are slots."""
+    return (*operand_names(order.program), *(("s",) if order.slots else ()))
+
+
 def device_function(
     name: str, title: str, order: Schedule, comments: Mapping[str, Sequence[str]] | None = None
 ) -> DeviceFunction:
-    """The text of a schedule of one part."""
+    """The text of a schedule of one part; its slots, if it has any, are the last parameter."""
     program = order.program
     operands = [operand.name for operand in program.inputs] + [result.name for result in program.outputs]
-    printer = PartPrinter(order, {}, comments or {}, dict.fromkeys(operands, ""))
+    printer = PartPrinter(order, {}, comments or {}, dict.fromkeys(operands, ""), scratch="")
     (events,) = order.parts
     body = printer.body(events)
-    names = operand_names(program)
+    names = parameter_names(order)
     unused = [f"(void){short};" for short in names if short not in printer.used]
     return DeviceFunction(
         name=name,

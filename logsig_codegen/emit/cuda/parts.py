@@ -21,6 +21,7 @@ from logsig_codegen.emit.cuda.parts_view import ColumnsView, PartsView, PartView
 from logsig_codegen.emit.cuda.shape import (
     BYTES,
     MOST_SHARED_BYTES,
+    NOT_HERE,
     REGISTERS_PER_THREAD,
     SCHEDULERS,
     SHARED_BYTES,
@@ -320,10 +321,6 @@ class PartsKernel:
         yield f"    d_first ? d_first + (first + warp.lane) * {self.problem.dimension} : nullptr;"
         yield "logsig_walk_backward<logsig_walk>("
         yield "    warp.lane, dw, w, chunks, path, d_path, first_ones, paths, longest, warp.index);"
-
-
-NOT_HERE = ("THREADS 1", "BLOCKS 1", "BYTES 1")
-"""For the number type that another file is for; nobody compiles it."""
 
 
 def operand_columns(part: Part, operand: str, kernel: PathKernel) -> tuple[int, ...]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.compiler import Kernel
-from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, operand_names
-from logsig_codegen.emit.cuda.shape import WARP, Shape, row_stride, shape, tile_numbers
+from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, parameter_names
+from logsig_codegen.emit.cuda.shape import NOT_HERE, WARP, Shape, row_stride, shape, tile_numbers
 from logsig_codegen.emit.statements import SHORT_NAMES
-from logsig_codegen.emit.view import coordinate_names, introduction, symbol
+from logsig_codegen.emit.view import SUFFIXES, coordinate_names, introduction, symbol
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.passes.pressure import live_values
@@ -55,20 +55,24 @@ class RowsView:
 
 
 class RowsKernel:
-    """An operation on rows, one thread per row: schedule, room in shared memory, and text."""
+    """An operation on rows, one thread per row: schedule, room in shared memory, and text.
+
+    ``order``: a schedule with slots, which the threads have in shared memory, for one number type.
+    """
 
     form = "thread"
-    suffix = ""
     template = "cuda/rows.cu.j2"
     headers: tuple[str, ...] = ("logsig_tiles.cuh",)
 
-    def __init__(self, problem: Problem, kernel: Kernel) -> None:
+    def __init__(self, problem: Problem, kernel: Kernel, order: Schedule | None = None, dtype: str = "") -> None:
         assert kernel.program is not None
         self.problem = problem
         self.kernel = kernel
         self.operation = OPERATIONS[kernel.operation]
+        self.dtype = dtype
+        self.suffix = f"_{SUFFIXES[dtype]}" if dtype else ""
         in_place, descending = _order_of(self.operation.name)
-        self.schedule: Schedule = device_schedule(kernel.program, in_place, descending=descending)
+        self.schedule = order or device_schedule(kernel.program, in_place, descending=descending)
         self.live = live_values(self.schedule)
         self.homes: dict[str, int] = {}
         self.numbers = 0
@@ -84,6 +88,8 @@ class RowsKernel:
                 self.homes[result.name] = self.homes[program.inputs[source].name]
             else:
                 self._append(result.name, len(result.values))
+        if self.schedule.slots:
+            self._append("slots", self.schedule.slots | 1)
 
     def _append(self, name: str, width: int) -> None:
         self.homes[name] = self.numbers
@@ -116,13 +122,13 @@ class RowsKernel:
             title=f"{self.operation.title}: dimension {self.problem.dimension}, degree {self.problem.degree}.",
             introduction=tuple(introduction(self.problem, name, tuple(self._described()), device=True)),
             functions=(function,),
-            shape32=self.shape("float32").defines,
-            shape64=self.shape("float64").defines,
+            shape32=NOT_HERE if self.dtype == "float64" else self.shape("float32").defines,
+            shape64=NOT_HERE if self.dtype == "float32" else self.shape("float64").defines,
             parameters=row_parameters(name),
             rows=tuple(self._rows()),
             loads=tuple(self._loads()),
             stores=tuple(self._stores()),
-            call=f"{name}_sample({', '.join(operand_names(self.schedule.program))});",
+            call=f"{name}_sample({', '.join(parameter_names(self.schedule))});",
         )
 
     def _described(self) -> Iterator[str]:
@@ -130,6 +136,8 @@ class RowsKernel:
         yield f"Plan: {self.kernel.plan}. Operations per row: {count.total} ({count.multiply_adds} multiply-adds,"
         yield f"{count.additions} additions, {count.scalings} scalings). A thread computes a row, and keeps up to"
         yield f"{self.live} numbers in registers."
+        if self.schedule.slots:
+            yield f"Others wait in shared memory, up to {self.schedule.slots}."
 
     def _rows(self) -> Iterator[str]:
         program = self.schedule.program
@@ -139,6 +147,8 @@ class RowsKernel:
         for result in program.outputs:
             stride = row_stride(len(result.values))
             yield f"logsig_row {SHORT_NAMES[result.name]} = at + {self.homes[result.name]} + warp.lane * {stride};"
+        if slots := self.schedule.slots:
+            yield f"logsig_row s = at + {self.homes['slots']} + warp.lane * {slots | 1};"
 
     def _loads(self) -> Iterator[str]:
         program = self.schedule.program

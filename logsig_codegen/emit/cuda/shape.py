@@ -39,6 +39,8 @@ SCHEDULERS = 4
 WALK_ADDRESSES = 32
 """The same for a walk, where nothing is read ahead."""
 BYTES = {"float32": 4, "float64": 8}
+NOT_HERE = ("THREADS 1", "BLOCKS 1", "BYTES 1")
+"""What a file says for the number type that another file is for; nobody compiles it."""
 
 
 def row_stride(columns: int) -> int:
@@ -83,6 +85,11 @@ class Shape:
     blocks: int
 
     @property
+    def resident(self) -> int:
+        """Warps of a multiprocessor of compute capability 9.0, where they depend on no other."""
+        return resident(self.warps, self.warp_bytes, granted(self.warps * self.blocks))
+
+    @property
     def defines(self) -> tuple[str, ...]:
         """The macros the template asks for."""
         return (f"THREADS {WARP * self.warps}", f"BLOCKS {self.blocks}", f"BYTES {self.warp_bytes}")
@@ -117,8 +124,17 @@ def shape(live: int, numbers: int, dtype: str, other_bytes: int = 0, operands: i
     )
 
 
+def resident(warps: int, warp_bytes: int, registers: int) -> int:
+    """Warps of a multiprocessor of compute capability 9.0, in blocks of ``warps`` that depend on no other."""
+    if warps * warp_bytes > MOST_SHARED_BYTES:
+        return 0
+    room = (MOST_SHARED_BYTES + RESERVED_BYTES) // (warps * warp_bytes + RESERVED_BYTES)
+    room = min(room, MOST_WARPS // warps, MOST_BLOCKS)
+    return warps * max((count for count in range(room + 1) if granted(warps * count) >= registers), default=0)
+
+
 def _warps_of_a_block(warp_bytes: int, registers: int) -> int:
-    """How many warps that depend on no other a block has.
+    """How many warps a block has that depend on no other.
 
     A few, in a block that is not large; or the nearest number with which a multiprocessor of compute capability 9.0 has
     a quarter more of them, or better. Of 57 KB each it has three in blocks of their own, four in pairs.
@@ -126,15 +142,9 @@ def _warps_of_a_block(warp_bytes: int, registers: int) -> int:
     usual = max(1, min(WARPS_PER_BLOCK, BLOCK_BYTES // warp_bytes))
     if registers >= REGISTERS_PER_THREAD:
         return usual  # they spill, or nearly: more of them would spill more
-
-    def resident(warps: int) -> int:
-        if warps * warp_bytes > MOST_SHARED_BYTES:
-            return 0
-        room = (MOST_SHARED_BYTES + RESERVED_BYTES) // (warps * warp_bytes + RESERVED_BYTES)
-        return warps * max((count for count in range(room + 1) if granted(warps * count) >= registers), default=0)
-
-    best = max(range(1, WARPS_PER_BLOCK + 1), key=lambda warps: (resident(warps), -abs(warps - usual), -warps))
-    return best if 4 * resident(best) >= 5 * resident(usual) else usual
+    room = {warps: resident(warps, warp_bytes, registers) for warps in range(1, WARPS_PER_BLOCK + 1)}
+    best = max(room, key=lambda warps: (room[warps], -abs(warps - usual), -warps))
+    return best if 4 * room[best] >= 5 * room[usual] else usual
 
 
 def parts_shape(live: int, live_end: int, numbers: int, dtype: str, parts: int, other_bytes: int) -> Shape:

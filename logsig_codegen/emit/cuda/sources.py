@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
 from logsig_codegen.emit.cuda.blocks import BlockKernel
 from logsig_codegen.emit.cuda.parts import PartsKernel
-from logsig_codegen.emit.cuda.rows import RowsKernel
 from logsig_codegen.emit.cuda.shape import SHARED_BYTES, Shape
 from logsig_codegen.emit.cuda.streams import StreamBlockKernel, StreamKernel, is_stream
+from logsig_codegen.emit.cuda.waiting import best_rows_kernel
 from logsig_codegen.emit.cuda.walks import WalkKernel
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import SourceUnit
@@ -160,7 +160,7 @@ def choose_form(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Fo
     parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
     thread: Form | None = None
     if fits_a_thread(kernel):
-        thread = _thread(problem, kernel)
+        thread = _thread(problem, kernel, dtype)
     if isinstance(kernel, PathKernel) and fits_a_thread(kernel, PARTS_OPERATIONS):
         walk = thread if isinstance(thread, WalkKernel) else None
         together = None if walk and walk.in_registers(dtype) else PartsKernel.best(problem, kernel, dtype)
@@ -175,9 +175,9 @@ def choose_form(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Fo
     return block if block.possible(dtype) else None
 
 
-def _thread(problem: Problem, kernel: Kernel | PathKernel) -> Form:
+def _thread(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Form:
     if isinstance(kernel, Kernel):
-        return RowsKernel(problem, kernel)
+        return best_rows_kernel(problem, kernel, dtype)
     return StreamKernel(problem, kernel) if is_stream(kernel) else WalkKernel(problem, kernel)
 
 

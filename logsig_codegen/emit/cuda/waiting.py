@@ -1,0 +1,87 @@
+"""Rows with more values than registers: how many of them wait in shared memory.
+
+What a compiler spills lies in memory of its thread. The threads of a GPU have more of that than its caches hold, and so
+the spilled bytes move at the speed of the memory, as if they were part of the rows. Shared memory is nearly as near as
+registers, but what one warp has of it, another has not, and fewer warps hide less of each other's waiting. The times of
+both are estimated.
+"""
+
+from __future__ import annotations
+
+from logsig_codegen.compiler import Kernel
+from logsig_codegen.emit.cuda.rows import RowsKernel
+from logsig_codegen.emit.cuda.shape import (
+    BYTES,
+    MOST_SHARED_BYTES,
+    RESERVED_BYTES,
+    WARP,
+)
+from logsig_codegen.ir.schedule import Schedule
+from logsig_codegen.passes.pressure import lives, pressure
+from logsig_codegen.passes.spill import accesses, spill
+from logsig_codegen.problem import Problem
+
+KEPT = 184
+"""Registers for values where others wait in slots: nvcc spills nothing then, at 255 registers."""
+KEPT_BY_COMPILER = 216
+"""Registers for values where the compiler chooses: with so many, it spills as much as the pass would, or more."""
+BYTES_PER_CYCLE = 13
+"""Of a multiprocessor, from and to the memory."""
+ISSUED = 0.17
+"""Instructions of a warp per cycle, as measured: it waits for shared memory, and for its own results."""
+INSTRUCTIONS_PER_OPERATION = 1.3
+"""With what it reads from rows in shared memory."""
+WARPS = (1, 2, 3, 4, 5, 6, 8)
+"""Of a multiprocessor: for so many of them, shared memory is shared out."""
+WORTH = 0.8
+"""A part of the time that has to go for slots to be worth a file for each number type: the rest."""
+
+
+def best_rows_kernel(problem: Problem, kernel: Kernel, dtype: str) -> RowsKernel:
+    """The kernel for an operation on rows that takes the least time, as estimated."""
+    plain = RowsKernel(problem, kernel)
+    shape, words = plain.shape(dtype), BYTES[dtype] // 4
+    if not shape.spills:
+        return plain
+    times = _Times(plain, dtype)
+    numbers = sorted({_slots(shape.warp_bytes, warps, dtype) for warps in WARPS} - {0})
+    orders = (spill(plain.schedule, KEPT // words, slots) for slots in numbers)
+    best = min((RowsKernel(problem, kernel, order, dtype) for order in orders), key=times.cycles, default=plain)
+    return best if times.cycles(best) <= WORTH * times.cycles(plain) else plain
+
+
+def _slots(warp_bytes: int, warps: int, dtype: str) -> int:
+    """How many slots each warp may have beside its rows if a multiprocessor is to have so many warps."""
+    room = (MOST_SHARED_BYTES + RESERVED_BYTES) // warps - RESERVED_BYTES - warp_bytes
+    numbers = room // (WARP * BYTES[dtype])
+    return max(0, numbers - 1 + numbers % 2)  # an odd distance between those of two threads
+
+
+class _Times:
+    """Estimates for the ways to write one kernel."""
+
+    def __init__(self, plain: RowsKernel, dtype: str) -> None:
+        self.dtype = dtype
+        self.kept = KEPT_BY_COMPILER * 4 // BYTES[dtype]
+        self.accesses = accesses(spill(plain.schedule, self.kept))
+        self.excess = max(1, self._excess(plain.schedule))
+
+    def _excess(self, order: Schedule) -> int:
+        """Values beyond those that the compiler keeps in registers, added up along the program."""
+        (part,) = order.parts
+        return sum(max(0, alive - self.kept) for alive in pressure(part, lives(part)))
+
+    def spilled(self, form: RowsKernel) -> float:
+        """Numbers that the compiler moves to the thread's memory, and back."""
+        return self.accesses * self._excess(form.schedule) / self.excess
+
+    def cycles(self, form: RowsKernel) -> float:
+        """Estimated for one tile, on a multiprocessor of compute capability 9.0 with all the warps it takes.
+
+        Either the memory is busy throughout, or the warps compute, and hide all of the moving but that of one of them.
+        """
+        warps = form.shape(self.dtype).resident
+        spilled = self.spilled(form)
+        instructions = INSTRUCTIONS_PER_OPERATION * form.kernel.operations.total + accesses(form.schedule) + spilled
+        moving = WARP * BYTES[self.dtype] * (sum(form.columns.values()) + spilled) / BYTES_PER_CYCLE
+        return max(moving, instructions / (ISSUED * warps) + moving / warps)
