@@ -71,6 +71,7 @@ class PartPrinter:
         self.outputs = [SHORT_NAMES[result.name] for result in program.outputs]
         self.where = [(o, k) for o, operand in enumerate(program.inputs) for k in range(operand.length)]
         self.locals: set[int] = set()
+        self.finished: set[int] = set()
         self.saved: dict[int, int] = {}
         self.waiting: dict[int, int] = {}  # values that are in their slots alone
         self.declared: set[int] = set()
@@ -128,7 +129,7 @@ class PartPrinter:
                 self.locals.add(value)
                 self.waiting.pop(value, None)
                 source = self.array("s", slot) if slot >= 0 else self.array(self.outputs[result], column)
-                qualifier = "" if pieces.get(value) and value not in self.saved else "const "
+                qualifier = "" if pieces.get(value) and value not in self.finished else "const "
                 self.declared.add(value)
                 return [f"{qualifier}logsig_vec {self.local(value)} = {source};"]
             case Save(value, slot):
@@ -181,6 +182,8 @@ class PartPrinter:
                 self.declared.add(step.value)
             expression = name
         self.locals.add(step.value)
+        if step.last:
+            self.finished.add(step.value)
         return lines
 
     def add(self, term: Term, total: str) -> str:

@@ -21,9 +21,9 @@ NO_LIMIT = 1 << 30
 def spill(schedule: Schedule, registers: int, most_slots: int = NO_LIMIT) -> Schedule:
     """At most ``registers`` local variables at a time, as far as values that wait can make for it.
 
-    Finished sums wait, in no more than ``most_slots`` slots: the one whose next use is farthest goes first (Belady's
-    rule). One that is used takes a register again if another is wanted later than it is wanted next; else it is read
-    from its slot.
+    They wait in no more than ``most_slots`` slots: the one whose next use is farthest goes first (Belady's rule). One
+    that is used takes a register again if another is wanted later than it is wanted next; else it is read from its
+    slot. A sum that is not finished comes back for every piece of it. Copies of inputs stay.
 
     Parameters
     ----------
@@ -43,8 +43,9 @@ class _Spill:
         self.most_slots = most_slots
         self.ahead = self._uses()
         """Where each value, or copy of an input, is used from here on, last use first."""
-        self.finished: dict[int, None] = {}  # sums in registers, which may wait
-        self.others: set[int] = set()  # sums that are not finished, and copies of inputs
+        self.sums: dict[int, None] = {}  # those in registers
+        self.copies: set[int] = set()
+        self.changed: set[int] = set()  # sums that are not what their slots say
         self.slot: dict[int, int] = {}
         self.free: list[int] = []
         self.slots = 0
@@ -59,65 +60,63 @@ class _Spill:
     def run(self) -> Iterator[Event]:
         for event in self.part:
             operands = dict.fromkeys(value for value in _operands(event) if value != NONE)
-            for value in operands:
-                if value in self.slot and value not in self.finished:
-                    yield from self.bring_back(value, operands)
-            if any(value not in self.others for value in _targets(event)):
-                yield from self.make_room(operands)
+            targets = _targets(event)
+            needed = {*operands, *targets}
+            for value in (*operands, *targets):
+                if value in self.slot and value not in self.sums:
+                    yield from self.bring_back(value, needed, at_once=value in targets)
+            if any(value not in self.sums for value in targets):
+                yield from self.make_room(needed)
             yield event
-            for value in (*operands, *_targets(event)):
+            for value in needed:
                 if self.ahead[value]:
                     self.ahead[value].pop()
-            self.begin(event)
-            for value in operands:
+            if isinstance(event, Compute):
+                self.sums[event.value] = None
+                self.changed.add(event.value)
+            elif isinstance(event, Read):
+                self.copies.add(event.value)
+            for value in needed:
                 self.end(value)
 
-    def begin(self, event: Event) -> None:
-        """What the event defines is in a register now."""
-        for value in _targets(event):
-            self.others.discard(value)
-            finished = isinstance(event, Compute) and event.last
-            if finished and self.ahead[value]:
-                self.finished[value] = None
-            elif not finished:
-                self.others.add(value)
-
     def end(self, value: int) -> None:
-        """Nobody uses a value any more: its register is free, and its slot."""
+        """Where nobody uses a value any more its register is free, and its slot."""
         if not self.ahead[value]:
-            self.finished.pop(value, None)
-            self.others.discard(value)
+            self.sums.pop(value, None)
+            self.copies.discard(value)
             if value in self.slot:
                 heapq.heappush(self.free, self.slot.pop(value))
 
     def next_use(self, value: int) -> int:
         return self.ahead[value][-1]
 
-    def bring_back(self, value: int, operands: dict[int, None]) -> Iterator[Event]:
-        """A value about to be used takes a register if it is used again, and sooner than another that has one."""
+    def bring_back(self, value: int, needed: Container[int], *, at_once: bool) -> Iterator[Event]:
+        """A register for a value about to be used, if it is used again sooner than another; or ``at_once``."""
         again = self.ahead[value][:-1]
-        if not again:
-            return
-        if self.full and not any(self.next_use(other) > again[-1] for other in self.evictable(operands)):
-            return
-        yield from self.make_room(operands)
-        self.finished[value] = None
-        yield Reload(value, slot=self.slot[value])
+        wanted_later = again and (
+            not self.full or any(self.next_use(other) > again[-1] for other in self.evictable(needed))
+        )
+        if at_once or wanted_later:
+            yield from self.make_room(needed)
+            self.sums[value] = None
+            yield Reload(value, slot=self.slot[value])
 
     @property
     def full(self) -> bool:
-        return len(self.finished) + len(self.others) >= self.registers
+        return len(self.sums) + len(self.copies) >= self.registers
 
     def evictable(self, needed: Container[int]) -> list[int]:
-        return [value for value in self.finished if value not in needed and self.may_wait(value)]
+        return [value for value in self.sums if value not in needed and self.may_wait(value)]
 
     def make_room(self, needed: Container[int]) -> Iterator[Event]:
         """Values leave their registers until one is free for a new variable."""
         while self.full and (rest := self.evictable(needed)):
             value = max(rest, key=lambda value: (self.next_use(value), value))
-            del self.finished[value]
+            del self.sums[value]
             if value not in self.slot:
                 self.slot[value] = self.new_slot()
+            if value in self.changed:
+                self.changed.remove(value)
                 yield Save(value, self.slot[value])
             yield Forget(value)
 

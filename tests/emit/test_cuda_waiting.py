@@ -11,7 +11,6 @@ from emulated import Emulation
 import logsig_codegen as lg
 from logsig_codegen.compiler import Kernel, compile_problem
 from logsig_codegen.emit.cuda.rows import RowsKernel
-from logsig_codegen.emit.cuda.shape import MOST_SHARED_BYTES
 from logsig_codegen.emit.cuda.waiting import best_rows_kernel
 
 TABLE = ((2, 4), (2, 7), (3, 3), (3, 5), (5, 3), (5, 4), (10, 3), (20, 2))
@@ -31,8 +30,9 @@ def test_values_wait_where_registers_do_not_hold_them(problem: tuple[int, int]) 
         for dtype in ("float32", "float64"):
             best = best_rows_kernel(lg.Problem(*problem), kernel, dtype)
             shape = best.shape(dtype)
-            assert shape.warps * shape.warp_bytes <= MOST_SHARED_BYTES
             assert shape.resident >= 1
+            for limit in (64, 99, 163):  # KB of a block, on devices of several kinds
+                assert (shape.warp_bytes <= limit * 1024) == (plain.shape(dtype).warp_bytes <= limit * 1024)
             if best.schedule.slots:
                 found.add((kernel.operation, dtype))
                 assert plain.shape(dtype).spills

@@ -10,12 +10,7 @@ from __future__ import annotations
 
 from logsig_codegen.compiler import Kernel
 from logsig_codegen.emit.cuda.rows import RowsKernel
-from logsig_codegen.emit.cuda.shape import (
-    BYTES,
-    MOST_SHARED_BYTES,
-    RESERVED_BYTES,
-    WARP,
-)
+from logsig_codegen.emit.cuda.shape import BYTES, MOST_SHARED_BYTES, RESERVED_BYTES, SHARED_BYTES, WARP
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.passes.pressure import lives, pressure
 from logsig_codegen.passes.spill import accesses, spill
@@ -33,6 +28,8 @@ INSTRUCTIONS_PER_OPERATION = 1.3
 """With what it reads from rows in shared memory."""
 WARPS = (1, 2, 3, 4, 5, 6, 8)
 """Of a multiprocessor: for so many of them, shared memory is shared out."""
+LIMITS = (64 * 1024, 99 * 1024, SHARED_BYTES)
+"""Of the shared memory of a block: compute capability 7.5; 8.6, 8.9, and 12.0; 8.0. Slots make no kernel exceed one."""
 WORTH = 0.8
 """A part of the time that has to go for slots to be worth a file for each number type: the rest."""
 
@@ -52,7 +49,8 @@ def best_rows_kernel(problem: Problem, kernel: Kernel, dtype: str) -> RowsKernel
 
 def _slots(warp_bytes: int, warps: int, dtype: str) -> int:
     """How many slots each warp may have beside its rows if a multiprocessor is to have so many warps."""
-    room = (MOST_SHARED_BYTES + RESERVED_BYTES) // warps - RESERVED_BYTES - warp_bytes
+    limit = next((limit for limit in LIMITS if warp_bytes <= limit), warp_bytes)
+    room = min(limit, (MOST_SHARED_BYTES + RESERVED_BYTES) // warps - RESERVED_BYTES) - warp_bytes
     numbers = room // (WARP * BYTES[dtype])
     return max(0, numbers - 1 + numbers % 2)  # an odd distance between those of two threads
 
