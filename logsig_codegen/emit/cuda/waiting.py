@@ -38,7 +38,7 @@ def best_rows_kernel(problem: Problem, kernel: Kernel, dtype: str) -> RowsKernel
     """The kernel for an operation on rows that takes the least time, as estimated."""
     plain = RowsKernel(problem, kernel)
     shape, words = plain.shape(dtype), BYTES[dtype] // 4
-    if not shape.spills:
+    if not shape.spills or shape.warp_bytes > LIMITS[-1]:
         return plain
     times = _Times(plain, dtype)
     numbers = sorted({_slots(shape.warp_bytes, warps, dtype) for warps in WARPS} - {0})
@@ -49,7 +49,7 @@ def best_rows_kernel(problem: Problem, kernel: Kernel, dtype: str) -> RowsKernel
 
 def _slots(warp_bytes: int, warps: int, dtype: str) -> int:
     """How many slots each warp may have beside its rows if a multiprocessor is to have so many warps."""
-    limit = next((limit for limit in LIMITS if warp_bytes <= limit), warp_bytes)
+    limit = next(limit for limit in LIMITS if warp_bytes <= limit)
     room = min(limit, (MOST_SHARED_BYTES + RESERVED_BYTES) // warps - RESERVED_BYTES) - warp_bytes
     numbers = room // (WARP * BYTES[dtype])
     return max(0, numbers - 1 + numbers % 2)  # an odd distance between those of two threads
