@@ -45,7 +45,7 @@ def functions(problem: lg.Problem, dtype: str) -> dict[str, tuple[str, Schedule]
             for name, order in zip(names, (form.step, form.end), strict=True):
                 found[f"{kernel.operation}::{name}"] = file, order
         elif isinstance(form, StreamKernel):
-            found[f"{kernel.operation}::{form.phase.operation}"] = file, form.step
+            found[f"{kernel.operation}::{form.phase.operation}"] = file, form.schedule
     return found
 
 

@@ -197,6 +197,16 @@ def test_threads(problem: tuple[int, int], tmp_path: Path) -> None:
     check(tmp_path, problem, "thread")
 
 
+def test_values_that_wait(tmp_path: Path) -> None:
+    """They are in shared memory where a thread has too many of them; nothing else changes."""
+    emulation = Emulation(tmp_path, compile_problem(lg.Problem(3, 5), groups=GROUPS))
+    found = emulation.kernel("stream_backprop", "float64").kernel
+    assert (found.form, found.source) == ("thread", "stream_backprop_f64.cu")
+    assert "logsig_row s = logsig_slots<" in emulation.unit(found.source).text
+    for layout in LAYOUTS[1:5]:
+        run(emulation, lg.load(3, 5), "float64", layout, bits=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", SLOW, ids=str)
 def test_threads_of_larger_problems(problem: tuple[int, int], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from emulated import Emulation
 import logsig_codegen as lg
 from logsig_codegen.compiler import Kernel, compile_problem
 from logsig_codegen.emit.cuda.rows import RowsKernel
-from logsig_codegen.emit.cuda.waiting import best_rows_kernel
+from logsig_codegen.emit.cuda.sources import choose_form
 
 TABLE = ((2, 4), (2, 7), (3, 3), (3, 5), (5, 3), (5, 4), (10, 3), (20, 2))
 WAIT = {
@@ -28,7 +28,8 @@ def test_values_wait_where_registers_do_not_hold_them(problem: tuple[int, int]) 
         assert isinstance(kernel, Kernel)
         plain = RowsKernel(lg.Problem(*problem), kernel)
         for dtype in ("float32", "float64"):
-            best = best_rows_kernel(lg.Problem(*problem), kernel, dtype)
+            best = choose_form(lg.Problem(*problem), kernel, dtype)
+            assert isinstance(best, RowsKernel)
             shape = best.shape(dtype)
             assert shape.resident >= 1
             for limit in (64, 99, 163):  # KB of a block, on devices of several kinds

@@ -10,6 +10,14 @@
 
 #include "logsig_walks.cuh"
 
+/* Where the slots of this thread are: STRIDE numbers, at the end of its warp's part of the shared memory. */
+template <int STRIDE> LOGSIG_DEVICE volatile logsig_real *logsig_slots(int warp_bytes)
+{
+    extern __shared__ __align__(16) unsigned char memory[];
+    unsigned char *const end = memory + (threadIdx.x / LOGSIG_WARP + 1) * warp_bytes;
+    return (volatile logsig_real *)end - (LOGSIG_WARP - threadIdx.x % LOGSIG_WARP) * STRIDE;
+}
+
 /* Stores the first `columns` numbers of the spans of `rows` paths. COLUMNS: how many that are nearly always. */
 template <int COLUMNS, int STRIDE>
 LOGSIG_DEVICE void logsig_give_spans(int lane, logsig_real *to, long long stride, const volatile logsig_real *from,

@@ -63,6 +63,7 @@ class RowsKernel:
     form = "thread"
     template = "cuda/rows.cu.j2"
     headers: tuple[str, ...] = ("logsig_tiles.cuh",)
+    beside = 0
 
     def __init__(self, problem: Problem, kernel: Kernel, order: Schedule | None = None, dtype: str = "") -> None:
         assert kernel.program is not None
@@ -103,13 +104,19 @@ class RowsKernel:
         written = {result.name: len(result.values) for result in program.outputs}
         return {**{operand.name: prefix for operand, prefix in read}, **written}
 
+    @property
+    def moved(self) -> int:
+        """Numbers of a sample that are read and written."""
+        return sum(self.columns.values())
+
     def samples(self, dtype: str) -> int:
         """Samples of a warp."""
         return WARP
 
     def shape(self, dtype: str) -> Shape:
         """What it takes for one number type."""
-        return shape(self.live, self.numbers, dtype, operands=len(self.operation.operands))
+        operands = len(self.operation.operands) + (self.schedule.slots > 0)
+        return shape(self.live, self.numbers, dtype, operands=operands)
 
     def view(self) -> RowsView:
         """The view of its file."""

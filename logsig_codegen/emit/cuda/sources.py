@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
 from logsig_codegen.emit.cuda.blocks import BlockKernel
 from logsig_codegen.emit.cuda.parts import PartsKernel
+from logsig_codegen.emit.cuda.rows import RowsKernel
 from logsig_codegen.emit.cuda.shape import SHARED_BYTES, Shape
 from logsig_codegen.emit.cuda.streams import StreamBlockKernel, StreamKernel, is_stream
-from logsig_codegen.emit.cuda.waiting import best_rows_kernel
+from logsig_codegen.emit.cuda.waiting import best_form
 from logsig_codegen.emit.cuda.walks import WalkKernel
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import SourceUnit
@@ -177,8 +179,10 @@ def choose_form(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Fo
 
 def _thread(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Form:
     if isinstance(kernel, Kernel):
-        return best_rows_kernel(problem, kernel, dtype)
-    return StreamKernel(problem, kernel) if is_stream(kernel) else WalkKernel(problem, kernel)
+        return best_form(RowsKernel(problem, kernel), dtype, partial(RowsKernel, problem, kernel))
+    if is_stream(kernel):
+        return best_form(StreamKernel(problem, kernel), dtype, partial(StreamKernel, problem, kernel))
+    return WalkKernel(problem, kernel)
 
 
 def _described(compiled: CompiledProblem, kernel: Kernel | PathKernel, form: Form, dtype: str, file: str) -> CudaKernel:

@@ -9,9 +9,10 @@ from logsig_codegen.compiler import PathKernel
 from logsig_codegen.emit.cuda.blocks import BlockKernel, BlockView
 from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule
 from logsig_codegen.emit.cuda.frame import BlockFrame
-from logsig_codegen.emit.cuda.shape import BYTES, WARP, Shape, row_stride, shape, tile_numbers
+from logsig_codegen.emit.cuda.shape import BYTES, NOT_HERE, WARP, Shape, row_stride, shape, tile_numbers
 from logsig_codegen.emit.cuda.walks import PATHS_BYTES, STATE_REGISTERS, path_parameters, step_member
-from logsig_codegen.emit.view import introduction, symbol
+from logsig_codegen.emit.view import SUFFIXES, introduction, symbol
+from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.passes.pressure import live_values
 from logsig_codegen.passes.trim import trim_inputs
@@ -41,37 +42,52 @@ class StreamView:
 
 
 class StreamKernel:
-    """A stream, one thread per path."""
+    """A stream, one thread per path.
+
+    ``order``: a schedule of the step with slots, which the threads have in shared memory, for one number type.
+    """
 
     form = "thread"
-    suffix = ""
     template = "cuda/stream.cu.j2"
     headers: tuple[str, ...] = ("logsig_tiles.cuh", "logsig_walks.cuh", "logsig_streams.cuh")
 
-    def __init__(self, problem: Problem, kernel: PathKernel) -> None:
+    def __init__(self, problem: Problem, kernel: PathKernel, order: Schedule | None = None, dtype: str = "") -> None:
         (phase,) = kernel.phases
         assert phase.program is not None
         self.problem = problem
         self.phase = phase
+        self.dtype = dtype
+        self.suffix = f"_{SUFFIXES[dtype]}" if dtype else ""
         self.operation = OPERATIONS[kernel.operation]
         self.backward = self.operation.backward
         program = trim_inputs(phase.program)
         in_place = (0, -1) if self.backward else (0,)
-        self.step = device_schedule(program, in_place, descending=self.backward)
-        assert self.step.in_place == in_place  # one array is what goes in and what comes out
+        self.schedule = order or device_schedule(program, in_place, descending=self.backward)
+        assert self.schedule.in_place == in_place  # one array is what goes in and what comes out
         self.prefix = program.inputs[1].length if self.backward else problem.size
         """Leading columns of a row that a step reads."""
 
     # -- the cost model -----------------------------------------------------------------------------------------
 
     @property
+    def beside(self) -> int:
+        """Numbers a thread keeps that are not the step's: points, displacements, and their derivatives."""
+        return self.problem.dimension * (4 if self.backward else 2)
+
+    @property
+    def moved(self) -> int:
+        """Numbers of a step that are read and written."""
+        size, d = self.problem.size, self.problem.dimension
+        return size + self.prefix + 2 * d if self.backward else size + d
+
+    @property
     def _live(self) -> int:
-        return live_values(self.step) + self.problem.dimension * (4 if self.backward else 2)
+        return live_values(self.schedule) + self.beside
 
     def in_registers(self, dtype: str) -> bool:
         """Whether the log-signature, or its derivative, stays in the registers of its thread."""
         limit = STATE_REGISTERS if self.backward else ROW_REGISTERS
-        return (self.problem.size + self._live) * BYTES[dtype] // 4 <= limit
+        return not self.schedule.slots and (self.problem.size + self._live) * BYTES[dtype] // 4 <= limit
 
     def group(self, dtype: str) -> int:
         """Steps whose rows are moved together."""
@@ -106,6 +122,7 @@ class StreamKernel:
         numbers += WARP * self.span(dtype) * (2 if self.backward else 1)
         if self.backward:
             numbers += WARP * self.d_span(dtype) * (2 if local else 1)
+        numbers += tile_numbers(_odd(self.schedule.slots)) if self.schedule.slots else 0
         live = self._live + (self.problem.size if local else 0)
         return shape(live, numbers, dtype, PATHS_BYTES)
 
@@ -128,9 +145,9 @@ class StreamKernel:
             symbol=symbol(self.problem, name),
             title=f"{self.operation.title}: dimension {self.problem.dimension}, degree {self.problem.degree}.",
             introduction=tuple(introduction(self.problem, name, tuple(self._described()), device=True)),
-            functions=(device_function(phase, _TITLES[phase], self.step),),
-            shape32=self.defines("float32"),
-            shape64=self.defines("float64"),
+            functions=(device_function(phase, _TITLES[phase], self.schedule),),
+            shape32=NOT_HERE if self.dtype == "float64" else self.defines("float32"),
+            shape64=NOT_HERE if self.dtype == "float32" else self.defines("float64"),
             stream=tuple(self._stream()),
             parameters=path_parameters(name),
             body=tuple(self._body_backward() if self.backward else self._body_forward()),
@@ -140,6 +157,8 @@ class StreamKernel:
         count = self.phase.operations
         yield f"Plan: {self.phase.plan}. Operations per step: {count.total} ({count.multiply_adds} multiply-adds,"
         yield f"{count.additions} additions, {count.scalings} scalings). A thread goes along a path."
+        if self.schedule.slots:
+            yield f"Up to {self.schedule.slots} numbers wait in shared memory."
 
     def _stream(self) -> Iterator[str]:
         numbers = f"DIMENSION = {self.problem.dimension}, SIZE = {self.problem.size}, PREFIX = {self.prefix}"
@@ -147,7 +166,7 @@ class StreamKernel:
         yield "enum { GROUP = STEPS_OF_A_GROUP, CHUNK = STEPS_OF_A_CHUNK, STRIDE = CHUNK_STRIDE, SPAN = SPAN_STRIDE };"
         if self.backward:
             yield "enum { D_SPAN = D_SPAN_STRIDE };"
-        yield from step_member("back" if self.backward else "step", self.step)
+        yield from step_member("back" if self.backward else "step", self.schedule)
 
     def _body_forward(self) -> Iterator[str]:
         size = self.problem.size

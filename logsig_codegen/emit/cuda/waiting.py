@@ -1,4 +1,4 @@
-"""Rows with more values than registers: how many of them wait in shared memory.
+"""Threads with more values than registers: how many of them wait in shared memory.
 
 What a compiler spills lies in memory of its thread. The threads of a GPU have more of that than its caches hold, and so
 the spilled bytes move at the speed of the memory, as if they were part of the rows. Shared memory is nearly as near as
@@ -8,16 +8,16 @@ both are estimated.
 
 from __future__ import annotations
 
-from logsig_codegen.compiler import Kernel
-from logsig_codegen.emit.cuda.rows import RowsKernel
-from logsig_codegen.emit.cuda.shape import BYTES, MOST_SHARED_BYTES, RESERVED_BYTES, SHARED_BYTES, WARP
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from logsig_codegen.emit.cuda.shape import BYTES, MOST_SHARED_BYTES, RESERVED_BYTES, SHARED_BYTES, WARP, Shape
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.passes.pressure import lives, pressure
 from logsig_codegen.passes.spill import accesses, spill
-from logsig_codegen.problem import Problem
 
-KEPT = 184
-"""Registers for values where others wait in slots: nvcc spills nothing then, at 255 registers."""
+KEPT = 168
+"""Registers for values where others wait in slots: nvcc spills nothing then, for any architecture."""
 KEPT_BY_COMPILER = 216
 """Registers for values where the compiler chooses: with so many, it spills as much as the pass would, or more."""
 BYTES_PER_CYCLE = 13
@@ -34,16 +34,35 @@ WORTH = 0.8
 """A part of the time that has to go for slots to be worth a file for each number type: the rest."""
 
 
-def best_rows_kernel(problem: Problem, kernel: Kernel, dtype: str) -> RowsKernel:
-    """The kernel for an operation on rows that takes the least time, as estimated."""
-    plain = RowsKernel(problem, kernel)
+class ThreadForm(Protocol):
+    """A kernel whose threads evaluate one schedule, on a tile of 32 samples at a time."""
+
+    @property
+    def schedule(self) -> Schedule: ...
+
+    @property
+    def beside(self) -> int:
+        """Numbers a thread keeps that are not the schedule's."""
+
+    @property
+    def moved(self) -> int:
+        """Numbers of a sample that are read and written."""
+
+    def shape(self, dtype: str) -> Shape: ...
+
+
+AForm = TypeVar("AForm", bound=ThreadForm)
+
+
+def best_form(plain: AForm, dtype: str, make: Callable[[Schedule, str], AForm]) -> AForm:
+    """``plain``, or what ``make`` makes of a schedule with slots: whichever takes the least time, as estimated."""
     shape, words = plain.shape(dtype), BYTES[dtype] // 4
     if not shape.spills or shape.warp_bytes > LIMITS[-1]:
         return plain
     times = _Times(plain, dtype)
     numbers = sorted({_slots(shape.warp_bytes, warps, dtype) for warps in WARPS} - {0})
-    orders = (spill(plain.schedule, KEPT // words, slots) for slots in numbers)
-    best = min((RowsKernel(problem, kernel, order, dtype) for order in orders), key=times.cycles, default=plain)
+    orders = (spill(plain.schedule, KEPT // words - plain.beside, slots) for slots in numbers)
+    best = min((make(order, dtype) for order in orders), key=times.cycles, default=plain)
     return best if times.cycles(best) <= WORTH * times.cycles(plain) else plain
 
 
@@ -58,9 +77,10 @@ def _slots(warp_bytes: int, warps: int, dtype: str) -> int:
 class _Times:
     """Estimates for the ways to write one kernel."""
 
-    def __init__(self, plain: RowsKernel, dtype: str) -> None:
+    def __init__(self, plain: ThreadForm, dtype: str) -> None:
         self.dtype = dtype
-        self.kept = KEPT_BY_COMPILER * 4 // BYTES[dtype]
+        self.operations = plain.schedule.program.operations.total
+        self.kept = KEPT_BY_COMPILER * 4 // BYTES[dtype] - plain.beside
         self.accesses = accesses(spill(plain.schedule, self.kept))
         self.excess = max(1, self._excess(plain.schedule))
 
@@ -69,17 +89,17 @@ class _Times:
         (part,) = order.parts
         return sum(max(0, alive - self.kept) for alive in pressure(part, lives(part)))
 
-    def spilled(self, form: RowsKernel) -> float:
+    def spilled(self, form: ThreadForm) -> float:
         """Numbers that the compiler moves to the thread's memory, and back."""
         return self.accesses * self._excess(form.schedule) / self.excess
 
-    def cycles(self, form: RowsKernel) -> float:
+    def cycles(self, form: ThreadForm) -> float:
         """Estimated for one tile, on a multiprocessor of compute capability 9.0 with all the warps it takes.
 
         Either the memory is busy throughout, or the warps compute, and hide all of the moving but that of one of them.
         """
         warps = form.shape(self.dtype).resident
         spilled = self.spilled(form)
-        instructions = INSTRUCTIONS_PER_OPERATION * form.kernel.operations.total + accesses(form.schedule) + spilled
-        moving = WARP * BYTES[self.dtype] * (sum(form.columns.values()) + spilled) / BYTES_PER_CYCLE
+        instructions = INSTRUCTIONS_PER_OPERATION * self.operations + accesses(form.schedule) + spilled
+        moving = WARP * BYTES[self.dtype] * (form.moved + spilled) / BYTES_PER_CYCLE
         return max(moving, instructions / (ISSUED * warps) + moving / warps)

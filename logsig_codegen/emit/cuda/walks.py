@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from logsig_codegen.compiler import Kernel, PathKernel
-from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, operand_names
+from logsig_codegen.emit.cuda.device import (
+    DeviceFunction,
+    device_function,
+    device_schedule,
+    operand_names,
+    parameter_names,
+)
 from logsig_codegen.emit.cuda.shape import BYTES, WARP, Shape, row_stride, shape, tile_numbers
 from logsig_codegen.emit.view import introduction, symbol
 from logsig_codegen.ir.program import Program
@@ -289,14 +295,17 @@ TITLES = {
 }
 
 
-def step_member(name: str, order: Schedule, suffix: str = "") -> tuple[str, str]:
+def step_member(name: str, order: Schedule, suffix: str = "") -> tuple[str, ...]:
     """The member function ``back``, ``step`` or ``steps`` of a walk: a call of the device function of a schedule."""
     function = ("step_backprop" if name == "back" else name) + suffix
     types, parameters = "class W, class V", "W &w, V &v"
     if name == "back":
         types, parameters = f"class DW, {types}", f"DW &dw, {parameters}, V &dv"
     head = f"template <{types}> LOGSIG_DEVICE_MEMBER void {name}({parameters})"
-    return head, f"{{ ::{function}({', '.join(operand_names(order.program))}); }}"
+    call = f"::{function}({', '.join(parameter_names(order))});"
+    if not order.slots:
+        return head, f"{{ {call} }}"
+    return head, "{", f"    logsig_row s = logsig_slots<{order.slots | 1}>(BYTES);", f"    {call}", "}"
 
 
 def path_parameters(operation: str) -> tuple[str, ...]:
