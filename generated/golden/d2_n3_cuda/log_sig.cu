@@ -95,7 +95,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
           logsig_real *out, long long out_stride,
           long long batch)
 {
-    extern __shared__ __align__(16) unsigned char memory[];
     unsigned char *const mine = memory + threadIdx.x / LOGSIG_WARP * BYTES;
     logsig_warp warp = logsig_this_warp(mine);
     volatile logsig_paths *const paths = (volatile logsig_paths *)(mine + LOGSIG_BARRIER_BYTES);

@@ -240,7 +240,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
           logsig_real *t_out, long long t_out_stride,
           long long batch)
 {
-    extern __shared__ __align__(16) unsigned char memory[];
     unsigned char *const mine = memory + threadIdx.x / LOGSIG_WARP * BYTES;
     logsig_warp warp = logsig_this_warp(mine);
     volatile logsig_real *const at = (volatile logsig_real *)(mine + LOGSIG_BARRIER_BYTES);

@@ -27,6 +27,9 @@
 
 #define LOGSIG_WARP 32
 
+/* The shared memory of a block: as much as its launch asks for. */
+extern __shared__ __align__(16) unsigned char memory[];
+
 /* The threads that share a tile, and what they wait for. */
 struct logsig_warp {
     int lane;

@@ -13,7 +13,6 @@
 /* Where the slots of this thread are: STRIDE numbers, at the end of its warp's part of the shared memory. */
 template <int STRIDE> LOGSIG_DEVICE volatile logsig_real *logsig_slots(int warp_bytes)
 {
-    extern __shared__ __align__(16) unsigned char memory[];
     unsigned char *const end = memory + (threadIdx.x / LOGSIG_WARP + 1) * warp_bytes;
     return (volatile logsig_real *)end - (LOGSIG_WARP - threadIdx.x % LOGSIG_WARP) * STRIDE;
 }
