@@ -112,8 +112,7 @@ def shape(live: int, numbers: int, dtype: str, other_bytes: int = 0, operands: i
     warp_bytes = BARRIER_BYTES + other_bytes + numbers * size
     allowed = min(REGISTERS_PER_THREAD, max(72, registers + registers // 8 + 8))
     warps = _warps_of_a_block(warp_bytes, allowed)
-    resident = min(MOST_WARPS, SHARED_BYTES // warp_bytes)
-    most = min(MOST_BLOCKS, resident // warps)
+    most = min(MOST_BLOCKS, min(MOST_WARPS, SHARED_BYTES // warp_bytes) // warps)
     return Shape(
         live=live,
         registers=registers,

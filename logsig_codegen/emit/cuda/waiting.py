@@ -31,7 +31,7 @@ WARPS = (1, 2, 3, 4, 5, 6, 8)
 LIMITS = (64 * 1024, 99 * 1024, SHARED_BYTES)
 """Of the shared memory of a block: compute capability 7.5; 8.6, 8.9, and 12.0; 8.0. Slots make no kernel exceed one."""
 WORTH = 0.8
-"""A part of the time that has to go for slots to be worth a file for each number type: the rest."""
+"""Slots have to bring the time down to this part of it: they cost a file for each number type."""
 
 
 class ThreadForm(Protocol):
