@@ -15,7 +15,7 @@ from logsig_codegen.runtime.cuda import calls, driver
 
 pytestmark = MARKS
 
-PROBLEMS = ((2, 1), (1, 3), (2, 4), (3, 3), (5, 3), (3, 5), (5, 4), (10, 3))
+PROBLEMS = ((2, 1), (1, 3), (2, 4), (2, 7), (3, 3), (5, 3), (3, 5), (5, 4), (10, 3))
 BLOCKS = ((5, 5),)
 
 
