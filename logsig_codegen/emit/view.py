@@ -17,6 +17,11 @@ SUFFIXES = {"float64": "f64", "float32": "f32"}
 """How the functions of a number type end."""
 
 
+def file_suffix(dtype: str) -> str:
+    """How the name of a file ends that is for one number type; nothing for a file for both, where it is empty."""
+    return f"_{SUFFIXES[dtype]}" if dtype else ""
+
+
 @dataclass(frozen=True)
 class PartView:
     """One function of a kernel."""

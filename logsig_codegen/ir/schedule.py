@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from logsig_codegen.ir.program import Instruction, Program
+from logsig_codegen.ir.program import NONE, Instruction, Program
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,18 @@ class Store:
 
 
 Event: TypeAlias = "Fetch | Flush | Read | Forget | Reload | Compute | Save | Store"
+
+
+def defined(event: Event) -> tuple[int, ...]:
+    """The values that have a local variable from an event on."""
+    return (event.value,) if isinstance(event, Compute | Read | Reload) else ()
+
+
+def used(event: Event) -> tuple[int, ...]:
+    """The values that an event reads, once for each time it does."""
+    if isinstance(event, Compute):
+        return tuple(operand for _, *operands in event.terms for operand in operands if operand != NONE)
+    return (event.value,) if isinstance(event, Save | Store) and event.value != NONE else ()
 
 
 @dataclass(frozen=True)

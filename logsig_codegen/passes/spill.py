@@ -12,8 +12,7 @@ import heapq
 from collections.abc import Container, Iterator
 from dataclasses import replace
 
-from logsig_codegen.ir.program import NONE
-from logsig_codegen.ir.schedule import Compute, Event, Forget, Read, Reload, Save, Schedule, Store
+from logsig_codegen.ir.schedule import Compute, Event, Forget, Read, Reload, Save, Schedule, defined, used
 
 NO_LIMIT = 1 << 30
 
@@ -43,7 +42,7 @@ class _Spill:
         self.most_slots = most_slots
         self.ahead = self._uses()
         """Where each value, or copy of an input, is used from here on, last use first."""
-        self.sums: dict[int, None] = {}  # those in registers
+        self.sums: set[int] = set()  # those in registers
         self.copies: set[int] = set()
         self.changed: set[int] = set()  # sums that are not what their slots say
         self.slot: dict[int, int] = {}
@@ -53,14 +52,14 @@ class _Spill:
     def _uses(self) -> dict[int, list[int]]:
         uses: dict[int, list[int]] = {}
         for index in range(len(self.part) - 1, -1, -1):
-            for value in {*_operands(self.part[index]), *_targets(self.part[index])}:
+            for value in {*used(self.part[index]), *defined(self.part[index])}:
                 uses.setdefault(value, []).append(index)
         return uses
 
     def run(self) -> Iterator[Event]:
         for event in self.part:
-            operands = dict.fromkeys(value for value in _operands(event) if value != NONE)
-            targets = _targets(event)
+            operands = dict.fromkeys(used(event))
+            targets = defined(event)
             needed = {*operands, *targets}
             for value in (*operands, *targets):
                 if value in self.slot and value not in self.sums:
@@ -69,10 +68,9 @@ class _Spill:
                 yield from self.make_room(needed)
             yield event
             for value in needed:
-                if self.ahead[value]:
-                    self.ahead[value].pop()
+                self.ahead[value].pop()
             if isinstance(event, Compute):
-                self.sums[event.value] = None
+                self.sums.add(event.value)
                 self.changed.add(event.value)
             elif isinstance(event, Read):
                 self.copies.add(event.value)
@@ -82,7 +80,7 @@ class _Spill:
     def end(self, value: int) -> None:
         """Where nobody uses a value any more its register is free, and its slot."""
         if not self.ahead[value]:
-            self.sums.pop(value, None)
+            self.sums.discard(value)
             self.copies.discard(value)
             if value in self.slot:
                 heapq.heappush(self.free, self.slot.pop(value))
@@ -92,13 +90,10 @@ class _Spill:
 
     def bring_back(self, value: int, needed: Container[int], *, at_once: bool) -> Iterator[Event]:
         """A register for a value about to be used, if it is used again sooner than another; or ``at_once``."""
-        again = self.ahead[value][:-1]
-        wanted_later = again and (
-            not self.full or any(self.next_use(other) > again[-1] for other in self.evictable(needed))
-        )
-        if at_once or wanted_later:
+        again = self.ahead[value][-2:-1]
+        if at_once or (again and (not self.full or any(self.next_use(x) > again[0] for x in self.evictable(needed)))):
             yield from self.make_room(needed)
-            self.sums[value] = None
+            self.sums.add(value)
             yield Reload(value, slot=self.slot[value])
 
     @property
@@ -106,13 +101,14 @@ class _Spill:
         return len(self.sums) + len(self.copies) >= self.registers
 
     def evictable(self, needed: Container[int]) -> list[int]:
-        return [value for value in self.sums if value not in needed and self.may_wait(value)]
+        room = bool(self.free) or self.slots < self.most_slots
+        return [value for value in self.sums if value not in needed and (room or value in self.slot)]
 
     def make_room(self, needed: Container[int]) -> Iterator[Event]:
         """Values leave their registers until one is free for a new variable."""
         while self.full and (rest := self.evictable(needed)):
             value = max(rest, key=lambda value: (self.next_use(value), value))
-            del self.sums[value]
+            self.sums.remove(value)
             if value not in self.slot:
                 self.slot[value] = self.new_slot()
             if value in self.changed:
@@ -120,25 +116,11 @@ class _Spill:
                 yield Save(value, self.slot[value])
             yield Forget(value)
 
-    def may_wait(self, value: int) -> bool:
-        return value in self.slot or bool(self.free) or self.slots < self.most_slots
-
     def new_slot(self) -> int:
         if self.free:
             return heapq.heappop(self.free)
         self.slots += 1
         return self.slots - 1
-
-
-def _targets(event: Event) -> tuple[int, ...]:
-    return (event.value,) if isinstance(event, Compute | Read) else ()
-
-
-def _operands(event: Event) -> Iterator[int]:
-    if isinstance(event, Compute):
-        yield from (operand for _, *operands in event.terms for operand in operands)
-    elif isinstance(event, Store):
-        yield event.value
 
 
 def accesses(schedule: Schedule) -> int:
@@ -153,5 +135,5 @@ def accesses(schedule: Schedule) -> int:
             case Forget(value):
                 waiting.add(value)
             case _:
-                count += sum(value in waiting for value in _operands(event))
+                count += sum(value in waiting for value in used(event))
     return count

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from on_gpu import AVAILABLE, MARKS, TOLERANCE, close, exact, normal
+from on_gpu import AVAILABLE, MARKS, PROBLEMS, TOLERANCE, close, exact, normal
 
 import logsig_codegen as lg
 from logsig_codegen.build.nvidia import nvcc_if_any
 from logsig_codegen.runtime.cuda.programs import CudaPrograms
 
 pytestmark = MARKS
-
-PROBLEMS = ((2, 1), (1, 3), (2, 4), (2, 7), (3, 3), (5, 3), (3, 5), (5, 4), (10, 3))
 
 
 @pytest.mark.parametrize("dtype", list(TOLERANCE))

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from on_gpu import MARKS, TOLERANCE, close, exact, normal
+from on_gpu import MARKS, PROBLEMS, TOLERANCE, close, exact, normal
 
 import logsig_codegen as lg
 from logsig_codegen.runtime.cuda import calls, driver
 
 pytestmark = MARKS
 
-PROBLEMS = ((2, 1), (1, 3), (2, 4), (2, 7), (3, 3), (5, 3), (3, 5), (5, 4), (10, 3))
 BLOCKS = ((5, 5),)
 
 

@@ -14,6 +14,7 @@ from scalar_programs import inputs_of, meaning, programs
 import logsig_codegen as lg
 from logsig_codegen.compiler import Kernel, compile_problem
 from logsig_codegen.emit.cuda.device import device_schedule
+from logsig_codegen.emit.cuda.rows import RowsKernel
 from logsig_codegen.ir.interpret import interpret_schedule
 from logsig_codegen.ir.program import Program
 from logsig_codegen.ir.schedule import Forget, Reload, Save, Schedule
@@ -28,9 +29,7 @@ def whole(program: Program) -> Schedule:
 def whole_of(problem: tuple[int, int], operation: str) -> Schedule:
     (kernel,) = (k for k in compile_problem(lg.Problem(*problem)).kernels if k.operation == operation)
     assert isinstance(kernel, Kernel)
-    assert kernel.program is not None
-    backward = operation == "join_backprop"
-    return device_schedule(kernel.program, (0, 2) if backward else (0,), descending=backward)
+    return RowsKernel(lg.Problem(*problem), kernel).schedule
 
 
 def run(schedule: Schedule, inputs: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

@@ -48,6 +48,11 @@ def operand_names(program: Program) -> tuple[str, ...]:
     return tuple(dict.fromkeys(SHORT_NAMES[name] for name in operands))
 
 
+def slot_stride(order: Schedule) -> int:
+    """Numbers from the slots of one thread to those of the next: an odd number meets all banks of shared memory."""
+    return order.slots | 1
+
+
 def parameter_names(order: Schedule) -> tuple[str, ...]:
     """The same, and ``s`` if there are slots."""
     return (*operand_names(order.program), *(("s",) if order.slots else ()))

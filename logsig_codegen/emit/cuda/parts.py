@@ -21,18 +21,18 @@ from logsig_codegen.emit.cuda.parts_view import ColumnsView, PartsView, PartView
 from logsig_codegen.emit.cuda.shape import (
     BYTES,
     MOST_SHARED_BYTES,
-    NOT_HERE,
     REGISTERS_PER_THREAD,
     SCHEDULERS,
     SHARED_BYTES,
     WARP,
     Shape,
+    macros,
     parts_shape,
     row_stride,
     tile_numbers,
 )
 from logsig_codegen.emit.cuda.walks import PATHS_BYTES, TITLES, chunk_points, path_parameters, step_member
-from logsig_codegen.emit.view import introduction, symbol
+from logsig_codegen.emit.view import file_suffix, introduction, symbol
 from logsig_codegen.ir.program import NONE, Program
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import OPERATIONS
@@ -157,9 +157,13 @@ class PartsKernel:
     @property
     def suffix(self) -> str:
         """What its file is called besides the operation."""
-        return f"_{'f32' if self.dtype == 'float32' else 'f64'}"
+        return file_suffix(self.dtype)
 
     # -- text ---------------------------------------------------------------------------------------------------
+
+    def defines(self, dtype: str) -> tuple[str, ...]:
+        """The macros of its number type."""
+        return (*self.shape(dtype).defines, *self._homes())
 
     def view(self) -> PartsView:
         """The view of its file."""
@@ -172,15 +176,14 @@ class PartsKernel:
             functions.append(device_function("start", TITLES["start"], self.start))
         else:
             functions.extend(self._finish_functions())
-        shape = (*self.shape(self.dtype).defines, *self._homes())
         d = self.problem.dimension
         return PartsView(
             symbol=symbol(self.problem, name),
             title=f"{self.operation.title}: dimension {d}, degree {self.problem.degree}.",
             introduction=tuple(introduction(self.problem, name, tuple(self._described()), device=True)),
             functions=tuple(functions),
-            shape32=shape if self.dtype == "float32" else NOT_HERE,
-            shape64=shape if self.dtype == "float64" else NOT_HERE,
+            shape32=macros("float32", self.dtype, self.defines),
+            shape64=macros("float64", self.dtype, self.defines),
             parts=tuple(self._part(index, order) for index, order in enumerate(self.steps)),
             numbers=f"DIMENSION = {d}, CHUNK = {self.chunk}, STRIDE = {self.stride}, PARTS = {len(self.parts)}",
             take=tuple(self._take()),

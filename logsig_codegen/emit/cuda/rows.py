@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.compiler import Kernel
-from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, parameter_names
-from logsig_codegen.emit.cuda.shape import NOT_HERE, WARP, Shape, row_stride, shape, tile_numbers
+from logsig_codegen.emit.cuda.device import (
+    DeviceFunction,
+    device_function,
+    device_schedule,
+    parameter_names,
+    slot_stride,
+)
+from logsig_codegen.emit.cuda.shape import WARP, Shape, macros, row_stride, shape, tile_numbers
 from logsig_codegen.emit.statements import SHORT_NAMES
-from logsig_codegen.emit.view import SUFFIXES, coordinate_names, introduction, symbol
+from logsig_codegen.emit.view import coordinate_names, file_suffix, introduction, symbol
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.passes.pressure import live_values
@@ -71,7 +77,7 @@ class RowsKernel:
         self.kernel = kernel
         self.operation = OPERATIONS[kernel.operation]
         self.dtype = dtype
-        self.suffix = f"_{SUFFIXES[dtype]}" if dtype else ""
+        self.suffix = file_suffix(dtype)
         in_place, descending = _order_of(self.operation.name)
         self.schedule = order or device_schedule(kernel.program, in_place, descending=descending)
         self.live = live_values(self.schedule)
@@ -90,7 +96,7 @@ class RowsKernel:
             else:
                 self._append(result.name, len(result.values))
         if self.schedule.slots:
-            self._append("slots", self.schedule.slots | 1)
+            self._append("slots", slot_stride(self.schedule))
 
     def _append(self, name: str, width: int) -> None:
         self.homes[name] = self.numbers
@@ -118,6 +124,10 @@ class RowsKernel:
         operands = len(self.operation.operands) + (self.schedule.slots > 0)
         return shape(self.live, self.numbers, dtype, operands=operands)
 
+    def defines(self, dtype: str) -> tuple[str, ...]:
+        """The macros of one number type."""
+        return self.shape(dtype).defines
+
     def view(self) -> RowsView:
         """The view of its file."""
         name = self.operation.name
@@ -129,8 +139,8 @@ class RowsKernel:
             title=f"{self.operation.title}: dimension {self.problem.dimension}, degree {self.problem.degree}.",
             introduction=tuple(introduction(self.problem, name, tuple(self._described()), device=True)),
             functions=(function,),
-            shape32=NOT_HERE if self.dtype == "float64" else self.shape("float32").defines,
-            shape64=NOT_HERE if self.dtype == "float32" else self.shape("float64").defines,
+            shape32=macros("float32", self.dtype, self.defines),
+            shape64=macros("float64", self.dtype, self.defines),
             parameters=row_parameters(name),
             rows=tuple(self._rows()),
             loads=tuple(self._loads()),
@@ -154,8 +164,8 @@ class RowsKernel:
         for result in program.outputs:
             stride = row_stride(len(result.values))
             yield f"logsig_row {SHORT_NAMES[result.name]} = at + {self.homes[result.name]} + warp.lane * {stride};"
-        if slots := self.schedule.slots:
-            yield f"logsig_row s = at + {self.homes['slots']} + warp.lane * {slots | 1};"
+        if self.schedule.slots:
+            yield f"logsig_row s = at + {self.homes['slots']} + warp.lane * {slot_stride(self.schedule)};"
 
     def _loads(self) -> Iterator[str]:
         program = self.schedule.program

@@ -7,6 +7,7 @@ block.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 WARP = 32
@@ -40,7 +41,6 @@ WALK_ADDRESSES = 32
 """The same for a walk, where nothing is read ahead."""
 BYTES = {"float32": 4, "float64": 8}
 NOT_HERE = ("THREADS 1", "BLOCKS 1", "BYTES 1")
-"""What a file says for the number type that another file is for; nobody compiles it."""
 
 
 def row_stride(columns: int) -> int:
@@ -93,6 +93,14 @@ class Shape:
     def defines(self) -> tuple[str, ...]:
         """The macros the template asks for."""
         return (f"THREADS {WARP * self.warps}", f"BLOCKS {self.blocks}", f"BYTES {self.warp_bytes}")
+
+
+def macros(dtype: str, only: str, defines: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
+    """The macros of a file for a number type; nobody compiles those of one that the file is not for.
+
+    ``only``: the number type that it is for; empty for both.
+    """
+    return defines(dtype) if only in ("", dtype) else NOT_HERE
 
 
 def granted(warps: int) -> int:

@@ -179,9 +179,9 @@ def choose_form(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Fo
 
 def _thread(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Form:
     if isinstance(kernel, Kernel):
-        return best_form(RowsKernel(problem, kernel), dtype, partial(RowsKernel, problem, kernel))
+        return best_form(partial(RowsKernel, problem, kernel), dtype)
     if is_stream(kernel):
-        return best_form(StreamKernel(problem, kernel), dtype, partial(StreamKernel, problem, kernel))
+        return best_form(partial(StreamKernel, problem, kernel), dtype)
     return WalkKernel(problem, kernel)
 
 

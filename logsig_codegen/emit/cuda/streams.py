@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from logsig_codegen.compiler import PathKernel
 from logsig_codegen.emit.cuda.blocks import BlockKernel, BlockView
-from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule
+from logsig_codegen.emit.cuda.device import DeviceFunction, device_function, device_schedule, slot_stride
 from logsig_codegen.emit.cuda.frame import BlockFrame
-from logsig_codegen.emit.cuda.shape import BYTES, NOT_HERE, WARP, Shape, row_stride, shape, tile_numbers
+from logsig_codegen.emit.cuda.shape import BYTES, WARP, Shape, macros, row_stride, shape, tile_numbers
 from logsig_codegen.emit.cuda.walks import PATHS_BYTES, STATE_REGISTERS, path_parameters, step_member
-from logsig_codegen.emit.view import SUFFIXES, introduction, symbol
+from logsig_codegen.emit.view import file_suffix, introduction, symbol
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.passes.pressure import live_values
@@ -57,14 +57,14 @@ class StreamKernel:
         self.problem = problem
         self.phase = phase
         self.dtype = dtype
-        self.suffix = f"_{SUFFIXES[dtype]}" if dtype else ""
+        self.suffix = file_suffix(dtype)
         self.operation = OPERATIONS[kernel.operation]
         self.backward = self.operation.backward
-        program = trim_inputs(phase.program)
         in_place = (0, -1) if self.backward else (0,)
-        self.schedule = order or device_schedule(program, in_place, descending=self.backward)
+        self.schedule = order or device_schedule(trim_inputs(phase.program), in_place, descending=self.backward)
         assert self.schedule.in_place == in_place  # one array is what goes in and what comes out
-        self.prefix = program.inputs[1].length if self.backward else problem.size
+        self._live = live_values(self.schedule) + self.beside
+        self.prefix = self.schedule.program.inputs[1].length if self.backward else problem.size
         """Leading columns of a row that a step reads."""
 
     # -- the cost model -----------------------------------------------------------------------------------------
@@ -79,10 +79,6 @@ class StreamKernel:
         """Numbers of a step that are read and written."""
         size, d = self.problem.size, self.problem.dimension
         return size + self.prefix + 2 * d if self.backward else size + d
-
-    @property
-    def _live(self) -> int:
-        return live_values(self.schedule) + self.beside
 
     def in_registers(self, dtype: str) -> bool:
         """Whether the log-signature, or its derivative, stays in the registers of its thread."""
@@ -122,7 +118,8 @@ class StreamKernel:
         numbers += WARP * self.span(dtype) * (2 if self.backward else 1)
         if self.backward:
             numbers += WARP * self.d_span(dtype) * (2 if local else 1)
-        numbers += tile_numbers(_odd(self.schedule.slots)) if self.schedule.slots else 0
+        if self.schedule.slots:
+            numbers += WARP * slot_stride(self.schedule)
         live = self._live + (self.problem.size if local else 0)
         return shape(live, numbers, dtype, PATHS_BYTES)
 
@@ -146,8 +143,8 @@ class StreamKernel:
             title=f"{self.operation.title}: dimension {self.problem.dimension}, degree {self.problem.degree}.",
             introduction=tuple(introduction(self.problem, name, tuple(self._described()), device=True)),
             functions=(device_function(phase, _TITLES[phase], self.schedule),),
-            shape32=NOT_HERE if self.dtype == "float64" else self.defines("float32"),
-            shape64=NOT_HERE if self.dtype == "float32" else self.defines("float64"),
+            shape32=macros("float32", self.dtype, self.defines),
+            shape64=macros("float64", self.dtype, self.defines),
             stream=tuple(self._stream()),
             parameters=path_parameters(name),
             body=tuple(self._body_backward() if self.backward else self._body_forward()),

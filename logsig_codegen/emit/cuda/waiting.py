@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from logsig_codegen.emit.cuda.shape import BYTES, MOST_SHARED_BYTES, RESERVED_BYTES, SHARED_BYTES, WARP, Shape
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.passes.pressure import lives, pressure
+from logsig_codegen.passes.pressure import pressure
 from logsig_codegen.passes.spill import accesses, spill
 
 KEPT = 168
@@ -54,8 +54,12 @@ class ThreadForm(Protocol):
 AForm = TypeVar("AForm", bound=ThreadForm)
 
 
-def best_form(plain: AForm, dtype: str, make: Callable[[Schedule, str], AForm]) -> AForm:
-    """``plain``, or what ``make`` makes of a schedule with slots: whichever takes the least time, as estimated."""
+def best_form(make: Callable[..., AForm], dtype: str) -> AForm:
+    """The form that takes the least time, as estimated.
+
+    ``make()`` is the one for both number types; ``make(order, dtype)`` is that of a schedule with slots.
+    """
+    plain = make()
     shape, words = plain.shape(dtype), BYTES[dtype] // 4
     if not shape.spills or shape.warp_bytes > LIMITS[-1]:
         return plain
@@ -87,7 +91,7 @@ class _Times:
     def _excess(self, order: Schedule) -> int:
         """Values beyond those that the compiler keeps in registers, added up along the program."""
         (part,) = order.parts
-        return sum(max(0, alive - self.kept) for alive in pressure(part, lives(part)))
+        return sum(max(0, alive - self.kept) for alive in pressure(part))
 
     def spilled(self, form: ThreadForm) -> float:
         """Numbers that the compiler moves to the thread's memory, and back."""

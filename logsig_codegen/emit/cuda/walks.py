@@ -12,6 +12,7 @@ from logsig_codegen.emit.cuda.device import (
     device_schedule,
     operand_names,
     parameter_names,
+    slot_stride,
 )
 from logsig_codegen.emit.cuda.shape import BYTES, WARP, Shape, row_stride, shape, tile_numbers
 from logsig_codegen.emit.view import introduction, symbol
@@ -305,7 +306,7 @@ def step_member(name: str, order: Schedule, suffix: str = "") -> tuple[str, ...]
     call = f"::{function}({', '.join(parameter_names(order))});"
     if not order.slots:
         return head, f"{{ {call} }}"
-    return head, "{", f"    logsig_row s = logsig_slots<{order.slots | 1}>(BYTES);", f"    {call}", "}"
+    return head, "{", f"    logsig_row s = logsig_slots<{slot_stride(order)}>(BYTES);", f"    {call}", "}"
 
 
 def path_parameters(operation: str) -> tuple[str, ...]:
