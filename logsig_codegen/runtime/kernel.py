@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
+from logsig_codegen.runtime import registry
 from logsig_codegen.runtime.arrays import plain
 from logsig_codegen.runtime.checks import is_tensor
 from logsig_codegen.runtime.loaded_kernel import LoadedKernel
@@ -289,7 +290,5 @@ class LogSigKernel(LoadedKernel):
     def __repr__(self) -> str:
         return f"LogSigKernel(dimension={self.dimension}, degree={self.degree}, size={self.size})"
 
-    def __reduce__(self) -> tuple[Callable[[int, int], LogSigKernel], tuple[int, int]]:
-        from logsig_codegen.runtime.loader import obtain
-
-        return obtain, (self.dimension, self.degree)
+    def __reduce__(self) -> tuple[Callable[[int, int], LoadedKernel], tuple[int, int]]:
+        return registry.obtain, (self.dimension, self.degree)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from logsig_codegen.build.artifact import DTYPES, MANIFEST, Artifact, check_arti
 from logsig_codegen.build.toolchain import Compiler, check_march, find_compiler
 from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError
 from logsig_codegen.problem import Problem, check_positive_integer
+from logsig_codegen.runtime import registry
 from logsig_codegen.runtime.checks import check_problem
 from logsig_codegen.runtime.groups import Opened
 from logsig_codegen.runtime.kernel import LogSigKernel
@@ -133,13 +133,14 @@ def made(path: object, degree: object) -> LogSigKernel | None:
 
 def forget() -> None:
     """Forget the kernels loaded so far; those in use stay valid."""
-    operators = sys.modules.get("logsig_codegen.runtime.torch_ops.rows")
-    if operators is not None:
-        operators.forget()
+    registry.forget()
     _kernels.clear()
     _defaults.clear()
     _opened.clear()
     _limits.clear()
+
+
+registry.install(obtain)
 
 
 def _after_fork() -> None:

@@ -13,7 +13,7 @@ from logsig_codegen.runtime.arrays import Array, address, as_rows, plain, row_st
 from logsig_codegen.runtime.walks import Paths, Walks
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def window_count(length: int, size: int, stride: int) -> int:
 class Call:
     """One call: the paths, laid out as rows, and what is to be done with them."""
 
-    def __init__(self, kernel: LogSigKernel, options: Options, paths: Sequence[Array], initial: Array | None) -> None:
+    def __init__(self, kernel: LoadedKernel, options: Options, paths: Sequence[Array], initial: Array | None) -> None:
         self.kernel = kernel
         self.problem = kernel.problem
         self.options = options

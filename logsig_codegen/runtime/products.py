@@ -10,10 +10,10 @@ from logsig_codegen.runtime.arrays import check_product, check_product_backprop,
 from logsig_codegen.runtime.checks import TORCH
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 
-def product(kernel: LogSigKernel, operation: str, arguments: dict[str, Any], out: Any, threads: int) -> Any:
+def product(kernel: LoadedKernel, operation: str, arguments: dict[str, Any], out: Any, threads: int) -> Any:
     """The product of two operands, named for messages; see :meth:`LogSigKernel.join`."""
     check_product(kernel.problem, arguments, out)
     first, second = arguments.values()
@@ -21,7 +21,7 @@ def product(kernel: LogSigKernel, operation: str, arguments: dict[str, Any], out
     return arrays.product(kernel.problem, functions, plain(first), plain(second), threads, out)
 
 
-def product_backprop(kernel: LogSigKernel, operation: str, arguments: dict[str, Any], out: Any, threads: int) -> Any:
+def product_backprop(kernel: LoadedKernel, operation: str, arguments: dict[str, Any], out: Any, threads: int) -> Any:
     """The gradients of a product: ``d_out`` and its operands, named for messages."""
     check_product_backprop(kernel.problem, arguments, out)
     d_out, first, second = arguments.values()
@@ -29,7 +29,7 @@ def product_backprop(kernel: LogSigKernel, operation: str, arguments: dict[str, 
     return arrays.product_backprop(functions, (plain(d_out), plain(first), plain(second)), threads, out)
 
 
-def product_of_tensors(kernel: LogSigKernel, operation: str, tensors: tuple[Any, ...], out: Any, n_jobs: Any) -> Any:
+def product_of_tensors(kernel: LoadedKernel, operation: str, tensors: tuple[Any, ...], out: Any, n_jobs: Any) -> Any:
     """``join``, ``join_backprop``, … of torch tensors: a call of an operator."""
     from logsig_codegen.runtime.torch_ops import calls
 
@@ -41,7 +41,7 @@ def product_of_tensors(kernel: LogSigKernel, operation: str, tensors: tuple[Any,
     return call(operation.removesuffix("_backprop"), arguments, kernel.dimension, kernel.degree, n_jobs)
 
 
-def paths_of_tensors(kernel: LogSigKernel, tensors: tuple[Any, ...], out: Any, **options: Any) -> Any:
+def paths_of_tensors(kernel: LoadedKernel, tensors: tuple[Any, ...], out: Any, **options: Any) -> Any:
     """``log_sig`` of torch tensors, or its gradient, where there is a ``d_out`` before the path."""
     from logsig_codegen.runtime.torch_ops import calls
 

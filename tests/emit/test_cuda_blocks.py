@@ -15,7 +15,7 @@ from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda import sources
 from logsig_codegen.emit.cuda.gather import by_thread, by_warp, gather
 from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, OPERATIONS
-from logsig_codegen.runtime.torch_ops.rows import provide
+from logsig_codegen.runtime.registry import provide
 
 GROUPS = ("join", "combine", "log_sig", "log_sig_backprop", *DERIVED_GROUPS)
 QUICK = ((2, 3), (3, 3))

@@ -22,7 +22,7 @@ from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, GROUPS, Operati
 from logsig_codegen.runtime.cuda import calls, pieces
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.path_checks import check_call
-from logsig_codegen.runtime.torch_ops.rows import provide
+from logsig_codegen.runtime.registry import provide
 
 D, N = 3, 3
 SIZE = 14

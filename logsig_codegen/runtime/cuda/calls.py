@@ -18,12 +18,12 @@ from logsig_codegen.operations import BY_LETTER, OPERATIONS
 from logsig_codegen.runtime.arrays import single_step
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 Tensor = torch.Tensor
 
 
-def rows(kernel: LogSigKernel, operation: str, tensors: Sequence[Tensor], like: Sequence[int] = ()) -> Any:
+def rows(kernel: LoadedKernel, operation: str, tensors: Sequence[Tensor], like: Sequence[int] = ()) -> Any:
     """An operation on rows.
 
     Parameters
@@ -54,13 +54,13 @@ def summed_to(shape: Sequence[int], full: Tensor) -> Tensor:
     return full if tuple(full.shape) == tuple(shape) else full.double().sum_to_size(shape).to(full.dtype)
 
 
-def product(kernel: LogSigKernel, operation: str, first: Tensor, second: Tensor) -> Tensor:
+def product(kernel: LoadedKernel, operation: str, first: Tensor, second: Tensor) -> Tensor:
     """The ``join`` or ``combine`` of two operands."""
     return rows(kernel, operation, (first, second))  # type: ignore[no-any-return]
 
 
 def product_backprop(
-    kernel: LogSigKernel, operation: str, d_out: Tensor, first: Tensor, second: Tensor
+    kernel: LoadedKernel, operation: str, d_out: Tensor, first: Tensor, second: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Gradients of :func:`product`, of the shapes of its operands."""
     return rows(kernel, f"{operation}_backprop", (d_out, first, second), (1, 2))  # type: ignore[no-any-return]
@@ -72,7 +72,7 @@ def shape_of_both(first: Tensor, second: Tensor) -> tuple[int, ...]:
 
 
 def start(
-    kernel: LogSigKernel,
+    kernel: LoadedKernel,
     operation: str,
     batch: Sequence[int],
     inputs: Sequence[Tensor],
@@ -95,19 +95,19 @@ def start(
     launch(kernel, operation, outputs[0], count, arguments)
 
 
-def launch(kernel: LogSigKernel, operation: str, like: Tensor, count: int, arguments: Sequence[int]) -> None:
+def launch(kernel: LoadedKernel, operation: str, like: Tensor, count: int, arguments: Sequence[int]) -> None:
     """Start a kernel for ``count`` samples on the device of ``like``, in that device's current stream."""
     launcher = kernel.cuda.launcher(operation, dtype_name(like), like.device.index)
     launcher(count, arguments, torch.cuda.current_stream(like.device).cuda_stream)
 
 
-def available(kernel: LogSigKernel, operation: str, like: Tensor) -> bool:
+def available(kernel: LoadedKernel, operation: str, like: Tensor) -> bool:
     """Whether an operation has a kernel on the device of ``like``; it is loaded if it has."""
     return kernel.cuda.has(operation, dtype_name(like), like.device.index)
 
 
 def launch_along(
-    kernel: LogSigKernel, state: str, like: Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
+    kernel: LoadedKernel, state: str, like: Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
 ) -> None:
     """The same for a kernel along paths that carries ``state``."""
     launcher = kernel.cuda.along_paths(state, dtype_name(like), like.device.index, backward=backward)

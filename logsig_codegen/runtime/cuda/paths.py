@@ -17,13 +17,13 @@ from logsig_codegen.runtime.cuda.pieces import DevicePaths
 from logsig_codegen.runtime.paths import Options, window_count
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 
 class PathCall:
     """One call: paths, then ``initial`` if there is one, and what is to be done with them."""
 
-    def __init__(self, kernel: LogSigKernel, options: Options, count: int) -> None:
+    def __init__(self, kernel: LoadedKernel, options: Options, count: int) -> None:
         self.kernel = kernel
         self.options = options
         self.count = count
@@ -42,7 +42,7 @@ class PathCall:
 
 
 class _Call:
-    def __init__(self, kernel: LogSigKernel, options: Options, inputs: list[Tensor], initial: Tensor | None) -> None:
+    def __init__(self, kernel: LoadedKernel, options: Options, inputs: list[Tensor], initial: Tensor | None) -> None:
         self.kernel = kernel
         self.problem = kernel.problem
         self.options = options

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from logsig_codegen.runtime import checks, transforms
+from logsig_codegen.runtime import checks, registry, transforms
 from logsig_codegen.runtime.path_checks import check_call, is_plain
 from logsig_codegen.runtime.threads import thread_count
-from logsig_codegen.runtime.torch_ops import extension, maps, paths, products, rows, signatures
+from logsig_codegen.runtime.torch_ops import extension, maps, paths, products, signatures
 from logsig_codegen.runtime.torch_ops.lengths import as_lengths, of_list, visible
 from logsig_codegen.runtime.torch_ops.rows import problem_of
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 PRODUCTS = {"join": products.join, "combine": products.combine}
 assert extension  # imported for what it registers
@@ -37,10 +37,10 @@ CONVERSIONS = {
 """The operator of each function of one tensor, or of a tensor and derivatives."""
 
 
-def provide(kernel: LogSigKernel) -> None:
+def provide(kernel: LoadedKernel) -> None:
     """Let the operators of its problem use ``kernel``."""
     if not torch.compiler.is_compiling():
-        rows.provide(kernel)
+        registry.provide(kernel)
 
 
 def join(log_sig: Any, displacement: Any, dimension: Any, degree: Any, n_jobs: Any) -> Tensor:

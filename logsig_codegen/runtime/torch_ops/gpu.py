@@ -11,7 +11,8 @@ from torch import Tensor
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.runtime import checks
 from logsig_codegen.runtime.path_checks import Checked
-from logsig_codegen.runtime.torch_ops.rows import problem_of, provider
+from logsig_codegen.runtime.registry import provider
+from logsig_codegen.runtime.torch_ops.rows import problem_of
 
 
 def composed(name: str) -> Callable[..., Tensor]:

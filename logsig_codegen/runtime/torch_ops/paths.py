@@ -15,6 +15,7 @@ from torch import Tensor
 from logsig_codegen.runtime.coordinates import log_sig_size
 from logsig_codegen.runtime.path_checks import Checked, check_call
 from logsig_codegen.runtime.paths import Call
+from logsig_codegen.runtime.registry import provider
 from logsig_codegen.runtime.torch_ops import gpu
 from logsig_codegen.runtime.torch_ops import lengths as where
 from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
@@ -24,7 +25,7 @@ from logsig_codegen.runtime.torch_ops.path_composition import (
     composite_log_sig_backprop,
     numbers_of,
 )
-from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, provider, threads_of, to_array
+from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, threads_of, to_array
 
 _OPTIONS = (
     "int dimension, int degree, bool stream=False, int[]? windows=None, str? state=None, int method=2, int n_jobs=1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,42 +16,24 @@ from logsig_codegen.runtime import arrays, checks
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import Array
 from logsig_codegen.runtime.fast import NO_MEMORY
+from logsig_codegen.runtime.registry import provider, watch
 from logsig_codegen.runtime.threads import thread_count
 
-if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
-
 _NAMES = {torch.float32: "float32", torch.float64: "float64"}
-_providers: dict[tuple[int, int], LogSigKernel] = {}
 _fast: dict[str, dict[tuple[int, int], Callable[..., Any]]] = {name: {} for name in OPERATIONS}
 _OWN = (Tensor, torch.nn.Parameter)
 
 
-def provide(kernel: LogSigKernel) -> None:
-    """Make ``kernel`` the one that operators of its problem use from now on."""
-    key = (kernel.dimension, kernel.degree)
-    if _providers.get(key) is not kernel:
-        _providers[key] = kernel
-        for calls in _fast.values():
+def _drop(key: tuple[int, int] | None) -> None:
+    """Drop the quick calls of a problem, or all of them: another kernel serves it from now on."""
+    for calls in _fast.values():
+        if key is None:
+            calls.clear()
+        else:
             calls.pop(key, None)
 
 
-def provider(dimension: int, degree: int) -> LogSigKernel:
-    """The kernel of a problem: the one whose methods were last called with tensors, else the default one."""
-    kernel = _providers.get((dimension, degree))
-    if kernel is None:
-        from logsig_codegen.runtime.loader import obtain
-
-        kernel = obtain(dimension, degree)
-        provide(kernel)
-    return kernel
-
-
-def forget() -> None:
-    """Forget the kernels; the next call obtains them again."""
-    _providers.clear()
-    for calls in _fast.values():
-        calls.clear()
+watch(_drop)
 
 
 @lru_cache(maxsize=256)
