@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.problem import Problem
+from logsig_codegen.targets.base import BuildSpec, Target, joined
 from logsig_codegen.text_table import table
 
 if TYPE_CHECKING:
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be shown: a problem, the groups of its operations, and a limit on its size (``None``: the usual)."""
+    """What is to be shown: a problem, the groups of its operations, a limit on its size, a target."""
 
     problem: Problem
     groups: Sequence[str]
     max_terms: int | None
+    target: Target
 
 
 Renderer = Callable[[Wanted, str], str]
@@ -108,12 +110,11 @@ def program_data(program: Program | None) -> dict[str, Any] | None:
 
 
 def _source(wanted: Wanted, form: str) -> str:
-    from logsig_codegen.emit.c import c_sources
+    from logsig_codegen.targets.builder import source_texts
 
-    units = c_sources(_compiled(wanted))
-    if form == "json":
-        return json.dumps({unit.name: unit.text for unit in units})
-    return "\n".join(f"/* ==== {unit.name} ==== */\n{unit.text}" for unit in units)
+    spec = BuildSpec(wanted.problem, tuple(wanted.groups), max_terms=wanted.max_terms, emit_only=True)
+    texts = source_texts(wanted.target, spec)
+    return json.dumps(texts) if form == "json" else joined(texts)
 
 
 SUBJECTS: Mapping[str, Subject] = {
@@ -123,7 +124,7 @@ SUBJECTS: Mapping[str, Subject] = {
     ),
     "adjoint": Subject("each coordinate of the derivative", ("text", "latex", "json"), _formulas("adjoint")),
     "program": Subject("the plan and the straight-line programs made from it", ("text", "json"), _program),
-    "source": Subject("the C sources that would be compiled", ("text", "json"), _source),
+    "source": Subject("the sources of a target that would be compiled", ("text", "json"), _source),
     "report": Subject("the plan chosen and its operation counts", ("text", "json"), _report),
 }
 """What ``logsig-gen show --what`` knows."""
@@ -146,6 +147,9 @@ def doctor_text(found: Mapping[str, Any]) -> str:
             lines += [
                 f"  this machine lacks {', '.join(found['missing_features'])}: it can compile, but not run, the code"
             ]
+    lines += ["", "targets, and what would build them"]
+    for name, about in found["targets"].items():
+        lines += textwrap.wrap(f"{name}: {about}", 118, initial_indent="  ", subsequent_indent="    ")
     cache, artifacts = found["cache"], found["artifacts"]
     lines += ["", f"cache: {cache['path']} ({cache['state']}), entries: {len(cache['entries'])}"]
     lines += [
