@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.build.artifact import DTYPES
 from logsig_codegen.build.nvidia import ARCHITECTURES
-from logsig_codegen.errors import LogSigError
+from logsig_codegen.errors import LogSigError, ProblemTooLargeError
 from logsig_codegen.operations import GROUPS, available_groups
 from logsig_codegen.problem import Problem
 from logsig_codegen.targets import C, folders, known, named
@@ -334,7 +334,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _message(error: BaseException) -> str:
-    """What an error says: one line, but for what a C compiler printed."""
+    """What an error says, in the words of the command: one line, but for what a C compiler printed."""
+    if isinstance(error, ProblemTooLargeError) and error.terms is not None:
+        error.advice = f"Pass --max-terms {error.terms} or more to go on all the same"
     return str(error).strip() or type(error).__name__
 
 

@@ -206,7 +206,8 @@ def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
         raise ProblemTooLargeError(
             f"(dimension={problem.dimension}, degree={problem.degree}) has {problem.size:,} coordinates and needs "
             f"about {terms:,} structure constants (roughly {max(1, terms // 100_000):,} s to build); the limit is "
-            f"{max_terms:,}. Pass max_terms={terms} or more to build it all the same"
+            f"{max_terms:,}",
+            terms=terms,
         )
 
 

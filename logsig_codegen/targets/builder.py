@@ -11,7 +11,7 @@ from typing import Any
 from logsig_codegen._version import ABI_VERSION, __version__
 from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import FORMAT, Artifact, describe_file, write_manifest
-from logsig_codegen.errors import CompilerNotFoundError
+from logsig_codegen.errors import CompilerNotFoundError, ProblemTooLargeError
 from logsig_codegen.targets.base import BuildSpec, Emitted, Target
 
 
@@ -112,7 +112,13 @@ def cached(target: Target, spec: BuildSpec, find_tools: Callable[[], Any]) -> Ar
     found = cache.lookup(request)
     if found is None and missing is not None:
         raise missing
-    return found or cache.obtain(request, lambda folder: build_into(folder, target, spec, tools, request))
+    try:
+        return found or cache.obtain(request, lambda folder: build_into(folder, target, spec, tools, request))
+    except ProblemTooLargeError as error:
+        if error.terms is not None:  # whatever was called needs a kernel, and may have no such argument
+            arguments = f"{spec.problem.dimension}, {spec.problem.degree}, max_terms={error.terms}"
+            error.advice = f"Call logsig_codegen.load({arguments}) to build it all the same"
+        raise
 
 
 @contextmanager
