@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from logsig_codegen.errors import UnsupportedError
-from logsig_codegen.operations import BY_LETTER
+from logsig_codegen.operations import columns
 from logsig_codegen.problem import Problem, check_positive_integer
 
 NUMPY = "numpy array"
@@ -87,7 +87,7 @@ def is_tensor(value: object) -> bool:
 
 def check_last_axis(problem: Problem, name: str, shape: tuple[int, ...]) -> None:
     """Raise ``ValueError`` unless the last axis of ``shape`` has the length that argument ``name`` must have."""
-    width = problem.dimension if name in BY_LETTER else problem.size
+    width = columns(problem, name)
     if not shape or shape[-1] != width:
         came = str(shape[-1]) if shape else "an array without axes"
         raise ValueError(

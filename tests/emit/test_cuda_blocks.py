@@ -14,7 +14,7 @@ import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda import sources
 from logsig_codegen.emit.cuda.gather import by_thread, by_warp, gather
-from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, OPERATIONS
+from logsig_codegen.operations import DERIVED_GROUPS, OPERATIONS, columns
 from logsig_codegen.runtime.registry import provide
 
 GROUPS = ("join", "combine", "log_sig", "log_sig_backprop", *DERIVED_GROUPS)
@@ -38,7 +38,7 @@ def check(folder: Path, dimension: int, degree: int, monkeypatch: pytest.MonkeyP
                 [
                     array.astype(NUMPY[dtype])
                     for name in names
-                    for array in [make((batch, dimension if name in BY_LETTER else kernel.size))]
+                    for array in [make((batch, columns(kernel.problem, name)))]
                 ]
                 for names, make in (
                     (described.inputs, numbers.standard_normal),

@@ -18,7 +18,7 @@ from torch_cases import overload
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, GROUPS, Operation
+from logsig_codegen.operations import DERIVED_GROUPS, GROUPS, Operation, columns
 from logsig_codegen.runtime.cuda import calls, pieces
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.path_checks import check_call
@@ -81,7 +81,7 @@ def test_second_derivatives(kernel: lg.LogSigKernel, operation: Operation, batch
     """Of any number of rows; those of some operands lie apart."""
     tensors = []
     for place, name in enumerate(operation.inputs):
-        width = D if name in BY_LETTER else SIZE
+        width = columns(lg.Problem(D, N), name)
         tensors.append(normal(batch, width + place, dtype=dtype)[:, place:])
     like = {1: (), 3: (2, 3, 4)}[len(operation.outputs)]
     found = calls.rows(kernel, operation.name, tensors, like)

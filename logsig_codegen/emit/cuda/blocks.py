@@ -12,9 +12,9 @@ from logsig_codegen.emit.cuda.rows import row_parameters
 from logsig_codegen.emit.cuda.shape import BYTES, Shape, block_shape
 from logsig_codegen.emit.cuda.walks import path_parameters
 from logsig_codegen.emit.printer import c_number
-from logsig_codegen.emit.view import columns, introduction, symbol
+from logsig_codegen.emit.view import introduction, symbol
 from logsig_codegen.ir.lie import Bracket, Coadjoint, LieProgram, Scaled, Statement
-from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.operations import OPERATIONS, columns
 from logsig_codegen.problem import Problem
 
 WARP_TARGETS = 256

@@ -18,29 +18,9 @@ from logsig_codegen.emit.cuda.shape import WARP, Shape, macros, row_stride, shap
 from logsig_codegen.emit.statements import SHORT_NAMES
 from logsig_codegen.emit.view import coordinate_names, file_suffix, introduction, symbol
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.operations import ADJOINT, OPERATIONS
 from logsig_codegen.passes.pressure import live_values
 from logsig_codegen.problem import Problem
-
-IN_PLACE = {
-    "jvp": (2,),
-    "backprop_backprop": (0, 3, 4),
-    "bracket": (-1,),
-    "coadjoint": (-1,),
-    "join_backprop": (0, 2),
-    "combine_backprop": (0, -1),
-}
-"""By end of an operation's name: the input that each output replaces in shared memory, -1 for none.
-
-They are inputs that are read in full anyhow. Two factors read little of each other, and what a coadjoint action would
-overwrite, it still reads. A displacement is in registers by the time its derivative is known.
-"""
-
-
-def _order_of(operation: str) -> tuple[tuple[int, ...], bool]:
-    """What the outputs of an operation replace, and whether its columns are computed from the last one on."""
-    in_place = next((places for ending, places in IN_PLACE.items() if operation.endswith(ending)), (0,))
-    return in_place, operation in ("join_backprop", "combine_backprop")
 
 
 @dataclass(frozen=True)
@@ -78,8 +58,8 @@ class RowsKernel:
         self.operation = OPERATIONS[kernel.operation]
         self.dtype = dtype
         self.suffix = file_suffix(dtype)
-        in_place, descending = _order_of(self.operation.name)
-        self.schedule = order or device_schedule(kernel.program, in_place, descending=descending)
+        in_place, last_first = self.operation.in_place_on_gpu, self.operation.made_by == ADJOINT
+        self.schedule = order or device_schedule(kernel.program, in_place, descending=last_first)
         self.live = live_values(self.schedule)
         self.homes: dict[str, int] = {}
         self.numbers = 0

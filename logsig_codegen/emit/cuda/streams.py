@@ -292,7 +292,7 @@ class StreamBlockKernel(BlockKernel):
 
 def is_stream(kernel: PathKernel) -> bool:
     """Whether a kernel is one of those of this module, rather than of whole paths."""
-    return OPERATIONS[kernel.operation].kind.startswith("stream")
+    return OPERATIONS[kernel.operation].streams
 
 
 def _odd(columns: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logsig_codegen.operations import BY_LETTER, OPERATIONS, Operation
+from logsig_codegen.operations import OPERATIONS, Operation, columns
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import arrays, checks
 from logsig_codegen.runtime._abi import ffi
@@ -44,7 +44,7 @@ def problem_of(dimension: int, degree: int) -> Problem:
 
 def width(problem: Problem, operand: str) -> int:
     """Length of a row of an operand."""
-    return problem.dimension if operand in BY_LETTER else problem.size
+    return columns(problem, operand)
 
 
 def threads_of(n_jobs: int) -> int:
