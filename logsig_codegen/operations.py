@@ -1,7 +1,7 @@
 """The table of operations: everything that is known of an operation before it is compiled. Plain data.
 
-Python, the C header, cffi's declarations, torch's operators (in Python and in C++), CUDA kernels and reports derive what
-they need from these records. A record names its derivatives, so nobody takes a name apart.
+Python, the C header, cffi's declarations, torch's operators (in Python and in C++), CUDA kernels and reports derive
+what they need from these records. A record names its derivatives, so nobody takes a name apart.
 
 A group is compiled into one library, and only when something of it is called: nobody waits for what is not used.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from logsig_codegen.problem import Problem
 
@@ -275,6 +275,8 @@ OPERATIONS: dict[str, Operation] = _by_name(
 """Every operation by its name; the order is that of headers and reports."""
 PRODUCTS: dict[str, Operation] = {name: one for name, one in OPERATIONS.items() if one.is_product}
 """The products of two operands."""
+JOINS = (OPERATIONS["join"], OPERATIONS[OPERATIONS["join"].prepended])
+"""The product with a displacement, by whether the displacement comes first."""
 GROUPS: dict[str, tuple[Operation, ...]] = {
     group: tuple(operation for operation in OPERATIONS.values() if operation.group == group)
     for group in dict.fromkeys(operation.group for operation in OPERATIONS.values())
@@ -313,7 +315,7 @@ def group_of(operation: str) -> str:
     return OPERATIONS[operation].group
 
 
-@lru_cache(maxsize=None)
+@cache
 def path_operation(state: str, *, backward: bool = False) -> str:
     """Name of the whole-path operation that carries ``state``."""
     return next(one.name for one in OPERATIONS.values() if one.state == state and one.backward == backward)

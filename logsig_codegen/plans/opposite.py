@@ -1,6 +1,6 @@
 """The plan of a product in the other order, from a plan of that product: every bracket the other way round.
 
-``[a, b]' = [b, a]`` is the bracket of the opposite Lie algebra, whose product is ``log(e^y e^x)`` where the first one's is
+``[b, a]`` is the bracket of the opposite Lie algebra, whose product is ``log(e^y e^x)`` where the first one's is
 ``log(e^x e^y)``. A plan for one is therefore a plan for the other with ``[b, a]`` for ``[a, b]``, and costs the same.
 
 Before (``log(e^l e^v)`` of degree 2)::

@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from logsig_codegen.errors import UnsupportedError
-from logsig_codegen.operations import columns
+from logsig_codegen.operations import JOINS, Operation, columns
 from logsig_codegen.problem import Problem, check_positive_integer
 
 NUMPY = "numpy array"
@@ -21,6 +21,13 @@ DEVICES = ("cpu", "cuda")
 def check_problem(dimension: SupportsIndex, degree: SupportsIndex) -> Problem:
     """The problem of two arguments; raises what :class:`Problem` raises."""
     return Problem(check_positive_integer("dimension", dimension), check_positive_integer("degree", degree))
+
+
+def join_operation(prepend: object) -> Operation:
+    """The product with a displacement: the displacement comes first with ``prepend``, which is a bool."""
+    if not isinstance(prepend, (bool, np.bool_)):
+        raise TypeError(f"prepend: expected True or False, got {type(prepend).__name__} {prepend!r}")
+    return JOINS[bool(prepend)]
 
 
 def check_arguments(problem: Problem, arguments: Mapping[str, Any]) -> str:

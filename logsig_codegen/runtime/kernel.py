@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
+from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.runtime import registry
 from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import is_tensor
+from logsig_codegen.runtime.checks import is_tensor, join_operation
 from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 from logsig_codegen.runtime.path_checks import check_call, is_plain
 from logsig_codegen.runtime.paths import Call
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+COMBINE = OPERATIONS["combine"]
 ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor")
 
 
@@ -41,10 +43,13 @@ class LogSigKernel(LoadedKernel):
         log_sig: ArrayOrTensor,
         displacement: ArrayOrTensor,
         *,
+        prepend: bool = False,
         n_jobs: SupportsIndex = 1,
         out: ArrayOrTensor | None = None,
     ) -> ArrayOrTensor:
         """Extend log-signatures by one straight segment each: ``log(exp(log_sig) exp(displacement))``, truncated.
+
+        With ``prepend`` the segment comes before the path: ``log(exp(displacement) exp(log_sig))``.
 
         Parameters
         ----------
@@ -52,6 +57,8 @@ class LogSigKernel(LoadedKernel):
             Log-signatures of the paths so far.
         displacement : array, shape (..., dimension)
             End minus start of the new segments.
+        prepend : bool
+            Whether the segments precede the paths.
         n_jobs : int
             Number of threads; see the class.
         out : numpy array, optional
@@ -67,14 +74,7 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
-        if is_tensor(log_sig):
-            return product_of_tensors(self, "join", (log_sig, displacement), out, n_jobs)  # type: ignore[no-any-return]
-        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        result: Any = self.loaded.join(log_sig, displacement, out, threads)
-        if result is None:
-            arguments = {"log_sig": log_sig, "displacement": displacement}
-            result = product(self, "join", arguments, out, threads)
-        return result  # type: ignore[no-any-return]
+        return self._product(join_operation(prepend).name, (log_sig, displacement), out, n_jobs)  # type: ignore[no-any-return]
 
     def join_backprop(
         self,
@@ -82,6 +82,7 @@ class LogSigKernel(LoadedKernel):
         log_sig: ArrayOrTensor,
         displacement: ArrayOrTensor,
         *,
+        prepend: bool = False,
         n_jobs: SupportsIndex = 1,
         out: tuple[ArrayOrTensor, ArrayOrTensor] | None = None,
     ) -> tuple[ArrayOrTensor, ArrayOrTensor]:
@@ -93,6 +94,8 @@ class LogSigKernel(LoadedKernel):
             Derivative with respect to ``join(log_sig, displacement)``; broadcasts to its shape.
         log_sig, displacement : array, shape (..., size) and (..., dimension)
             The arguments of the join.
+        prepend : bool
+            As for :meth:`join`.
         n_jobs : int
             Number of threads; see the class.
         out : pair of numpy arrays, optional
@@ -108,15 +111,8 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             As for :meth:`join`.
         """
-        if is_tensor(log_sig):
-            tensors = (d_out, log_sig, displacement)
-            return product_of_tensors(self, "join_backprop", tensors, out, n_jobs)  # type: ignore[no-any-return]
-        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        result: Any = self.loaded.join_backprop(d_out, log_sig, displacement, threads) if out is None else None
-        if result is None:
-            arguments = {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}
-            result = product_backprop(self, "join", arguments, out, threads)
-        return result  # type: ignore[no-any-return]
+        name = join_operation(prepend).gradient
+        return self._gradient(name, (d_out, log_sig, displacement), out, n_jobs)  # type: ignore[no-any-return]
 
     def combine(
         self,
@@ -144,11 +140,7 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             As for :meth:`join`.
         """
-        if is_tensor(log_sig1):
-            return product_of_tensors(self, "combine", (log_sig1, log_sig2), out, n_jobs)  # type: ignore[no-any-return]
-        arguments = {"log_sig1": log_sig1, "log_sig2": log_sig2}
-        result: Any = product(self, "combine", arguments, out, thread_count(n_jobs))
-        return result  # type: ignore[no-any-return]
+        return self._product(COMBINE.name, (log_sig1, log_sig2), out, n_jobs)  # type: ignore[no-any-return]
 
     def combine_backprop(
         self,
@@ -165,12 +157,21 @@ class LogSigKernel(LoadedKernel):
         -------
         d_log_sig1, d_log_sig2 : array, shapes of log_sig1 and log_sig2
         """
-        if is_tensor(log_sig1):
-            tensors = (d_out, log_sig1, log_sig2)
-            return product_of_tensors(self, "combine_backprop", tensors, out, n_jobs)  # type: ignore[no-any-return]
-        arguments = {"d_out": d_out, "log_sig1": log_sig1, "log_sig2": log_sig2}
-        result: Any = product_backprop(self, "combine", arguments, out, thread_count(n_jobs))
-        return result  # type: ignore[no-any-return]
+        return self._gradient(COMBINE.gradient, (d_out, log_sig1, log_sig2), out, n_jobs)  # type: ignore[no-any-return]
+
+    def _product(self, operation: str, operands: tuple[Any, Any], out: Any, n_jobs: Any) -> Any:
+        if is_tensor(operands[0]):
+            return product_of_tensors(self, operation, operands, out, n_jobs)
+        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
+        result = self.loaded.quick[operation](*operands, out, threads)
+        return product(self, operation, operands, out, threads) if result is None else result
+
+    def _gradient(self, operation: str, operands: tuple[Any, Any, Any], out: Any, n_jobs: Any) -> Any:
+        if is_tensor(operands[1]):
+            return product_of_tensors(self, operation, operands, out, n_jobs)
+        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
+        result = self.loaded.quick[operation](*operands, out, threads)
+        return product_backprop(self, operation, operands, out, threads) if result is None else result
 
     def log_sig(
         self,
@@ -276,8 +277,8 @@ class LogSigKernel(LoadedKernel):
         if is_tensor(path):
             return paths_of_tensors(self, (d_out, path), out, method=method, n_jobs=n_jobs, **options)
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if out is None and is_plain(lengths, initial, stream, windows, method):
-            gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
+        if is_plain(lengths, initial, stream, windows, method):
+            gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, out, threads)
             if gradient is not None:
                 return gradient
         checked = check_call(self.problem, path, method=method, threads=threads, d_out=d_out, out=out, **options)

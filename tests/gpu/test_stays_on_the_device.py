@@ -108,7 +108,6 @@ SECOND = (
 @pytest.mark.parametrize(("problem", "groups", "dtype"), SECOND, ids=str)
 def test_kernels_of_second_derivatives(problem: tuple[int, int], groups: tuple[str, ...], dtype: torch.dtype) -> None:
     """Rows that fill more than one tile, and rows for all."""
-    size = lg.Problem(*problem).size
     for group in groups:
         for operation in GROUPS[group]:
             widths = [columns(lg.Problem(*problem), name) for name in operation.inputs]

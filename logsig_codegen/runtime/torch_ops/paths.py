@@ -120,7 +120,7 @@ def _backward_cpu(
         quick = provider(dimension, degree).loaded.log_sig_backprop(state)
         contiguous = path.is_contiguous() and result.is_contiguous() and result.dtype == path.dtype
         if contiguous and path.shape[-1:] == (dimension,) and result.shape == d_out.shape:
-            gradient = quick(to_array(d_out), to_array(path), to_array(result), threads_of(n_jobs))
+            gradient = quick(to_array(d_out), to_array(path), to_array(result), None, threads_of(n_jobs))
             if gradient is not None:
                 return torch.from_numpy(gradient), path.new_empty(0)
     call = _call(path, lengths, initial, options, d_out)
