@@ -150,6 +150,14 @@ class Operation:
         return self.kind in (STREAM, STREAM_BACKWARD)
 
     @property
+    def torch_schema(self) -> str:
+        """Schema of the operator of torch for an operation on rows."""
+        tensors = ", ".join(f"Tensor {operand}" for operand in self.inputs)
+        results = ", ".join(["Tensor"] * len(self.outputs))
+        results = f"({results})" if len(self.outputs) > 1 else results
+        return f"{self.name}({tensors}, int dimension, int degree, int n_jobs=1) -> {results}"
+
+    @property
     def is_product(self) -> bool:
         """Whether it multiplies two operands, and has all derivatives in the table."""
         return bool(self.factors)

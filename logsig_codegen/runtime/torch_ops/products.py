@@ -31,14 +31,6 @@ from logsig_codegen.runtime.torch_ops.brackets import Derivatives, reduced
 from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
 from logsig_codegen.runtime.torch_ops.rows import problem_of, rows_batch, rows_fake, rows_kernel
 
-_NUMBERS = "int dimension, int degree, int n_jobs=1"
-
-
-def _schema(operation: Operation) -> str:
-    tensors = ", ".join(f"Tensor {operand}" for operand in operation.inputs)
-    results = ", ".join(["Tensor"] * len(operation.outputs))
-    return f"{operation.name}({tensors}, {_NUMBERS}) -> {f'({results})' if len(operation.outputs) > 1 else results}"
-
 
 def _define(name: str, too_large: Callable[..., Any] | None = None, **rules: Any) -> Any:
     """Register the operator of an operation; ``too_large`` stands in for a kernel that a GPU has no room for.
@@ -47,7 +39,7 @@ def _define(name: str, too_large: Callable[..., Any] | None = None, **rules: Any
     """
     operation = OPERATIONS[name]
     described = Rules(
-        schema=_schema(operation),
+        schema=operation.torch_schema,
         cpu=rows_kernel(operation),
         cuda=gpu.rows_kernel(operation, too_large or rules.get("composite")),
         fake=rows_fake(operation),
