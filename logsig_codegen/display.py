@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.problem import Problem
+from logsig_codegen.runtime.report import operations_table
 from logsig_codegen.targets.base import BuildSpec, Target, joined
-from logsig_codegen.text_table import table
 
 if TYPE_CHECKING:
     from logsig_codegen.compiler import CompiledProblem, Kernel
@@ -63,16 +63,8 @@ def _report(wanted: Wanted, form: str) -> str:
 
 def report_text(report: Mapping[str, Any]) -> str:
     """The report of a compiled problem for people: a line about the problem and a table of its kernels."""
-    header = ("operation", "plan", "form", "multiply-adds", "additions", "scalings", "total", "bytes (float64)")
-    rows = []
-    for name, counts in report["operations"].items():
-        numbers = (*(counts[key] for key in ("multiply_adds", "additions", "scalings", "total")),)
-        operation = name.split(".")[0]
-        moved = report["bytes_per_sample"][operation]["float64"]
-        cells = (name, report["plan"][operation], report["form"][operation])
-        rows.append((*cells, *(f"{number:,}" for number in (*numbers, moved))))
     head = f"dimension {report['dimension']}, degree {report['degree']}: {report['size']:,} coordinates; per sample:"
-    return f"{head}\n\n{table(header, rows, texts=frozenset((0, 1, 2)))}"
+    return f"{head}\n\n{operations_table(report)}"
 
 
 def _program(wanted: Wanted, form: str) -> str:

@@ -43,6 +43,11 @@ class Artifact:
         """Name of the target whose folder it is."""
         return str(self.manifest.get("target", "c"))
 
+    def is_of(self, target: str, problem: Problem) -> bool:
+        """Whether it is a folder of a target for a problem."""
+        mine = (self.target, self.manifest["dimension"], self.manifest["degree"])
+        return mine == (target, problem.dimension, problem.degree)
+
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups of operations it has."""

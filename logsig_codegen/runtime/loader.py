@@ -179,7 +179,7 @@ def _search(problem: Problem, folders: tuple[str, ...] | None) -> Artifact | Non
             raise ArtifactError(f"artifacts: {folder} is not a folder")
         if (folder / MANIFEST).is_file():
             artifact = read_artifact(folder)
-            if (artifact.manifest["dimension"], artifact.manifest["degree"]) == (problem.dimension, problem.degree):
+            if artifact.is_of(C.name, problem):
                 return artifact
             others.append(artifact)
         elif (folder / C.folder_name(problem)).is_dir():

@@ -108,16 +108,13 @@ class CudaPrograms:
             for place in (folder, folder / CUDA.folder_name(self.problem)):
                 if (place / MANIFEST).is_file():
                     artifact = read_artifact(place)
-                    if artifact.target == CUDA.name and self._has(artifact, group, dtype):
+                    if artifact.is_of(CUDA.name, self.problem) and self._has(artifact, group, dtype):
                         return artifact
         return self._cached(group, dtype, arch)
 
     def _has(self, artifact: Artifact, group: str, dtype: str) -> bool:
-        manifest = artifact.manifest
-        if (manifest["dimension"], manifest["degree"]) != (self.problem.dimension, self.problem.degree):
-            return False
         CUDA.check(artifact, self.problem)
-        return group in manifest["groups"] and dtype in manifest["dtypes"]
+        return group in artifact.groups and dtype in artifact.manifest["dtypes"]
 
     def _cached(self, group: str, dtype: str, arch: str) -> Artifact:
         spec = BuildSpec(self.problem, (group,), (dtype,), architectures=(arch,), max_terms=self.max_terms())
