@@ -1,4 +1,4 @@
-"""Rows whose values wait in shared memory: when they do, and that nothing else changes."""
+"""Spilling to shared memory on a GPU: which kernels spill, what, and that nothing else changes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from emulated import Emulation
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import Kernel, compile_problem
-from logsig_codegen.emit.cuda.rows import RowsKernel
-from logsig_codegen.emit.cuda.sources import choose_form
+from logsig_codegen.gpu.planner import plan_kernel
+from logsig_codegen.gpu.rows import RowsPlan, rows_plan
 
 TABLE = ((2, 4), (2, 7), (3, 3), (3, 5), (5, 3), (5, 4), (10, 3), (20, 2))
-WAIT = {
+SPILL = {
     (2, 7): {("join", "float64"), ("join_backprop", "float32"), ("join_backprop", "float64")},
     (3, 5): {("join_backprop", "float64")},
     (5, 4): {("join_backprop", "float64")},
@@ -22,25 +22,25 @@ WAIT = {
 
 
 @pytest.mark.parametrize("problem", TABLE, ids=str)
-def test_values_wait_where_registers_do_not_hold_them(problem: tuple[int, int]) -> None:
+def test_values_are_spilled_where_registers_do_not_hold_them(problem: tuple[int, int]) -> None:
     found = set()
     for kernel in compile_problem(lg.Problem(*problem)).kernels:
         assert isinstance(kernel, Kernel)
-        plain = RowsKernel(lg.Problem(*problem), kernel)
+        plain = rows_plan(kernel)
         for dtype in ("float32", "float64"):
-            best = choose_form(lg.Problem(*problem), kernel, dtype)
-            assert isinstance(best, RowsKernel)
-            shape = best.shape(dtype)
-            assert shape.resident >= 1
+            best = plan_kernel(lg.Problem(*problem), kernel, dtype)
+            assert isinstance(best, RowsPlan)
+            occupancy = best.occupancy(dtype)
+            assert occupancy.resident_warps >= 1
             for limit in (64, 99, 163):  # KB of a block, on devices of several kinds
-                assert (shape.warp_bytes <= limit * 1024) == (plain.shape(dtype).warp_bytes <= limit * 1024)
+                assert (occupancy.warp_bytes <= limit * 1024) == (plain.occupancy(dtype).warp_bytes <= limit * 1024)
             if best.schedule.slots:
                 found.add((kernel.operation, dtype))
-                assert plain.shape(dtype).spills
+                assert plain.occupancy(dtype).spills
                 assert best.live < plain.live
             else:
-                assert best.view() == plain.view()
-    assert found == WAIT.get(problem, set())
+                assert best == plain
+    assert found == SPILL.get(problem, set())
 
 
 def test_a_grid_of_them(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""The logarithm at the end of a path, shared out: the lower degrees first, then ranges of the highest one at once.
+"""Partition of the epilogue of a path scan, the logarithm: lower degrees first, then ranges of the highest degree.
 
-Coordinates of the highest degree are most of the work. Each takes the state on its own word, lower degrees, and those
-of its own degree that the brackets have in common with it: such families stay together. Warps take some families each,
-and compute anew what the families of another warp need as well, unless that is too much text.
+Coordinates of the highest degree are most of the work. Each reads the state on its own word, the lower degrees, and
+those of its own degree that share brackets with it: such families stay together. Each warp takes a range of families
+and recomputes what the families of another warp need as well, unless that makes the text too long.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import reduce
 from itertools import pairwise
 from operator import or_
 
-from logsig_codegen.emit.cuda.device import device_schedule
+from logsig_codegen.gpu.schedule import thread_schedule
 from logsig_codegen.ir.program import NONE, Program
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.passes.known import with_known
@@ -22,63 +22,77 @@ from logsig_codegen.passes.restrict import restrict
 from logsig_codegen.problem import Problem
 
 MOST_REPEATED = 2.0
-"""All ranges together have no more operations than so many times the whole …"""
+"""All ranges together have at most so many times the operations of the whole …"""
 MOST_TEXT = 9_000
-"""… and no more than this: text takes time to compile, more than in proportion."""
+"""… and at most so many operations: compile time grows faster than the length of the text."""
 
 
 @dataclass(frozen=True)
-class Finish:
-    """The programs, each in place in a row that is the state on Lyndon words before and the logarithm afterwards.
+class EpilogueRange:
+    """What one warp computes: ``columns`` of the result, all of the last degree."""
+
+    columns: tuple[int, ...]
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """Programs that work in place on a row: the state on Lyndon words before, the logarithm afterwards.
 
     Attributes
     ----------
     low : Schedule or None
-        The degrees below the last; ``None`` where they are what they are.
-    ranges : tuple of (columns, Schedule)
-        Columns of the last degree that one warp does, with its program.
+        The degrees below the last; ``None`` where they do not change.
+    ranges : tuple of EpilogueRange
+        The last degree, one range per warp.
     """
 
     low: Schedule | None
-    ranges: tuple[tuple[tuple[int, ...], Schedule], ...]
+    ranges: tuple[EpilogueRange, ...]
 
     @property
     def live(self) -> int:
-        """Numbers alive at once, at most."""
-        orders = [order for _, order in self.ranges] + ([self.low] if self.low else [])
-        return max(map(live_values, orders))
+        """Numbers alive at once in a thread, at most."""
+        schedules = [part.schedule for part in self.ranges] + ([self.low] if self.low else [])
+        return max(map(live_values, schedules))
 
 
-def finish(problem: Problem, program: Program, most: int) -> Finish:
-    """How to go from the state on Lyndon words to the logarithm, with up to ``most`` warps."""
-    size = problem.size
-    low = size - next(count for count in reversed(problem.sizes) if count)
+def partition_epilogue(problem: Problem, program: Program, warps: int) -> Epilogue:
+    """The epilogue for up to ``warps`` warps.
+
+    ``program``: from ``state``, on Lyndon words, to ``out``.
+    """
+    low = problem.size - next(count for count in reversed(problem.sizes) if count)
     beginning = restrict(program, {"state": range(low), "out": range(low)})
     rest = with_known(program, range(low), "log_sig")
     families = _families(rest, low)
-    needed = _needed(rest, first=False)
-    masks = [reduce(or_, (needed[column] for column in family)) for family in families]
-    operations = rest.operations.total
-    limit = len(rest.instructions) * max(1.0, min(MOST_TEXT / max(1, operations), MOST_REPEATED))
-    cuts = [0, len(families)]
-    for count in range(2, most + 1):
-        found = _cut(masks, count)
-        if sum(_count(masks[a:b]) for a, b in pairwise(found)) > limit:
-            break
-        cuts = found
     ranges = []
-    for a, b in pairwise(cuts):
-        columns = tuple(sorted(column for family in families[a:b] for column in family))
-        own = tuple(low + column for column in columns)
-        part = restrict(rest, {"state": own, "out": columns})
-        ranges.append((own, device_schedule(part, (0,), descending=False)))
-    return Finish(
-        device_schedule(beginning, (0,), descending=False) if beginning.operations.total else None, tuple(ranges)
-    )
+    for first, end in pairwise(_bounds(rest, families, warps)):
+        outputs = tuple(sorted(column for family in families[first:end] for column in family))
+        columns = tuple(low + column for column in outputs)
+        own = restrict(rest, {"state": columns, "out": outputs})
+        ranges.append(EpilogueRange(columns, thread_schedule(own, (0,), descending=False)))
+    changes = beginning.operations.total > 0
+    return Epilogue(thread_schedule(beginning, (0,), descending=False) if changes else None, tuple(ranges))
+
+
+def _bounds(program: Program, families: Sequence[Sequence[int]], warps: int) -> list[int]:
+    """Where the ranges of families begin and end: as many ranges, up to ``warps``, as the limits on text allow."""
+    needed = _needed(program, first=False)
+    masks = [reduce(or_, (needed[column] for column in family)) for family in families]
+    operations = program.operations.total
+    limit = len(program.instructions) * max(1.0, min(MOST_TEXT / max(1, operations), MOST_REPEATED))
+    bounds = [0, len(families)]
+    for count in range(2, warps + 1):
+        found = _cut(masks, count)
+        if sum(_count(masks[first:end]) for first, end in pairwise(found)) > limit:
+            break
+        bounds = found
+    return bounds
 
 
 def _families(program: Program, low: int) -> list[list[int]]:
-    """The outputs, those together that read the state on one another's words."""
+    """The outputs, grouped: two outputs are in one family if one reads the state on the word of the other."""
     reads = _needed(program, first=True)
     leader = list(range(len(reads)))
 
@@ -121,7 +135,7 @@ def _count(masks: Sequence[int]) -> int:
 
 
 def _cut(masks: Sequence[int], count: int) -> list[int]:
-    """Bounds of up to ``count`` ranges, the largest of which takes as few instructions as can be."""
+    """Bounds of up to ``count`` ranges such that the largest takes the least number of instructions."""
     least, enough = max((mask.bit_count() for mask in masks), default=0), _count(masks)
     while least < enough:
         middle = (least + enough) // 2

@@ -1,4 +1,4 @@
-"""The words of a signature shared out: each part has the prefixes of all of its words, and needs no other."""
+"""Partition of the words of a signature among warps: each part is closed under prefixes and needs no other part."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from logsig_codegen.problem import Problem
 
 @dataclass(frozen=True)
 class Part:
-    """What one warp carries.
+    """The words that one warp carries.
 
     Attributes
     ----------
     words : tuple of int
         Its words, with their prefixes, by place in the state; ascending.
-    own : tuple of int
-        Those among them that no part before has: each word is some part's own.
+    own : frozenset of int
+        Those among them that this part contributes to the result. Each word of the state belongs to one part.
     """
 
     words: tuple[int, ...]
     own: frozenset[int]
 
 
-def divide(problem: Problem, parts: int) -> tuple[Part, ...]:
-    """The words of the state as so many ranges in alphabetical order, of about as many operations each."""
+def partition(problem: Problem, parts: int) -> tuple[Part, ...]:
+    """The words of the state as ``parts`` ranges in alphabetical order, of about as many operations each."""
     words = prefix_words(problem)
     place = {word: index for index, word in enumerate(words)}
-    weights = _weights(words)
-    ordered = sorted(words)
-    total, done, chosen = sum(weights.values()), 0, list[list[Word]]([[] for _ in range(parts)])
-    for word in ordered:
-        chosen[min(parts - 1, (2 * done + weights[word]) * parts // (2 * total))].append(word)
+    weights = operations_by_word(words)
+    total, done = sum(weights.values()), 0
+    ranges: list[list[Word]] = [[] for _ in range(parts)]
+    for word in sorted(words):
+        ranges[min(parts - 1, (2 * done + weights[word]) * parts // (2 * total))].append(word)
         done += weights[word]
     found = []
-    for own in chosen:
+    for own in ranges:
         closed = {word[:k] for word in own for k in range(1, len(word) + 1)}
         found.append(Part(tuple(sorted(place[word] for word in closed)), frozenset(place[word] for word in own)))
     return tuple(found)
 
 
-def _weights(words: Sequence[Word]) -> dict[Word, int]:
+def operations_by_word(words: Sequence[Word]) -> dict[Word, int]:
     """Operations that a step spends on each word: its own sum, and one for every length of words it is a prefix of."""
     longer: dict[Word, set[int]] = {word: set() for word in words}
     for word in words:

@@ -1,5 +1,7 @@
-"""Kernels that share a state out among the warps of a block: their programs against the whole one over fractions, the
-kernels on an emulated grid against the C kernels."""
+"""Path scans whose state is partitioned among warps.
+
+Their programs against the whole one over fractions, the kernels on an emulated grid against the C kernels.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,14 @@ from emulated import NUMPY, Emulation
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import PathKernel, compile_problem
-from logsig_codegen.emit.cuda import walks
-from logsig_codegen.emit.cuda.division import divide, lyndon_places
-from logsig_codegen.emit.cuda.parts import PartsKernel, operand_columns
-from logsig_codegen.emit.cuda.sources import choose_form, cuda_sources
+from logsig_codegen.emit.cuda.sources import cuda_sources
+from logsig_codegen.gpu import path_scan, planner
+from logsig_codegen.gpu.cooperative import CooperativePlan, cooperative_plan
+from logsig_codegen.gpu.partition import lyndon_places
+from logsig_codegen.gpu.planner import plan_kernel
+from logsig_codegen.gpu.shared_memory import chunk_points
 from logsig_codegen.ir.interpret import interpret
 from logsig_codegen.ir.program import Program
-from logsig_codegen.plans.prefix_signature import prefix_words
 
 GROUPS = ("log_sig_by_signature", "log_sig_by_signature_backprop")
 TOLERANCE = {"float32": 1e-4, "float64": 1e-12}
@@ -43,24 +46,12 @@ def trimmed(program: Program, inputs: dict[str, list[Fraction]]) -> dict[str, li
     return interpret(program, {operand.name: inputs[operand.name][: operand.length] for operand in program.inputs})
 
 
-@pytest.mark.parametrize("problem", [(1, 1), (2, 1), (1, 3), (2, 5), (3, 4), (5, 3), (10, 2)], ids=str)
-@pytest.mark.parametrize("parts", [2, 3, 7])
-def test_words_are_shared_out(problem: tuple[int, int], parts: int) -> None:
-    words = prefix_words(lg.Problem(*problem))
-    divided = divide(lg.Problem(*problem), parts)
-    assert sorted(k for part in divided for k in part.own) == list(range(len(words)))
-    for part in divided:
-        assert part.own <= set(part.words)
-        carried = {words[k] for k in part.words}
-        assert all(word[:k] in carried for word in carried for k in range(1, len(word)))
-
-
 @pytest.mark.parametrize("problem", [(2, 5), (3, 4), (5, 3), (10, 2)], ids=str)
 @pytest.mark.parametrize("parts", [2, 5])
 def test_the_steps_of_parts_are_the_step_of_the_whole(problem: tuple[int, int], parts: int) -> None:
     numbers = random.Random(7)
     forward, backward = kernels(lg.Problem(*problem))
-    whole = PartsKernel(lg.Problem(*problem), forward, "float32", parts)
+    whole = cooperative_plan(forward, lg.Problem(*problem), "float32", parts)
     state, v = fractions(numbers, forward.state_size), fractions(numbers, problem[0])
     step = forward.phase("step")
     assert step is not None
@@ -69,7 +60,7 @@ def test_the_steps_of_parts_are_the_step_of_the_whole(problem: tuple[int, int], 
     for part, order in zip(whole.parts, whole.steps, strict=True):
         found = trimmed(order.program, {"state": [state[k] for k in part.words], "displacement": v})
         assert found["next_state"] == [expected[k] for k in part.words]
-    back = PartsKernel(lg.Problem(*problem), backward, "float32", parts)
+    back = cooperative_plan(backward, lg.Problem(*problem), "float32", parts)
     step = backward.phase("step_backprop")
     assert step is not None
     assert step.program is not None
@@ -77,7 +68,7 @@ def test_the_steps_of_parts_are_the_step_of_the_whole(problem: tuple[int, int], 
     truth = interpret(step.program, {"d_state": d_state, "state": short, "displacement": v})
     d_sum, dv_sum = [Fraction(0)] * len(d_state), [Fraction(0)] * len(v)
     for part, order in zip(back.parts, back.steps, strict=True):
-        columns = operand_columns(part, "state", backward)
+        columns = back.operand_columns(part, "state")
         inputs = {
             "d_state": [d_state[k] if k in part.own else Fraction(0) for k in part.words],
             "state": [short[k] for k in columns],
@@ -94,21 +85,22 @@ def test_the_steps_of_parts_are_the_step_of_the_whole(problem: tuple[int, int], 
 
 @pytest.mark.parametrize("problem", [(1, 3), (2, 1), (2, 6), (3, 4), (4, 4), (10, 2)], ids=str)
 @pytest.mark.parametrize("parts", [2, 6])
-def test_the_logarithm_is_shared_out(problem: tuple[int, int], parts: int) -> None:
+def test_the_logarithm_is_partitioned(problem: tuple[int, int], parts: int) -> None:
     forward, _ = kernels(lg.Problem(*problem))
-    form = PartsKernel(lg.Problem(*problem), forward, "float32", parts)
+    plan = cooperative_plan(forward, lg.Problem(*problem), "float32", parts)
     whole = forward.phase("finish")
     assert whole is not None
     assert whole.program is not None
     state = fractions(random.Random(5), forward.state_size)
     expected = interpret(whole.program, {"state": state})["out"]
-    row: list[Fraction | None] = [state[k] for k in lyndon_places(form.problem)]
-    low = len(row) - sum(len(columns) for columns, _ in form.finish.ranges)
-    if form.finish.low is not None:
-        row[:low] = interpret(form.finish.low.program, {"state": row[:low]})["out"]
+    row: list[Fraction | None] = [state[k] for k in lyndon_places(plan.problem)]
+    low = len(row) - sum(len(part.columns) for part in plan.epilogue.ranges)
+    if plan.epilogue.low is not None:
+        row[:low] = interpret(plan.epilogue.low.program, {"state": row[:low]})["out"]
     assert row[:low] == expected[:low]
-    assert len(form.finish.ranges) <= parts
-    for columns, order in form.finish.ranges:
+    assert len(plan.epilogue.ranges) <= parts
+    for part in plan.epilogue.ranges:
+        columns, order = part.columns, part.schedule
         own = [row[k] for k in columns]
         found = interpret(order.program, {"state": own, "log_sig": row[:low]})["out"]
         assert found == [expected[k] for k in columns]
@@ -157,15 +149,17 @@ def emulate(
 
 
 def check(problem: tuple[int, int], folder: Path, monkeypatch: pytest.MonkeyPatch, parts: int) -> None:
-    monkeypatch.setattr(walks, "STATE_REGISTERS", 0)
-    monkeypatch.setattr(PartsKernel, "best", classmethod(lambda cls, p, kernel, dtype: cls(p, kernel, dtype, parts)))
+    monkeypatch.setattr(path_scan, "STATE_REGISTERS", 0)
+    monkeypatch.setattr(
+        planner, "best_cooperative_plan", lambda kernel, problem, dtype: cooperative_plan(kernel, problem, dtype, parts)
+    )
     emulation = Emulation(folder, compile_problem(lg.Problem(*problem), groups=GROUPS))
     for described in emulation.sources.kernels:
         assert (described.form, described.samples, described.shape.warps) == ("block", 32, parts)
     numbers = np.random.default_rng([*problem, parts])
     d = problem[0]
     for dtype in ("float32", "float64"):
-        chunk = walks.chunk_points(d, dtype)
+        chunk = chunk_points(d, dtype)
 
         def make(count: int, dtype: str = dtype) -> np.ndarray:  # type: ignore[type-arg]
             return (0.3 * numbers.standard_normal(count)).astype(NUMPY[dtype])
@@ -201,11 +195,11 @@ def test_kernels_of_more_problems(
     check(problem, tmp_path, monkeypatch, parts)
 
 
-def test_states_that_do_not_fit_a_thread_are_shared_out() -> None:
+def test_states_that_do_not_fit_in_a_thread_are_partitioned() -> None:
     problem = lg.Problem(5, 4)
     forward, _ = kernels(problem)
-    form = choose_form(problem, forward, "float32")
-    assert isinstance(form, PartsKernel)
-    assert form.time == min(PartsKernel(problem, forward, "float32", parts).time for parts in (2, 4, 8, 12, 16))
+    plan = plan_kernel(problem, forward, "float32")
+    assert isinstance(plan, CooperativePlan)
+    assert plan.cost == min(cooperative_plan(forward, problem, "float32", parts).cost for parts in (2, 4, 8, 12, 16))
     names = [kernel.source for kernel in cuda_sources(compile_problem(problem, groups=GROUPS[:1])).kernels]
     assert sorted(names) == ["log_sig_by_signature_f32.cu", "log_sig_by_signature_f64.cu"]
