@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from logsig_codegen.problem import Problem
 
@@ -180,35 +180,34 @@ def _product(
     listed = ", ".join(o.name for o in operands)
     first, second = (operands[k].name for k in factors)
     by_letter = operands[1].width == LETTERS
-    made = {"kind": ROWS, "plan": plan or name, "opposite": opposite}
+    record = partial(Operation, kind=ROWS, plan=plan or name, opposite=opposite)
     return (
-        Operation(
+        record(
             name, name, operand_inputs=operands, operand_outputs=(result,), title=f"Log-signature of {title}",
             summary=f"out = log(exp({first}) exp({second})), row by row.", gradient=f"{name}_backprop",
             tangent=f"{name}_jvp", factors=(first, second), prepended=prepended, in_place=(0,), in_place_on_gpu=(0,),
-            **made,
         ),
-        Operation(
+        record(
             f"{name}_backprop", name, operand_inputs=(d_out, *operands), operand_outputs=gradients,
             title=f"Gradient of the log-signature of {title}",
             summary=f"{gradients[0].name} and {gradients[1].name}: the derivatives of <d_out, {name}({listed})>, "
             "row by row.",
             made_by=ADJOINT, gradient=f"{name}_backprop_backprop", in_place=(0, -1),
-            in_place_on_gpu=(0, 2) if by_letter else (0, -1), **made,
+            in_place_on_gpu=(0, 2) if by_letter else (0, -1),
         ),
-        Operation(
+        record(
             f"{name}_jvp", f"{name}_second", operand_inputs=(*operands, *tangents), operand_outputs=(Operand("t_out"),),
             title=f"Tangent of {name}",
             summary=f"t_out: the derivative of {name}({listed}) in the direction "
             f"({', '.join(o.name for o in tangents)}), row by row.",
-            made_by=TANGENT, in_place=(-1,), in_place_on_gpu=(2,), **made,
+            made_by=TANGENT, in_place=(-1,), in_place_on_gpu=(2,),
         ),
-        Operation(
+        record(
             f"{name}_backprop_backprop", f"{name}_second", operand_inputs=(*cotangents, d_out, *operands),
             operand_outputs=(Operand("d_d_out", of="d_out"), *gradients), title=f"Gradient of the gradient of {name}",
             summary=f"The derivatives of <{cotangents[0].name}, {gradients[0].name}> + <{cotangents[1].name}, "
             f"{gradients[1].name}> with respect to the arguments of {name}_backprop.",
-            made_by=SECOND_ADJOINT, in_place=(-1, -1, -1), in_place_on_gpu=(0, 3, 4), **made,
+            made_by=SECOND_ADJOINT, in_place=(-1, -1, -1), in_place_on_gpu=(0, 3, 4),
         ),
     )  # fmt: skip
 

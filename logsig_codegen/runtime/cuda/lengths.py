@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from logsig_codegen.errors import UnsupportedError
+from logsig_codegen.runtime.torch_ops import private
 
 
 def to_device(numbers: Tensor, device: torch.device) -> Tensor:
@@ -50,5 +51,5 @@ def checked(lengths: Tensor, batch: tuple[int, ...], length: int) -> Tensor:
     check_shape(lengths, batch)
     lengths = lengths.detach().to(torch.int64).contiguous()
     within = (lengths.clamp(0, length) == lengths).all()
-    torch._assert_async(within, f"lengths: expected values from 0 to {length}")
+    private.assert_async(within, f"lengths: expected values from 0 to {length}")
     return lengths

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from logsig_codegen.runtime.path_checks import check_lengths
+from logsig_codegen.runtime.torch_ops import private
 
 
 def as_lengths(path: Tensor, lengths: Any) -> Tensor | None:
@@ -52,7 +53,7 @@ def visible(path: Any, lengths: Tensor) -> Any:
         return lengths  # refused, whatever they are
     if on_host(lengths) or path.device.type == "cpu":
         return None if _is_traced(lengths) else lengths.detach().cpu().numpy()
-    if torch._C._are_functorch_transforms_active():
+    if private.transforms_active():
         return None
     from logsig_codegen.runtime.cuda.lengths import check_shape
 
@@ -74,7 +75,7 @@ def _is_traced(tensor: Tensor) -> bool:
     """Whether ``tensor`` is no plain one, so that its memory must be left alone."""
     return (
         torch.compiler.is_compiling()
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None
+        or private.transforms_active()
+        or private.fakes_active()
         or type(tensor) not in (Tensor, torch.nn.Parameter)
     )

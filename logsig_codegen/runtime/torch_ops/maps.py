@@ -21,9 +21,10 @@ from logsig_codegen.runtime.coordinates import (
     linear_log_sig_map,
     log_sig_size,
 )
-from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register
+from logsig_codegen.runtime.torch_ops.define import register
 from logsig_codegen.runtime.torch_ops.lengths import beside
 from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, to_array
+from logsig_codegen.runtime.torch_ops.rules import Gradients, Rules
 
 
 def check(name: str, tensor: Tensor) -> None:

@@ -18,7 +18,7 @@ from logsig_codegen.runtime.paths import Call
 from logsig_codegen.runtime.registry import provider
 from logsig_codegen.runtime.torch_ops import gpu
 from logsig_codegen.runtime.torch_ops import lengths as where
-from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
+from logsig_codegen.runtime.torch_ops.define import register
 from logsig_codegen.runtime.torch_ops.path_composition import (
     Tangents,
     compose,
@@ -26,6 +26,7 @@ from logsig_codegen.runtime.torch_ops.path_composition import (
     numbers_of,
 )
 from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, threads_of, to_array
+from logsig_codegen.runtime.torch_ops.rules import Gradients, Rules, vector_jacobian
 
 _OPTIONS = (
     "int dimension, int degree, bool stream=False, int[]? windows=None, str? state=None, int method=2, int n_jobs=1"

@@ -28,8 +28,9 @@ from logsig_codegen import operations
 from logsig_codegen.operations import LETTERS, OPERATIONS, Operation
 from logsig_codegen.runtime.torch_ops import gpu
 from logsig_codegen.runtime.torch_ops.brackets import Derivatives, reduced
-from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
+from logsig_codegen.runtime.torch_ops.define import register
 from logsig_codegen.runtime.torch_ops.rows import problem_of, rows_batch, rows_fake, rows_kernel
+from logsig_codegen.runtime.torch_ops.rules import Gradients, Rules, vector_jacobian
 
 
 def _define(name: str, too_large: Callable[..., Any] | None = None, **rules: Any) -> Any:

@@ -79,7 +79,19 @@ def rows_kernel(operation: Operation) -> Callable[..., Any]:
                 return result
         return _general(operation, (left, right), problem_of(dimension, degree), threads)
 
-    return kernel_of_two if count == 2 else kernel
+    def kernel_of_three(
+        d_out: Tensor, left: Tensor, right: Tensor, dimension: int, degree: int, n_jobs: int = 1
+    ) -> Any:
+        threads = 1 if n_jobs == 1 else thread_count(n_jobs)
+        quick = quick_calls.get((dimension, degree))
+        if quick is not None:
+            result = quick(d_out, left, right, threads)
+            if result is not None:
+                return result
+        return _general(operation, (d_out, left, right), problem_of(dimension, degree), threads)
+
+    by_count: dict[int, Callable[..., Any]] = {2: kernel_of_two, 3: kernel_of_three}
+    return by_count.get(count, kernel)
 
 
 def _general(operation: Operation, tensors: Sequence[Tensor], problem: Problem, threads: int) -> Any:
@@ -89,7 +101,7 @@ def _general(operation: Operation, tensors: Sequence[Tensor], problem: Problem, 
     functions = kernel.functions(operation.name)
     key = (problem.dimension, problem.degree)
     if key not in _fast[operation.name]:
-        make = _make_fast_product if len(operation.inputs) == 2 else _make_fast
+        make = {2: _make_fast_product, 3: _make_fast_gradient}.get(len(operation.inputs), _make_fast)
         _fast[operation.name][key] = make(operation, problem, functions)
     inputs = [to_array(one) for one in tensors]
     batch = np.broadcast_shapes(*(one.shape[:-1] for one in inputs))
@@ -183,6 +195,46 @@ def _make_fast_product(operation: Operation, problem: Problem, functions: Any) -
         ):  # fmt: skip
             raise MemoryError(NO_MEMORY)
         return out
+
+    return call
+
+
+def _make_fast_gradient(operation: Operation, problem: Problem, functions: Any) -> Callable[..., Any]:
+    """The same for the gradient of a product: the results have the shapes of the two operands."""
+    by_dtype = {dtype: functions[name] for dtype, name in _NAMES.items() if name in functions}
+    size, columns = problem.size, operation.operand_inputs[2].columns(problem)
+    pointer_type, cast, own, empty_like = ffi.typeof("void *"), ffi.cast, _OWN, torch.empty_like
+
+    def call(d_out: Tensor, left: Tensor, right: Tensor, threads: int) -> Any:
+        dtype, shape, other = left.dtype, left.shape, right.shape
+        function = by_dtype.get(dtype)
+        if (
+            function is None
+            or right.dtype is not dtype
+            or d_out.dtype is not dtype
+            or not shape
+            or d_out.shape != shape
+            or len(shape) != len(other)
+            or shape[-1] != size
+            or other[-1] != columns
+            or (len(shape) > 1 and shape[:-1] != other[:-1])
+            or type(d_out) not in own
+            or type(left) not in own
+            or type(right) not in own
+            or not d_out.is_contiguous()
+            or not left.is_contiguous()
+            or not right.is_contiguous()
+            or not (count := left.numel())
+        ):
+            return None
+        d_left, d_right = empty_like(left), empty_like(right)
+        if function(
+            cast(pointer_type, d_out.data_ptr()), size, cast(pointer_type, left.data_ptr()), size,
+            cast(pointer_type, right.data_ptr()), columns, cast(pointer_type, d_left.data_ptr()), size,
+            cast(pointer_type, d_right.data_ptr()), columns, count // size, threads,
+        ):  # fmt: skip
+            raise MemoryError(NO_MEMORY)
+        return d_left, d_right
 
     return call
 

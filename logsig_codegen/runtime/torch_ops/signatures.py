@@ -17,8 +17,9 @@ from logsig_codegen.runtime import checks, conversions
 from logsig_codegen.runtime.coordinates import sig_size
 from logsig_codegen.runtime.rows import exponential, logarithm, series_work
 from logsig_codegen.runtime.torch_ops import maps
-from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
+from logsig_codegen.runtime.torch_ops.define import register
 from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, to_array
+from logsig_codegen.runtime.torch_ops.rules import Gradients, Rules, vector_jacobian
 
 ROOM = 1 << 26
 """Numbers of double precision in temporaries of a kernel for a GPU, about: as many rows at a time."""

@@ -1,0 +1,61 @@
+"""What an operator of torch is described by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+Gradients: TypeAlias = "Sequence[Tensor | None]"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """One operator.
+
+    Attributes
+    ----------
+    schema : str
+        Name, arguments, results; tensors come first, then plain numbers, flags and texts.
+    cpu : callable
+        Kernel for CPU tensors; takes all arguments.
+    fake : callable
+        Results without data: their shapes and dtypes; raises what the kernel would raise.
+    vjp : callable
+        ``vjp(arguments, results, cotangents)``: a gradient, or ``None``, for each tensor argument.
+    batch : callable
+        The rule of ``torch.vmap``: ``batch(operator, info, in_dims, *arguments)``.
+    cuda : callable
+        Kernel for tensors on a GPU, like ``cpu``: it stays on the device, in its current stream.
+    keeps_results : bool
+        Whether ``vjp`` or ``jvp`` reads ``results``; otherwise they are not kept, and what is handed over is empty.
+    jvp : callable, optional
+        ``jvp(arguments, results, tangents)``: the tangents of the results, from those of the tensor arguments.
+    composite : callable, optional
+        The same function composed of other operators; stands in for the kernel where tangents go through it and there
+        is no ``jvp``.
+    """
+
+    schema: str
+    cpu: Callable[..., Any]
+    fake: Callable[..., Any]
+    vjp: Callable[[Sequence[Any], Sequence[Tensor], Sequence[Tensor]], Gradients]
+    batch: Callable[..., Any]
+    cuda: Callable[..., Any]
+    jvp: Callable[[Sequence[Any], Sequence[Tensor], Gradients], Any] | None = None
+    composite: Callable[..., Any] | None = None
+    keeps_results: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.schema.split("(")[0]
+
+
+def vector_jacobian(function: Callable[..., Any], *primals: Any) -> Callable[..., Any]:
+    """What takes cotangents of ``function(*primals)`` to gradients; it can be differentiated in its turn."""
+    found: Any = torch.func.vjp(function, *primals)
+    pull: Callable[..., Any] = found[1]
+    return pull
