@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.build.cpu import usable_processors
+from logsig_codegen.emit.unit import CUDA_FLAGS
 from logsig_codegen.errors import CompilerError, CompilerNotFoundError
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 """What is compiled ahead of time unless something else is asked for."""
-FLAGS = ("-std=c++17", "-fmad=false")
-"""``-fmad=false``: products and sums are contracted where the source says so, as on the CPU."""
 MISSING = (
     "install NVIDIA's packages with: pip install 'logsig-codegen[cuda]', or put nvcc on PATH, or name a folder written "
     "by logsig-gen --target cuda in $LOGSIG_CODEGEN_PATH or load(..., artifacts=...)"
@@ -193,7 +192,7 @@ def compile_ahead(
     commands = [
         (
             compiler.path,
-            *FLAGS,
+            *CUDA_FLAGS,
             "-fatbin",
             *targets,
             f"-D{kernel.definition}",
@@ -233,7 +232,7 @@ def _nvrtc_compile(units: Sequence[SourceUnit], kernel: CudaKernel, arch: str) -
     number = number_of(arch)
     known = number in supported
     target = f"sm_{number}" if known else f"compute_{max((a for a in supported if a <= number), default=number)}"
-    options = [*FLAGS, f"--gpu-architecture={target}", f"-D{kernel.definition}"]
+    options = [*CUDA_FLAGS, f"--gpu-architecture={target}", f"-D{kernel.definition}"]
     status, program = nvrtc.nvrtcCreateProgram(
         texts[kernel.source].encode(),
         kernel.source.encode(),

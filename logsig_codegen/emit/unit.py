@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CUDA_FLAGS = ("-std=c++17", "-fmad=false")
+"""Of nvcc and NVRTC. ``-fmad=false``: products and sums are contracted where the source says so, as on the CPU."""
+
 
 @dataclass(frozen=True)
 class SourceUnit:

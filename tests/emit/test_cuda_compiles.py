@@ -11,9 +11,10 @@ import pytest
 from native import write_sources
 
 import logsig_codegen as lg
-from logsig_codegen.build.nvidia import ARCHITECTURES, FLAGS, nvcc_if_any
+from logsig_codegen.build.nvidia import ARCHITECTURES, nvcc_if_any
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda.sources import CudaKernel, cuda_sources
+from logsig_codegen.emit.unit import CUDA_FLAGS
 from logsig_codegen.gpu.hardware import MOST_SHARED_BYTES, REGISTERS, REGISTERS_PER_THREAD, SHARED_BYTES, WARP
 from logsig_codegen.operations import DERIVED_GROUPS, GROUPS
 
@@ -33,7 +34,7 @@ def reports(folder: Path, kernel: CudaKernel) -> dict[str, tuple[int, int, int, 
     """By architecture: registers, spilled bytes, stack frame, static shared memory."""
     assert NVCC is not None
     targets = [f"-gencode=arch={arch.replace('sm_', 'compute_')},code={arch}" for arch in ARCHITECTURES]
-    command = [NVCC.path, *FLAGS, "-fatbin", *targets, "-Xptxas", "-v", f"-D{kernel.definition}", kernel.source]
+    command = [NVCC.path, *CUDA_FLAGS, "-fatbin", *targets, "-Xptxas", "-v", f"-D{kernel.definition}", kernel.source]
     command += ["-Werror", "all-warnings", "-o", f"{kernel.symbol}.fatbin"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -92,3 +93,15 @@ def test_join_of_small_problems_does_not_spill() -> None:
     for problem in ((3, 3), (5, 3), (10, 3), (5, 4)):
         sources = cuda_sources(compile_problem(lg.Problem(*problem)), ("float32",))
         assert not any(kernel.shape.spills for kernel in sources.kernels), problem
+
+
+def test_the_head_of_a_file_says_how_to_compile_it(tmp_path: Path) -> None:
+    sources = cuda_sources(compile_problem(lg.Problem(2, 2), groups=("join", "log_sig")))
+    write_sources(tmp_path, sources.units)
+    for unit in sources.units:
+        commands = re.findall(r"^ \*     (nvcc .*)$", unit.text, re.MULTILINE)
+        for command in commands:
+            subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True)
+    assert {file.name for file in tmp_path.glob("*.fatbin")} == {
+        f"{kernel.symbol}.fatbin" for kernel in sources.kernels
+    }

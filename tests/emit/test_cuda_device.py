@@ -113,3 +113,14 @@ def test_device_functions(problem: tuple[int, int], tmp_path: Path) -> None:
 @pytest.mark.parametrize("problem", SLOW, ids=str)
 def test_device_functions_of_larger_problems(problem: tuple[int, int], tmp_path: Path) -> None:
     check(tmp_path, *problem, exact=False)
+
+
+@pytest.mark.parametrize("problem", [(2, 3), (3, 6), (20, 3)])
+def test_the_head_of_a_file_has_a_command_for_each_kernel(problem: tuple[int, int]) -> None:
+    sources = cuda_sources(compile_problem(lg.Problem(*problem), groups=("join", "log_sig")))
+    for unit in sources.units:
+        head = unit.text.split(" */")[0]
+        kernels = [kernel for kernel in sources.kernels if kernel.source == unit.name]
+        assert head.count("nvcc") == len(kernels)
+        for kernel in kernels:
+            assert f"-D{kernel.definition} -fatbin {unit.name} -o {kernel.symbol}.fatbin" in head

@@ -51,10 +51,18 @@ static const logsig_entry entries[] = {
     {"bracket", "float32", (void (*)(void))logsig_d2_n3_bracket_f32},
     {"coadjoint", "float64", (void (*)(void))logsig_d2_n3_coadjoint_f64},
     {"coadjoint", "float32", (void (*)(void))logsig_d2_n3_coadjoint_f32},
+    {"join_left", "float64", (void (*)(void))logsig_d2_n3_join_left_f64},
+    {"join_left", "float32", (void (*)(void))logsig_d2_n3_join_left_f32},
+    {"join_left_backprop", "float64", (void (*)(void))logsig_d2_n3_join_left_backprop_f64},
+    {"join_left_backprop", "float32", (void (*)(void))logsig_d2_n3_join_left_backprop_f32},
+    {"join_left_jvp", "float64", (void (*)(void))logsig_d2_n3_join_left_jvp_f64},
+    {"join_left_jvp", "float32", (void (*)(void))logsig_d2_n3_join_left_jvp_f32},
+    {"join_left_backprop_backprop", "float64", (void (*)(void))logsig_d2_n3_join_left_backprop_backprop_f64},
+    {"join_left_backprop_backprop", "float32", (void (*)(void))logsig_d2_n3_join_left_backprop_backprop_f32},
 };
 
 static const logsig_module module = {
-    1, 2, 3, 32, 5, entries,
+    1, 2, 3, 40, 5, entries,
 };
 
 const logsig_module *logsig_describe(void)

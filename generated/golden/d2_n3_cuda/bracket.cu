@@ -12,6 +12,10 @@
  * Each variable is a number of the thread that computes a sample. Names:
  *     l = left, k = right, z = out, t = temporary,
  *     c1_6 = the constant 1/6.
+ *
+ * To compile, here for compute capability 9.0:
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=64 -fatbin bracket.cu -o logsig_d2_n3_bracket_f64.fatbin
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=32 -fatbin bracket.cu -o logsig_d2_n3_bracket_f32.fatbin
  */
 #include "logsig_device.cuh"
 

@@ -12,6 +12,10 @@
  * Each variable is a number of the thread that computes a sample. Names:
  *     g = d_out, l = log_sig1, k = log_sig2, dl = d_log_sig1, dk = d_log_sig2, t = temporary,
  *     c1_6 = the constant 1/6.
+ *
+ * To compile, here for compute capability 9.0:
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=64 -fatbin combine_backprop.cu -o logsig_d2_n3_combine_backprop_f64.fatbin
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=32 -fatbin combine_backprop.cu -o logsig_d2_n3_combine_backprop_f32.fatbin
  */
 #include "logsig_device.cuh"
 

@@ -12,6 +12,10 @@
  * Each variable is a number of the thread that computes a sample. Names:
  *     z = out, w = state, dw = d_state, v = displacement, dv = d_displacement, t = temporary,
  *     c1_6 = the constant 1/6.
+ *
+ * To compile, here for compute capability 9.0:
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=64 -fatbin log_sig_by_signature.cu -o logsig_d2_n5_log_sig_by_signature_f64.fatbin
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=32 -fatbin log_sig_by_signature.cu -o logsig_d2_n5_log_sig_by_signature_f32.fatbin
  */
 #include "logsig_device.cuh"
 

@@ -244,6 +244,64 @@ int logsig_d3_n2_coadjoint_f32(const float *actor, ptrdiff_t actor_stride,
                                float *out, ptrdiff_t out_stride,
                                ptrdiff_t batch, int n_jobs);
 
+/* out = log(exp(displacement) exp(log_sig)), row by row. */
+int logsig_d3_n2_join_left_f64(const double *log_sig, ptrdiff_t log_sig_stride,
+                               const double *displacement, ptrdiff_t displacement_stride,
+                               double *out, ptrdiff_t out_stride,
+                               ptrdiff_t batch, int n_jobs);
+int logsig_d3_n2_join_left_f32(const float *log_sig, ptrdiff_t log_sig_stride,
+                               const float *displacement, ptrdiff_t displacement_stride,
+                               float *out, ptrdiff_t out_stride,
+                               ptrdiff_t batch, int n_jobs);
+
+/* d_log_sig and d_displacement: the derivatives of <d_out, join_left(log_sig, displacement)>, row by row. */
+int logsig_d3_n2_join_left_backprop_f64(const double *d_out, ptrdiff_t d_out_stride,
+                                        const double *log_sig, ptrdiff_t log_sig_stride,
+                                        const double *displacement, ptrdiff_t displacement_stride,
+                                        double *d_log_sig, ptrdiff_t d_log_sig_stride,
+                                        double *d_displacement, ptrdiff_t d_displacement_stride,
+                                        ptrdiff_t batch, int n_jobs);
+int logsig_d3_n2_join_left_backprop_f32(const float *d_out, ptrdiff_t d_out_stride,
+                                        const float *log_sig, ptrdiff_t log_sig_stride,
+                                        const float *displacement, ptrdiff_t displacement_stride,
+                                        float *d_log_sig, ptrdiff_t d_log_sig_stride,
+                                        float *d_displacement, ptrdiff_t d_displacement_stride,
+                                        ptrdiff_t batch, int n_jobs);
+
+/* t_out: the derivative of join_left(log_sig, displacement) in the direction (t_log_sig, t_displacement), row by row. */
+int logsig_d3_n2_join_left_jvp_f64(const double *log_sig, ptrdiff_t log_sig_stride,
+                                   const double *displacement, ptrdiff_t displacement_stride,
+                                   const double *t_log_sig, ptrdiff_t t_log_sig_stride,
+                                   const double *t_displacement, ptrdiff_t t_displacement_stride,
+                                   double *t_out, ptrdiff_t t_out_stride,
+                                   ptrdiff_t batch, int n_jobs);
+int logsig_d3_n2_join_left_jvp_f32(const float *log_sig, ptrdiff_t log_sig_stride,
+                                   const float *displacement, ptrdiff_t displacement_stride,
+                                   const float *t_log_sig, ptrdiff_t t_log_sig_stride,
+                                   const float *t_displacement, ptrdiff_t t_displacement_stride,
+                                   float *t_out, ptrdiff_t t_out_stride,
+                                   ptrdiff_t batch, int n_jobs);
+
+/* The derivatives of <d_d_log_sig, d_log_sig> + <d_d_displacement, d_displacement> with respect to the arguments of join_left_backprop. */
+int logsig_d3_n2_join_left_backprop_backprop_f64(const double *d_d_log_sig, ptrdiff_t d_d_log_sig_stride,
+                                                 const double *d_d_displacement, ptrdiff_t d_d_displacement_stride,
+                                                 const double *d_out, ptrdiff_t d_out_stride,
+                                                 const double *log_sig, ptrdiff_t log_sig_stride,
+                                                 const double *displacement, ptrdiff_t displacement_stride,
+                                                 double *d_d_out, ptrdiff_t d_d_out_stride,
+                                                 double *d_log_sig, ptrdiff_t d_log_sig_stride,
+                                                 double *d_displacement, ptrdiff_t d_displacement_stride,
+                                                 ptrdiff_t batch, int n_jobs);
+int logsig_d3_n2_join_left_backprop_backprop_f32(const float *d_d_log_sig, ptrdiff_t d_d_log_sig_stride,
+                                                 const float *d_d_displacement, ptrdiff_t d_d_displacement_stride,
+                                                 const float *d_out, ptrdiff_t d_out_stride,
+                                                 const float *log_sig, ptrdiff_t log_sig_stride,
+                                                 const float *displacement, ptrdiff_t displacement_stride,
+                                                 float *d_d_out, ptrdiff_t d_d_out_stride,
+                                                 float *d_log_sig, ptrdiff_t d_log_sig_stride,
+                                                 float *d_displacement, ptrdiff_t d_displacement_stride,
+                                                 ptrdiff_t batch, int n_jobs);
+
 #ifdef __cplusplus
 }
 #endif

@@ -12,6 +12,10 @@
  * Each variable is a number of the thread that computes a sample. Names:
  *     l = log_sig, v = displacement, z = out, t = temporary,
  *     c1_6 = the constant 1/6.
+ *
+ * To compile, here for compute capability 9.0:
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=64 -fatbin join.cu -o logsig_d3_n2_join_f64.fatbin
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=32 -fatbin join.cu -o logsig_d3_n2_join_f32.fatbin
  */
 #include "logsig_device.cuh"
 

@@ -11,6 +11,10 @@
  * Each variable is a number of the thread that computes a sample. Names:
  *     g = d_out, w = state, dw = d_state, v = displacement, dv = d_displacement, t = temporary,
  *     c1_6 = the constant 1/6.
+ *
+ * To compile, here for compute capability 9.0:
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=64 -fatbin stream_backprop.cu -o logsig_d3_n2_stream_backprop_f64.fatbin
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=32 -fatbin stream_backprop.cu -o logsig_d3_n2_stream_backprop_f32.fatbin
  */
 #include "logsig_device.cuh"
 

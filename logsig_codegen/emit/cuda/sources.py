@@ -13,7 +13,7 @@ from logsig_codegen.emit.cuda.path_scan import path_scan_view
 from logsig_codegen.emit.cuda.rows import rows_view
 from logsig_codegen.emit.cuda.stream import stream_view
 from logsig_codegen.emit.render import render, verbatim
-from logsig_codegen.emit.unit import SourceUnit
+from logsig_codegen.emit.unit import CUDA_FLAGS, SourceUnit
 from logsig_codegen.emit.view import SUFFIXES, file_suffix, symbol
 from logsig_codegen.gpu.block import BlockPlan
 from logsig_codegen.gpu.cooperative import CooperativePlan
@@ -130,9 +130,11 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
         for file, (plan, chosen) in files.items():
             writer = WRITERS[type(plan)]
             variants = tuple((DEFINITIONS[dtype],) for dtype in chosen)
-            units.append(SourceUnit(file, render(writer.template, view=writer.view(plan)), "cuda", variants))
+            described = [_described(compiled, plan, dtype, file) for dtype in chosen]
+            text = render(writer.template, view=writer.view(plan), commands=tuple(map(_command, described)))
+            units.append(SourceUnit(file, text, "cuda", variants))
             headers.update(dict.fromkeys(writer.headers))
-            kernels.extend(_described(compiled, plan, dtype, file) for dtype in chosen)
+            kernels.extend(described)
     units.extend(SourceUnit(name, verbatim(f"cuda/include/{name}"), "header") for name in headers)
     return CudaSources(tuple(units), tuple(kernels))
 
@@ -141,6 +143,12 @@ def file_name(plan: Plan) -> str:
     """Name of the source file of a plan."""
     suffix = "_block" if isinstance(plan, BlockPlan) else file_suffix(plan.dtype)
     return f"{plan.kernel.operation}{suffix}.cu"
+
+
+def _command(kernel: CudaKernel) -> str:
+    """How a file is compiled by hand."""
+    flags = " ".join(CUDA_FLAGS)
+    return f"nvcc {flags} -arch=sm_90 -D{kernel.definition} -fatbin {kernel.source} -o {kernel.symbol}.fatbin"
 
 
 def _described(compiled: CompiledProblem, plan: Plan, dtype: str, file: str) -> CudaKernel:
