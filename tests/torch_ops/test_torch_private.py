@@ -1,7 +1,8 @@
 """Names of torch that nobody promised: without any of them there are the same numbers, by slower ways.
 
 What torch's public registration has is there always: reverse mode of every order, and ``vmap`` of values. Gradients
-under ``torch.func`` and forward mode need torch's own names. Each test takes a name away in a fresh process, before the package asks for it.
+under ``torch.func`` and forward mode need torch's own names. Each test takes a name away in a fresh process, before the
+package asks for it.
 """
 
 from __future__ import annotations
