@@ -44,6 +44,7 @@ from logsig_codegen.plans.opposite import opposite
 from logsig_codegen.plans.right_normed import right_normed_join
 from logsig_codegen.plans.special import special_join
 from logsig_codegen.problem import Problem
+from logsig_codegen.stages import stage
 
 DEFAULT_MAX_TERMS = 10_000_000
 """Structure constants a problem may need before it is refused."""
@@ -206,6 +207,7 @@ def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
         )
 
 
+@stage("derive")
 def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     """The kernel of an operation, as its record in the table says."""
     if operation.kind != ROWS:
@@ -213,7 +215,9 @@ def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     plan = PLANS[operation.plan](problem)
     if operation.opposite:
         plan = _proved_opposite(plan)
-    return _kernel(operation.name, MADE_BY[operation.made_by](plan), problem, operation.in_place)
+    with stage("differentiate", operation.name):
+        made = MADE_BY[operation.made_by](plan)
+    return _kernel(operation.name, made, problem, operation.in_place)
 
 
 def _proved_opposite(join: LieProgram) -> LieProgram:
@@ -224,15 +228,17 @@ def _proved_opposite(join: LieProgram) -> LieProgram:
     return plan
 
 
+@stage("choose")
 def choose_combine_plan(problem: Problem) -> LieProgram:
     """The plan for the full product that needs the fewest operations for ``problem``, with its scales folded."""
     from logsig_codegen.plans.combine import log_derivative_combine, right_normed_combine, special_combine
     from logsig_codegen.symbolic.proof import verify_combine_plan
 
     degree = _last_degree(problem)
-    plans = [special_combine(degree), log_derivative_combine(degree)]
-    if degree <= 8:
-        plans.append(right_normed_combine(degree))
+    with stage("derive", "combine"):
+        plans = [special_combine(degree), log_derivative_combine(degree)]
+        if degree <= 8:
+            plans.append(right_normed_combine(degree))
     proved = [plan for plan in plans if plan is not None]
     for plan in proved:
         verify_combine_plan(plan)
@@ -306,6 +312,7 @@ def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) 
     return PathKernel(operation, (step, steps, finish), state_size, at_once)
 
 
+@stage("derive")
 def candidate_plans(problem: Problem) -> list[LieProgram]:
     """Every plan for the join of ``problem``, proved equal to the series."""
     from logsig_codegen.symbolic.proof import verify_join_plan
@@ -320,6 +327,7 @@ def candidate_plans(problem: Problem) -> list[LieProgram]:
     return proved
 
 
+@stage("choose")
 def choose_plan(problem: Problem) -> LieProgram:
     """The candidate that needs the fewest operations for ``problem``, with its scales folded."""
     folded = [_folded(plan, problem) for plan in candidate_plans(problem)]
@@ -339,6 +347,7 @@ def _proved(plan: LieProgram, problem: Problem) -> LieProgram:
     return _folded(plan, problem)
 
 
+@stage("fold scales")
 def _folded(plan: LieProgram, problem: Problem) -> LieProgram:
     return drop_dead_statements(fold_scales(plan, problem))
 
@@ -352,7 +361,8 @@ def optimise(program: Program) -> Program:
         make_products_unit,
         drop_dead_instructions,
     ):
-        program = transform(program)
+        with stage(transform.__name__.replace("_", " "), program.name):
+            program = transform(program)
     program.verify()
     return program
 
