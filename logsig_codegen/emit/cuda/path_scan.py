@@ -23,7 +23,7 @@ TITLES = {
 class PathScanView:
     """One file; ``strides``: of rows in shared memory; ``state_array``: length of the array of the state in registers.
 
-    ``arguments`` are those of prologue or epilogue; ``arguments_in_registers`` those of a prologue whose results replace
+    ``arguments``: of prologue or epilogue; ``arguments_in_registers``: of a prologue whose results replace
     copies of rows in registers.
     """
 
