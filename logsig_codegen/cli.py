@@ -160,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     output = parser.add_argument_group("what to print")
     output.add_argument("--json", action="store_true", help="print manifests as JSON instead of a table")
+    output.add_argument("--timings", action="store_true", help="print how long each stage of the compiler took")
     output.add_argument("--version", action="version", version=f"logsig-gen {_version()}")
     parser.set_defaults(run=_generate)
     return parser
@@ -270,11 +271,13 @@ def _generate(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from logsig_codegen.api import generate
+    from logsig_codegen.stages import collect_timings
     from logsig_codegen.text_table import table
 
     wanted = [(d, n, target) for d in options.dim for n in options.degree for target in folders(options.target)]
     outcomes = []
-    with tqdm(total=len(wanted), unit="problem", leave=False, disable=None if len(wanted) > 1 else True) as bar:
+    hidden = None if len(wanted) > 1 else True
+    with collect_timings() as timings, tqdm(total=len(wanted), unit="problem", leave=False, disable=hidden) as bar:
         for dimension, degree, target in wanted:
             bar.set_description(f"d={dimension} N={degree}")
             try:
@@ -301,6 +304,8 @@ def _generate(options: argparse.Namespace) -> int:
     elif len(outcomes) > len(failed):
         cells = [_cells(outcome.folder) for outcome in outcomes if outcome.folder is not None]
         print(table(SUMMARY, cells, texts=frozenset((0, 2, 3, len(SUMMARY) - 1))))
+    if options.timings:
+        print(timings.table(), file=sys.stderr if options.json else sys.stdout)
     for outcome in failed:
         _complain(f"({outcome.dimension},{outcome.degree}): {outcome.error}")
     for remark in dict.fromkeys(line for one in outcomes if one.folder is not None for line in one.folder.remarks):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,7 @@ from logsig_codegen.plans.opposite import opposite
 from logsig_codegen.plans.right_normed import right_normed_join
 from logsig_codegen.plans.special import special_join
 from logsig_codegen.problem import Problem
+from logsig_codegen.stages import stage
 
 DEFAULT_MAX_TERMS = 10_000_000
 """Structure constants a problem may need before it is refused."""
@@ -164,13 +165,7 @@ class CompiledProblem:
             "size": self.problem.size,
             "plan": {kernel.operation: kernel.plan for kernel in self.kernels},
             "operations": {
-                name: {
-                    "multiply_adds": part.operations.multiply_adds,
-                    "additions": part.operations.additions,
-                    "scalings": part.operations.scalings,
-                    "total": part.operations.total,
-                }
-                for name, part in self.parts.items()
+                name: {**asdict(part.operations), "total": part.operations.total} for name, part in self.parts.items()
             },
             "form": {kernel.operation: kernel.form for kernel in self.kernels},
             "bytes_per_sample": self.bytes_per_sample,
@@ -206,6 +201,7 @@ def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
         )
 
 
+@stage("derive")
 def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     """The kernel of an operation, as its record in the table says."""
     if operation.kind != ROWS:
@@ -213,7 +209,8 @@ def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     plan = PLANS[operation.plan](problem)
     if operation.opposite:
         plan = _proved_opposite(plan)
-    return _kernel(operation.name, MADE_BY[operation.made_by](plan), problem, operation.in_place)
+    make = stage("differentiate", operation.name)(MADE_BY[operation.made_by])
+    return _kernel(operation.name, make(plan), problem, operation.in_place)
 
 
 def _proved_opposite(join: LieProgram) -> LieProgram:
@@ -224,19 +221,14 @@ def _proved_opposite(join: LieProgram) -> LieProgram:
     return plan
 
 
+@stage("choose")
 def choose_combine_plan(problem: Problem) -> LieProgram:
     """The plan for the full product that needs the fewest operations for ``problem``, with its scales folded."""
     from logsig_codegen.plans.combine import log_derivative_combine, right_normed_combine, special_combine
     from logsig_codegen.symbolic.proof import verify_combine_plan
 
-    degree = _last_degree(problem)
-    plans = [special_combine(degree), log_derivative_combine(degree)]
-    if degree <= 8:
-        plans.append(right_normed_combine(degree))
-    proved = [plan for plan in plans if plan is not None]
-    for plan in proved:
-        verify_combine_plan(plan)
-    return min((_folded(plan, problem) for plan in proved), key=lambda plan: estimate(plan, problem))
+    makers = (special_combine, log_derivative_combine, right_normed_combine)
+    return _cheapest(_candidates(problem, makers, verify_combine_plan), problem)
 
 
 def stream_kernel(problem: Problem, backward: bool) -> PathKernel:
@@ -245,8 +237,7 @@ def stream_kernel(problem: Problem, backward: bool) -> PathKernel:
     if not backward:
         step = renamed(join, {"log_sig": "state", "out": "next_state"})
         return PathKernel("stream", (_kernel("step", step, problem, in_place=(0,)),), problem.size)
-    names = {"d_out": "d_state", "log_sig": "state", "d_log_sig": "d_previous_state"}
-    step = renamed(adjoint(join), names)
+    step = renamed(adjoint(join), {"d_out": "d_state", "log_sig": "state", "d_log_sig": "d_previous_state"})
     phase = _kernel("step_backprop", step, problem, in_place=(0, -1))
     return PathKernel("stream_backprop", (phase,), problem.size, d_state_size=problem.size)
 
@@ -310,20 +301,30 @@ def candidate_plans(problem: Problem) -> list[LieProgram]:
     """Every plan for the join of ``problem``, proved equal to the series."""
     from logsig_codegen.symbolic.proof import verify_join_plan
 
-    degree = _last_degree(problem)
-    plans = [special_join(degree), log_derivative_join(degree)]
-    if degree <= 8:
-        plans.append(right_normed_join(degree))
-    proved = [plan for plan in plans if plan is not None]
-    for plan in proved:
-        verify_join_plan(plan)
-    return proved
+    return _candidates(problem, (special_join, log_derivative_join, right_normed_join), verify_join_plan)
 
 
+@stage("choose")
 def choose_plan(problem: Problem) -> LieProgram:
     """The candidate that needs the fewest operations for ``problem``, with its scales folded."""
-    folded = [_folded(plan, problem) for plan in candidate_plans(problem)]
-    return min(folded, key=lambda plan: estimate(plan, problem))
+    return _cheapest(candidate_plans(problem), problem)
+
+
+@stage("derive")
+def _candidates(
+    problem: Problem, makers: Sequence[Callable[[int], LieProgram | None]], verify: Callable[[LieProgram], None]
+) -> list[LieProgram]:
+    """What ``makers`` make for the degree of a problem, proved; the last of them up to degree 8 only."""
+    degree = _last_degree(problem)
+    made = (make(degree) for make in (makers if degree <= 8 else makers[:-1]))
+    plans = [plan for plan in made if plan is not None]
+    for plan in plans:
+        verify(plan)
+    return plans
+
+
+def _cheapest(plans: Sequence[LieProgram], problem: Problem) -> LieProgram:
+    return min((_folded(plan, problem) for plan in plans), key=lambda plan: estimate(plan, problem))
 
 
 def _last_degree(problem: Problem) -> int:
@@ -352,7 +353,8 @@ def optimise(program: Program) -> Program:
         make_products_unit,
         drop_dead_instructions,
     ):
-        program = transform(program)
+        with stage(transform.__name__.replace("_", " "), program.name):
+            program = transform(program)
     program.verify()
     return program
 
@@ -361,12 +363,10 @@ def _kernel(
     operation: str, lie: LieProgram, problem: Problem, in_place: tuple[int, ...], *, descending: bool = False
 ) -> Kernel:
     plan = lie.name.split("/")[0]
-    operations = estimate(lie, problem)
-    if operations > UNROLLED_OPERATIONS:
+    if estimate(lie, problem) > UNROLLED_OPERATIONS:
         looped = OperationCount(estimate(lie, problem, share_slots=False), 0, 0)
         return Kernel(operation, plan, lie, None, None, looped)
-    backward = bool(lie.dual_inputs)
-    kernel = _straight(operation, plan, lower(lie, problem), in_place, backward or descending)
+    kernel = _straight(operation, plan, lower(lie, problem), in_place, descending or bool(lie.dual_inputs))
     return replace(kernel, lie=lie)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from logsig_codegen.build.cpu import usable_processors
 from logsig_codegen.build.toolchain import Toolchain
 from logsig_codegen.errors import CompilerError
+from logsig_codegen.stages import stage
 
 if TYPE_CHECKING:
     from logsig_codegen.emit.unit import SourceUnit
@@ -46,7 +47,7 @@ def compile_library(
             (*toolchain.compiler.command, *flags, *definitions, "-c", source, "-o", f"{relative}/{target}")
             for target, source, definitions in tasks
         ]
-        with ThreadPoolExecutor(max_workers=max(1, jobs or usable_processors())) as pool:
+        with stage("compile C"), ThreadPoolExecutor(max_workers=max(1, jobs or usable_processors())) as pool:
             running = [
                 pool.submit(_run, command, folder, task[1]) for command, task in zip(commands, tasks, strict=True)
             ]
@@ -58,7 +59,8 @@ def compile_library(
                 raise
         outputs = [f"{relative}/{target}" for target, _, _ in tasks]
         link = [flag.text for flag in toolchain.link_flags]
-        _run((*toolchain.compiler.command, *outputs, "-o", library, *link), folder, "")
+        with stage("link C", library):
+            _run((*toolchain.compiler.command, *outputs, "-o", library, *link), folder, "")
 
 
 def _run(command: tuple[str, ...], folder: Path, source: str) -> None:

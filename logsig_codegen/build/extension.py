@@ -11,6 +11,7 @@ from pathlib import Path
 
 from logsig_codegen.errors import CompilerError, CompilerNotFoundError
 from logsig_codegen.problem import Problem
+from logsig_codegen.stages import stage
 
 MISSING = 3  # exit status of the script where something has to be installed
 _SCRIPT = f"""
@@ -41,6 +42,7 @@ def extension_name(problem: Problem) -> str:
     return f"liblogsig_{problem.name}_torch.so"
 
 
+@stage("compile torch")
 def build_extension(folder: Path, problem: Problem, source: str, library: str, *, cuda: bool) -> None:
     """Compile ``folder/source`` into the extension, link it with ``folder/library``, load it once.
 

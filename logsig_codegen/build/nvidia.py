@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from logsig_codegen.build.cpu import usable_processors
 from logsig_codegen.emit.unit import CUDA_FLAGS
 from logsig_codegen.errors import CompilerError, CompilerNotFoundError
+from logsig_codegen.stages import stage
 
 if TYPE_CHECKING:
     from logsig_codegen.emit.cuda.sources import CudaKernel
@@ -158,6 +159,7 @@ def nvcc_if_any() -> CudaCompiler | None:
         return None
 
 
+@stage("compile CUDA")
 def compile_kernel(compiler: CudaCompiler, units: Sequence[SourceUnit], kernel: CudaKernel, arch: str) -> bytes:
     """The binary of one kernel for one architecture by NVRTC: code for it, or, where NVRTC does not know it, PTX.
 
@@ -170,6 +172,7 @@ def compile_kernel(compiler: CudaCompiler, units: Sequence[SourceUnit], kernel: 
     return _nvrtc_compile(units, kernel, arch)
 
 
+@stage("compile CUDA")
 def compile_ahead(
     compiler: CudaCompiler,
     folder: Path,

@@ -12,11 +12,13 @@ from logsig_codegen.emit.tables import bracket_types, tables_view
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.emit.view import header_view, module_view, tables_kernel_view, unrolled_view
 from logsig_codegen.ir.lie import LieProgram
+from logsig_codegen.stages import stage
 
 DTYPES = ("float64", "float32")
 _BITS = {"float64": "LOGSIG_REAL_BITS=64", "float32": "LOGSIG_REAL_BITS=32"}
 
 
+@stage("emit C")
 def c_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> tuple[SourceUnit, ...]:
     """All source files of ``compiled``: kernels, their description, the public header, and the hand-written headers."""
     dtypes = [dtype for dtype in DTYPES if dtype in dtypes]

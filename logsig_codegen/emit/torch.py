@@ -11,6 +11,7 @@ from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.view import SUFFIXES, symbol
 from logsig_codegen.operations import LETTERS, OPERATIONS, ROWS, Operation, default_state
 from logsig_codegen.problem import Problem
+from logsig_codegen.stages import stage
 
 HEADERS = (
     "logsig_torch_registry.h",
@@ -70,6 +71,7 @@ class ImagesView:
     entries: tuple[str, ...]
 
 
+@stage("emit torch")
 def torch_sources(compiled: CompiledProblem, dtypes: Sequence[str]) -> dict[str, str]:
     """File name to text; the functions the file names are those of the C target."""
     problem = compiled.problem

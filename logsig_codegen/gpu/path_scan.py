@@ -90,6 +90,11 @@ class PathScanPlan:
         """Whether a result of ``end`` replaces its operand."""
         return self.end.in_place[result] >= 0
 
+    @property
+    def prefix(self) -> int:
+        """Backward: leading columns of the log-signature that the prologue reads."""
+        return self.end.prefixes[1]
+
     def tiles(self, dtype: str) -> tuple[Tile, ...]:
         """Rows in shared memory, besides chunks of points."""
         return lay_out(self._rows(dtype))
@@ -103,7 +108,7 @@ class PathScanPlan:
                 yield "out", size
             return
         yield "d_out", size
-        yield "log_sig", self.end.prefixes[1]
+        yield "log_sig", self.prefix
         if not local and not self.in_place(0):
             yield "d_state", self.kernel.d_state_size
         if not local and not self.in_place(1):

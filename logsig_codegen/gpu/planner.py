@@ -17,6 +17,7 @@ from logsig_codegen.gpu.rows import RowsPlan, rows_plan
 from logsig_codegen.gpu.spilling import spill_to_shared_memory
 from logsig_codegen.gpu.stream import StreamPlan, is_stream, stream_plan
 from logsig_codegen.problem import Problem
+from logsig_codegen.stages import stage
 
 THREAD_OPERATIONS = 4_500
 """A thread computes samples whose programs have no more operations than this: longer ones take minutes to compile."""
@@ -30,13 +31,14 @@ AKernel: TypeAlias = "Kernel | PathKernel"
 def plan_kernel(problem: Problem, kernel: AKernel, dtype: str) -> Plan | None:
     """The plan of a kernel for one number type, or ``None`` where not even one sample fits in a block."""
     plan: Plan | None = None
-    for stage in (
+    for improve in (
         thread_per_sample,
         share_state_among_warps,
         spill_values,
         block_of_samples,
     ):
-        plan = stage(problem, kernel, dtype, plan)
+        with stage(f"plan for a GPU: {improve.__name__.replace('_', ' ')}", f"{kernel.operation}, {dtype}"):
+            plan = improve(problem, kernel, dtype, plan)
     return plan
 
 

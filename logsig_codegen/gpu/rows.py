@@ -46,39 +46,23 @@ class RowsPlan:
         return live_values(self.schedule)
 
     @cached_property
-    def inputs(self) -> tuple[Tile | None, ...]:
-        """The tile of each input; ``None`` for one that is not read."""
-        tiles = {tile.name: tile for tile in self.tiles}
-        return tuple(tiles.get(operand.name) for operand in self.schedule.program.inputs)
+    def tiles(self) -> dict[str, Tile]:
+        """Shared memory of a warp: the tile of each operand that is read or written, and of ``slots`` if there are any.
 
-    @cached_property
-    def outputs(self) -> tuple[Tile, ...]:
-        """The tile of each output, which may be that of an input."""
-        tiles = {tile.name: tile for tile in self.tiles}
-        program, found = self.schedule.program, []
+        An output that replaces an input has its offset.
+        """
+        program, rows, replaced = self.schedule.program, [], []
+        rows += [(operand.name, n) for operand, n in zip(program.inputs, self.schedule.prefixes, strict=True) if n]
         for result, source in zip(program.outputs, self.schedule.in_place, strict=True):
-            tile = tiles[program.inputs[source].name if source >= 0 else result.name]
-            found.append(Tile(result.name, len(result.values), tile.offset))
-        return tuple(found)
-
-    @cached_property
-    def slots(self) -> Tile | None:
-        """Where spilled values are."""
-        return next((tile for tile in self.tiles if tile.name == "slots"), None)
-
-    @cached_property
-    def tiles(self) -> tuple[Tile, ...]:
-        """Shared memory of a warp."""
-        program = self.schedule.program
-        rows = [(operand.name, n) for operand, n in zip(program.inputs, self.schedule.prefixes, strict=True) if n]
-        rows += [
-            (result.name, len(result.values))
-            for result, source in zip(program.outputs, self.schedule.in_place, strict=True)
-            if source < 0
-        ]
+            if source >= 0:
+                replaced.append((result, program.inputs[source].name))
+            else:
+                rows.append((result.name, len(result.values)))
         if self.schedule.slots:
             rows.append(("slots", slot_stride(self.schedule)))
-        return lay_out(rows)
+        tiles = {tile.name: tile for tile in lay_out(rows)}
+        tiles.update((one.name, Tile(one.name, len(one.values), tiles[source].offset)) for one, source in replaced)
+        return tiles
 
     @property
     def columns(self) -> dict[str, int]:
@@ -99,8 +83,9 @@ class RowsPlan:
 
     def occupancy(self, dtype: str) -> Occupancy:
         """For one number type."""
-        operands = len(OPERATIONS[self.kernel.operation].operands) + (self.slots is not None)
-        return independent_warps(self.live, self.tiles[-1].end, dtype, operands=operands)
+        operands = len(OPERATIONS[self.kernel.operation].operands) + ("slots" in self.tiles)
+        numbers = max(tile.end for tile in self.tiles.values())
+        return independent_warps(self.live, numbers, dtype, operands=operands)
 
     def spilled(self, schedule: Schedule, dtype: str) -> RowsPlan:
         """The plan for one number type with a schedule that has spill slots."""

@@ -18,6 +18,7 @@ from logsig_codegen.algebra.surd import Coefficient, simplify
 from logsig_codegen.ir.lie import Bracket, Coadjoint, LieProgram, Scaled, Statement
 from logsig_codegen.ir.program import NONE, Instruction, Operand, Program, Result, Term
 from logsig_codegen.problem import Problem
+from logsig_codegen.stages import stage
 
 Reference: TypeAlias = "tuple[int, int]"
 """A sign (+1 or -1) and a value number; ``(0, NONE)`` is zero."""
@@ -26,6 +27,7 @@ Type: TypeAlias = "tuple[int, int]"
 ZERO: Reference = (0, NONE)
 
 
+@stage("lower")
 def lower(program: LieProgram, problem: Problem) -> Program:
     """Lower ``program`` for ``problem``; the result has one operand per input port, one result per output port."""
     return _Lowering(program, problem).run()

@@ -15,10 +15,12 @@ from typing import TypeAlias
 from logsig_codegen.algebra.surd import Coefficient, Surd, magnitude, simplify
 from logsig_codegen.ir.lie import Bracket, LieProgram, Scaled, Statement, Term, Vector
 from logsig_codegen.problem import Problem
+from logsig_codegen.stages import stage
 
 ScaledCopy: TypeAlias = "tuple[str, Coefficient]"
 
 
+@stage("fold scales")
 def fold_scales(program: LieProgram, problem: Problem) -> LieProgram:
     """Move the coefficients of brackets to scaled copies of their cheaper operands."""
     return _Folder(_rescale(program, problem), problem).run()

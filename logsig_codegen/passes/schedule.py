@@ -15,6 +15,7 @@ from collections.abc import Container, Sequence
 from logsig_codegen.ir.program import NONE, Program, count_terms
 from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Forget, Read, Reload, Save, Schedule, Store
 from logsig_codegen.passes.order import Order, order
+from logsig_codegen.stages import stage
 
 PART_OPERATIONS = 400
 """Operations per part, about."""
@@ -29,6 +30,7 @@ NEAR = 8
 """A scalar of a passing operand stays in a local variable while its next use is no more computations away."""
 
 
+@stage("schedule")
 def schedule(
     program: Program,
     *,

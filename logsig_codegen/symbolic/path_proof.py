@@ -37,6 +37,7 @@ from logsig_codegen.algebra.tensor import (
 )
 from logsig_codegen.errors import PlanProofError
 from logsig_codegen.ir.lie import LieAlgebra, LieProgram
+from logsig_codegen.stages import stage
 from logsig_codegen.symbolic.matrices import PRIME, Diagonal, Matrix, MatrixAlgebra, MatrixForms
 from logsig_codegen.symbolic.proof import FreeAlgebra, evaluate_plan
 
@@ -52,6 +53,7 @@ Parts = Mapping[int, Words]
 """Homogeneous parts by degree, from 1 on."""
 
 
+@stage("prove")
 def verify_path_plan(program: LieProgram) -> None:
     """Prove a plan of :mod:`logsig_codegen.plans.path_step`; which one it is follows from its operands.
 

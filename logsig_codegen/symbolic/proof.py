@@ -26,6 +26,7 @@ from logsig_codegen.algebra.tensor import (
 )
 from logsig_codegen.errors import PlanProofError
 from logsig_codegen.ir.lie import LieAlgebra, LieProgram, evaluate
+from logsig_codegen.stages import stage
 from logsig_codegen.symbolic.matrices import Diagonal, Matrix, MatrixAlgebra
 
 PROOF_LIMIT = 10
@@ -157,6 +158,7 @@ def check_combine_plan_randomly(program: LieProgram, *, seed: int = 0) -> None:
     _check_randomly(program, _combine(program.degree), seed)
 
 
+@stage("prove")
 def verify_join_plan(program: LieProgram, *, displacement_first: bool = False) -> None:
     """Prove a plan up to degree ``PROOF_LIMIT``, and check it at a random point beyond.
 
@@ -171,6 +173,7 @@ def verify_join_plan(program: LieProgram, *, displacement_first: bool = False) -
         check_join_plan_randomly(program, displacement_first=displacement_first)
 
 
+@stage("prove")
 def verify_combine_plan(program: LieProgram) -> None:
     """Prove a plan up to degree ``COMBINE_PROOF_LIMIT``, and check it at a random point beyond.
 

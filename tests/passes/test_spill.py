@@ -17,7 +17,7 @@ from logsig_codegen.gpu.rows import rows_plan
 from logsig_codegen.gpu.schedule import thread_schedule
 from logsig_codegen.ir.interpret import interpret_schedule
 from logsig_codegen.ir.program import Program
-from logsig_codegen.ir.schedule import Forget, Reload, Save, Schedule
+from logsig_codegen.ir.schedule import Compute, Forget, Reload, Save, Schedule, defined, used
 from logsig_codegen.passes.pressure import live_values
 from logsig_codegen.passes.spill import accesses, spill
 
@@ -72,3 +72,34 @@ def test_slots_may_be_few(most_slots: int) -> None:
     assert after.slots == most_slots
     assert live_values(after) < live_values(before) or not most_slots
     assert (accesses(after) > 0) == (most_slots > 0)
+
+
+@pytest.mark.parametrize("problem", [(2, 6), (3, 5)], ids=str)
+@pytest.mark.parametrize("share", [0.8, 0.5])
+def test_the_value_whose_next_use_is_farthest_is_spilled(problem: tuple[int, int], share: float) -> None:
+    """Belady's rule, checked from the events: no other variable that could have been spilled is wanted later."""
+    before = whole_of(problem, "join_backprop")
+    (computations,) = before.parts
+    touched = [{*used(event), *defined(event)} for event in computations]
+    uses: dict[int, list[int]] = {}
+    for index, values in enumerate(touched):
+        for value in values:
+            uses.setdefault(value, []).append(index)
+
+    def next_use(value: int, position: int) -> int:
+        return next((index for index in uses[value] if index >= position), len(touched))
+
+    position, spilled = 0, 0
+    variables: set[int] = set()
+    for event in spill(before, int(share * live_values(before))).parts[0]:
+        if isinstance(event, Forget):
+            others = variables - touched[position] - {event.value}
+            assert next_use(event.value, position) >= max((next_use(x, position) for x in others), default=0)
+            variables.discard(event.value)
+            spilled += 1
+        elif isinstance(event, Compute | Reload):
+            variables.add(event.value)
+        if not isinstance(event, Save | Forget | Reload):
+            position += 1
+            variables = {value for value in variables if next_use(value, position) < len(touched)}
+    assert spilled > 0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from logsig_codegen.compiler import PathKernel
 from logsig_codegen.emit.cuda.file import FileView, file_view, in_groups, occupancy_macros
 from logsig_codegen.emit.cuda.gather import GatherView, by_thread, by_warp
 from logsig_codegen.emit.cuda.path_scan import TITLES as OF_A_PATH
@@ -73,40 +72,30 @@ class PhaseView:
 class BlockView:
     """One file.
 
-    ``offsets`` are those of the operands in the workspace. ``loads`` and ``stores`` are operands of rows; ``prefix``:
-    leading columns that are read of a row of the log-signature; ``body``: the template of what a block does.
+    ``loads`` and ``stores`` are operands of rows; ``body`` is the template of what a block does with its samples.
     """
 
     file: FileView
+    plan: BlockPlan
     tables: tuple[GatherView, ...]
     phases: tuple[PhaseView, ...]
     body: str
-    offsets: Mapping[str, int]
     loads: tuple[VectorView, ...]
     stores: tuple[VectorView, ...]
-    dimension: int
-    size: int
-    state_size: int
-    prefix: int
 
 
 def block_view(plan: BlockPlan) -> BlockView:
     """The view of the file of a plan."""
     problem, operation = plan.problem, OPERATIONS[plan.kernel.operation]
-    columns = plan.columns
-    operands = {name: VectorView(name, plan.offsets[name], count) for name, count in columns.items()}
+    operands = {name: VectorView(name, plan.offsets[name], count) for name, count in plan.columns.items()}
     return BlockView(
         file=file_view(problem, operation.name, _described(plan), (), lambda dtype: _macros(plan, dtype)),
+        plan=plan,
         tables=tuple(_tables(plan)),
         phases=tuple(_phase(plan, name, workspace) for name, workspace in plan.workspaces.items()),
         body=BODIES[operation.kind],
-        offsets=plan.offsets,
         loads=tuple(operands[name] for name in operation.inputs if name in operands),
         stores=tuple(operands[name] for name in operation.outputs if name in operands),
-        dimension=problem.dimension,
-        size=problem.size,
-        state_size=plan.kernel.state_size if isinstance(plan.kernel, PathKernel) else 0,
-        prefix=plan.prefix,
     )
 
 

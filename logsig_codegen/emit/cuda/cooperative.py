@@ -21,6 +21,8 @@ from logsig_codegen.gpu.shared_memory import row_stride
 
 STATEMENTS_PER_LINE = 4
 COLUMNS_PER_LINE = 16
+PROLOGUE_PLACES = {"g": "g", "dw": "g", "l": "l", "w": "row"}
+"""Where the prologue finds its operands: the derivative of the state replaces that of the result."""
 
 
 @dataclass(frozen=True)
@@ -50,30 +52,16 @@ class EpilogueView:
 
 
 @dataclass(frozen=True)
-class PrologueView:
-    """Backward, before the scan: widths and strides of rows, arguments, and the size of the derivative's array."""
-
-    state_stride: int
-    prefix: int
-    prefix_stride: int
-    arguments: str
-    d_state_array: int
-
-
-@dataclass(frozen=True)
 class CooperativeView:
-    """One file; ``size`` and ``stride`` are those of a row of the log-signature or its derivative."""
+    """One file; ``stride`` is that of a row of the log-signature, ``prologue`` are arguments of its call."""
 
     file: FileView
-    dimension: int
-    chunk: int
-    chunk_stride: int
+    plan: CooperativePlan
     parts: tuple[PartView, ...]
-    size: int
     stride: int
     state_array: int
     epilogue: EpilogueView | None
-    prologue: PrologueView | None
+    prologue: str
 
 
 def cooperative_view(plan: CooperativePlan) -> CooperativeView:
@@ -82,9 +70,7 @@ def cooperative_view(plan: CooperativePlan) -> CooperativeView:
     copies = _copies_to_registers if plan.backward else _copies_to_rows
     return CooperativeView(
         file=file_view(problem, operation, _described(plan), _functions(plan), lambda _: _macros(plan), plan.dtype),
-        dimension=problem.dimension,
-        chunk=plan.chunk,
-        chunk_stride=plan.chunk_stride,
+        plan=plan,
         parts=tuple(
             PartView(
                 index,
@@ -93,11 +79,10 @@ def cooperative_view(plan: CooperativePlan) -> CooperativeView:
             )
             for index, (part, step) in enumerate(zip(plan.parts, plan.steps, strict=True))
         ),
-        size=problem.size,
         stride=row_stride(problem.size),
         state_array=max(1, plan.most_columns("state")),
         epilogue=None if plan.backward else _epilogue(plan),
-        prologue=_prologue(plan) if plan.backward else None,
+        prologue=arguments(plan.prologue, PROLOGUE_PLACES) if plan.backward else "",
     )
 
 
@@ -153,15 +138,4 @@ def _epilogue(plan: CooperativePlan) -> EpilogueView:
             RangeView(index, in_groups(part.columns, COLUMNS_PER_LINE), arguments(part.schedule, places))
             for index, part in enumerate(plan.epilogue.ranges)
         ),
-    )
-
-
-def _prologue(plan: CooperativePlan) -> PrologueView:
-    _, log_sig, state = plan.tiles
-    return PrologueView(
-        state_stride=state.stride,
-        prefix=log_sig.columns,
-        prefix_stride=log_sig.stride,
-        arguments=arguments(plan.prologue, {"g": "g", "dw": "g", "l": "l", "w": "row"}),
-        d_state_array=plan.most_columns("d_state"),
     )

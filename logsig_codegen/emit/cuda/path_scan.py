@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from logsig_codegen.emit.cuda.device import StepView, arguments, device_function, step_view
@@ -20,60 +20,20 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class ForwardScan:
-    """Widths and strides of rows; the arguments of the epilogue, and whether it overwrites the state."""
-
-    state: int
-    state_stride: int
-    size: int
-    stride: int
-    in_place: bool
-    epilogue: str
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A row that is copied to an array in registers."""
-
-    array: str
-    row: str
-    width: int
-
-
-@dataclass(frozen=True)
-class StateRow:
-    """A state in shared memory; ``offset``: the macro of its offset, without its ending."""
-
-    array: str
-    offset: str
-    stride: int
-
-
-@dataclass(frozen=True)
-class BackwardScan:
-    """Widths and strides of rows and arrays; ``prologue``: arguments of its call."""
-
-    size: int
-    stride: int
-    prefix: int
-    prefix_stride: int
-    d_state: int
-    state_array: int
-    copies: tuple[Copy, ...]
-    prologue_in_registers: str
-    rows: tuple[StateRow, ...]
-    prologue: str
-
-
-@dataclass(frozen=True)
 class PathScanView:
-    """One file."""
+    """One file; ``strides``: of rows in shared memory; ``state_array``: length of the array of the state in registers.
+
+    ``arguments``: of prologue or epilogue; ``arguments_in_registers``: of a prologue whose results replace
+    copies of rows in registers.
+    """
 
     file: FileView
-    dimension: int
-    backward: bool
+    plan: PathScanPlan
     steps: tuple[StepView, ...]
-    scan: ForwardScan | BackwardScan
+    strides: Mapping[str, int]
+    state_array: int
+    arguments: str
+    arguments_in_registers: str
 
 
 def path_scan_view(plan: PathScanPlan) -> PathScanView:
@@ -86,14 +46,22 @@ def path_scan_view(plan: PathScanPlan) -> PathScanView:
     if plan.pair is not None:
         functions.append(device_function("steps", TITLES["steps"], plan.pair))
         steps.append(step_view("steps", plan.pair))
+    widths = {"out": plan.problem.size, "state": plan.kernel.state_size, "d_state": plan.kernel.d_state_size}
+    if plan.backward:
+        places = {"g": "g", "dw": "dw", "l": "l", "w": "w"}
+        copied = {row: array for k, (row, array) in enumerate((("g", "dw"), ("l", "w"))) if plan.in_place(k)}
+        widths["log_sig"] = plan.prefix
+    else:
+        places, copied = {"w": "w", "z": "w" if plan.in_place(0) else "z"}, {}
+    operation = plan.kernel.operation
     return PathScanView(
-        file=file_view(
-            plan.problem, plan.kernel.operation, _described(plan), functions, lambda dtype: _macros(plan, dtype)
-        ),
-        dimension=plan.problem.dimension,
-        backward=plan.backward,
+        file=file_view(plan.problem, operation, _described(plan), functions, lambda dtype: _macros(plan, dtype)),
+        plan=plan,
         steps=tuple(steps),
-        scan=_backward(plan) if plan.backward else _forward(plan),
+        strides={name: row_stride(width) for name, width in widths.items()},
+        state_array=max(1, plan.kernel.state_size),
+        arguments=arguments(plan.end, places),
+        arguments_in_registers=arguments(plan.end, {**places, **copied}),
     )
 
 
@@ -119,41 +87,3 @@ def _described(plan: PathScanPlan) -> Iterator[str]:
                 f"    {phase.operation}: {count.total} ({count.multiply_adds} multiply-adds, "
                 f"{count.additions} additions, {count.scalings} scalings)."
             )
-
-
-def _forward(plan: PathScanPlan) -> ForwardScan:
-    state, size, in_place = plan.kernel.state_size, plan.problem.size, plan.in_place(0)
-    return ForwardScan(
-        state=state,
-        state_stride=row_stride(state),
-        size=size,
-        stride=row_stride(size),
-        in_place=in_place,
-        epilogue=arguments(plan.end, {"w": "w", "z": "w" if in_place else "z"}),
-    )
-
-
-def _backward(plan: PathScanPlan) -> BackwardScan:
-    size, prefix = plan.problem.size, plan.end.prefixes[1]
-    results = (("dw", "g", plan.kernel.d_state_size), ("w", "l", plan.kernel.state_size))
-    copies = tuple(Copy(*result) for k, result in enumerate(results) if plan.in_place(k))
-    offsets = tuple(
-        shared if plan.in_place(k) else own
-        for k, (own, shared) in enumerate((("D_STATE", "D_OUT"), ("STATE", "LOG_SIG")))
-    )
-    places = {"g": "g", "l": "l", "dw": "dw", "w": "w"}
-    return BackwardScan(
-        size=size,
-        stride=row_stride(size),
-        prefix=prefix,
-        prefix_stride=row_stride(prefix),
-        d_state=plan.kernel.d_state_size,
-        state_array=max(plan.kernel.state_size, 1),
-        copies=copies,
-        prologue_in_registers=arguments(plan.end, {**places, **{copy.row: copy.array for copy in copies}}),
-        rows=tuple(
-            StateRow(array, offset, row_stride(width))
-            for (array, _, width), offset in zip(results, offsets, strict=True)
-        ),
-        prologue=arguments(plan.end, places),
-    )

@@ -17,16 +17,10 @@ from logsig_codegen.operations import OPERATIONS
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a thread in shared memory: names of its operand, columns, offset of the tile, and stride of its rows.
+    """A row of a thread in shared memory, under its short name; no tile: the operand is not read."""
 
-    An operand that is not read has no columns.
-    """
-
-    name: str
     short: str
-    columns: int
-    offset: int
-    stride: int
+    tile: Tile | None
 
 
 @dataclass(frozen=True)
@@ -35,37 +29,32 @@ class RowsView:
 
     file: FileView
     rows: tuple[Row, ...]
-    loads: tuple[Row, ...]
-    stores: tuple[Row, ...]
+    loads: tuple[Tile, ...]
+    stores: tuple[Tile, ...]
     function: str
     arguments: str
 
 
 def rows_view(plan: RowsPlan) -> RowsView:
     """The view of the file of a plan."""
-    name, problem = plan.kernel.operation, plan.problem
+    name, problem, tiles, program = plan.kernel.operation, plan.problem, plan.tiles, plan.schedule.program
     brackets = coordinate_names(lyndon_basis(problem.dimension, problem.degree))
     comments = {"out": brackets, "d_log_sig": brackets}
     title = f"{OPERATIONS[name].summary} One row."
     function = device_function(f"{name}_sample", title, plan.schedule, comments)
-    operands = plan.schedule.program.inputs
-    inputs = [_row(operand.name, tile) for operand, tile in zip(operands, plan.inputs, strict=True)]
-    outputs = [_row(tile.name, tile) for tile in plan.outputs]
-    slots = [Row("slots", "s", tile.columns, tile.offset, tile.stride) for tile in (plan.slots,) if tile]
+    inputs = [operand.name for operand in program.inputs]
+    outputs = [result.name for result in program.outputs]
+    rows = [Row(SHORT_NAMES[operand], tiles.get(operand)) for operand in (*inputs, *outputs)]
+    if "slots" in tiles:
+        rows.append(Row("s", tiles["slots"]))
     return RowsView(
         file=file_view(problem, name, _described(plan), (function,), lambda dtype: _macros(plan, dtype), plan.dtype),
-        rows=(*inputs, *outputs, *slots),
-        loads=tuple(row for row in inputs if row.columns),
-        stores=tuple(outputs),
+        rows=tuple(rows),
+        loads=tuple(tiles[operand] for operand in inputs if operand in tiles),
+        stores=tuple(tiles[operand] for operand in outputs),
         function=function.name,
         arguments=", ".join(parameter_names(plan.schedule)),
     )
-
-
-def _row(name: str, tile: Tile | None) -> Row:
-    if tile is None:
-        return Row(name, SHORT_NAMES[name], 0, 0, 0)
-    return Row(name, SHORT_NAMES[name], tile.columns, tile.offset, tile.stride)
 
 
 def _macros(plan: RowsPlan, dtype: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from logsig_codegen.gpu.path_scan import PathScanPlan
 from logsig_codegen.gpu.planner import Plan, plan_kernel
 from logsig_codegen.gpu.rows import RowsPlan
 from logsig_codegen.gpu.stream import StreamPlan
+from logsig_codegen.stages import stage
 
 DTYPES = ("float64", "float32")
 DEFINITIONS = {"float64": "LOGSIG_REAL_BITS=64", "float32": "LOGSIG_REAL_BITS=32"}
@@ -116,6 +117,7 @@ class CudaSources:
     kernels: tuple[CudaKernel, ...]
 
 
+@stage("emit CUDA")
 def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:
     """All source files of ``compiled`` for a GPU; none for kernels of which no sample fits in a block."""
     units: list[SourceUnit] = []

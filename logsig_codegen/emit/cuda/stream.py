@@ -18,12 +18,10 @@ TITLES = {
 
 @dataclass(frozen=True)
 class StreamView:
-    """One file; ``prefix``: leading columns of a row that a step reads."""
+    """One file."""
 
     file: FileView
-    dimension: int
-    size: int
-    prefix: int
+    plan: StreamPlan
     step: StepView
 
 
@@ -40,9 +38,7 @@ def stream_view(plan: StreamPlan) -> StreamView:
             lambda dtype: _macros(plan, dtype),
             plan.dtype,
         ),
-        dimension=plan.problem.dimension,
-        size=plan.problem.size,
-        prefix=plan.prefix,
+        plan=plan,
         step=step_view("back" if plan.backward else "step", plan.schedule),
     )
 
