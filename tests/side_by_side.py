@@ -1,4 +1,4 @@
-"""A plugin of pytest: how many processes the tests run in, and a line about what runs where nothing has ended lately."""
+"""A plugin of pytest: how many processes run the tests, and the names of running tests where none has ended lately."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(usable_processors(), MOST)
 
 
-def pytest_report_header() -> str:
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.getoption("dist", "no") == "no":
+        return None
     return f"compilers are at work where no test ends; after {SILENCE:.0f} s the running tests are named"
 
 
+@pytest.hookimpl(trylast=True)  # where the reporter is there
 def pytest_configure(config: pytest.Config) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and not hasattr(config, "workerinput"):
+    if reporter is not None and config.getoption("dist", "no") != "no":  # the process that starts the others
         config.pluginmanager.register(_Running(reporter), "running")
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait leave the processor to other workers
 
@@ -55,7 +58,10 @@ class _Running:
         self.over.set()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.started[nodeid] = time.monotonic()
+        now = time.monotonic()
+        if not self.started:
+            self.last = now
+        self.started[nodeid] = now
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         self.started.pop(nodeid, None)
