@@ -1,4 +1,4 @@
-"""Shared by all tests: a cache of their own, and Python in fresh processes."""
+"""Shared by all tests: a cache of their own, processes that work side by side, and Python in fresh ones."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import shared
 from hypothesis import settings
 from processes import RunPython, process_environment
 
-pytest_plugins = ("torch_extension",)
+pytest_plugins = ("side_by_side", "torch_extension")
 
 settings.register_profile("logsig", deadline=None)  # how long an example takes says something about the machine only
 settings.load_profile("logsig")
@@ -21,8 +22,10 @@ settings.load_profile("logsig")
 
 @pytest.fixture(scope="session", autouse=True)
 def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache for the whole run, so that each problem is compiled once and the user's own cache stays as it is."""
-    folder = tmp_path_factory.mktemp("cache")
+    """A cache for the whole run, all its processes included, so that each problem is compiled once and the user's own
+    cache stays as it is."""
+    folder = shared.open_folder(tmp_path_factory) / "cache"
+    folder.mkdir(exist_ok=True)
     before = {name: os.environ.get(name) for name in ("LOGSIG_CODEGEN_CACHE", "LOGSIG_CODEGEN_PATH")}
     os.environ["LOGSIG_CODEGEN_CACHE"] = str(folder)
     os.environ.pop("LOGSIG_CODEGEN_PATH", None)

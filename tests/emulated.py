@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from golden import ROOT
 from native import write_sources
+from shared import digest, once
 
 from logsig_codegen.compiler import CompiledProblem
 from logsig_codegen.emit.cuda.sources import CudaKernel, CudaSources, cuda_sources
@@ -30,14 +31,20 @@ FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-ffp-contract=off", "-mfma", 
 
 
 def compile_text(folder: Path, name: str, text: str, definitions: Sequence[str]) -> ctypes.CDLL:
-    """Compile C++ that lies among generated headers in ``folder``."""
-    source, library = folder / f"{name}.cpp", folder / f"{name}.so"
-    source.write_text(text, encoding="utf-8")
+    """Compile C++ that lies among generated headers in ``folder``; the same text is compiled once in a run."""
     macros = [f"-D{definition}" for definition in definitions]
-    command = [CXX, *FLAGS, *macros, f"-I{folder}", f"-I{HEADERS}", str(source), "-o", str(library)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[:4000]
-    return ctypes.CDLL(str(library))
+    command = [CXX, *FLAGS, *macros, f"-I{folder}", f"-I{HEADERS}"]
+
+    def compile_into(target: Path) -> None:
+        source = target / f"{name}.cpp"
+        source.write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            [*command, str(source), "-o", str(target / f"{name}.so")], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[:4000]
+
+    key = digest((CXX, *FLAGS, *macros), text, (folder, HEADERS))
+    return ctypes.CDLL(str(once(f"emulated/{key}", compile_into) / f"{name}.so"))
 
 
 @dataclass

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from logsig_codegen.build.compile import compile_library
-from logsig_codegen.build.toolchain import describe, find_compiler
+from logsig_codegen.build.toolchain import Flag, describe, find_compiler
 from logsig_codegen.compiler import CompiledProblem
 from logsig_codegen.emit.c import c_sources
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.problem import Problem
 
 Array = np.ndarray[Any, np.dtype[Any]]
+STRICT = ("-Wall", "-Wextra", "-Werror", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wshadow")
 SUFFIXES = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
 # One name for each different compiler; a Linux cc is usually gcc.
 COMPILERS = tuple(
@@ -68,11 +69,14 @@ class Native:
 
 
 def build(folder: Path, compiled: CompiledProblem, *, march: str = "native", definitions: Sequence[str] = ()) -> Native:
-    """Compile the C of a problem into a library in ``folder`` and load it."""
+    """Compile the C of a problem without a warning into a library in ``folder`` and load it."""
     units = [
         replace(unit, variants=tuple((*variant, *definitions) for variant in unit.variants))
         for unit in c_sources(compiled)
     ]
     write_sources(folder, units)
-    compile_library(folder, units, "kernels.so", describe(find_compiler(), march))
+    toolchain = describe(find_compiler(), march)
+    strict = tuple(Flag(text, "generated code has no warnings") for text in STRICT)
+    toolchain = replace(toolchain, compile_flags=(*toolchain.compile_flags, *strict))
+    compile_library(folder, units, "kernels.so", toolchain)
     return Native(ctypes.CDLL(str(folder / "kernels.so")), compiled.problem)

@@ -14,6 +14,7 @@ import documents
 import numpy as np
 import pysiglib
 import pytest
+from shared import once
 
 import logsig_codegen as lg
 
@@ -22,10 +23,10 @@ PAGES = documents.pages()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Path:
     """A working folder that holds what the pages take for granted."""
-    path = tmp_path_factory.mktemp("pages")
-    documents.prepare(path)
+    path = tmp_path_factory.mktemp("pages")  # the pages write into it
+    shutil.copytree(once("pages", documents.prepare) / "generated", path / "generated")
     return path
 
 

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from emulated import CXX, HEADERS, Emulation
 from processes import RunPython
+from shared import once
 
 import logsig_codegen as lg
 from logsig_codegen.build import nvidia
+from logsig_codegen.build.artifact import read_artifact
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda.sources import CudaSources, Image
 from logsig_codegen.emit.view import SUFFIXES
@@ -60,13 +62,17 @@ def emulated_images(work: Path, problem: Problem) -> Callable[..., Sequence[Imag
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(session_cache: Path) -> Built:
     """An extension for dimension 2 and degree 3; g++ and an emulated grid stand in for nvcc and a GPU."""
-    images = emulated_images(tmp_path_factory.mktemp("emulated"), Problem(2, 3))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(cuda, "compile_images", images)
-        patched.setattr(nvidia, "find_cuda_compiler_ahead", lambda: nvidia.CudaCompiler("nvcc", "0", "none"))
-        folder = lg.generate(2, 3, tmp_path_factory.mktemp("torch"), targets=("torch",))
+
+    def make(out: Path) -> None:
+        (out / "emulated").mkdir()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(cuda, "compile_images", emulated_images(out / "emulated", Problem(2, 3)))
+            patched.setattr(nvidia, "find_cuda_compiler_ahead", lambda: nvidia.CudaCompiler("nvcc", "0", "none"))
+            lg.generate(2, 3, out, targets=("torch",))
+
+    folder = read_artifact(once("torch", make) / "d2_n3")
     library = folder.path / folder.manifest["extension"]["library"]
     assert library.name in folder.manifest["files"]
     kernels = {name for name in folder.manifest["files"] if name.endswith(".image")}
@@ -79,34 +85,35 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="session")
-def emulated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def emulated_folder(session_cache: Path) -> Path:
     """A folder of folders of kernels for GPUs: that of dimension 3 and degree 2."""
-    out, images = (
-        tmp_path_factory.mktemp("folders"),
-        emulated_images(tmp_path_factory.mktemp("emulated"), Problem(3, 2)),
-    )
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(cuda, "compile_images", images)
-        patched.setattr(nvidia, "nvcc_if_any", lambda: nvidia.CudaCompiler("nvcc", "0", "none"))
-        lg.generate(3, 2, out, targets=("cuda",), operations=tuple(GROUPS))
-    return out
+
+    def make(out: Path) -> None:
+        (out / "emulated").mkdir()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(cuda, "compile_images", emulated_images(out / "emulated", Problem(3, 2)))
+            patched.setattr(nvidia, "nvcc_if_any", lambda: nvidia.CudaCompiler("nvcc", "0", "none"))
+            lg.generate(3, 2, out / "folders", targets=("cuda",), operations=tuple(GROUPS))
+
+    return once("cuda", make) / "folders"
 
 
 @pytest.fixture(scope="session")
-def host_cuda(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def host_cuda(session_cache: Path) -> Path:
     """A folder with ``libcuda.so.1``, which runs kernels on the host, and ``cuda_tensors.so``, for torch."""
     from torch.utils import cpp_extension
 
-    folder = tmp_path_factory.mktemp("host_cuda")
-    shared = [CXX, "-shared", "-fPIC", "-w"]
-    driver = [*shared, "-xc", str(HEADERS / "cuda_on_host.c"), "-o", str(folder / "libcuda.so.1"), "-ldl"]
-    subprocess.run(driver, check=True)
-    libraries, *_ = cpp_extension.library_paths()
-    includes = [argument for path in cpp_extension.include_paths() for argument in ("-isystem", path)]
-    link = [f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-ltorch_cpu", "-lc10"]
-    source, target = str(HEADERS / "cuda_tensors.cpp"), str(folder / "cuda_tensors.so")
-    subprocess.run([*shared, "-std=c++20", "-O0", *includes, source, "-o", target, *link], check=True)
-    return folder
+    def make(folder: Path) -> None:
+        shared = [CXX, "-shared", "-fPIC", "-w"]
+        driver = [*shared, "-xc", str(HEADERS / "cuda_on_host.c"), "-o", str(folder / "libcuda.so.1"), "-ldl"]
+        subprocess.run(driver, check=True)
+        libraries, *_ = cpp_extension.library_paths()
+        includes = [argument for path in cpp_extension.include_paths() for argument in ("-isystem", path)]
+        link = [f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-ltorch_cpu", "-lc10"]
+        source, target = str(HEADERS / "cuda_tensors.cpp"), str(folder / "cuda_tensors.so")
+        subprocess.run([*shared, "-std=c++20", "-O0", *includes, source, "-o", target, *link], check=True)
+
+    return once("host_cuda", make)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from exact import TOLERANCE, case, error
-from native import COMPILERS, Native, build, write_sources
+from native import COMPILERS, STRICT, Native, build, write_sources
 
 from logsig_codegen import compiler
 from logsig_codegen.build.cpu import missing_features, required_features
@@ -22,7 +22,6 @@ from logsig_codegen.emit.c import c_sources
 from logsig_codegen.problem import Problem
 
 MARCHES = ("native", "x86-64-v3", "x86-64") if platform.machine() == "x86_64" else ("native",)
-STRICT = ("-Wall", "-Wextra", "-Werror", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wshadow")
 
 
 def test_there_is_a_compiler() -> None:

@@ -1,6 +1,7 @@
 """The same sources for 64-bit ARM: cross-compiled, run by an emulator, compared with exact results.
 
-Both tools are ordinary packages (Debian, Ubuntu: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user).
+Both tools are ordinary packages (Debian, Ubuntu: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, and qemu-user or
+qemu-user-static).
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.c import c_sources
 from logsig_codegen.problem import Problem
 
-COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
-MISSING = [tool for tool in (COMPILER, EMULATOR) if shutil.which(tool) is None]
+COMPILER = "aarch64-linux-gnu-gcc"
+EMULATORS = ("qemu-aarch64", "qemu-aarch64-static")  # of the packages qemu-user and qemu-user-static
+EMULATOR = next((name for name in EMULATORS if shutil.which(name)), None)
+MISSING = [*(() if shutil.which(COMPILER) else (COMPILER,)), *(() if EMULATOR else (" or ".join(EMULATORS),))]
 
 DRIVER = """
 #include <stdio.h>
@@ -69,6 +72,7 @@ class Emulated:
     def __call__(self, d_out: Array, log_sig: Array, displacement: Array) -> list[Array]:
         batch, m = log_sig.shape
         sent = b"".join(array.tobytes() for array in (d_out, log_sig, displacement))
+        assert EMULATOR is not None
         command = [EMULATOR, str(self.program), str(batch)]
         received = subprocess.run(command, input=sent, capture_output=True, check=True).stdout
         numbers = np.frombuffer(received, log_sig.dtype)

@@ -180,7 +180,7 @@ def check(problem: tuple[int, int], folder: Path, monkeypatch: pytest.MonkeyPatc
         emulate(emulation, dtype, make(2 * length * d), 0, [length] * 2, windows, (length, None), 1)
 
 
-@pytest.mark.parametrize(("problem", "parts"), [((2, 5), 2), ((3, 3), 3)], ids=str)
+@pytest.mark.parametrize(("problem", "parts"), [pytest.param((2, 5), 2, marks=pytest.mark.slow), ((3, 3), 3)], ids=str)
 def test_kernels(problem: tuple[int, int], parts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check(problem, tmp_path, monkeypatch, parts)
 

@@ -21,9 +21,9 @@ from logsig_codegen.runtime.walks import Paths, Walks
 
 Array = np.ndarray[Any, np.dtype[Any]]
 GROUPS = ("stream", "stream_backprop")
-QUICK = ((1, 1), (1, 3), (2, 3), (3, 3), (5, 3))
+QUICK = ((1, 1), (2, 3), (5, 3), *(pytest.param(more, marks=pytest.mark.slow) for more in ((1, 3), (3, 3))))
 SLOW = ((2, 1), (2, 5), (20, 1), (2, 4), (7, 2), (2, 6), (3, 4), (3, 5), (5, 4), (10, 3), (20, 2))
-BLOCKS = ((2, 3), (3, 3))
+BLOCKS = (pytest.param((2, 3), marks=pytest.mark.slow), (3, 3))
 SLOW_BLOCKS = ((1, 2), (2, 1), (2, 5), (2, 7), (3, 4), (4, 4), (5, 4), (5, 5))
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 
@@ -158,8 +158,16 @@ def exactly(path: Array, d_out: Array, initial: Array) -> tuple[list[Any], ...]:
     return before[1:], d_points, [form]
 
 
-@pytest.mark.parametrize("form", ["thread", "block"])
-@pytest.mark.parametrize("problem", [(2, 4), (3, 3)], ids=str)
+@pytest.mark.parametrize(
+    ("problem", "form"),
+    [
+        ((2, 4), "block"),
+        ((3, 3), "thread"),
+        pytest.param((2, 4), "thread", marks=pytest.mark.slow),
+        pytest.param((3, 3), "block", marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_exactly(problem: tuple[int, int], form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if form == "block":
         monkeypatch.setattr(planner, "THREAD_OPERATIONS", -1)

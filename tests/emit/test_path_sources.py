@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import peer
 import pytest
-from native import COMPILERS, Native, build, write_sources
+from native import COMPILERS, STRICT, Native, build, write_sources
 
 from logsig_codegen import compiler
 from logsig_codegen.build.cpu import missing_features
@@ -23,13 +23,19 @@ from logsig_codegen.operations import GROUPS, WHOLE_STEPS, available_groups
 from logsig_codegen.problem import Problem
 
 MARCHES = ("native", "x86-64-v3", "x86-64") if platform.machine() == "x86_64" else ("native",)
-STRICT = ("-Wall", "-Wextra", "-Werror", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wshadow")
+QUICK = (("native", "unrolled"), ("native", "tables"), ("x86-64", "unrolled"))
+"""Both forms, the widest and the narrowest vectors; ``build`` wants no warnings."""
 RNG = np.random.default_rng(8)
 
 
 @pytest.mark.parametrize("name", COMPILERS)
 @pytest.mark.parametrize(
-    ("march", "form"), [*((march, "unrolled") for march in MARCHES), ("native", "tables"), ("x86-64", "tables")]
+    ("march", "form"),
+    [
+        ("native", "tables"),
+        pytest.param("x86-64", "tables", marks=pytest.mark.slow),
+        *(pytest.param(march, "unrolled", marks=pytest.mark.slow) for march in MARCHES),
+    ],
 )
 def test_no_warnings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, march: str, form: str) -> None:
     if form == "tables":
@@ -99,8 +105,14 @@ def compiled(form: str, monkeypatch: pytest.MonkeyPatch) -> CompiledProblem:
     return compile_problem(problem, groups=groups)
 
 
-@pytest.mark.parametrize("form", ["unrolled", "tables"])
-@pytest.mark.parametrize("march", MARCHES)
+@pytest.mark.parametrize(
+    ("march", "form"),
+    [
+        pytest.param(march, form, marks=() if (march, form) in QUICK else pytest.mark.slow)
+        for march in MARCHES
+        for form in ("unrolled", "tables")
+    ],
+)
 def test_every_kind_of_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, march: str, form: str) -> None:
     missing = missing_features(describe(find_compiler(), march).features)
     if missing:
@@ -111,7 +123,7 @@ def test_every_kind_of_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         check(native, state, "float32", 1e-4)
 
 
-@pytest.mark.parametrize("vector_bytes", [8, 16, 32])
+@pytest.mark.parametrize("vector_bytes", [8, *(pytest.param(b, marks=pytest.mark.slow) for b in (16, 32))])
 def test_narrower_vectors_and_no_vectors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vector_bytes: int) -> None:
     definitions = (f"LOGSIG_MAX_VECTOR_BYTES={vector_bytes}",)
     native = build(tmp_path, compiled("unrolled", monkeypatch), definitions=definitions)

@@ -66,7 +66,11 @@ def arguments(draw: st.DrawFn, problem: Problem) -> tuple[list[list[Fraction]], 
 
 
 @pytest.mark.parametrize("make", KERNELS)
-@pytest.mark.parametrize("problem", [*PROBLEMS, *(Problem(*p) for p in MORE)], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "problem",
+    [*PROBLEMS, *(pytest.param(Problem(*p), marks=pytest.mark.slow) for p in MORE)],
+    ids=lambda p: p.name,
+)
 @given(st.data())
 @settings(deadline=None, max_examples=8)
 def test_drawn_paths_and_their_gradients(problem: Problem, make: Any, data: st.DataObject) -> None:

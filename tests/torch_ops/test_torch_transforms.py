@@ -70,7 +70,9 @@ def test_third_derivatives_in_all_nestings(name: str) -> None:
         torch.testing.assert_close(found, expected, msg=lambda m, n=nesting: f"{n}: {m}")
 
 
-@pytest.mark.parametrize(("dimension", "degree"), [(1, 1), (1, 2), (3, 1), (2, 2)])
+@pytest.mark.parametrize(
+    ("dimension", "degree"), [(1, 1), (2, 2), *(pytest.param(*p, marks=pytest.mark.slow) for p in ((1, 2), (3, 1)))]
+)
 def test_third_derivatives_of_the_smallest_problems(dimension: int, degree: int) -> None:
     """Where there is no bracket at all, and where there is one."""
     size = lg.log_sig_length(dimension, degree)

@@ -1,0 +1,77 @@
+"""A plugin of pytest: how many processes run the tests, and the names of running tests where none has ended lately."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+
+from logsig_codegen.build.cpu import usable_processors
+
+MOST = 8
+"""Processes; each imports torch and starts compilers, so more of them want more memory than many machines have."""
+SILENCE = 20.0
+"""Seconds without the end of a test after which the running ones are named."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process per processor that may be used, control groups included; none for tests named one by one."""
+    chosen = os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS")
+    if chosen:
+        return int(chosen)
+    if all("::" in argument for argument in config.args):
+        return 0
+    return min(usable_processors(), MOST)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.getoption("dist", "no") == "no":
+        return None
+    return f"compilers are at work where no test ends; after {SILENCE:.0f} s the running tests are named"
+
+
+@pytest.hookimpl(trylast=True)  # where the reporter is there
+def pytest_configure(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and config.getoption("dist", "no") != "no":  # the process that starts the others
+        config.pluginmanager.register(_Running(reporter), "running")
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait leave the processor to other workers
+
+
+class _Running:
+    """Names the running tests after a silence; pytest-xdist tells the main process when a worker starts one."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self.reporter = reporter
+        self.started: dict[str, float] = {}
+        self.last = time.monotonic()
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+
+    def pytest_sessionstart(self) -> None:
+        self.thread.start()
+
+    def pytest_sessionfinish(self) -> None:
+        self.over.set()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        now = time.monotonic()
+        if not self.started:
+            self.last = now
+        self.started[nodeid] = now
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self.started.pop(nodeid, None)
+        self.last = time.monotonic()
+
+    def _watch(self) -> None:
+        while not self.over.wait(1):
+            now = time.monotonic()
+            if now - self.last >= SILENCE and self.started:
+                self.last = now
+                running = [f"{name} ({now - start:.0f} s)" for name, start in list(self.started.items())]
+                self.reporter.ensure_newline()
+                self.reporter.write_line(f"running: {', '.join(running)}")

@@ -1,0 +1,63 @@
+"""What the processes of a run share is made once, and compiled text is told apart by everything that decides it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import side_by_side
+from shared import digest, once
+
+from logsig_codegen.build.cpu import usable_processors
+
+
+def test_a_thing_is_made_once_and_again_after_a_failure(session_cache: Path) -> None:
+    made: list[Path] = []
+
+    def fail(folder: Path) -> None:
+        (folder / "half").touch()
+        raise OSError("no space")
+
+    def make(folder: Path) -> None:
+        assert not list(folder.iterdir())
+        made.append(folder)
+
+    with pytest.raises(OSError, match="no space"):
+        once("of a test", fail)
+    assert once("of a test", make) == once("of a test", make)
+    assert len(made) == 1
+
+
+def test_text_that_includes_other_text_is_another_text(tmp_path: Path) -> None:
+    """Included directly or by what is included; files beside them do not count."""
+    (tmp_path / "one.h").write_text('#include "two.h"\n')
+    found = set()
+    for content, command, text in (
+        ("int a;", ["cc"], '#include "one.h"\n'),
+        ("int b;", ["cc"], '#include "one.h"\n'),
+        ("int b;", ["cc", "-DX"], '#include "one.h"\n'),
+        ("int b;", ["cc"], '#include "one.h"\nint c;\n'),
+    ):
+        (tmp_path / "two.h").write_text(content)
+        found.add(digest(command, text, (tmp_path,)))
+        (tmp_path / "beside.h").write_text(content)
+        assert digest(command, text, (tmp_path,)) in found
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["tests"], min(usable_processors(), 8)),
+        (["tests/a.py::b"], 0),
+        (["tests/a.py::b", "tests"], min(usable_processors(), 8)),
+    ],
+)
+def test_number_of_processes(monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected: int) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
+    config: Any = SimpleNamespace(args=arguments)
+    assert side_by_side.pytest_xdist_auto_num_workers(config) == expected
+    monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "3")
+    assert side_by_side.pytest_xdist_auto_num_workers(config) == 3
