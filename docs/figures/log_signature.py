@@ -20,7 +20,11 @@ PATH = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 3.0]])
 """The path of the README's first example."""
 LINE, CHORD, AREA = "#0b6e4f", "#c1440e", "#cfe6dc"
 COLOURS = {1: CHORD, 2: "#5aa383", 3: "#7a7a7a"}
-MEANINGS = {1: "degree 1: the displacement", 2: "degree 2: the signed area", 3: "degree 3: how that area is distributed"}
+MEANINGS = {
+    1: "degree 1: the displacement",
+    2: "degree 2: the signed area",
+    3: "degree 3: how that area is distributed",
+}
 
 
 def draw_path(axis: Axes, area: float) -> None:
@@ -31,7 +35,7 @@ def draw_path(axis: Axes, area: float) -> None:
     axis.annotate("", ends[1], ends[0], arrowprops={"arrowstyle": "->", "color": CHORD, "linewidth": 1.6})
     axis.text(-0.08, 1.5, "displacement (0, 3)", color=CHORD, rotation=90, ha="right", va="center", fontsize=9)
     axis.text(0.5, 0.85, f"area {area:.0f}", color=LINE, ha="center", fontsize=10)
-    for (x, y), label, place in zip(PATH, ("start", "", "", "end"), ("right", "", "", "right"), strict=True):
+    for (x, y), label in zip(PATH, ("start", "", "", "end"), strict=True):
         if label:
             axis.annotate(label, (x, y), xytext=(8, 4), textcoords="offset points", fontsize=9)
     axis.set_xlabel("channel 0")
