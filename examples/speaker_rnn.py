@@ -8,10 +8,10 @@ Run it from the checkout::
     python examples/speaker_rnn.py
 
 The JapaneseVowels recordings (they ship inside the ``aeon`` package) hold 7 to 29 samples of 12 cepstral coefficients
-while one of nine men says two vowels: 270 recordings to learn from, 370 to test. A learned linear map takes the steps of
-a recording, and time, to a few channels; ``log_sig_join`` extends the log-signature of the recording so far by each
-step; a GRU reads these log-signatures, and its state at the last sample names the speaker. Shorter recordings are padded
-by steps of zero, which change no log-signature. Gradients go back through all joins to the learned map.
+while one of nine men says two vowels: 270 recordings to learn from, 370 to test. A learned linear map takes the steps
+of a recording, and time, to a few channels; ``log_sig_join`` extends the log-signature of the recording so far by each
+step; a GRU reads these log-signatures, and its state at the last sample names the speaker. Shorter recordings are
+padded by steps of zero, which change no log-signature. Gradients go back through all joins to the learned map.
 
 Both trainings start from the same weights and see the same data, so that the losses agree up to rounding; the
 differences and the ratio of the times are printed. The example shows gradients through many joins. On so few recordings
