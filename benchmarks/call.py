@@ -1,7 +1,7 @@
 """What a single call costs: one sample in numpy and torch, importing the package, loading a compiled problem.
 
     python benchmarks/call.py                 # dimension 5, degree 3
-    python benchmarks/call.py --problem 3,4 --json benchmarks/results/call.json
+    python benchmarks/call.py --problem 3,4 --results call_3_4.csv
 
 Import and load are timed in fresh processes, because both happen once per process. ``load, cached`` finds the compiled
 problem in the cache; ``load, cold`` derives, generates and compiles into an empty cache folder.
@@ -23,7 +23,7 @@ import pysiglib
 
 import harness
 import logsig_codegen as lg
-from harness import Call
+from harness import Call, CallTime
 
 IMPORT = "import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
 LOAD = (
@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", default="5,3", help="dimension,degree")
     parser.add_argument("--document", type=Path, help="put the tables between the marks of this page as well")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/call.json"))
+    parser.add_argument("--results", type=Path, default=harness.RESULTS / "call.csv", help="where to save the times")
     options = parser.parse_args()
     dimension, degree = map(int, options.problem.split(","))
     competitors = {**calls(dimension, degree), **torch_calls(dimension, degree)}
@@ -116,24 +116,15 @@ def main() -> None:
     rows = [(name, f"{t.median / 1e3:.2f}", f"±{100 * t.spread:.0f}%") for name, t in times.items()]
     seconds = once_per_process(dimension, degree)
     once = [(name, f"{1e3 * value:.1f}") for name, value in seconds.items()]
-    text = "\n\n".join(
-        [
-            f"One sample, ({dimension},{degree}), float64:",
-            harness.table(("call", "microseconds", "spread"), rows),
-            "Once per process:",
-            harness.table(("what", "milliseconds"), once),
-        ]
-    )
+    about = f"{harness.machine_text()} One row, ({dimension},{degree}), float64."
+    tables = harness.table(("call", "microseconds", "spread"), rows), harness.table(("once", "milliseconds"), once)
+    text = "\n\n".join([about, *tables])
     print(text)
     if options.document:
         harness.put_into(options.document, "call", text)
-    content = {
-        "machine": harness.machine(),
-        "problem": [dimension, degree],
-        "nanoseconds": {name: {"median": t.median, "spread": t.spread} for name, t in times.items()},
-        "seconds": seconds,
-    }
-    harness.save(options.json, content)
+    saved = [CallTime.of(name, timing) for name, timing in times.items()]
+    saved += [CallTime(name, 1e6 * value, None, None) for name, value in seconds.items()]
+    harness.save(options.results, about, saved)
 
 
 if __name__ == "__main__":

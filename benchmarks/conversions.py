@@ -10,9 +10,8 @@ results have to agree before they are timed. A ratio is their time over ours.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,23 +19,25 @@ import pysiglib
 
 import harness
 import logsig_codegen as lg
-from harness import interleave, paired_ratio
+from harness import geometric_mean, interleave, paired_ratio
 
 PROBLEMS = ((2, 4), (2, 8), (3, 3), (3, 5), (5, 3), (5, 4), (5, 5), (10, 3), (20, 2))
 BATCHES = (1, 64)
-OPERATIONS = ("logarithm", "its gradient", "exponential", "its gradient ")
+OPERATIONS = ("logarithm", "gradient of the logarithm", "exponential", "gradient of the exponential")
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One problem and batch: microseconds by library, and ratios, in the order of ``OPERATIONS``."""
+    """One operation on one batch: microseconds per call, and how many times longer pySigLib's takes."""
 
-    problem: tuple[int, int]
-    batch: int
-    ours: tuple[float, ...]
-    theirs: tuple[float, ...]
-    ratios: tuple[float, ...]
+    dimension: int
+    degree: int
+    rows: int
+    operation: str
+    ours: float
+    pysiglib: float
+    ratio: float
 
 
 def results(module: Any, operation: str, sig: Array, log_sig: Array, problem: tuple[int, int]) -> Any:
@@ -51,14 +52,13 @@ def results(module: Any, operation: str, sig: Array, log_sig: Array, problem: tu
     return module.logsig_to_sig_backprop(log_sig, np.ones_like(sig), *problem, **options)
 
 
-def measure(problem: tuple[int, int], batch: int, seconds: float) -> Row:
+def measure(problem: tuple[int, int], batch: int, seconds: float) -> Iterator[Row]:
     """Check and time one problem."""
     for method in (1, 2):
         pysiglib.prepare_log_sig(*problem, method)
     path = np.random.default_rng(0).normal(size=(batch, 20, problem[0])).cumsum(axis=1) / 5
     sig = pysiglib.sig(path, problem[1])
     log_sig = pysiglib.sig_to_log_sig(sig, *problem, method=1)
-    ours, theirs, ratios = [], [], []
     for operation in OPERATIONS:
         found, expected = (results(module, operation, sig, log_sig, problem) for module in (lg, pysiglib))
         error = float(np.abs(found - expected).max() / np.abs(expected).max())
@@ -69,39 +69,54 @@ def measure(problem: tuple[int, int], batch: int, seconds: float) -> Row:
             for module in (lg, pysiglib)
         }
         times = interleave(calls, seconds=seconds)
-        ours.append(times[lg.__name__].median / 1000)
-        theirs.append(times[pysiglib.__name__].median / 1000)
-        ratios.append(paired_ratio(times[pysiglib.__name__], times[lg.__name__]))
-    return Row(problem, batch, tuple(ours), tuple(theirs), tuple(ratios))
+        ours, theirs = times[lg.__name__], times[pysiglib.__name__]
+        ratio = paired_ratio(theirs, ours)
+        yield Row(*problem, batch, operation, ours.median / 1000, theirs.median / 1000, ratio)
 
 
-def report(rows: Sequence[Row]) -> str:
-    """The table as Markdown."""
-    header = ["(d,N)", "rows"]
-    for operation in OPERATIONS:
-        header += [operation.strip(), "pySigLib", "ratio"]
+def overview(rows: Sequence[Row]) -> str:
+    """Geometric means over the problems, least and most: what ``docs/benchmarks.md`` shows."""
+    batches = sorted({row.rows for row in rows})
     lines = []
-    for row in rows:
-        line = [f"({row.problem[0]},{row.problem[1]})", str(row.batch)]
-        for one, other, ratio in zip(row.ours, row.theirs, row.ratios, strict=True):
-            line += [f"{one:,.0f}", f"{other:,.0f}", f"{ratio:.1f}"]
-        lines.append(line)
-    return harness.table(header, lines)
+    for operation in OPERATIONS:
+        found = [[row.ratio for row in rows if (row.operation, row.rows) == (operation, batch)] for batch in batches]
+        cells = (f"{geometric_mean(one):.1f} ({min(one):.1f}–{max(one):.1f})" for one in found)
+        lines.append((operation, *cells))
+    return harness.table(("pySigLib's time over ours", *(f"rows: {batch}" for batch in batches)), lines)
+
+
+def details(rows: Sequence[Row]) -> str:
+    """All times, a line per measurement."""
+    lines = [
+        (
+            f"({r.dimension},{r.degree})",
+            str(r.rows),
+            r.operation,
+            f"{r.ours:,.0f}",
+            f"{r.pysiglib:,.0f}",
+            f"{r.ratio:.1f}",
+        )
+        for r in rows
+    ]
+    return harness.table(("(d,N)", "rows", "operation", "ours", "pySigLib", "ratio"), lines)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=1.0, help="per operation, about")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/conversions.json"))
-    parser.add_argument("--document", type=Path, help="put the table between the marks of this page as well")
+    harness.add_outputs(parser, "conversions")
     options = parser.parse_args()
-    rows = [measure(problem, batch, options.seconds) for problem in PROBLEMS for batch in BATCHES]
-    text = report(rows)
-    print(text)
-    harness.save(options.json, {"machine": harness.machine(), "rows": [asdict(row) for row in rows]})
+    if options.saved:
+        about, rows = harness.restore(options.saved, Row)
+    else:
+        about = f"{harness.machine_text()} Microseconds per call."
+        rows = [row for problem in PROBLEMS for batch in BATCHES for row in measure(problem, batch, options.seconds)]
+        harness.save(options.results, about, rows)
+    text = overview(rows)
+    print(f"{about}\n\n{details(rows)}\n\n{text}")
     if options.document:
-        harness.put_into(options.document, "conversions", f"{harness.machine_text(harness.machine())}\n\n{text}")
+        harness.put_into(options.document, "conversions", f"{about}\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import argparse
+import csv
 import math
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
 
+T = TypeVar("T")
+RESULTS = Path(__file__).resolve().parent / "results"
+"""Where the measurements that the documents show are kept."""
 Call = Callable[[], object]
 
 PROBLEMS = ((2, 4), (2, 8), (3, 3), (3, 5), (3, 6), (5, 3), (5, 4), (5, 5), (10, 3), (10, 4), (20, 2), (20, 3))
@@ -49,6 +54,21 @@ class Timing:
             return (max(self.samples) - min(self.samples)) / 2 / self.median
         low, _, high = statistics.quantiles(self.samples, n=4)
         return (high - low) / 2 / self.median
+
+
+@dataclass(frozen=True)
+class CallTime:
+    """What one call takes, for the record."""
+
+    call: str
+    microseconds: float
+    spread: float | None
+    least: float | None
+
+    @staticmethod
+    def of(call: str, timing: Timing) -> CallTime:
+        """A timing, summarised."""
+        return CallTime(call, timing.median / 1e3, timing.spread, min(timing.samples) / 1e3)
 
 
 def calls_per_sample(call: Call, sample_seconds: float) -> int:
@@ -130,14 +150,70 @@ def machine() -> dict[str, Any]:
         "processors": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d"),
         "packages": {name: version(name) for name in packages},
     }
 
 
-def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write ``content`` as JSON, making the folder first."""
+def save(path: Path, about: str, rows: Iterable[Any]) -> None:
+    """Write measurements as CSV: a comment that names the machine, a header, then a line per row.
+
+    Parameters
+    ----------
+    about
+        The machine and whatever else a reader has to know, in one line.
+    rows
+        Data classes of one type; the fields of a nested data class become columns of their own.
+    """
+    lines = [_flat(asdict(row)) for row in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(f"# {about}\n")
+        writer = csv.DictWriter(file, list(lines[0]) if lines else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row without nesting; numbers with six digits, which is more than a measurement has."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            found.update(_flat(value))
+        else:
+            found[name] = f"{value:.6g}" if isinstance(value, float) else value
+    return found
+
+
+def restore(path: Path, kind: type[T]) -> tuple[str, list[T]]:
+    """What :func:`save` wrote: the comment, and the rows as data classes of type ``kind``."""
+    first, *lines = path.read_text(encoding="utf-8").splitlines()
+    return first.removeprefix("# "), [_build(kind, row) for row in csv.DictReader(lines)]
+
+
+def _build(kind: type[T], row: Mapping[str, str]) -> T:
+    values: dict[str, Any] = {}
+    for name, hint in get_type_hints(kind).items():
+        if is_dataclass(hint):
+            values[name] = _build(hint, row)  # type: ignore[arg-type]
+        else:
+            (convert,) = (one for one in get_args(hint) or (hint,) if one is not NoneType)
+            values[name] = convert(row[name]) if row[name] else None
+    return kind(**values)
+
+
+def problem(text: str) -> tuple[int, int]:
+    """``5,3`` as a pair of dimension and degree."""
+    dimension, degree = text.split(",")
+    return int(dimension), int(degree)
+
+
+def add_outputs(parser: argparse.ArgumentParser, name: str) -> None:
+    """The options that say where measurements come from and go to."""
+    results = RESULTS / f"{name}.csv"
+    parser.add_argument("--results", type=Path, default=results, help="where to save the measurements (CSV)")
+    parser.add_argument("--saved", type=Path, help="measure nothing, show these measurements (CSV)")
+    parser.add_argument("--document", type=Path, help="put the overview between the marks of this page as well")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -153,11 +229,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([line(lines[0]), rule, *map(line, lines[1:])])
 
 
-def machine_text(found: Mapping[str, Any]) -> str:
-    """What :func:`machine` found, as a sentence."""
+def machine_text(found: Mapping[str, Any] | None = None) -> str:
+    """What :func:`machine` finds, as a sentence."""
+    found = found or machine()
     vectors = " with " + " and ".join(found["vectors"]) if found["vectors"] else ""
     packages = ", ".join(f"{name} {number}" for name, number in found["packages"].items())
-    return f"{found['processor']}{vectors}, {found['system']}, Python {found['python']}, {packages}."
+    return f"{found['processor']}{vectors}, {found['system']}, Python {found['python']}, {packages}; {found['date']}."
 
 
 def put_into(document: Path, name: str, text: str) -> None:
@@ -173,4 +250,4 @@ def put_into(document: Path, name: str, text: str) -> None:
     _, last, after = rest.partition(f"<!-- /{name} -->")
     if not (first and last):
         raise ValueError(f"{document}: expected the marks <!-- {name} --> and <!-- /{name} -->")
-    document.write_text(f"{before}{first}\n{text}\n\n{last}{after}")
+    document.write_text(f"{before}{first}{text}\n\n{last}{after}")

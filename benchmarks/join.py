@@ -2,7 +2,8 @@
 
     python benchmarks/join.py                                  # everything, about ten minutes
     python benchmarks/join.py --minutes 2 --dtype float64 --problem 5,3 --problem 3,6
-    python benchmarks/join.py --plot docs/figures/join.png --json benchmarks/results/join.json
+    python benchmarks/join.py --plot docs/figures/join.png --document docs/benchmarks.md --readme README.md
+    python benchmarks/join.py --saved benchmarks/results/join.csv    # measures nothing, prints all tables
 
 Every row is checked first: the two libraries have to agree before they are timed. ``copy`` is ``np.copyto`` of the
 same rows of log-signatures, which is what reading them once and writing them once costs on the machine at hand; times
@@ -12,10 +13,9 @@ are also given as multiples of it. A ratio is pySigLib's time over ours, the med
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,6 @@ class Measurement:
     ours_spread: float
     peer_spread: float
     ratio: float
-    difference: float
-    samples: int
 
 
 def inputs(case: Case) -> tuple[Array, Array, Array]:
@@ -144,8 +142,6 @@ def measure(case: Case, seconds: float, clock: str) -> Measurement:
         ours_spread=times["ours"].spread,
         peer_spread=times["peer"].spread,
         ratio=paired_ratio(times["peer"], times["ours"]),
-        difference=error,
-        samples=len(times["ours"].samples),
     )
 
 
@@ -187,42 +183,52 @@ def groups(measurements: Iterable[Measurement]) -> Iterator[tuple[tuple[str, str
 
 
 def summary(measurements: list[Measurement]) -> str:
-    """Geometric means of the ratios, one line per operation, dtype and batch."""
+    """Geometric means of the ratios over the problems, least and most; a line per operation and type."""
+    found = {key: [m.ratio for m in members] for key, members in groups(measurements)}
+    batches = list(dict.fromkeys(batch for _, _, batch in found))
     lines = []
-    for (operation, dtype, batch), members in groups(measurements):
-        ratios = [m.ratio for m in members]
-        mean, low, high = geometric_mean(ratios), min(ratios), max(ratios)
-        lines.append((operation, dtype, batch, f"{mean:.1f}", f"{low:.1f}", f"{high:.1f}", str(len(ratios))))
-    header = ("operation", "dtype", "batch", "geometric mean", "least", "most", "problems")
-    return harness.table(header, lines)
+    for operation, dtype in dict.fromkeys((operation, dtype) for operation, dtype, _ in found):
+        cells = []
+        for ratios in (found.get((operation, dtype, batch), []) for batch in batches):
+            text = f"{geometric_mean(ratios):.1f} ({min(ratios):.1f}–{max(ratios):.1f})" if ratios else ""
+            cells.append(text)
+        lines.append((f"{operation}, {dtype}", *cells))
+    return harness.table(("pySigLib's time over ours", *map(batch_text, batches)), lines)
+
+
+def batch_text(batch: str) -> str:
+    """The heading of a batch."""
+    return f"{batch} row{'s' if batch != '1' else ''}" if batch.isdigit() else batch
 
 
 def precision_gain(measurements: list[Measurement]) -> str:
     """How many times faster float32 is than float64, as a median over the problems."""
+    found = {
+        (m.case.operation, m.case.batch, m.case.dtype, m.case.dimension, m.case.degree): m.ours for m in measurements
+    }
+    batches = list(dict.fromkeys(m.case.batch for m in measurements))
     lines = []
-    for operation in OPERATIONS:
-        for batch in BATCHES:
-            times = {
-                (m.case.dtype, m.case.dimension, m.case.degree): m.ours
-                for m in measurements
-                if m.case.operation == operation and m.case.batch == batch
-            }
+    for operation in dict.fromkeys(m.case.operation for m in measurements):
+        cells = []
+        for batch in batches:
             gains = [
-                time / times["float32", d, n]
-                for (dtype, d, n), time in times.items()
-                if dtype == "float64" and ("float32", d, n) in times
+                time / found[o, b, "float32", d, n]
+                for (o, b, dtype, d, n), time in found.items()
+                if (o, b, dtype) == (operation, batch, "float64") and (o, b, "float32", d, n) in found
             ]
-            if gains:
-                lines.append((operation, batch, f"{np.median(gains):.2f}", f"{min(gains):.2f}", f"{max(gains):.2f}"))
-    return harness.table(("operation", "batch", "median", "least", "most"), lines) if lines else ""
+            cells.append(f"{np.median(gains):.2f} ({min(gains):.2f}–{max(gains):.2f})" if gains else "")
+        lines.append((operation, *cells))
+    return harness.table(("float64 time over float32 time", *map(batch_text, batches)), lines)
 
 
-def report(measurements: list[Measurement]) -> str:
-    """All tables as Markdown, what ``docs/benchmarks.md`` shows."""
-    parts = ["### Ratios", summary(measurements)]
-    gain = precision_gain(measurements)
-    if gain:
-        parts += ["### float64 time over float32 time", gain]
+def overview(measurements: list[Measurement]) -> str:
+    """The tables that ``docs/benchmarks.md`` shows."""
+    return f"{summary(measurements)}\n\n{precision_gain(measurements)}"
+
+
+def details(measurements: list[Measurement]) -> str:
+    """A table per operation, type and batch, with a line per problem."""
+    parts = []
     for (operation, dtype, batch), members in groups(measurements):
         title = f"batch {batch}" if batch.isdigit() else f"batches of {batch}"
         parts += [f"### {operation}, {dtype}, {title}", harness.table(HEADER, map(row, members))]
@@ -252,20 +258,12 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--operation", action="append", choices=OPERATIONS)
     result.add_argument("--dtype", action="append", choices=DTYPES)
     result.add_argument("--batch", action="append", help="a number, L2 or 16MB; may be repeated")
-    result.add_argument("--problem", action="append", type=problem, help="dimension,degree; may be repeated")
+    result.add_argument("--problem", action="append", type=harness.problem, help="dimension,degree; may be repeated")
     result.add_argument("--clock", choices=tuple(harness.CLOCKS), default="cpu")
-    result.add_argument("--json", type=Path, default=Path("benchmarks/results/join.json"))
-    result.add_argument("--from", dest="saved", type=Path, help="measure nothing, show these saved results (JSON)")
+    harness.add_outputs(result, "join")
     result.add_argument("--readme", type=Path, help="put the headline between the marks of this page as well")
-    result.add_argument("--document", type=Path, help="put the tables between the marks of this page as well")
     result.add_argument("--plot", type=Path, help="write a figure (PNG) there")
     return result
-
-
-def problem(text: str) -> tuple[int, int]:
-    """``5,3`` as a pair."""
-    dimension, degree = text.split(",")
-    return int(dimension), int(degree)
 
 
 def measure_all(options: argparse.Namespace) -> list[Measurement]:
@@ -286,28 +284,21 @@ def measure_all(options: argparse.Namespace) -> list[Measurement]:
     return measurements
 
 
-def restore(rows: Iterable[dict[str, Any]]) -> list[Measurement]:
-    """Measurements from their saved form."""
-    return [Measurement(**{**row, "case": Case(**row["case"])}) for row in rows]
-
-
 def main() -> None:
     """Run, print, save."""
     options = parser().parse_args()
     if options.saved:
-        content = json.loads(options.saved.read_text())
-        measurements = restore(content["rows"])
+        about, measurements = harness.restore(options.saved, Measurement)
     else:
         measurements = measure_all(options)
-        content = {"machine": harness.machine(), "clock": options.clock, "rows": [asdict(m) for m in measurements]}
-        harness.save(options.json, content)
-    text = report(measurements)
-    print(text)
-    machine = harness.machine_text(content["machine"])
+        about = f"{harness.machine_text()} Nanoseconds per row, {options.clock} time, one thread."
+        harness.save(options.results, about, measurements)
+    text = overview(measurements)
+    print(f"{about}\n\n{details(measurements)}\n\n{text}")
     if options.document:
-        harness.put_into(options.document, "join", f"{machine}\n\n{text}")
+        harness.put_into(options.document, "join", f"{about}\n\n{text}")
     if options.readme:
-        harness.put_into(options.readme, "benchmark", f"{machine}\n\n{headline(measurements)}")
+        harness.put_into(options.readme, "benchmark", f"{about}\n\n{headline(measurements)}")
     if options.plot:
         from plot import draw  # matplotlib only where a picture is wanted
 

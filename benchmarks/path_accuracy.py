@@ -57,13 +57,18 @@ EXTENDED = np.longdouble
 
 @dataclass(frozen=True)
 class Row:
-    """Errors by ``"float32 signature"`` and so on, and times in nanoseconds per step and path."""
+    """One quantity, by the state of the path: an error, or nanoseconds per step and path."""
 
-    problem: tuple[int, int]
-    length: int
-    forward: dict[str, dict[str, float]]
-    gradient: dict[str, dict[str, float]]
-    times: dict[str, float]
+    dimension: int
+    degree: int
+    points: int
+    quantity: str
+    """``log_sig`` and ``gradient`` are errors, ``log_sig time`` and ``gradient time`` are times."""
+    paths: str
+    dtype: str
+    log_derivative: float
+    signature: float
+    pysiglib: float | None
 
 
 # -- paths ------------------------------------------------------------------------------------------------------------
@@ -199,31 +204,28 @@ def peer_gradient(d_out: Array, path: Array, degree: int) -> Array:
     return result
 
 
-def errors(problem: Problem, path: Array) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
-    """Errors of log-signatures and of gradients, by kind of path, and by format and what computed them."""
+def errors(problem: Problem, path: Array) -> Iterator[Row]:
+    """Errors of log-signatures and of gradients, by kind of path and by format."""
     kernel, truth = lg.load(problem.dimension, problem.degree), Truth.by_log_derivative(problem)
     d_out = np.random.default_rng(1).normal(size=(len(path), problem.size)).astype(np.float32)
     steps = np.diff(path.astype(EXTENDED), axis=1)
     log_sig, kept = truth.forward(steps)
     gradient = truth.gradient(d_out.astype(EXTENDED), log_sig, steps, kept)
-    forward: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
-    backward: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
+    where = (problem.dimension, problem.degree, path.shape[1])
     for dtype in DTYPES:
-        given, form = path.astype(dtype), d_out.astype(dtype)
-        results: dict[str, tuple[Array, Array]] = {
-            state: (kernel.log_sig(given, state=state), kernel.log_sig_backprop(form, given, state=state))
-            for state in STATES
-        }
-        degree = problem.degree
-        results["pySigLib"] = pysiglib.log_sig(given, degree, method=2), peer_gradient(form, given, degree)
-        for name, (found, found_gradient) in results.items():
-            for kind, rows in zip(KINDS, (slice(0, PATHS), slice(PATHS, None)), strict=True):
-                forward[kind][f"{dtype} {name}"] = error(found[rows], log_sig[rows], problem.sizes)
-                backward[kind][f"{dtype} {name}"] = error(found_gradient[rows], gradient[rows])
-    return forward, backward
+        given, form, degree = path.astype(dtype), d_out.astype(dtype), problem.degree
+        log_sigs = [kernel.log_sig(given, state=state) for state in STATES]
+        gradients = [kernel.log_sig_backprop(form, given, state=state) for state in STATES]
+        log_sigs.append(pysiglib.log_sig(given, degree, method=2))
+        gradients.append(peer_gradient(form, given, degree))
+        for kind, rows in zip(KINDS, (slice(0, PATHS), slice(PATHS, None)), strict=True):
+            first, second, peer = (error(found[rows], log_sig[rows], problem.sizes) for found in log_sigs)
+            yield Row(*where, "log_sig", kind, dtype, first, second, peer)
+            first, second, peer = (error(found[rows], gradient[rows]) for found in gradients)
+            yield Row(*where, "gradient", kind, dtype, first, second, peer)
 
 
-def times(problem: Problem, length: int, seconds: float) -> dict[str, float]:
+def times(problem: Problem, length: int, seconds: float) -> Iterator[Row]:
     """Nanoseconds per step and path of both states, forward and gradient, on one thread."""
     kernel = lg.load(problem.dimension, problem.degree)
     batch = min(1024, max(1, STEPS_TIMED // length))
@@ -233,63 +235,48 @@ def times(problem: Problem, length: int, seconds: float) -> dict[str, float]:
     for dtype in DTYPES:
         given, form = path.astype(dtype), np.ones((batch, problem.size), dtype)
         for state in STATES:
-            calls[f"{dtype} {state}"] = lambda p=given, s=state: kernel.log_sig(p, state=s)  # type: ignore[misc]
+            calls[f"{dtype} {state} log_sig"] = lambda p=given, s=state: kernel.log_sig(p, state=s)  # type: ignore[misc]
             calls[f"{dtype} {state} gradient"] = lambda p=given, g=form, s=state: kernel.log_sig_backprop(  # type: ignore[misc]
                 g, p, state=s
             )
     found = interleave(calls, seconds=seconds)
-    return {name: timing.median / (batch * (length - 1)) for name, timing in found.items()}
-
-
-def measure(problem: Problem, length: int, seconds: float) -> Row:
-    """One problem at one length."""
-    forward, gradient = errors(problem, make_paths(problem.dimension, length))
-    shape = (problem.dimension, problem.degree)
-    return Row(shape, length, forward, gradient, times(problem, length, seconds))
+    for dtype in DTYPES:
+        for what in ("log_sig", "gradient"):
+            first, second = (found[f"{dtype} {state} {what}"].median / (batch * (length - 1)) for state in STATES)
+            yield Row(problem.dimension, problem.degree, length, f"{what} time", KINDS[0], dtype, first, second, None)
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------
 
-
-def error_table(rows: Sequence[Row], what: str, kind: str) -> str:
-    """Errors of one kind of path as Markdown."""
-    names = [f"{dtype} {name}" for dtype in DTYPES for name in (*STATES, "pySigLib")]
-    header = ("(d,N)", "points", *map(short, names))
-    lines = []
-    for row in rows:
-        found = getattr(row, what)[kind]
-        lines.append((problem_text(row), f"{row.length:,}", *(f"{found[name]:.1e}" for name in names)))
-    return harness.table(header, lines)
+HEADER = ("", "(d,N)", "points", "paths", "log-derivative", "signature", "pySigLib")
 
 
-def time_table(rows: Sequence[Row]) -> str:
-    """Times as Markdown."""
-    names = [f"{dtype} {state}{what}" for dtype in DTYPES for what in ("", " gradient") for state in STATES]
-    header = ("(d,N)", "points", *map(short, names))
-    lines = [(problem_text(row), f"{row.length:,}", *(f"{row.times[name]:.2f}" for name in names)) for row in rows]
-    return harness.table(header, lines)
-
-
-def short(name: str) -> str:
-    """A heading without the usual number type."""
-    words = {"log_derivative": "log-der.", "gradient": "grad.", "float32": "32:", "float64": ""}
-    return " ".join(words.get(word, word) for word in name.split()).strip()
-
-
-def problem_text(row: Row) -> str:
-    """The problem, with a star where the signature is the default."""
-    star = " *" if default_state(Problem(*row.problem)) == "signature" else ""
-    return f"({row.problem[0]},{row.problem[1]}){star}"
-
-
-def report(rows: Sequence[Row]) -> str:
-    """All tables."""
+def details(rows: Sequence[Row]) -> str:
+    """A table per quantity and type. A star marks problems whose default state is the signature."""
     parts = []
-    for what, title in (("forward", "Errors of log-signatures"), ("gradient", "Errors of gradients")):
-        for kind in KINDS:
-            parts += [f"### {title}, {kind} paths", error_table(rows, what, kind)]
-    parts += ["### Time of both states, ns per step and path", time_table(rows)]
+    for quantity, dtype in dict.fromkeys((row.quantity, row.dtype) for row in rows):
+        lines = []
+        for row in rows:
+            if (row.quantity, row.dtype) == (quantity, dtype):
+                star = " *" if default_state(Problem(row.dimension, row.degree)) == "signature" else ""
+                values = (row.log_derivative, row.signature, row.pysiglib)
+                shown = ("" if value is None else f"{value:.2g}" for value in values)
+                lines.append((f"({row.dimension},{row.degree}){star}", f"{row.points:,}", row.paths, *shown))
+        parts += [f"### {quantity}, {dtype}", harness.table(HEADER[1:], lines)]
     return "\n\n".join(parts)
+
+
+def overview(rows: Sequence[Row]) -> str:
+    """What ``docs/benchmarks.md`` shows: the largest errors over all problems and lengths."""
+    lines = []
+    for dtype in DTYPES:
+        for quantity in ("log_sig", "gradient"):
+            for kind in KINDS:
+                members = [row for row in rows if (row.quantity, row.paths, row.dtype) == (quantity, kind, dtype)]
+                columns = [[r.log_derivative for r in members], [r.signature for r in members]]
+                columns.append([r.pysiglib for r in members if r.pysiglib is not None])
+                lines.append((f"{quantity}, {dtype}", kind, *(f"{max(column):.1e}" for column in columns)))
+    return harness.table(("largest error", *HEADER[3:]), lines)
 
 
 def cases(problems: Sequence[tuple[int, int]], lengths: Sequence[int]) -> Iterator[tuple[Problem, int]]:
@@ -311,19 +298,26 @@ def main() -> None:
     parser.add_argument("--problem", action="append", help="dimension,degree")
     parser.add_argument("--length", action="append", type=int, help="points")
     parser.add_argument("--seconds", type=float, default=2.0, help="per row of times, about")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/path_accuracy.json"))
-    parser.add_argument("--document", type=Path, help="put the tables between the marks of this page as well")
+    harness.add_outputs(parser, "path_accuracy")
+    parser.add_argument("--plot", type=Path, help="draw the errors over the length")
     options = parser.parse_args()
-    problems = [(int(d), int(n)) for d, n in (text.split(",") for text in options.problem or [])] or PROBLEMS
-    rows = []
-    for problem, length in cases(problems, options.length or LENGTHS):
-        rows.append(measure(problem, length, options.seconds))
-        print(f"# done: {problem.name}, {length:,} points", flush=True)
-    text = report(rows)
-    print(f"\n{text}")
-    harness.save(options.json, {"machine": harness.machine(), "rows": [asdict(row) for row in rows]})
+    if options.saved:
+        about, rows = harness.restore(options.saved, Row)
+    else:
+        about, rows = f"{harness.machine_text()} Relative errors; nanoseconds per step and path.", []
+        problems = [(int(d), int(n)) for d, n in (text.split(",") for text in options.problem or [])] or PROBLEMS
+        for problem, length in cases(problems, options.length or LENGTHS):
+            rows += [*errors(problem, make_paths(problem.dimension, length)), *times(problem, length, options.seconds)]
+            print(f"# done: {problem.name}, {length:,} points", flush=True)
+        harness.save(options.results, about, rows)
+    text = overview(rows)
+    print(f"\n{about}\n\n{details(rows)}\n\n{text}")
     if options.document:
-        harness.put_into(options.document, "path-accuracy", f"{harness.machine_text(harness.machine())}\n\n{text}")
+        harness.put_into(options.document, "path-accuracy", f"{about}\n\n{text}")
+    if options.plot:
+        from plot import plot_errors
+
+        plot_errors([asdict(row) for row in rows], options.plot)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python benchmarks/paths.py                                   # batch 32 x length 128, about five minutes
     python benchmarks/paths.py --shape 1x10000 --shape 1024x16 --problem 5,3
     python benchmarks/paths.py --grid --memory --plot docs/figures/paths.png --document docs/benchmarks.md
+    python benchmarks/paths.py --saved benchmarks/results/paths.csv           # measures nothing, prints all tables
 
 A row compares, per step and path, ``log_sig`` (default state, and the other one) with pySigLib's ``log_sig`` by the
 faster of its methods 1 and 2, with its plain signature ``sig``, and, where it is installed, with iisignature's
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import subprocess
 import sys
 import time
@@ -41,8 +41,8 @@ TOLERANCE = {"float64": 1e-9, "float32": 5e-2}
 MOST_BYTES = 64 * 2**20
 GRID = tuple((batch, length) for length in (16, 128, 1024, 10_000) for batch in (1, 32, 1024))
 GRID_ON_TWO_THREADS = ((1, 10_000), (32, 128), (1024, 128))
-WHOLE_TABLES = ((32, 128), (1, 10_000))
-"""Shapes whose tables are shown in full; of the others, the ratios."""
+DRAWN = ((32, 128), (1, 10_000))
+"""Shapes that the figure shows."""
 SLOWEST_CALL = {"iisignature": 0.5, "pySigLib": 1.5}
 """Seconds: a library whose calls take longer is left out of a line, or the line with it."""
 try:
@@ -65,21 +65,21 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """Nanoseconds per step and path, and ratios; ``None`` where a library was not there."""
+    """Nanoseconds per step and path, and ratios; ``None`` where a library was not there, or only ratios were kept."""
 
     case: Case
     state: str
-    ours: float
-    other_state: float
-    log_sig: float
-    sig: float
+    ours: float | None
+    other_state: float | None
+    log_sig: float | None
+    sig: float | None
     iisignature: float | None
-    back: float
-    back_peer: float
+    back: float | None
+    back_peer: float | None
     back_iisignature: float | None
-    spread: float
+    spread: float | None
     ratio: float
-    ratio_sig: float
+    ratio_sig: float | None
     ratio_back: float
 
 
@@ -192,62 +192,50 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         f"({row.case.dimension},{row.case.degree})",
         row.state,
-        f"{row.ours:.2f} ±{100 * row.spread:.0f}%",
+        "" if row.ours is None or row.spread is None else f"{row.ours:.2f} ±{100 * row.spread:.0f}%",
         *(number(value) for value in (row.other_state, row.log_sig, row.sig, row.iisignature)),
         f"{row.ratio:.1f}",
-        f"{row.ratio_sig:.1f}",
+        number(row.ratio_sig),
         *(number(value) for value in (row.back, row.back_peer, row.back_iisignature)),
         f"{row.ratio_back:.1f}",
     )
 
 
 def title(case: Case) -> str:
-    threads = "" if case.threads == 1 else f", {case.threads} threads"
-    return f"{case.batch} paths of {case.length:,} points, {case.dtype}{threads}"
+    """Batch, length, type and threads."""
+    return f"{case.batch} x {case.length:,} points, {case.dtype}, {threads_text(case.threads)}"
 
 
-def report(rows: Sequence[Row]) -> str:
-    """All tables as Markdown, geometric means first."""
+def threads_text(count: int) -> str:
+    """``1 thread``, ``2 threads``."""
+    return f"{count} thread{'s' if count > 1 else ''}"
+
+
+def overview(rows: Sequence[Row]) -> str:
+    """The table that ``docs/benchmarks.md`` shows: geometric means over the problems, a line per shape."""
+    lines = []
+    for threads, batch, length in dict.fromkeys((r.case.threads, r.case.batch, r.case.length) for r in rows):
+        line = [f"{batch} x {length:,} points, {threads_text(threads)}"]
+        counts = set()
+        for dtype in DTYPES:
+            wanted = (threads, batch, length, dtype)
+            members = [r for r in rows if (r.case.threads, r.case.batch, r.case.length, r.case.dtype) == wanted]
+            counts.add(len(members))
+            for values in ([r.ratio for r in members], [r.ratio_back for r in members]):
+                text = f"{geometric_mean(values):.1f} ({min(values):.1f}–{max(values):.1f})" if values else ""
+                line.append(text)
+        lines.append((*line, str(max(counts))))
+    columns = (f"{what}, {dtype}" for dtype in DTYPES for what in ("log_sig", "gradient"))
+    return harness.table(("paths", *columns, "problems"), lines)
+
+
+def details(rows: Sequence[Row]) -> str:
+    """A table per shape and type, with a line per problem."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(title(row.case), []).append(row)
-    summary = []
-    for name, members in groups.items():
-        line = [name]
-        for values in ([m.ratio for m in members], [m.ratio_sig for m in members], [m.ratio_back for m in members]):
-            line.append(f"{geometric_mean(values):.1f} ({min(values):.1f} to {max(values):.1f})")
-        summary.append((*line, str(len(members))))
-    header = ("", "log_sig to log_sig", "log_sig to sig", "gradient to gradient", "problems")
-    parts = ["### Ratios: geometric mean (least to most)", harness.table(header, summary)]
-    whole = {
-        title(row.case) for row in rows if row.case.threads == 1 and (row.case.batch, row.case.length) in WHOLE_TABLES
-    }
-    if len(groups) <= len(whole) + 2:
-        whole = set(groups)
-    parts += ratio_tables([row for row in rows if title(row.case) not in whole])
-    for name, members in groups.items():
-        if name in whole:
-            parts += [f"### {name}", harness.table(HEADER, map(cells, members))]
-    return "\n\n".join(parts)
-
-
-def ratio_tables(rows: Sequence[Row]) -> list[str]:
-    """By shape, two ratios per cell: log_sig, and its gradient."""
-    parts = []
-    for dtype, threads in dict.fromkeys((row.case.dtype, row.case.threads) for row in rows):
-        chosen = [row for row in rows if (row.case.dtype, row.case.threads) == (dtype, threads)]
-        shapes = list(dict.fromkeys((row.case.batch, row.case.length) for row in chosen))
-        problems = sorted({(row.case.dimension, row.case.degree) for row in chosen})
-        by_cell = {(row.case.dimension, row.case.degree, row.case.batch, row.case.length): row for row in chosen}
-        lines = []
-        for problem in problems:
-            found = [by_cell.get((*problem, *shape)) for shape in shapes]
-            texts = ["" if row is None else f"{row.ratio:.1f} / {row.ratio_back:.1f}" for row in found]
-            lines.append((f"({problem[0]},{problem[1]})", *texts))
-        on = "" if threads == 1 else f", {threads} threads"
-        parts.append(f"### Ratios by batch x length: log_sig / gradient, {dtype}{on}")
-        parts.append(harness.table(("(d,N)", *(f"{batch} x {length:,}" for batch, length in shapes)), lines))
-    return parts
+    tables = (f"### {name}\n\n{harness.table(HEADER, map(cells, members))}" for name, members in groups.items())
+    return "\n\n".join(tables)
 
 
 _PEAK = """
@@ -293,37 +281,51 @@ def memory() -> str:
     )
 
 
-def rows_of(results: Path) -> list[Row]:
-    """The lines of an earlier run."""
-    return [Row(**{**row, "case": Case(**row["case"])}) for row in json.loads(results.read_text())["rows"]]
-
-
-def pair(text: str, separator: str) -> tuple[int, int]:
-    first, second = text.split(separator)
-    return int(first), int(second)
+def shape(text: str) -> tuple[int, int]:
+    """``32x128`` as a pair of batch and length."""
+    batch, length = text.split("x")
+    return int(batch), int(length)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problem", action="append", type=lambda text: pair(text, ","), help="dimension,degree")
-    parser.add_argument("--shape", action="append", type=lambda text: pair(text, "x"), help="batch x length: 32x128")
+    parser.add_argument("--problem", action="append", type=harness.problem, help="dimension,degree")
+    parser.add_argument("--shape", action="append", type=shape, help="batch x length: 32x128")
     parser.add_argument("--dtype", action="append", choices=DTYPES)
     parser.add_argument("--threads", action="append", type=int, help="default: 1")
     parser.add_argument("--seconds", type=float, default=3.0, help="per row, about")
     parser.add_argument("--clock", choices=tuple(harness.CLOCKS), default="cpu")
     parser.add_argument("--grid", action="store_true", help="all shapes, some of them on two threads")
     parser.add_argument("--memory", action="store_true", help="measure the memory of gradients as well")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/paths.json"))
-    parser.add_argument("--include", type=Path, action="append", default=[], help="results of an earlier run to add")
-    parser.add_argument("--plot", type=Path, help="draw the ratios")
-    parser.add_argument("--document", type=Path, help="put the tables between the marks of this page as well")
+    harness.add_outputs(parser, "paths")
+    parser.add_argument("--plot", type=Path, help="draw the times")
     options = parser.parse_args()
+    if options.saved:
+        about, rows = harness.restore(options.saved, Row)
+    else:
+        about = f"{harness.machine_text()} Nanoseconds per step and path."
+        rows = measure_all(options, about)
+    text = overview(rows)
+    print(f"\n{about}\n\n{details(rows)}\n\n{text}")
+    if options.memory:
+        print(f"\n{memory()}")
+    if options.document:
+        harness.put_into(options.document, "paths", f"{about}\n\n{text}")
+    if options.plot:
+        from plot import plot_paths
+
+        drawn = [row for row in rows if (row.case.batch, row.case.length) in DRAWN] or rows
+        plot_paths([asdict(row) for row in drawn], options.plot)
+
+
+def measure_all(options: argparse.Namespace, about: str) -> list[Row]:
+    """Measure everything that was asked for; save after each shape."""
     shapes = [(threads, shape) for threads in options.threads or [1] for shape in options.shape or [(32, 128)]]
     if options.grid:
         grids = {1: GRID, 2: GRID_ON_TWO_THREADS}
         shapes = [(threads, shape) for threads in options.threads or grids for shape in grids[threads]]
-    rows = [row for results in options.include for row in rows_of(results)]
+    rows: list[Row] = []
     for threads, (batch, length) in shapes:
         for dtype in options.dtype or DTYPES:
             for dimension, degree in options.problem or harness.PROBLEMS:
@@ -337,18 +339,8 @@ def main() -> None:
                     print(f"# left out, {reason}: {case}", flush=True)
                 else:
                     print("  ".join((title(case), *cells(rows[-1]))), flush=True)
-        harness.save(options.json, {"machine": harness.machine(), "rows": [asdict(row) for row in rows]})
-    text = report(rows)
-    if options.memory:
-        text += "\n\n" + memory()
-    print(f"\n{text}")
-    if options.document:
-        harness.put_into(options.document, "paths", f"{harness.machine_text(harness.machine())}\n\n{text}")
-    if options.plot:
-        from plot import plot_paths
-
-        drawn = [row for row in rows if (row.case.batch, row.case.length) in WHOLE_TABLES] or rows
-        plot_paths([asdict(row) for row in drawn], options.plot)
+        harness.save(options.results, about, rows)
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The figures of ``benchmarks/join.py`` and ``benchmarks/paths.py``: our times beside pySigLib's."""
+"""The figures of ``join.py``, ``paths.py`` and ``path_accuracy.py``: this package beside pySigLib."""
 
 from __future__ import annotations
 
@@ -110,6 +110,33 @@ def _path_panel(axis: Axes, rows: list[dict[str, Any]], keys: tuple[str, str], r
     labels = [f"({row['case']['dimension']},{row['case']['degree']})" for row in rows]
     axis.set_xticklabels(labels, fontsize=7, rotation=45)
     axis.grid(axis="y", color="#eeeeee")
+
+
+def plot_errors(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write a PNG of ``benchmarks/path_accuracy.py``: the largest error over the problems, by number of points."""
+    columns = [(quantity, kind) for quantity in ("log_sig", "gradient") for kind in ("Brownian", "nearly straight")]
+    names = {
+        "log_derivative": ("log-derivative", OURS),
+        "signature": ("signature", "#5aa383"),
+        "pysiglib": ("pySigLib", PEER),
+    }
+    figure, axes = plt.subplots(1, 4, figsize=(11.0, 3.2), sharey=True, layout="constrained")
+    for axis, (quantity, kind) in zip(axes, columns, strict=True):
+        for dtype, style in (("float32", "--"), ("float64", "-")):
+            chosen = [r for r in rows if (r["quantity"], r["paths"], r["dtype"]) == (quantity, kind, dtype)]
+            lengths = sorted({r["points"] for r in chosen})
+            for key, (name, colour) in names.items():
+                worst = [max(r[key] for r in chosen if r["points"] == length) for length in lengths]
+                axis.plot(lengths, worst, style, marker=".", color=colour, label=f"{name}, {dtype}")
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_title(f"{quantity}, {kind} paths", fontsize=9)
+        axis.set_xlabel("points", fontsize=8)
+        axis.grid(color="#eeeeee")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("largest relative error")
+    axes[-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    _write(figure, path)
 
 
 def _write(figure: Figure, path: Path) -> None:

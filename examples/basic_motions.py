@@ -2,15 +2,15 @@
 
 Run it from the checkout::
 
-    pip install -e ".[test]"
+    pip install . aeon==1.6.0 scikit-learn
     python examples/basic_motions.py
 
 The BasicMotions recordings (they ship inside the ``aeon`` package) hold 100 samples of 6 channels, three of an
 accelerometer and three of a gyroscope, while the wearer stands, walks, runs or plays badminton: 40 recordings to learn
-from and 40 to be judged on. ``log_sig`` takes all of them as one batch of paths, and a linear classifier on the result
-names the activity. A live sensor would join each new displacement to the log-signature of what it has seen so far:
-:func:`stream` does that. The degree is chosen by cross-validation on the training recordings; the test recordings are
-looked at once, at the end.
+from and 40 to test. ``log_sig`` takes all of them as one batch of paths, and a linear classifier on the result
+names the activity. With a live sensor, each new displacement would be joined to the log-signature of the recording so
+far; :func:`stream` does that. The degree is chosen by cross-validation on the training recordings; the test recordings
+are used once, at the end.
 """
 
 from __future__ import annotations

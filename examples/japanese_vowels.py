@@ -2,14 +2,14 @@
 
 Run it from the checkout::
 
-    pip install -e ".[test]"
+    pip install . aeon==1.6.0 scikit-learn
     python examples/japanese_vowels.py
 
 The JapaneseVowels recordings (they ship inside the ``aeon`` package) hold 7 to 29 samples of 12 cepstral coefficients
-while one of nine men says two vowels: 270 recordings to learn from, 370 to be judged on. ``log_sig`` takes the list of
-paths as it is; with a starting point at zero, so that where a path begins counts, and with time as a further channel. A
-linear classifier on the log-signatures names the speaker. Degree and penalty are chosen by cross-validation on the
-training recordings; the test recordings are looked at once, at the end.
+while one of nine men says two vowels: 270 recordings to learn from, 370 to test. ``log_sig`` takes the list of paths.
+Each path gets a starting point at zero, since a log-signature does not depend on the starting point otherwise, and time
+as a further channel. A linear classifier on the log-signatures names the speaker. Degree and penalty are chosen by
+cross-validation on the training recordings; the test recordings are used once, at the end.
 """
 
 from __future__ import annotations

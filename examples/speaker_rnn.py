@@ -4,17 +4,18 @@ Once with the join of this package, once with pySigLib's.
 
 Run it from the checkout::
 
-    pip install -e ".[test]"
+    pip install ".[torch]" aeon==1.6.0 pysiglib==4.0.0
     python examples/speaker_rnn.py
 
 The JapaneseVowels recordings (they ship inside the ``aeon`` package) hold 7 to 29 samples of 12 cepstral coefficients
-while one of nine men says two vowels: 270 recordings to learn from, 370 to be judged on. A learned map takes the steps
-of a recording, and time, to a few channels; ``log_sig_join`` extends the log-signature of what was heard so far by each
-step; a GRU reads these log-signatures, and what it holds at the last sample names the speaker. Shorter recordings are
+while one of nine men says two vowels: 270 recordings to learn from, 370 to test. A learned linear map takes the steps
+of a recording, and time, to a few channels; ``log_sig_join`` extends the log-signature of the recording so far by each
+step; a GRU reads these log-signatures, and its state at the last sample names the speaker. Shorter recordings are
 padded by steps of zero, which change no log-signature. Gradients go back through all joins to the learned map.
 
 Both trainings start from the same weights and see the same data, so that the losses agree up to rounding; the
-differences are printed, and the ratio of the times.
+differences and the ratio of the times are printed. The example shows gradients through many joins. On so few recordings
+the linear classifier of ``japanese_vowels.py`` is more accurate.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The golden tree: what the compiler writes for a few small problems, kept in ``generated/golden``."""
+"""The golden tree: what the compiler writes for a few small problems, kept in ``generated/golden``.
+
+Hand-written headers are copied into every generated folder as they are. The golden tree leaves them out: they are kept
+once, in ``templates``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "generated" / "golden"
+HEADERS = {path.name: path.read_bytes() for path in sorted((ROOT / "templates").glob("*/include/*"))}
+"""The hand-written headers, by name."""
 PROBLEMS = ((2, 3), (2, 5), (3, 2))
 """One with an odd and one with an even degree, and one whose plan has a square root in it."""
 
@@ -25,3 +31,9 @@ def write(out: Path, *, hash_seed: str) -> None:
 def read(folder: Path) -> dict[str, bytes]:
     """Every file below ``folder`` by its relative name."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def split(written: dict[str, bytes]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """What was generated, and the copies of hand-written headers."""
+    headers = {name: content for name, content in written.items() if Path(name).name in HEADERS}
+    return {name: content for name, content in written.items() if name not in headers}, headers

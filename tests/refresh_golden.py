@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from pathlib import Path
 
 import golden
 
 
 def main() -> None:
     """Replace the tree, so that files that are no longer written disappear."""
+    with tempfile.TemporaryDirectory() as folder:
+        golden.write(Path(folder), hash_seed="0")
+        generated, _headers = golden.split(golden.read(Path(folder)))
     if golden.GOLDEN.exists():
         shutil.rmtree(golden.GOLDEN)
-    golden.write(golden.GOLDEN, hash_seed="0")
-    for name in golden.read(golden.GOLDEN):
-        print(f"{golden.GOLDEN.relative_to(golden.ROOT)}/{name}")
+    for name, content in generated.items():
+        path = golden.GOLDEN / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        print(path.relative_to(golden.ROOT))
 
 
 if __name__ == "__main__":

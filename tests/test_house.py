@@ -172,9 +172,11 @@ def difference(expected: dict[str, bytes], found: dict[str, bytes]) -> str:
 def test_golden_tree_is_what_the_compiler_writes(hash_seed: str, tmp_path: Path) -> None:
     """Byte for byte, in fresh processes. After an intended change: ``python tests/refresh_golden.py``."""
     golden.write(tmp_path, hash_seed=hash_seed)
-    written = golden.read(tmp_path)
+    written, headers = golden.split(golden.read(tmp_path))
     assert difference(golden.read(golden.GOLDEN), written) == ""
+    assert {name: golden.HEADERS[Path(name).name] for name in headers} == headers
     folders = {name.split(os.sep)[0] for name in written}
+    assert folders == {name.split(os.sep)[0] for name in headers}
     assert folders == {f"d{d}_n{n}{suffix}" for d, n in golden.PROBLEMS for suffix in ("", "_cuda")}
 
 

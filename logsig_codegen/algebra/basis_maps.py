@@ -5,7 +5,8 @@ them as a polynomial in words), and *expanded* (the coefficients on all words of
 lexicographically). ``P_w`` is ``w`` plus larger words of the same length (Reutenauer, Free Lie Algebras, theorem 5.1),
 so brackets to words is unitriangular in every degree, and its inverse has integer entries too.
 
-A word is held as its place among the words of its length: the number its letters spell in base ``dimension``.
+A word is represented by its position among the words of its length: the number that its letters are in base
+``dimension``.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class SparseMap:
         return dict(zip(self.indices[entries], self.coefficients[entries], strict=True))
 
     def transpose(self) -> SparseMap:
-        """The transposed map, which pulls derivatives back."""
+        """The transposed map, which is the map's pullback of gradients."""
         rows: list[dict[int, int]] = [{} for _ in range(self.columns)]
         for row in range(self.rows):
             for entry in range(self.starts[row], self.starts[row + 1]):

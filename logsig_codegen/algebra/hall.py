@@ -5,9 +5,9 @@ The elements are numbered from the letters upwards. The elements of degree ``n``
 * ``deg H_i + deg H_j = n``, ``deg H_i <= deg H_j`` and ``i < j``;
 * ``H_j`` is a letter, or its own left factor is not later than ``H_i``: for ``H_j = [H_a, H_b]``, ``a <= i``;
 
-and they are numbered by the degree of ``H_i``, then by ``i``, then by ``j``; that is simply by ``(i, j)``, for elements
-of lower degree come first. It is a Hall set in the sense of Bourbaki (Lie Groups and Lie Algebras, II.2.10) with the
-numbering as its order. Both are bases of the free Lie ring over the integers, so the maps have integer entries.
+and they are numbered by the degree of ``H_i``, then by ``i``, then by ``j``. Since elements of lower degree come first,
+that is the order of ``(i, j)``. It is a Hall set in the sense of Bourbaki (Lie Groups and Lie Algebras, II.2.10) with
+the numbering as its order. Both are bases of the free Lie ring over the integers, so the maps have integer entries.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Structure constants of the Lyndon bracket basis: ``[P_i, P_j] = sum_k c_ij^k P_k`` with integer ``c_ij^k``.
 
-Only brackets whose degrees add up to at most the truncation degree exist, and only those a program asks for are
-computed: the constants come in *types* ``(p, q)`` with ``p <= q``, the degrees of the two operands.
+Brackets are zero if the degrees of their operands add up to more than the truncation degree. Constants are computed
+when a program needs them, by *type* ``(p, q)`` with ``p <= q``, the degrees of the two operands.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Exact numbers ``a + b√5`` with rational ``a`` and ``b``: the coefficients that plans are written in.
+"""Exact numbers ``a + b√5`` with rational ``a`` and ``b``: the coefficients of plans.
 
 One plan (the join of degree five) needs the roots of ``2λ² − λ + 1/10``. Keeping them exact lets that plan be proved
 and interpreted like the rational ones.
@@ -74,7 +74,7 @@ class Surd:
         return -self if self.sign() < 0 else self
 
     def sign(self) -> int:
-        """-1, 0 or 1, decided exactly: where the two parts disagree, by comparing their squares."""
+        """-1, 0 or 1, exactly: if the two parts have different signs, their squares are compared."""
         a, b = self.rational, self.root
         difference = a * a - 5 * b * b
         leading = a if difference > 0 else b
@@ -106,7 +106,7 @@ def _surd(number: Coefficient) -> Surd:
 
 
 def simplify(number: Coefficient) -> Coefficient:
-    """The same number in its plainest type: ``int`` before ``Fraction`` before ``Surd``."""
+    """The same number as ``int`` if possible, else as ``Fraction``, else as ``Surd``."""
     if isinstance(number, Surd):
         if number.root:
             return number
@@ -117,7 +117,7 @@ def simplify(number: Coefficient) -> Coefficient:
 
 
 def magnitude(number: Coefficient) -> Coefficient:
-    """``abs(number)``, with the type that checkers cannot derive for a union."""
+    """``abs(number)``, annotated for type checkers, which cannot infer it for a union."""
     return number.__abs__()
 
 

@@ -1,11 +1,11 @@
-"""The truncated tensor algebra over exact numbers: the yardstick for everything the compiler derives.
+"""The truncated tensor algebra over exact numbers: the reference that everything the compiler derives is compared with.
 
-Nothing here knows structure constants. A log-signature is expanded into words, exponentials and logarithms are power
-series of words, and bracket coordinates are read back from the words. That is slow and short, hence easy to trust.
+It does not use structure constants. A log-signature is expanded into words, exponentials and logarithms are power
+series of words, and bracket coordinates are read off the words. That is slow, but short and easy to check.
 
 Numbers are ``int``, ``Fraction``, ``Surd``, polynomials, residues, …: anything with ``+``, ``-``, ``*`` and a truth
-value that is false exactly for zero. Rational constants pass through ``number`` first, for rings that do not mix with
-``Fraction`` by themselves. Floats do not qualify: the read-back checks that nothing is left over.
+value that is false exactly for zero. ``number`` converts rational constants for rings that do not mix with
+``Fraction``. Floats cannot be used, since :func:`lie_coordinates` checks that the remainder is exactly zero.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class TensorAlgebra:
     degree : int
         Largest weight kept.
     number : callable
-        Turns a rational constant into something that mixes with the coefficients at hand.
+        Converts a rational constant to something that mixes with the coefficients.
     """
 
     degree: int
@@ -101,7 +101,7 @@ class TensorAlgebra:
     def horner(self, coefficients: Sequence[Coefficient], x: Tensor) -> list[Tensor]:
         """Horner's stages ``p_k = c_k + x p_{k+1}`` for an ``x`` without constant part; ``p_0`` is the series.
 
-        Stage ``k`` is multiplied by ``x`` another ``k`` times, so it is kept up to weight ``degree - k`` only.
+        Stage ``k`` is multiplied by ``x`` another ``k`` times, so that only weights up to ``degree - k`` are computed.
         """
         if x[0]:
             raise ValueError("x: expected no constant part")
@@ -144,7 +144,7 @@ def bracket_words(dimension: int, degree: int) -> tuple[Mapping[Word, int], ...]
 def embed(basis: LyndonBasis, coordinates: Sequence[Any]) -> Tensor:
     """The Lie element with the given bracket coordinates, as words.
 
-    Fewer coordinates than the basis has are taken as the first ones.
+    If there are fewer coordinates than basis elements, the others are zero.
 
     Raises
     ------
@@ -163,13 +163,13 @@ def embed(basis: LyndonBasis, coordinates: Sequence[Any]) -> Tensor:
 def lie_coordinates(basis: LyndonBasis, tensor: Tensor) -> list[Any]:
     """Bracket coordinates of a Lie element; the inverse of :func:`embed`.
 
-    ``P_w`` is ``w`` plus larger words of the same length, so going through the Lyndon words in ascending order, the
-    coefficient that is left on ``w`` is its coordinate.
+    ``P_w`` is ``w`` plus larger words of the same length. For each Lyndon word ``w``, in ascending order, the
+    coefficient on ``w`` is its coordinate, and that multiple of ``P_w`` is subtracted.
 
     Raises
     ------
     ValueError
-        If something is left over: the tensor is not a Lie element.
+        If the remainder is not zero: the tensor is not a Lie element.
     """
     rest = [dict(words) for words in tensor]
     table = bracket_words(basis.dimension, basis.degree)
@@ -229,8 +229,8 @@ def join_vjp_oracle(
 ) -> tuple[list[Any], list[Any]]:
     """Gradient of ``<d_out, join(log_sig, displacement)>``, exactly.
 
-    The definition of the join is transposed step by step: reading coordinates, logarithm, product, exponential,
-    embedding. The transpose of a product of words cuts words in two.
+    The pullbacks of the steps of :func:`join_oracle` in reverse order: coordinates, logarithm, product, exponential,
+    embedding. The pullback of a product of words splits words in two.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def _check_length(name: str, sequence: Sequence[Any], expected: int) -> None:
 
 
 def _pull_product(left: Tensor, right: Tensor, form: Tensor) -> tuple[Tensor, Tensor]:
-    """The linear forms on ``left`` and on ``right`` that ``form`` on their product induces.
+    """The pullback of ``form`` on a product to its two factors.
 
     Weights are word lengths here: every letter has weight one.
     """
@@ -286,7 +286,7 @@ def _pull_product(left: Tensor, right: Tensor, form: Tensor) -> tuple[Tensor, Te
 
 
 def _pull_power_series(algebra: TensorAlgebra, coefficients: Sequence[Coefficient], x: Tensor, form: Tensor) -> Tensor:
-    """The linear form on ``x`` that ``form`` on the power series of ``x`` induces (transposed Horner scheme)."""
+    """The pullback of ``form`` on a power series of ``x`` to ``x`` (transposed Horner scheme)."""
     stages = algebra.horner(coefficients, x)
     total = algebra.zero()
     for stage in stages[1:]:
@@ -298,7 +298,7 @@ def _pull_power_series(algebra: TensorAlgebra, coefficients: Sequence[Coefficien
 
 
 def _pull_coordinates(basis: LyndonBasis, form: Sequence[Any]) -> Tensor:
-    """The linear form on words that ``form`` on the bracket coordinates induces; it lives on Lyndon words."""
+    """The pullback of ``form`` on bracket coordinates to words; it is zero except on Lyndon words."""
     table = bracket_words(basis.dimension, basis.degree)
     result: Tensor = [{} for _ in range(basis.degree + 1)]
     values = list(form)
@@ -314,7 +314,7 @@ def _pull_coordinates(basis: LyndonBasis, form: Sequence[Any]) -> Tensor:
 
 
 def _pull_embedding(basis: LyndonBasis, form: Tensor, length: int) -> list[Any]:
-    """The linear form on the first ``length`` bracket coordinates that ``form`` on words induces."""
+    """The pullback of ``form`` on words to the first ``length`` bracket coordinates."""
     result = []
     for word, words in zip(basis.words[:length], bracket_words(basis.dimension, basis.degree), strict=False):
         values = [form[len(word)][w] * c for w, c in words.items() if w in form[len(word)]]

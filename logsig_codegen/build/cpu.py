@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-# Predefined macro of gcc and clang -> the name Linux gives the same feature in /proc/cpuinfo. Only features a compiler
-# uses on its own are listed; encryption and random numbers are never chosen for code like ours.
+# Predefined macro of gcc and clang -> the name Linux gives the same feature in /proc/cpuinfo. Only features that
+# a compiler uses by itself are listed; it never uses those for encryption and random numbers in this code.
 _MACRO_FEATURES = {
     "__SSE3__": "pni",
     "__SSSE3__": "ssse3",
@@ -79,7 +79,7 @@ def features() -> frozenset[str] | None:
 
 
 def identity() -> str:
-    """Text that changes when ``-march=native`` would mean another processor."""
+    """Text that differs between processors for which ``-march=native`` means different code."""
     known = features()
     return f"{machine()} {platform.processor()}" if known is None else f"{machine()} {' '.join(sorted(known))}"
 
@@ -108,7 +108,7 @@ def usable_processors() -> int:
 
 @lru_cache(maxsize=1)
 def _quota() -> float | None:
-    """Processors the tightest enclosing control group grants, or ``None`` without a limit."""
+    """The number of processors that the tightest enclosing control group allows, or ``None`` without a limit."""
     try:
         groups = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -117,10 +117,10 @@ def _quota() -> float | None:
 
 
 def read_quota(groups: Iterable[str], root: Path) -> float | None:
-    """Processors granted by the groups of ``/proc/self/cgroup`` below ``root``, both versions of control groups.
+    """The number of processors that the control groups of ``/proc/self/cgroup`` below ``root`` allow; versions 1 and 2.
 
-    A limit set on any enclosing group binds too, so each group is read with all its parents; inside a container the
-    group's own path may not be visible below ``root``, and then only the root's files are.
+    A limit of an enclosing group applies too, so that each group is read with all its parents. Inside a container the
+    group's own path may not be visible below ``root``; then only the files of ``root`` are read.
     """
     limits = []
     for line in groups:

@@ -1,7 +1,7 @@
 """NVIDIA's compilers: NVRTC, a library that comes with NVIDIA's and torch's Python packages, and nvcc.
 
-NVRTC compiles for the device at hand, when a kernel is first wanted; nvcc, where there is one, compiles ahead of time
-for several architectures at once.
+NVRTC compiles a kernel for the current device at its first use; nvcc, where it is installed, compiles ahead of time for
+several architectures at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from logsig_codegen.emit.unit import SourceUnit
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
-"""What is compiled ahead of time unless something else is asked for."""
+"""The architectures that are compiled for ahead of time by default."""
 MISSING = (
     "install NVIDIA's packages with: pip install 'logsig-codegen[cuda]', or put nvcc on PATH, or name a folder written "
     "by logsig-gen --target cuda in $LOGSIG_CODEGEN_PATH or load(..., artifacts=...)"
@@ -53,7 +53,7 @@ class CudaCompiler:
     path: str = ""
 
     def identity(self) -> list[str]:
-        """What tells compilers apart."""
+        """Identifies the compiler in cache keys."""
         return [self.name, self.version, self.path]
 
 
@@ -161,7 +161,7 @@ def nvcc_if_any() -> CudaCompiler | None:
 
 @stage("compile CUDA")
 def compile_kernel(compiler: CudaCompiler, units: Sequence[SourceUnit], kernel: CudaKernel, arch: str) -> bytes:
-    """The binary of one kernel for one architecture by NVRTC: code for it, or, where NVRTC does not know it, PTX.
+    """The binary of one kernel for one architecture by NVRTC; PTX if NVRTC does not know the architecture.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def compile_ahead(
     """
     targets = [f"-gencode=arch={arch.replace('sm_', 'compute_')},code={arch}" for arch in architectures]
     virtual = architectures[-1].replace("sm_", "compute_")
-    targets.append(f"-gencode=arch={virtual},code={virtual}")  # for devices that come later
+    targets.append(f"-gencode=arch={virtual},code={virtual}")  # for later architectures
     commands = [
         (
             compiler.path,

@@ -1,4 +1,4 @@
-"""The system's C compiler: which one, what it accepts, and the flags it is given.
+"""The system's C compiler: which one is used, which flags it accepts, and which it is given.
 
 Only :func:`describe` runs the compiler. :func:`find_compiler` looks at the file system alone, so that a cache hit
 knows which compiler would be used without starting it.
@@ -83,7 +83,7 @@ class Compiler:
     origin: str
 
     def identity(self) -> list[object]:
-        """What tells compilers apart without running them: the command, and file, size and time of its programs."""
+        """Identifies the compiler without running it: the command, and path, size and time of its programs."""
         found: list[object] = list(self.command)
         for word in self.command:
             program = None if word.startswith("-") else shutil.which(word)
@@ -96,14 +96,14 @@ class Compiler:
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A compiler that was run: its version, the flags it accepts, and what the compiled code needs.
+    """A compiler that has been run: its version, the flags that it accepts, and what the compiled code needs.
 
     Attributes
     ----------
     compile_flags, link_flags : tuple of Flag
         The flags in use.
     rejected : tuple of Flag
-        Optional flags this compiler refused.
+        Optional flags that this compiler rejected.
     openmp : bool
         Whether calls can use several threads.
     features : tuple of str
@@ -185,7 +185,7 @@ def describe(compiler: Compiler, march: str) -> Toolchain:
 
 @lru_cache(maxsize=8)
 def _describe(compiler: Compiler, identity: str, march: str) -> Toolchain:
-    del identity  # part of the cache's key only: an upgraded compiler is asked again
+    del identity  # part of the cache's key only: an upgraded compiler is run again
     wanted = wanted_flags(march)
     with tempfile.TemporaryDirectory(prefix="logsig_codegen-") as folder:
         Path(folder, "probe.c").write_text(_PROBE, encoding="utf-8")
@@ -205,7 +205,7 @@ def _describe(compiler: Compiler, identity: str, march: str) -> Toolchain:
 
 
 def wanted_flags(march: str) -> tuple[Flag, ...]:
-    """The flags a compiler is offered, in order; it may reject the optional ones."""
+    """The flags that are tried, in order; the compiler may reject optional ones."""
     return (*FLAGS, *VECTORISERS, march_flag(march), OPENMP, *((WIDE,) if _is_x86() else ()))
 
 
@@ -218,7 +218,7 @@ def march_flag(march: str) -> Flag:
 
 
 def _accepted(compiler: Compiler, wanted: tuple[Flag, ...], folder: str) -> tuple[Flag, ...]:
-    """The flags that are accepted, found by adding one optional flag at a time to those that must be."""
+    """The accepted flags, found by adding one optional flag at a time to the required ones."""
     accepted = tuple(flag for flag in wanted if not flag.optional)
     failure = _probe(compiler, accepted, folder)
     if failure is not None:

@@ -1,4 +1,4 @@
-"""Runs a :class:`~logsig_codegen.ir.program.Program` on any numbers: the living definition of what it means."""
+"""Runs a :class:`~logsig_codegen.ir.program.Program` on numbers of any type; this defines what a program means."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def interpret(
     inputs : mapping of operand name to a sequence of its scalars, in coordinate order
         The scalars may be fractions (exact results), floats, numpy arrays (one entry per sample), or symbols.
     number : callable
-        Turns an exact coefficient into something that multiplies those scalars; by default it is used as it is.
+        Converts an exact coefficient to something that multiplies those scalars; by default it is not converted.
     zero : object
-        What an identically vanishing output becomes.
+        The value of an output that is identically zero.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def interpret_schedule(
     number: Callable[[Coefficient], Any] = _unchanged,
     zero: Any = 0,
 ) -> dict[str, list[Any]]:
-    """Evaluate a schedule event by event, with its memory and local variables, as the generated code does.
+    """Evaluate a schedule event by event, with its scratch memory and local variables, as the generated code does.
 
     Takes and returns the same as :func:`interpret`. A column that is read before it was fetched, a variable used in a
     part that does not define it, or an output column flushed before it was stored raises ``KeyError``.

@@ -10,8 +10,8 @@ Grammar::
                 | Coadjoint(c, a, xi)              c·ad*_a xi,  where  <ad*_a xi, b> = <xi, [a, b]>
     Vector     := name degree dual                 an element of L_degree, or of its dual space
 
-The language is closed under differentiation: the derivative of a bracket is made of coadjoint actions, and the
-derivative of a coadjoint action is made of brackets and coadjoint actions.
+The language is closed under differentiation: gradients of brackets are coadjoint actions, and gradients of coadjoint
+actions are brackets and coadjoint actions.
 
 Not supported: nested expressions (each bracket names its operands), sums of different degrees, control flow.
 """
@@ -153,7 +153,7 @@ Element = TypeVar("Element")
 
 
 class LieAlgebra(Protocol[Element]):
-    """What :func:`evaluate` needs to run a program without coadjoint terms in some concrete Lie algebra."""
+    """What :func:`evaluate` needs of a Lie algebra to run a program without coadjoint terms in it."""
 
     def zero(self) -> Element: ...
 

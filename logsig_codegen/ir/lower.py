@@ -2,9 +2,9 @@
 
 A bracket of type ``(p, q)`` is a sum over *slots*, the pairs ``(i, j)`` of basis elements with ``[P_i, P_j]`` not zero.
 The ``r`` brackets of one type that a statement sums share their slots: a slot with ``e`` structure constants costs
-``r·e`` products when each is written out, or ``r`` products into a temporary and ``e`` additions of it; the cheaper way
-is taken slot by slot. A coadjoint action reads the same slots the other way: ``g_ij = sum_k c_ij^k f_k`` is formed once
-per form ``f`` and shared by every action on it.
+``r·e`` products when each is written out, or ``r`` products summed into a temporary and ``e`` additions of that; the
+cheaper way is chosen for each slot. A coadjoint action sums the same slots over other indices:
+``g_ij = sum_k c_ij^k f_k`` is computed once per form ``f`` and shared by every action on it.
 """
 
 from __future__ import annotations

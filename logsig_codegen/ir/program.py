@@ -50,8 +50,8 @@ class Result:
 class OperationCount:
     """Arithmetic per sample.
 
-    A product added to something, or standing first in its sum, is one multiply-add, and so is a scaled value added to
-    something; a scaled value standing first is one scaling; adding or subtracting a plain value is one addition.
+    A product is one multiply-add, also as the first term of a sum. A scaled value is one multiply-add, or one scaling
+    as the first term. A plain value that is added or subtracted is one addition.
     """
 
     multiply_adds: int

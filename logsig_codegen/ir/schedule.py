@@ -7,16 +7,16 @@ Grammar::
     Event    := Fetch(operand, upto)                     columns below `upto` of an input are needed from here on
               | Flush(result, upto)                      columns below `upto` of an output are final
               | Read(value, kept)                        copy an input scalar to a local variable
-              | Forget(value)                            that copy is of no use any more; if it was saved, it is read
+              | Forget(value)                            that copy is not used any more; if it was saved, it is read
                                                          from its slot from here on
               | Reload(value, source)                    copy a value from memory to a local variable
               | Compute(value, terms, first, last)       start or continue the sum that defines a value
               | Save(value, slot)                        copy a local variable to scratch memory
               | Store(value, result, column)             copy a value to its place in an output
 
-A sum may be computed in several pieces, so that a long one need not wait for its last term while its first ones occupy
-registers. Results keep the order of additions of the pieces, which makes the schedule part of the meaning in floating
-point; over exact numbers nothing changes.
+A sum may be computed in several pieces, so that the first terms of a long sum need no registers until its last term is
+known. Terms are added in the order of the pieces: in floating point, the schedule affects rounding; over exact numbers
+it does not affect results.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Flush:
 
 @dataclass(frozen=True)
 class Read:
-    """Keep an input scalar in a local variable; ``kept``: in a register, rather than read it again where it is used."""
+    """Copy an input scalar to a local variable; ``kept``: it stays in a register and is not read again at each use."""
 
     value: int
     kept: bool = False
@@ -53,14 +53,14 @@ class Read:
 
 @dataclass(frozen=True)
 class Forget:
-    """A local variable ends. An input scalar is read again where it is wanted, and what was saved from its slot."""
+    """End the life of a local variable. Later uses read the input again, or the slot that the value was saved to."""
 
     value: int
 
 
 @dataclass(frozen=True)
 class Reload:
-    """Bring a value computed by an earlier part back: from a scratch slot, or from a column of an output."""
+    """Load a value that an earlier part computed, from a scratch slot or from a column of an output."""
 
     value: int
     slot: int = -1
@@ -115,7 +115,7 @@ class Schedule:
     """A program in the order of its evaluation; see the grammar at the top of this file.
 
     ``in_place`` pairs each output with the input operand whose memory it overwrites, or with -1.
-    ``prefixes`` tells how many leading columns of each input are ever needed.
+    ``prefixes`` has the number of leading columns of each input that are used.
     """
 
     program: Program

@@ -6,8 +6,8 @@ Each vector ``x`` gets a linear form ``x_bar``, the sum of what its uses contrib
 * ``z = c·[a, b]``       gives ``b_bar += c·ad*_a z_bar`` and ``a_bar += -c·ad*_b z_bar``;
 * ``f = c·ad*_a g``      gives ``g_bar += c·[a, f_bar]`` and ``a_bar += -c·ad*_{f_bar} g``,
 
-where ``<ad*_a f, b> = <f, [a, b]>``. Brackets and coadjoint actions differentiate into each other, so the pass can be
-applied to its own result. Operands the products need are recomputed; the outputs themselves are not.
+where ``<ad*_a f, b> = <f, [a, b]>``. Gradients of brackets and coadjoint actions are of the same two kinds, so that the
+pass can be applied to its own result. Operands that the gradients need are recomputed; outputs are not.
 
 Before (``z = l2 + [l1, h]``)::
 
@@ -65,20 +65,20 @@ class _Sweep:
         self.taken = set(program.vectors)
 
     def fresh(self, name: str) -> str:
-        """``name``, or, where an earlier adjoint has taken it, ``name`` and as many underscores as it takes."""
+        """``name``, with underscores appended until an earlier adjoint does not use it."""
         while name in self.taken:
             name += "_"
         self.taken.add(name)
         return name
 
     def receive(self, name: str) -> str:
-        """Name of the form that comes in for the output vector ``name``."""
+        """Name of the input form that belongs to the output vector ``name``."""
         cotangent = self.fresh(f"d_{name}")
         self.add(name, Scaled(1, cotangent))
         return cotangent
 
     def cotangent(self, vector: Vector) -> str:
-        """Define the form of ``vector`` (all its uses have been seen) and return its name."""
+        """Define the form of ``vector``, after all its uses have been processed, and return its name."""
         terms = self.contributions.get(vector.name, [])
         if len(terms) == 1 and isinstance(terms[0], Scaled) and terms[0].coefficient == 1:
             return terms[0].vector
@@ -87,7 +87,7 @@ class _Sweep:
         return name
 
     def reverse(self, statement: Statement) -> None:
-        """Send the form of a statement's target to the operands of its terms."""
+        """Add the contributions of a statement to the forms of its terms' operands."""
         if statement.target.name not in self.contributions:
             return
         bar = self.cotangent(statement.target)

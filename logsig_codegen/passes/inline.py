@@ -42,7 +42,7 @@ def _inlines(term: Term, uses: list[int], first: int) -> bool:
 
 
 def _merge(terms: list[Term]) -> Instruction:
-    """Add up terms with equal factors; a sum that cancels keeps its terms apart rather than vanish."""
+    """Add up terms with equal factors. A sum that would cancel keeps its terms, since sums cannot be empty."""
     total: dict[tuple[int, int], Term] = {}
     for coefficient, left, right in terms:
         known = total.get((left, right))

@@ -1,4 +1,4 @@
-"""Known outputs: the columns of an output that were computed before come in as an input.
+"""Known outputs: columns of the output that were computed before become an input.
 
 Before: ``inputs: state[2]; t0 = state[0]; t1 = state[1] + t0*t0; outputs: out = t0, t1``.
 After, with column 0 known as ``log_sig``: ``inputs: state[2], log_sig[1]; t0 = state[1] + log_sig[0]*log_sig[0];

@@ -1,11 +1,11 @@
-"""Ordering: which piece of which sum is computed when.
+"""Ordering: when each piece of each sum is computed.
 
-Outputs are demanded one after the other, in the order given, and each pulls in what it needs, operands before the
-sums that read them. This keeps temporaries close to their uses. Some sums are different: the adjoint of a letter
-combination collects a product from nearly every slot. Waiting for all of them would keep every slot's temporary alive,
-so the *collectors*, the sums with the most terms, take each product as soon as both of its factors exist.
+Outputs are computed one after the other, in the given order, each after the values that it depends on. This keeps
+temporaries close to their uses. Some sums are treated differently: the gradient with respect to a vector of degree one
+sums a product from nearly every slot. Computing it at once would keep every slot's temporary alive until then.
+The *accumulators*, the sums with the most terms, therefore add each product as soon as both of its factors are known.
 
-Before: ``t0 = a*b; t1 = c*d; s = t0*x + t1*y`` with ``s`` a collector.
+Before: ``t0 = a*b; t1 = c*d; s = t0*x + t1*y`` with ``s`` an accumulator.
 After: ``t0 = a*b; s = t0*x; t1 = c*d; s += t1*y``.
 """
 
@@ -17,7 +17,7 @@ from logsig_codegen.ir.program import NONE, Program, Term
 from logsig_codegen.ir.schedule import Compute
 
 COLLECTOR_TERMS = 12
-"""Sums with fewer terms are never collectors."""
+"""Sums with fewer terms are never accumulators."""
 
 
 def order(program: Program, demands: Iterable[int], collectors: int) -> list[Compute]:
@@ -26,15 +26,15 @@ def order(program: Program, demands: Iterable[int], collectors: int) -> list[Com
     Parameters
     ----------
     demands : iterable of value numbers
-        The values of the outputs, in the order they are wanted.
+        The values of the outputs, in the order in which they are computed.
     collectors : int
-        At most so many sums are computed piecemeal.
+        The largest number of accumulators.
     """
     return Order(program, collectors).run(demands)
 
 
 class _Collector:
-    """A long sum being computed piecemeal: the terms still to come, findable by their operands."""
+    """An accumulator: the terms that have not been added yet, by their operands."""
 
     def __init__(self, terms: Sequence[Term]) -> None:
         self.waiting = dict(enumerate(terms))
@@ -46,7 +46,7 @@ class _Collector:
 
 
 class Order:
-    """What :func:`order` does, for demands that come a group at a time."""
+    """The state of :func:`order`; outputs may be demanded in several groups."""
 
     def __init__(self, program: Program, collectors: int) -> None:
         self.program = program
@@ -59,13 +59,13 @@ class Order:
         }
 
     def run(self, demands: Iterable[int]) -> list[Compute]:
-        """All pieces up to now, with those that ``demands`` still need at the end."""
+        """All pieces so far, followed by those that ``demands`` still need."""
         for value in demands:
             self.demand(value)
         return self.steps
 
     def demand(self, root: int) -> None:
-        """Compute ``root`` and everything it needs, depth first (without recursion: programs are deep)."""
+        """Compute ``root`` and all that it depends on, depth first; without recursion, since programs are deep."""
         stack = [root]
         while stack:
             value = stack[-1]
@@ -78,7 +78,7 @@ class Order:
                 self.compute(value)
 
     def terms(self, value: int) -> Sequence[Term]:
-        """What is left of the sum that defines ``value``."""
+        """The terms of the sum that defines ``value`` that have not been added yet."""
         collector = self.collectors.get(value)
         return tuple(collector.waiting.values()) if collector else self.program.instructions[value - self.first]
 
@@ -87,7 +87,7 @@ class Order:
         return [operand for operand in wanted if not self.done[operand]]
 
     def compute(self, value: int) -> None:
-        """Append the rest of a sum, then offer the new value to the collectors."""
+        """Append the rest of a sum, then the products of accumulators that become computable."""
         terms = self.terms(value)
         collector = self.collectors.pop(value, None)
         self.steps.append(Compute(value, _leading(terms), first=not (collector and collector.started), last=True))
@@ -109,7 +109,7 @@ class Order:
 
 
 def _leading(terms: Sequence[Term]) -> tuple[Term, ...]:
-    """Put a plain ``+x`` (or else any sum of values) in front: a chain of multiply-adds can start from it for free."""
+    """Put a plain ``+x`` (or else any plain value) first: a chain of multiply-adds then starts from it at no cost."""
 
     def rank(term: Term) -> int:
         coefficient, _, right = term

@@ -1,4 +1,4 @@
-"""Register pressure: how many local variables of a schedule are alive at once."""
+"""Register pressure: how many local variables of a schedule are live at once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from logsig_codegen.ir.schedule import Event, Forget, Schedule, defined, used
 
 
 def pressure(part: Sequence[Event]) -> list[int]:
-    """How many local variables are alive at each event of one part.
+    """How many local variables are live at each event of one part.
 
-    A value read from memory where it is used, without a ``Read``, is none.
+    A value that is read from memory at its use, without a ``Read``, is not a local variable.
     """
     change = [0] * (len(part) + 1)
-    touched: dict[int, int] = {}  # where each was touched last
+    touched: dict[int, int] = {}  # the last event that defines or uses each
     for index, event in enumerate(part):
         for value in defined(event):
             change[index] += value not in touched
@@ -28,7 +28,7 @@ def pressure(part: Sequence[Event]) -> list[int]:
 
 
 def live_values(schedule: Schedule) -> int:
-    """The largest number of local variables alive at one time, over all parts.
+    """The largest number of local variables that are live at one time, over all parts.
 
     ``Read(a); t = a*b; Store(t)`` has two.
     """

@@ -1,8 +1,8 @@
 """Repetition: several steps of a state as one program.
 
-A step reads and writes the whole state, which costs more than its arithmetic where a step adds few products to each
-number. Several steps at once read and write it once. Nothing else changes: every sum keeps its terms and their order,
-so the result is that of the single steps, bit for bit.
+A step loads and stores the whole state, which costs more than its arithmetic where it adds few products to each number.
+Several steps in one program load and store it once. Every sum keeps its terms and their order, so that the result is
+that of single steps, bit for bit.
 
 Before: ``next_state[0] = state[0] + displacement[0]``.
 After, twice: ``t0 = state[0] + displacement[0];  next_state[0] = t0 + displacement[1]``.
@@ -15,16 +15,16 @@ from dataclasses import replace
 from logsig_codegen.ir.program import NONE, Instruction, Operand, Program, Result
 
 REGISTER_STATE = 32
-"""States of up to so many numbers are kept in registers from step to step."""
+"""States of at most so many numbers stay in registers between steps."""
 GROUPED_OPERATIONS = 20_000
-"""Several steps of a path are done at once where they add few products to each number of the state, and where that
-takes no more operations than this."""
+"""Several steps are put into one program where they have few products per number of the state, and no more operations
+than this."""
 NEAR_OPERATIONS = 1_000
-"""The code of two steps of so many operations fits the first-level cache."""
+"""Two steps with at most so many operations fit in the first-level instruction cache."""
 
 
 def steps_at_once(operations: int, state_size: int) -> int:
-    """How many steps to do at once: as measured, see ``docs/decisions/0013-several-steps-at-once.md``."""
+    """How many steps to put into one program, by measurement (``docs/decisions/0013-several-steps-at-once.md``)."""
     if state_size <= REGISTER_STATE:
         return 1
     if operations <= 2 * state_size and 4 * operations <= GROUPED_OPERATIONS:

@@ -4,8 +4,7 @@ Before: ``inputs: state[2], displacement[1]; t0 = state[0] + displacement[0]; t1
 outputs: next_state = t0, t1``. After, on column 0 of both states: ``inputs: state[1], displacement[1];
 t0 = state[0] + displacement[0]; outputs: next_state = t0``.
 
-What is left of a sum keeps the order of its terms: where no dropped input was read, every result is the same bit for
-bit.
+The remaining terms of a sum keep their order. Results that depend on no dropped input are unchanged, bit for bit.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Reverse-mode differentiation of straight-line programs: the adjoint of programs that were not made from brackets.
+"""Reverse-mode differentiation of scalar programs, for those that do not come from programs of brackets.
 
 Every value ``x`` gets ``x_bar``, the sum of what its uses contribute: ``z = c·a·b`` gives ``a_bar += c·z_bar·b`` and
-``b_bar += c·z_bar·a``. The values that products need are recomputed, and later passes drop those that are not read.
+``b_bar += c·z_bar·a``. The values of the original program are recomputed; later passes remove those that are not used.
 
 Before: ``z = a*b + a``.  After: ``a_bar = z_bar*b + z_bar;  b_bar = z_bar*a``.
 """
@@ -60,7 +60,7 @@ class _Sweep:
             self.bars.setdefault(value, []).append(term)
 
     def bar(self, value: int) -> tuple[int, int] | None:
-        """Sign and number of a value's derivative, once all its uses have been seen."""
+        """Sign and number of the gradient with respect to a value, after all its uses have been processed."""
         terms = self.bars.pop(value, None)
         if not terms:
             return None

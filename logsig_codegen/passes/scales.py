@@ -1,7 +1,8 @@
 """Scale folding on Lie programs: every bracket ends up with coefficient +1 or -1.
 
-A factor of a bracket moves to a scaled copy of the operand with fewer coordinates, and copies are shared. Before that,
-a sum that only brackets read is rescaled where this turns more of its own coefficients into ±1 than the copies cost.
+The factor of a bracket is moved to a scaled copy of the operand with fewer coordinates; brackets share copies. Before
+that, a sum that only brackets read is rescaled if this turns more of its own coefficients into ±1 than it costs in
+copies.
 
 Before: ``t = 2 l2 + 4 y; z = l3 + 1/3 [v, t]``. After: ``t = l2 + 2 y; s = 2/3 v; z = l3 + [s, t]``.
 """
@@ -52,7 +53,7 @@ class _Folder:
         return replace(self.program, statements=tuple(self.statements))
 
     def remember(self, statement: Statement) -> None:
-        """Note a statement that is itself a scaled copy, so that it can serve as one."""
+        """Record a statement that is a scaled copy already, so that brackets can use it."""
         if len(statement.terms) == 1 and isinstance(term := statement.terms[0], Scaled):
             source = self.resolve(term.vector, term.coefficient)
             self.origin[statement.target.name] = source

@@ -1,9 +1,9 @@
 """Scheduling: ordered pieces of sums are cut into parts, and values that cross a cut get memory.
 
-A part becomes one C function. Compilers take more than linear time on long functions, so parts are kept to a few
-hundred operations. Within a part values are local variables; a value that a later part reads is saved in a scratch slot
-(slots are reused), or read back from the output it was stored in. An output may overwrite an input in place; an input
-scalar that is needed after that is rescued into a local variable first.
+A part becomes one C function. The time of compilers grows faster than the length of a function, so that parts have at
+most a few hundred operations. Within a part, values are local variables. A value that a later part uses is saved in a
+scratch slot (slots are reused), or read back from the output that it was stored in. An output may overwrite an input in
+place; an input scalar that is used after that is copied to a local variable first.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ PART_OPERATIONS = 400
 GROUP_COLUMNS = 32
 """Rows move between memory and lanes in groups of so many columns."""
 COLLECTORS = 128
-"""Sums computed piecemeal, at most. More than the registers can hold: a collector in memory still beats the temporaries
-that would wait for it."""
+"""The largest number of accumulators. There are more than registers: an accumulator in memory costs less than the
+temporaries that would have to be kept without it."""
 
 
 NEAR = 8
-"""A scalar of a passing operand stays in a local variable while its next use is no more computations away."""
+"""A scalar of a passing operand stays in a local variable if its next use is at most so many computations away."""
 
 
 @stage("schedule")
@@ -49,18 +49,18 @@ def schedule(
     in_place : sequence of int
         For each output, the input operand it overwrites (same number of columns), or -1.
     descending : bool
-        Right for adjoints: compute what does not depend on the first operand (the recomputed part) before all else,
-        so that it is there when the collectors want it, then the first output's columns from the last, of highest
-        degree, to the first.
+        For adjoints: compute everything that does not depend on the first operand (the recomputed part) first, so that
+        accumulators can use it, then the columns of the first output from the last one, of highest degree, to the
+        first.
     collectors : int
-        How many long sums may be computed piecemeal.
+        The largest number of accumulators, sums that are computed in several pieces (:mod:`.order`).
     groups : sequences of int
-        If any: the values to compute, in order, instead of what ``descending`` says; code is not cut within a group.
+        If any: the values to compute, in order, instead of the order that ``descending`` gives. No group is cut.
     passing : int
-        An input operand that is read from memory again wherever it is used, rather than kept in registers throughout;
-        no output overwrites it.
+        An input operand whose scalars are read from memory again at later uses instead of staying in registers; no
+        output overwrites it.
     whole : bool
-        One part for everything, and no scratch memory.
+        Make a single part, without scratch memory.
     held : int or None
         Input columns below ``held`` that are read several times are kept in local variables, the others are read from
         memory each time; ``None``: all of them are kept.
@@ -91,7 +91,7 @@ def _independent_of_first_operand(program: Program) -> list[int]:
 
 
 def _cut(steps: Sequence[Compute], ends: Container[int]) -> list[list[Compute]]:
-    """Cut into parts of about equal size, after so many steps as ``ends`` allows."""
+    """Cut into parts of about equal size, at positions that ``ends`` allows."""
     total = sum(count_terms(step.terms).total for step in steps)
     limit = total / max(1, round(total / PART_OPERATIONS))
     parts: list[list[Compute]] = [[]]
@@ -106,7 +106,7 @@ def _cut(steps: Sequence[Compute], ends: Container[int]) -> list[list[Compute]]:
 
 
 class _Layout:
-    """Walks the parts once, adding the events that move data around the computations."""
+    """Goes through the parts once and adds the events that load and store data."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class _Layout:
         self.uses: Counter[int] = Counter()
         self.dirty: dict[int, None] = {}
         self.passing = passing
-        self.ahead: dict[int, list[int]] = {}  # where a part uses scalars of the passing operand, last use first
+        self.ahead: dict[int, list[int]] = {}  # the uses of scalars of the passing operand in a part, last use first
         self.position = 0
 
     def find_prefixes(self) -> list[int]:
@@ -158,7 +158,7 @@ class _Layout:
         return prefixes
 
     def find_last_uses(self) -> dict[int, int]:
-        """The last part that touches each value."""
+        """The last part that uses each value."""
         last: dict[int, int] = {}
         for p, part in enumerate(self.parts):
             for step in part:
@@ -192,7 +192,7 @@ class _Layout:
             self.events.append(Fetch(operand, self.fetched[operand]))
 
     def store_inputs(self) -> None:
-        """Outputs that are copies of inputs, or zero: done first, and not at all on top of that very input."""
+        """Store outputs that are copies of inputs, or zero; a copy that overwrites its own input needs nothing."""
         copies = []
         for value, places in sorted(self.places.items()):
             for r, k in places if value < self.first else ():
@@ -207,7 +207,7 @@ class _Layout:
             self.store(value, r, k, 0)
 
     def need(self, value: int) -> None:
-        """Make an operand of the next computation available."""
+        """Add the events that make an operand of the next computation available."""
         if value == NONE or value in self.local:
             return
         if value < self.first and value not in self.overwritten:
@@ -235,14 +235,14 @@ class _Layout:
                         self.ahead.setdefault(value, []).append(position)
 
     def is_wanted_again(self, value: int, operand: int, column: int) -> bool:
-        """Whether an input scalar, about to be used, is worth a local variable."""
+        """Whether an input scalar that is about to be used should be kept in a local variable."""
         if operand != self.passing:
             return self.uses[value] > 1 and column < self.held
         later = self.ahead.get(value, ())
         return len(later) > 1 and later[-2] - self.position <= NEAR
 
     def forget(self, step: Compute) -> None:
-        """Give up local copies of scalars of the passing operand that are not wanted again soon."""
+        """End local copies of scalars of the passing operand whose next use is far away."""
         for _, *operands in step.terms:
             for value in operands:
                 if self.ahead.get(value):
@@ -286,7 +286,7 @@ class _Layout:
         self.flush(r)
 
     def rescue(self, value: int, p: int) -> None:
-        """Keep an input that is about to be overwritten, if something still reads it."""
+        """Copy an input scalar that is about to be overwritten, if it is used later."""
         if self.uses[value] <= 0 and self.last_use.get(value, -1) <= p:
             return
         if value not in self.local:
@@ -309,7 +309,7 @@ class _Layout:
     # -- the end of a part --------------------------------------------------------------------------------------
 
     def save(self, p: int) -> None:
-        """Save what later parts read, and release the slots nobody reads any more."""
+        """Save the values that later parts use, and release the slots that nothing uses any more."""
         for value in [value for value in self.slots if self.last_use.get(value, -1) <= p]:
             heapq.heappush(self.free, self.slots.pop(value))
         for value in self.dirty:

@@ -1,7 +1,7 @@
-"""Spilling: values wait in scratch memory where registers would not hold them all.
+"""Spilling: values are moved to scratch memory where they would not all fit the registers.
 
-A compiler that runs out of registers chooses for itself what waits in memory, and where. On a GPU that is memory of the
-thread, which is slow once many threads have it; the slots of a schedule can be in shared memory.
+A compiler that runs out of registers spills to memory of its choice. On a GPU that is local memory of the thread, which
+is slow when many threads use it. The slots of a schedule can be in shared memory instead.
 
 Before: ``t = a*b; …; z = t*c``. After: ``t = a*b; s0 = t; …; z = s0*c``.
 """
@@ -18,11 +18,11 @@ NO_LIMIT = 1 << 30
 
 
 def spill(schedule: Schedule, registers: int, most_slots: int = NO_LIMIT) -> Schedule:
-    """At most ``registers`` local variables at a time, as far as values that wait can make for it.
+    """Reduce the number of live local variables to ``registers``, as far as ``most_slots`` slots allow.
 
-    They wait in no more than ``most_slots`` slots: the one whose next use is farthest goes first (Belady's rule). One
-    that is used takes a register again if another is wanted later than it is wanted next; else it is read from its
-    slot. A sum that is not finished comes back for every piece of it. Copies of inputs stay.
+    The value whose next use is farthest away is spilled first (Belady's rule). A spilled value that is used is loaded
+    into a register if another variable's next use is farther away than its own; otherwise it is read from its slot. An
+    unfinished sum is loaded for each of its pieces. Copies of inputs are not spilled.
 
     Parameters
     ----------
@@ -41,10 +41,10 @@ class _Spill:
         self.registers = registers
         self.most_slots = most_slots
         self.ahead = self._uses()
-        """Where each value, or copy of an input, is used from here on, last use first."""
-        self.sums: set[int] = set()  # those in registers
+        """The remaining uses of each value or copy of an input, last use first."""
+        self.sums: set[int] = set()  # the variables that are in registers
         self.copies: set[int] = set()
-        self.changed: set[int] = set()  # sums that are not what their slots say
+        self.changed: set[int] = set()  # sums that have changed since they were saved
         self.slot: dict[int, int] = {}
         self.free: list[int] = []
         self.slots = 0
@@ -78,7 +78,7 @@ class _Spill:
                 self.end(value)
 
     def end(self, value: int) -> None:
-        """Where nobody uses a value any more its register is free, and its slot."""
+        """Free the register and the slot of a value that is not used any more."""
         if not self.ahead[value]:
             self.sums.discard(value)
             self.copies.discard(value)
@@ -89,7 +89,7 @@ class _Spill:
         return self.ahead[value][-1]
 
     def bring_back(self, value: int, needed: Container[int], *, at_once: bool) -> Iterator[Event]:
-        """A register for a value about to be used, if it is used again sooner than another; or ``at_once``."""
+        """Load a value that is about to be used, if another's next use is later than its own, or if ``at_once``."""
         again = self.ahead[value][-2:-1]
         if at_once or (again and (not self.full or any(self.next_use(x) > again[0] for x in self.evictable(needed)))):
             yield from self.make_room(needed)
@@ -105,7 +105,7 @@ class _Spill:
         return [value for value in self.sums if value not in needed and (room or value in self.slot)]
 
     def make_room(self, needed: Container[int]) -> Iterator[Event]:
-        """Values leave their registers until one is free for a new variable."""
+        """Spill values until a register is free for a new variable."""
         while self.full and (rest := self.evictable(needed)):
             value = max(rest, key=lambda value: (self.next_use(value), value))
             self.sums.remove(value)
@@ -124,7 +124,7 @@ class _Spill:
 
 
 def accesses(schedule: Schedule) -> int:
-    """How often a schedule writes to slots, or reads from them."""
+    """How often a schedule writes to slots and reads from them."""
     count = 0
     waiting: set[int] = set()
     for event in (event for part in schedule.parts for event in part):

@@ -1,8 +1,8 @@
 """Forward-mode differentiation of Lie programs: the tangent (Jacobian-vector product), from two adjoints.
 
-The adjoint of a program is linear in the forms that come in. Its own adjoint therefore has, among its results, the
-derivative with respect to these forms, which is the tangent of the program, and does not read them. The rest of it is
-dead code here.
+The adjoint of a program is linear in its input forms. Among the results of the adjoint of the adjoint is therefore the
+gradient with respect to these forms. It is the tangent of the program, and does not depend on the forms. The rest of
+that program is removed as dead code.
 
 Before (``z2 = l2 + [l1, h]``)::
 

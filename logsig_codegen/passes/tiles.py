@@ -1,9 +1,10 @@
-"""Tiles: the order in which several steps add to the numbers they only collect in.
+"""Tiles: the order in which several steps add to the numbers of highest degree.
 
-Along a path nothing reads the numbers of highest degree. Each step adds to one of them the product of a *head*, which
-depends on lower degrees, and a letter of the displacement. Over a few steps that is a product of matrices, heads by
-letters, and it is ordered like one: four heads at a time, whose values in all steps stay in registers, meet the
-letters one after the other. A letter is then read once for four sums, and four sums advance side by side.
+Along a path no step reads the numbers of highest degree. Each step adds to each of them the product of a *head*, a
+value that depends on a prefix of the word and on lower degrees, and a letter of the displacement. Over a few steps that
+is a product of matrices, heads by letters, and it is ordered like one: the values of four heads in all steps stay in
+registers and are multiplied by one letter after the other. A letter is then loaded once for four sums, and four sums
+advance in parallel.
 
 Before: ``z0 += h0*v; z0 += g0*u; z1 += h1*v; z1 += g1*u`` (heads ``h``, ``g`` and letters ``v``, ``u`` of two steps).
 After: ``z0 += h0*v; z1 += h1*v; z0 += g0*u; z1 += g1*u``.
@@ -23,12 +24,12 @@ ROWS = 4
 """Heads in a tile: with four steps, sixteen of the registers."""
 
 LETTERS = 2
-"""Letters a head has to meet, on average, for tiles to pay."""
+"""The least average number of letters per head with which tiles are used."""
 
 
 @dataclass(frozen=True)
 class _Collected:
-    """A number that only collects: its values after each step, the heads it was multiplied with, and its letter."""
+    """A number of highest degree: its values after each step, its heads, and its letter."""
 
     values: tuple[int, ...]
     heads: tuple[int, ...]
@@ -39,11 +40,11 @@ def tiles(program: Program, times: int) -> list[list[int]]:
     """The values of a program of ``times`` steps in the order of their tiles, one list per tile.
 
     ``program`` maps ``state`` and ``displacement`` to one result, as :func:`logsig_codegen.passes.repeat.repeat` made
-    it. What is in no tile, the numbers of lower degree, follows one by one, from the last to the first.
+    it. Numbers of lower degree, which are in no tile, follow one by one, from the last to the first.
 
-    There are no tiles, and the result is empty, where a number of the last degree does more than collect, and where
-    heads meet few letters: the registers serve better for computing heads then (a tenth of the time at dimension 3,
-    degree 6).
+    The result is empty, without tiles, if a number of the last degree is read or has other terms, and if heads are
+    multiplied by few letters: computing the heads then makes better use of the registers (a tenth of the time at
+    dimension 3, degree 6).
     """
     (result,) = program.outputs
     readers = Counter(operand for terms in program.instructions for _, *operands in terms for operand in operands)
@@ -58,13 +59,13 @@ def tiles(program: Program, times: int) -> list[list[int]]:
     collected = sum(map(len, rows.values()))
     if collected < program.problem.sizes[-1] or collected < LETTERS * len(rows):
         return []
-    ordered = list(rows.values())  # as they come: neighbours share most of what their heads are made of
+    ordered = list(rows.values())  # in this order neighbours share most intermediate values of their heads
     parts = [_tile(ordered[start : start + ROWS], times) for start in range(0, len(ordered), ROWS)]
     return [*parts, *([value] for value in reversed(rest))]
 
 
 def _collected(program: Program, readers: Counter[int], value: int, column: int, times: int) -> _Collected | None:
-    """The column, if it only collects."""
+    """A column as a number of highest degree, or ``None`` if it is read or has other terms."""
     state, displacement = program.inputs
     per_step = displacement.length // times
     values: list[int] = []

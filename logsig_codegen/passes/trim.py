@@ -1,7 +1,7 @@
 """Trimming: inputs without the trailing columns that nothing reads.
 
 Before: ``inputs: log_sig[5]; t0 = log_sig[0]*log_sig[1]``. After: ``inputs: log_sig[2]`` and the same instruction.
-Nothing is computed differently; an operand that is not read at all keeps its name and has length zero.
+The arithmetic does not change. An operand that is not read at all keeps its name and has length zero.
 """
 
 from __future__ import annotations

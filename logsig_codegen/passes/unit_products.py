@@ -1,8 +1,8 @@
 """Scale folding on scalar programs: every product ends up with coefficient +1 or -1.
 
-Larger structure constants and merged scales leave products ``c·a·b``; a machine multiplies and adds two factors at a
-time. The factor moves to a scaled copy of one operand, and copies are shared: the operand that most such products have
-in common is taken first.
+Structure constants other than ±1 and merged scales give products ``c·a·b``, while a multiply-add has two factors. The
+coefficient is moved to a scaled copy of one operand, and products share copies: the operand that most such products
+have in common is scaled first.
 
 Before: ``t0 = x + 2*a*b; t1 = y - 2*a*c``. After: ``t0 = 2*a; t1 = x + t0*b; t2 = y - t0*c``.
 """

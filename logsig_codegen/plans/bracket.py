@@ -1,6 +1,6 @@
-"""The truncated bracket of two elements and the coadjoint action: what derivatives of products consist of.
+"""The truncated bracket of two elements and the coadjoint action, of which higher derivatives of products are composed.
 
-They differentiate into each other, so that whatever is composed of them can be differentiated as often as wanted.
+Their derivatives are of the same two kinds: compositions of them can be differentiated any number of times.
 """
 
 from __future__ import annotations

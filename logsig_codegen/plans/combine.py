@@ -2,9 +2,10 @@
 
 Three of them, as for the join: written out for degrees one to five, and for every degree right-normed or through
 logarithmic-derivative coordinates. With full operands a plan has at least two brackets of each type ``(p, q)``,
-``p < q``, at its top degree, since ``[l_p, k_q] - [k_p, l_q]`` cannot be had with one. What keeps them few:
+``p < q``, at its top degree, since ``[l_p, k_q] - [k_p, l_q]`` is not a single bracket. Their number is kept small:
 
-* the operand of lower degree stands on the left, and what it is bracketed with is summed first (:class:`_Brackets`);
+* the operand of lower degree is on the left, and the vectors it is bracketed with are summed first
+  (:class:`_Brackets`);
 * brackets of two vectors of the same degree make a 2-form, which takes half as many brackets as its rank.
 
 Written out. Always ``y = [l1, k1/2]``. Modulo ``[a, [b, x]] - [b, [a, x]] = [y, x]/2`` (``a = l1/2``, ``b = k1/2``) the
@@ -27,7 +28,7 @@ from logsig_codegen.plans.right_normed import Series, reduced, split
 
 Sum: TypeAlias = "dict[str, Fraction]"
 Bracketed: TypeAlias = "tuple[Fraction | int, str, str]"
-"""A factor and the two vectors it is the factor of; the degree of the first is not above that of the second."""
+"""The factor of a bracket and its two vectors; the first has at most the degree of the second."""
 
 _DEGREE_2 = """
 z1 = l1 + k1
@@ -151,11 +152,11 @@ def _parse(name: str, degree: int, text: str) -> LieProgram:
 
 
 _LOW_DEGREES: Mapping[str, tuple[str, ...]] = {"z1": ("l1", "k1"), "u2": ("k2", "y2"), "z2": ("l2", "k2", "y2")}
-"""At the top degree, sums of low degree are taken apart: brackets with their summands merge with others."""
+"""At the top degree, sums of low degree are expanded, since brackets with their summands merge with others."""
 
 
 class _Brackets:
-    """A sum of brackets that is written with few of them."""
+    """A sum of brackets, merged into few of them."""
 
     def __init__(self, summands: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self.summands = summands or {}
@@ -183,7 +184,7 @@ class _Brackets:
         return "".join(pieces)
 
     def products(self) -> Iterator[tuple[Sum, Sum]]:
-        """Pairs of operands of different degree: one pair per left vector, or for several that share the right one."""
+        """Pairs of operands of different degree: one per left vector, or per group that shares the right one."""
         shared: dict[tuple[tuple[str, Fraction], ...], Sum] = {}
         for x, row in self.rows.items():
             row = {y: c for y, c in row.items() if c}
@@ -218,7 +219,7 @@ def _decompose(form: Mapping[str, Sum]) -> Iterator[tuple[Sum, Sum]]:
 
 
 def _normalised(terms: Sum) -> tuple[Fraction, str]:
-    """A sum as a factor and a text whose first coefficient is one, so that equal operands are found equal."""
+    """A sum as a factor and a text whose first coefficient is one, so that proportional operands have equal texts."""
     scale = next(iter(terms.values()))
     text = " + ".join(f"({c / scale})*{name}" if c != scale else name for name, c in terms.items())
     return scale, "z1" if text == "l1 + k1" else text
@@ -286,7 +287,7 @@ class _RightNormed:
             self.levels.append(level)
 
     def part(self, depth: int, index: int, n: int) -> str:
-        """The part of degree ``n`` of an element; its definition is written when it is first asked for."""
+        """The part of degree ``n`` of an element; its definition is written at the first use."""
         key = (depth, index, n)
         if key not in self.parts:
             text = self.brackets(depth, index, n).text().removeprefix(" + ")
@@ -297,7 +298,7 @@ class _RightNormed:
         return self.parts[key]
 
     def brackets(self, depth: int, index: int, n: int) -> _Brackets:
-        """The part of degree ``n`` of an element as brackets; linear terms come first, to start sums from."""
+        """The part of degree ``n`` of an element as brackets; linear terms come first, so that sums start from them."""
         element = self.levels[depth][index]
         terms: list[Bracketed] = []
         for a in range(1, n) if element.commutator else ():

@@ -9,8 +9,8 @@ turn a join into ``omega -> e^{-ad_v} omega + v``, which needs brackets with the
 * the step: ``X = w_2 + y/(n-1)``, ``X = w_{k+1} - [k v/((k+1)(n-k)), X]`` for ``k = 2 … n-1``, with ``y = [l1, v/2]``;
 * back: ``z_n`` from the stepped coordinates and the scheme on ``z_1 … z_{n-1}``.
 
-Brackets of a scheme come in pairs ``[l_a, (b-a) l_b + Ht_b]``, ``a < b``, which halves them; at the top degree the way
-in and the way out are merged, operand by operand.
+Brackets of a scheme are paired as ``[l_a, (b-a) l_b + Ht_b]``, ``a < b``, which halves their number. At the top degree
+the brackets of both conversions are merged, operand by operand.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The notation plans are written in, and its translation to flat Lie programs.
+"""The notation of plans, and its translation to Lie programs.
 
 One definition per line, in the notation of the mathematics: ``z3 = l3 + [l1/6, y] - [h, l2 + y/3]``. A name stands for
 a homogeneous vector, ``[a, b]`` for the Lie bracket; numbers are exact fractions, ``sqrt5`` is exact too, and a line
@@ -38,7 +38,7 @@ def parse_plan(name: str, degree: int, text: str, inputs: Sequence[Port], output
     text : str
         The definitions; ``#`` starts a comment.
     inputs, outputs : sequence of Port
-        The vectors that come in, and those that must be defined, by operand and degree.
+        The input vectors, and the vectors that have to be defined, by operand and degree.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A path in logarithmic-derivative coordinates: one step, its undoing, and the ways from and to the logarithm.
+"""A path in logarithmic-derivative coordinates: a step, its inverse, conversions from and to the logarithm.
 
 With ``D`` the derivation that multiplies degree ``k`` by ``k`` and ``S = e^l`` the signature, ``omega = S^-1 D(S)`` is
 a Lie element that a further segment ``v`` changes by brackets with ``v`` alone::
@@ -6,11 +6,11 @@ a Lie element that a further segment ``v`` changes by brackets with ``v`` alone:
     omega(x * v) = e^{-ad_v} omega(x) + v,        omega(x) = e^{ad_v} (omega(x * v) - v)
 
 Degree ``n`` is a Horner scheme, ``X = w_2 - y/(n-1)``, then ``X = w_{k+1} - [v/(n-k), X]`` for ``k = 2 … n-1``, with
-``y = [v, w_1]`` shared by all degrees. Degrees come from the highest to the lowest, since a degree depends on lower
-ones only: the new state can take the place of the old one. The logarithm follows degree by degree from
+``y = [v, w_1]`` shared by all degrees. A degree depends on lower ones only, so that degrees are computed from the
+highest to the lowest, and the new state can overwrite the old one. The logarithm is computed degree by degree from
 ``n l_n = omega_n + [l, H]_n / 2``, the scheme of :mod:`logsig_codegen.plans.log_derivative`.
 
-Nothing is stored to go backward along a path: a backward step first undoes its segment, then differentiates it.
+The backward pass stores no states: a backward step first undoes its segment, then differentiates it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def step(degree: int) -> LieProgram:
 
 
 def undo(degree: int) -> LieProgram:
-    """One segment taken back: from ``state`` (after it) and ``displacement`` to ``previous_state``."""
+    """Undo one segment: from ``state`` (after it) and ``displacement`` to ``previous_state``."""
     inputs = (graded("state", "n", degree), Port("displacement", ("v",)))
     text = "\n".join(_exponential(degree, "n", "w", "u", "+"))
     return parse_plan(f"{PLAN}-undo-{degree}", degree, text, inputs, (graded("previous_state", "w", degree),))
@@ -58,10 +58,10 @@ def _exponential(degree: int, state: str, target: str, link: str, sign: str) -> 
 
 
 def step_backward(degree: int) -> LieProgram:
-    """One segment backward: it is undone, and its derivative taken.
+    """One segment backward: undo it and differentiate it.
 
     From ``d_state``, ``state`` (after the segment) and ``displacement`` to ``d_previous_state``, ``previous_state`` and
-    ``d_displacement``. Nothing reads the last degree of the state, so it goes without.
+    ``d_displacement``. No gradient depends on the last degree of the state, which is left out.
     """
     undone, derivative = undo(degree - 1), adjoint(step(degree))
     d_next, _, displacement = derivative.inputs
@@ -100,10 +100,10 @@ def from_log_sig(degree: int) -> LieProgram:
 
 
 def backward_start(degree: int) -> LieProgram:
-    """Where a backward pass begins: from ``d_out`` and the result, ``log_sig``, to ``d_state`` and ``state``.
+    """The start of a backward pass: from ``d_out`` and the result, ``log_sig``, to ``d_state`` and ``state``.
 
-    The derivative of :func:`to_log_sig` reads the logarithm where the forward pass would have computed it; the state
-    is without its last degree, see :func:`step_backward`.
+    The gradient of :func:`to_log_sig`, with the known logarithm as an input instead of its recomputation. The state is
+    without its last degree, see :func:`step_backward`.
     """
     forward, derivative = from_log_sig(degree), adjoint(to_log_sig(degree))
     known = {*forward.inputs[0].vectors, *(statement.target.name for statement in forward.statements)}

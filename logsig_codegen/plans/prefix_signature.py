@@ -1,7 +1,7 @@
-"""A path as its signature on prefixes of Lyndon words: one step, its undoing, and the ways from and to the logarithm.
+"""A path as its signature on prefixes of Lyndon words: a step, its inverse, conversions from and to the logarithm.
 
-The coefficients of a group element on the Lyndon words determine it, and those on a word change, when a path goes on by
-``v``, by coefficients on its prefixes only::
+The coefficients of a group element on the Lyndon words determine it. When a path is extended by ``v``, the coefficient
+on a word changes by coefficients on its prefixes only::
 
     S(x*v)_w = sum_k S(x)_{w_1 … w_{n-k}} v_{w_{n-k+1}} … v_{w_n} / k!
 
@@ -9,9 +9,9 @@ for which the Horner scheme ``h_{ua} = S_{ua} + h_u v_a/(n - |u|)``, from ``h = 
 one multiply-add per prefix. The *state* holds the coefficients on all non-empty prefixes of Lyndon words, ordered by
 length, then lexicographically; it is little longer than a log-signature.
 
-The logarithm ``l`` comes degree by degree. With ``A_j = 1/j! + l A_{j+1}`` (so ``exp(l) = 1 + l A_1``) the coefficient
-of ``S`` on a word is ``l_w`` plus products of coefficients of lower degree; on Lyndon words this gives the *word
-coordinates* of ``l``, and a unitriangular system those on brackets (Reutenauer, Free Lie Algebras, chapter 5).
+The logarithm ``l`` is computed degree by degree. With ``A_j = 1/j! + l A_{j+1}`` (so ``exp(l) = 1 + l A_1``) the
+coefficient of ``S`` on a word is ``l_w`` plus products of coefficients of lower degree; on Lyndon words this gives the
+*word coordinates* of ``l``, and a unitriangular system those on brackets (Reutenauer, Free Lie Algebras, chapter 5).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def prefix_words(problem: Problem) -> tuple[Word, ...]:
 
 
 def short_prefixes(problem: Problem) -> int:
-    """How many of the prefixes are shorter than the degree: a backward pass needs no others."""
+    """The number of prefixes that are shorter than the degree, which are those that a backward pass needs."""
     return sum(1 for word in prefix_words(problem) if len(word) < problem.degree)
 
 
@@ -92,8 +92,8 @@ def _horner(builder: _Builder, words: tuple[Word, ...], state: range, displaceme
 def _undo(builder: _Builder, words: tuple[Word, ...], state: range, displacement: int) -> dict[Word, int]:
     """Emit ``S(x)`` on ``words``, where ``state`` is ``S(x*v)``.
 
-    Degree by degree, what the step added is subtracted. It depends on lower degrees of ``S(x)``, and the derivative of
-    the step needs all of it, so that undoing costs one operation per word.
+    Degree by degree, the term that the step added is subtracted. It depends on lower degrees of ``S(x)``, and the
+    gradient of the step needs it anyway, so that undoing costs one more operation per word.
     """
     place = dict(zip(words, state, strict=True))
     letters = _Letters(builder, displacement)
@@ -108,14 +108,14 @@ def _undo(builder: _Builder, words: tuple[Word, ...], state: range, displacement
 
 
 class _Letters:
-    """The displacement, and what it is divided by."""
+    """The displacement, and its quotients by small integers."""
 
     def __init__(self, builder: _Builder, displacement: int) -> None:
         self.builder = builder
         self.scaled = {1: [displacement + a for a in range(builder.problem.dimension)]}
 
     def prepare(self, most: int) -> None:
-        """Emit what is divided by up to ``most``."""
+        """Emit the quotients by 2 … ``most``."""
         for divisor in range(2, most + 1):
             if divisor not in self.scaled:
                 self.scaled[divisor] = [self.builder.emit([(Fraction(1, divisor), v, NONE)]) for v in self.scaled[1]]
@@ -126,7 +126,7 @@ def _before(
 ) -> list[Term]:
     """The term that a step adds to the coefficient on ``word``; emits the chain ``h`` along its proper prefixes.
 
-    ``place`` tells where ``S(x)`` on them is, ``chain`` which of the chain are there already.
+    ``place`` has the numbers of ``S(x)`` on them, ``chain`` those of the chain that are emitted already.
     """
     for k in range(1, len(word)):
         prefix = word[:k]
@@ -139,9 +139,9 @@ def _before(
 
 
 def signature_step_backward(problem: Problem) -> Program:
-    """One segment backward: it is undone, and its derivative taken.
+    """One segment backward: undo it and differentiate it.
 
-    From ``d_state``, ``state`` (after the segment, without its last degree, which nothing reads) and ``displacement``
+    From ``d_state``, ``state`` (after the segment, without its last degree, which is not needed) and ``displacement``
     to ``d_previous_state``, ``previous_state`` and ``d_displacement``.
     """
     words, dimension = prefix_words(problem), problem.dimension
@@ -229,7 +229,7 @@ def _logarithm(problem: Problem) -> tuple[Program, tuple[int, ...]]:
             word = basis.words[index]
             split: list[Term] = [(-c, a, b) for c, a, b in exponential.products(0, word)]
             others = [(-c, exponential.brackets[k], NONE) for k, c in triangle.row(index).items() if k != index]
-            # An instruction of its own, even for a plain copy: the adjoint will look for its number.
+            # Always a new instruction, even for a copy, since the adjoint looks for its number.
             builder.instructions.append(((1, place[word], NONE), *split, *others))
             exponential.brackets.append(builder.first + len(builder.instructions) - 1)
     values = tuple(exponential.brackets)
@@ -264,10 +264,10 @@ def _state(builder: _Builder, log_sig: int, count: int) -> tuple[int, ...]:
 
 
 def log_sig_backward_start(problem: Problem) -> Program:
-    """Where a backward pass begins: from ``d_out`` and the result, ``log_sig``, to ``d_state`` and ``state``.
+    """The start of a backward pass: from ``d_out`` and the result, ``log_sig``, to ``d_state`` and ``state``.
 
-    The derivative of :func:`signature_to_log_sig` reads the logarithm where the forward pass would have computed it;
-    the state is without its last degree, see :func:`signature_step_backward`.
+    The gradient of :func:`signature_to_log_sig`, with the known logarithm as an input instead of its recomputation. The
+    state is without its last degree, see :func:`signature_step_backward`.
     """
     size = problem.size
     forward, values = _logarithm(problem)

@@ -1,11 +1,12 @@
 """The right-normed plan of the join, for every degree.
 
 Every Lie polynomial without linear part in two symbols is ``[l,P] + [v,Q]`` (Dynkin). So ``z = l + v + [l,P] + [v,Q]``,
-and ``P`` and ``Q`` can be written in the same way, with one degree less to go each time. The series needed at one depth
-span a space of small dimension; only a basis of it is evaluated. Two freedoms keep it small: ``[l,l] = [v,v] = 0``
-removes the ``l`` of ``P`` and the ``v`` of ``Q``, and ``[l,v] = -[v,l]`` moves the ``v`` of ``P`` into ``Q``.
+and ``P`` and ``Q`` can be written in the same way, up to one degree less at each depth. The series needed at one depth
+span a space of small dimension, and only a basis of it is evaluated. Two identities keep it small:
+``[l,l] = [v,v] = 0`` removes the ``l`` of ``P`` and the ``v`` of ``Q``, and ``[l,v] = -[v,l]`` moves the ``v`` of ``P``
+into ``Q``.
 
-The symbol ``l`` becomes graded at the very end: the degree-n part of ``[l,P]`` is the sum of ``[l_a, P_{n-a}]``.
+In the last step ``l`` is split by degree: the degree-n part of ``[l,P]`` is the sum of ``[l_a, P_{n-a}]``.
 """
 
 from __future__ import annotations
@@ -117,8 +118,8 @@ def _right_normed(words: Mapping[Word, Fraction]) -> Series:
 def reduced(family: Sequence[Series]) -> tuple[list[Series], list[Word]]:
     """Reduced row echelon basis of the span, and its pivot words.
 
-    The coefficients on Lyndon words determine a Lie series, so pivots are Lyndon words, shortest first: basis elements
-    then start at the highest possible degrees and share no work below.
+    The coefficients on Lyndon words determine a Lie series, so that pivots are Lyndon words, shortest first: basis
+    elements then start at the highest possible degrees and have nothing in common below.
     """
     basis: list[Series] = []
     pivots: list[Word] = []

@@ -1,12 +1,11 @@
 """The cheapest known joins of degree one to six, written out.
 
-Common names: ``z1 = l1 + v``, ``h = v/2`` and ``y = [l1, h]``. The tricks behind them:
+Common names: ``z1 = l1 + v``, ``h = v/2`` and ``y = [l1, h]``. Why they are cheap:
 
 * modulo brackets of two commutators, ``ad l1`` and ``ad v`` commute, so an even top degree needs a single bracket of a
   letter combination with a vector of the degree below, and an odd one needs two;
-* a sum that has been read is still a sum to go on with: from degree four on, ``U`` is continued once to ``z3`` and once
-  to ``c`` at the price of one bracket each;
-* scales sit on the operand of lowest degree, and every sum starts from a coordinate of the input, which costs nothing.
+* intermediate sums are continued: from degree four on, ``z3`` and ``c`` are both ``U`` plus one bracket;
+* scale factors are applied to the operand of lowest degree, and every sum starts from an input, at no cost.
 
 The symbolic layer proves each of them equal to the Baker–Campbell–Hausdorff series before it is lowered.
 """

@@ -1,4 +1,4 @@
-"""One coordinate as a polynomial equation, grouped the way the series suggests."""
+"""One coordinate as a polynomial equation, with its terms grouped by number of factors, as in the series."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Group:
 class Equation:
     """``name = sum of groups``, where a group holds the products with the same number of factors.
 
-    Their common rational factor stands in front of each group, which makes the shape of the series visible: 1, 1/2,
-    1/12, 1/24, … belong to 0, 1, 2, 3, … brackets.
+    The common rational factor is written in front of each group, which shows the coefficients of the series: 1, 1/2,
+    1/12, 1/24, … for 0, 1, 2, 3, … brackets.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a person inspects: the series, each output coordinate and its adjoint, as text, LaTeX, JSON and SymPy."""
+"""Formulas to read: the series, each output coordinate and its adjoint, as text, LaTeX, JSON and SymPy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Equations(Sequence[sympy.Expr]):
     Attributes
     ----------
     title : str
-        What they say, one line.
+        What the equations are, in one line.
     equations : tuple of Equation
     """
 
@@ -79,7 +79,8 @@ class Formulas:
 
     Symbols are named after Lyndon words: ``l_01`` and ``z_01`` are the coordinates of the bracket ``[0,1]`` before and
     after the join, ``v_0`` is the displacement in channel 0, ``g_01`` the gradient with respect to ``z_01``, and
-    ``d_l_01``, ``d_v_0`` are the gradients that come out. With more than ten channels letters are parted by ``_``.
+    ``d_l_01``, ``d_v_0`` are the gradients that are computed. With more than ten channels, letters are separated by
+    ``_``.
     """
 
     problem: Problem

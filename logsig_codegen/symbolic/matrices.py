@@ -1,10 +1,10 @@
-"""Graded strictly upper-triangular matrices modulo a prime: a cheap place where false identities show.
+"""Graded strictly upper-triangular matrices modulo a prime, for cheap random tests of identities.
 
-A homogeneous element of weight ``k`` is the ``k``-th superdiagonal of a matrix with ``degree + 1`` rows, so products
-cost next to nothing at any degree. Give every symbol random entries: a word of weight ``n`` then evaluates, in row 0,
-to the product of one entry per letter, and different words give different products of *different* entries, because
-the position of each letter is the weight of what stands before it. An identity between graded symbols therefore
-holds in these matrices for random entries only if it holds, up to a chance of ``degree / PRIME`` (Schwartz–Zippel).
+A homogeneous element of weight ``k`` is the ``k``-th superdiagonal of a matrix with ``degree + 1`` rows, so that
+products are cheap at any degree. Every symbol is given random entries. Row 0 of a word of weight ``n`` is the product
+of one entry per letter. Different words give products of *different* entries, because the row of a letter's entry is
+the weight of the letters before it. A false identity between graded symbols therefore holds in these matrices with a
+probability of at most ``degree / PRIME`` (Schwartz–Zippel).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class MatrixAlgebra:
         return Diagonal(weight, tuple(source.randrange(PRIME) for _ in range(self.degree + 1 - weight)))
 
     def zero(self) -> Diagonal:
-        """The zero matrix; its weight is that of whatever is added to it first."""
+        """The zero matrix; its weight becomes that of the first element that is added to it."""
         return Diagonal(-1, ())
 
     def add_scaled(self, total: Diagonal, coefficient: Coefficient, element: Diagonal) -> Diagonal:

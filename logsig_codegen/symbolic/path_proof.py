@@ -1,4 +1,4 @@
-"""Proofs of the plans that carry a path: steps, conversions and their derivatives do what the mathematics says.
+"""Proofs of the plans for paths: steps and conversions of the logarithmic derivative, and their derivatives.
 
 The degree parts ``w_k`` of a state, ``l_k`` of a logarithm and the displacement ``v`` are symbols, and both sides are
 expanded into words of them, as in :mod:`logsig_codegen.symbolic.proof`. What is proved, for every dimension:
@@ -8,11 +8,11 @@ expanded into words of them, as in :mod:`logsig_codegen.symbolic.proof`. What is
   degree ``k`` by ``k``; and the state of a logarithm is ``e^-l D(e^l)``;
 * derivatives are the transposes of the differentials of these.
 
-A linear form is a word with one letter ``d_n``, the form on degree ``n`` that came in: the form that takes ``x`` to the
-value of ``d_n`` on ``p x q`` is written ``q d_n p``. Then ``<ad*_a f, x> = <f, [a, x]>`` makes the coadjoint action a
+A linear form is a word with one letter ``d_n``, the input form on degree ``n``: the form ``x -> d_n(p x q)`` is written
+``q d_n p``. Then ``<ad*_a f, x> = <f, [a, x]>`` makes the coadjoint action a
 commutator, ``ad*_a f = f a - a f``, and two forms are equal on all Lie algebras if their words are.
 
-The words of steps are few. Those of conversions double with each degree, so that above ``PATH_PROOF_LIMIT`` the
+Steps have few words. The number of words of conversions doubles with each degree; above ``PATH_PROOF_LIMIT`` the
 identities are checked at a random point instead (:mod:`~logsig_codegen.symbolic.matrices`).
 """
 

@@ -64,13 +64,13 @@ class GradientPolynomials:
 
 
 def coordinate_names(prefix: str, words: tuple[Word, ...], dimension: int) -> list[str]:
-    """Names ``prefix_word``; letters are run together where each is one digit, and parted by ``_`` otherwise."""
+    """Names ``prefix_word``; letters are joined if each is one digit, and separated by ``_`` otherwise."""
     parting = "" if dimension <= 10 else "_"
     return [f"{prefix}_{parting.join(map(str, word))}" for word in words]
 
 
 def check_expansion(problem: Problem) -> None:
-    """Refuse problems whose explicit polynomials are too large to be of use.
+    """Raise for problems whose explicit polynomials are too large to be useful.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def join_polynomials(problem: Problem, *, root: bool = False) -> JoinPolynomials
 
 
 def gradient_polynomials(join: JoinPolynomials) -> GradientPolynomials:
-    """Differentiate every coordinate by every symbol that occurs in it, and weigh it with its ``g``."""
+    """Differentiate every coordinate with respect to every symbol in it, and multiply by the coordinate's ``g``."""
     problem, size = join.problem, join.problem.size
     names = coordinate_names("g", lyndon_basis(problem.dimension, problem.degree).words, problem.dimension)
     ring = PolyRing([*names, *map(str, join.ring.symbols)], join.ring.domain, grlex)
@@ -135,7 +135,7 @@ def gradient_polynomials(join: JoinPolynomials) -> GradientPolynomials:
 
 
 def ring_number(ring: PolyRing) -> Callable[[Coefficient], Any]:
-    """The function that carries an exact coefficient into the coefficient domain of ``ring``.
+    """The function that converts an exact coefficient to the coefficient domain of ``ring``.
 
     It raises ``TypeError`` for an irrational coefficient when the domain is ℚ.
     """

@@ -57,7 +57,7 @@ def prove_program(program: Program, problem: Problem) -> None:
 
 
 def _specification(name: str, operands: set[str], join: JoinPolynomials) -> tuple[_Operands, _Operands]:
-    """The generators to run the program on, and what has to come out."""
+    """The generators to run the program on, and the expected results."""
     if operands == {"log_sig", "displacement"}:
         return {"log_sig": join.log_sig, "displacement": join.displacement}, {"out": join.out}
     if operands == {"d_out", "log_sig", "displacement"}:

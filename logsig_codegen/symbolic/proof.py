@@ -1,4 +1,4 @@
-"""Proofs: a plan or a program is equal to ``log(exp(l) exp(v))`` or ``log(exp(l) exp(k))``, or an error says where not.
+"""Proofs that a plan equals ``log(exp(l) exp(v))`` or ``log(exp(l) exp(k))``; an error names the first difference.
 
 Plans are proved once for all dimensions: every degree part ``l_k`` is a symbol of its own, of weight ``k``; so are the
 parts of the second operand of a combination; the displacement ``v`` of a join is one symbol of weight 1. Both sides are

@@ -1,7 +1,7 @@
 """The series behind the join: ``log(e^l e^v)`` and its logarithmic-derivative form, exactly.
 
 The scalar functions ``exp``, ``log`` and ``phi(z) = (1 - e^-z)/z`` are expanded by SymPy; substituting words for their
-argument is plain bookkeeping with fractions.
+argument is done with fractions, without SymPy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Finite sums of brackets or words with exact coefficients, and the four ways to look at one.
+"""Finite sums of brackets or words with exact coefficients, as text, LaTeX, data and SymPy expressions.
 
 Grammar::
 

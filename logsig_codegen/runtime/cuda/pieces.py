@@ -1,6 +1,6 @@
 """Long paths in pieces: log-signatures of the pieces, multiplied two by two, and the way back.
 
-As on the CPU (``docs/decisions/0012-pieces-of-a-path.md``): a few long paths fill the device, and errors do not grow
+As on the CPU (``docs/decisions/0012-chunks-of-a-path.md``): a few long paths fill the device, and errors do not grow
 along a path. The number of pieces depends on the length alone, so that results do not depend on the batch.
 """
 
