@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,6 +22,8 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         print(path.relative_to(golden.ROOT))
+    golden.DIGESTS.write_text(json.dumps(golden.digests(), indent=1) + "\n", encoding="utf-8")
+    print(golden.DIGESTS.relative_to(golden.ROOT))
 
 
 if __name__ == "__main__":

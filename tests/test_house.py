@@ -168,6 +168,17 @@ def difference(expected: dict[str, bytes], found: dict[str, bytes]) -> str:
     return "\n".join(report)
 
 
+@pytest.mark.slow
+def test_generated_text_of_many_problems() -> None:
+    """Every file of every operation by its digest. After an intended change: ``python tests/refresh_golden.py``."""
+    kept, found = golden.kept_digests(), golden.digests()
+    assert kept.keys() == found.keys()
+    for problem, files in found.items():
+        assert {
+            name for name in kept[problem].keys() | files.keys() if kept[problem].get(name) != files.get(name)
+        } == set()
+
+
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_golden_tree_is_what_the_compiler_writes(hash_seed: str, tmp_path: Path) -> None:
     """Byte for byte, in fresh processes. After an intended change: ``python tests/refresh_golden.py``."""
