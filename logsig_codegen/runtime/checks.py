@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Mapping
 from typing import Any, SupportsIndex
@@ -15,12 +16,45 @@ from logsig_codegen.problem import Problem, check_positive_integer
 NUMPY = "numpy array"
 TORCH = "torch tensor"
 DTYPES = ("float32", "float64")
-DEVICES = ("cpu", "cuda")
+DEVICES = ("cpu", "cuda", "meta")
 
 
 def check_problem(dimension: SupportsIndex, degree: SupportsIndex) -> Problem:
     """The problem of two arguments; raises what :class:`Problem` raises."""
     return Problem(check_positive_integer("dimension", dimension), check_positive_integer("degree", degree))
+
+
+def check_bool(name: str, value: object) -> bool:
+    """Return a flag as a ``bool``; numpy's are flags too.
+
+    Raises
+    ------
+    TypeError
+        For anything else, integers included.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, np.bool_) or (isinstance(value, np.ndarray) and value.dtype == bool and not value.ndim):
+        return bool(value)
+    raise TypeError(f"{name}: expected a bool, got {type(value).__name__} {value!r}")
+
+
+def check_integer(name: str, value: object) -> int:
+    """Return an integer, Python's or numpy's, as an ``int``.
+
+    Raises
+    ------
+    TypeError
+        For anything else, flags included.
+    """
+    if type(value) is int:
+        return value
+    if not isinstance(value, (bool, np.bool_)):
+        try:
+            return operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            pass
+    raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}")
 
 
 def check_arguments(problem: Problem, arguments: Mapping[str, Any]) -> str:
@@ -42,7 +76,7 @@ def check_arguments(problem: Problem, arguments: Mapping[str, Any]) -> str:
     ------
     TypeError
         For anything but numpy arrays or torch tensors, for a mixture of the two, for number types other than
-        float32 and float64 in native byte order, for a mixture of those, for masked arrays, sparse and meta tensors.
+        float32 and float64 in native byte order, for a mixture of those, for masked arrays and sparse tensors.
     ValueError
         For a wrong last axis, or leading shapes that cannot be broadcast against each other.
     UnsupportedError
@@ -113,6 +147,17 @@ def broadcast(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     return result
 
 
+def broadcast_shapes(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape that two shapes broadcast to, or ``None``; lengths may be symbols of torch's."""
+    count = max(len(first), len(second))
+    result = []
+    for one, other in zip((1,) * (count - len(first)) + first, (1,) * (count - len(second)) + second, strict=True):
+        if one != other and one != 1 and other != 1:
+            return None
+        result.append(one if other == 1 else other)
+    return tuple(result)
+
+
 def wrong_dtype(name: str, dtype: str) -> str:
     """What to say about a tensor of a dtype without kernels."""
     hint = "; under torch.autocast it is computed in float32" if dtype in ("float16", "bfloat16") else ""
@@ -143,8 +188,6 @@ def _check_tensor(name: str, value: Any) -> str:
         raise TypeError(wrong_dtype(name, dtype))
     if str(value.layout) != "torch.strided":
         raise TypeError(f"{name}: expected a dense tensor, got layout {value.layout}")
-    if value.device.type == "meta":
-        raise TypeError(f"{name}: expected a tensor with data, got one on the meta device")
     if value.device.type not in DEVICES:
         raise UnsupportedError(f"{name}: there are no kernels for device {value.device}; move the tensor with .cpu()")
     return dtype

@@ -24,6 +24,7 @@ from logsig_codegen.runtime.coordinates import (
 from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register
 from logsig_codegen.runtime.torch_ops.lengths import beside
 from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, to_array
+from logsig_codegen.runtime.transforms import Transform
 
 
 def check(name: str, tensor: Tensor) -> None:
@@ -241,8 +242,8 @@ def _transform_cpu(
     path: Tensor, lengths: Tensor | None, time_aug: bool = False, lead_lag: bool = False, end_time: float = 1.0
 ) -> Tensor:
     check("path", path)
-    options = {"time_aug": time_aug, "lead_lag": lead_lag, "end_time": end_time}
-    return torch.from_numpy(transforms.transform(to_array(path), **options, lengths=_lengths(lengths)))  # type: ignore[arg-type]
+    how = Transform(time_aug, lead_lag, end_time)
+    return torch.from_numpy(transforms.transform(to_array(path), how, _lengths(lengths)))
 
 
 def _transform_cuda(
@@ -251,7 +252,7 @@ def _transform_cuda(
     from logsig_codegen.runtime.cuda.transforms import transform
 
     check("path", path)
-    return transform(path, beside(path, lengths), time_aug, lead_lag, end_time)
+    return transform(path, Transform(time_aug, lead_lag, end_time), beside(path, lengths))
 
 
 def _transform_fake(
@@ -278,8 +279,8 @@ def _transform_backprop_cpu(
     derivs: Tensor, lengths: Tensor | None, time_aug: bool = False, lead_lag: bool = False
 ) -> Tensor:
     check("derivs", derivs)
-    options = {"time_aug": time_aug, "lead_lag": lead_lag}
-    return torch.from_numpy(transforms.transform_backprop(to_array(derivs), **options, lengths=_lengths(lengths)))
+    how = Transform(time_aug, lead_lag)
+    return torch.from_numpy(transforms.transform_backprop(to_array(derivs), how, _lengths(lengths)))
 
 
 def _transform_backprop_cuda(
@@ -288,7 +289,7 @@ def _transform_backprop_cuda(
     from logsig_codegen.runtime.cuda.transforms import transform_backprop
 
     check("derivs", derivs)
-    return transform_backprop(derivs, beside(derivs, lengths), time_aug, lead_lag)
+    return transform_backprop(derivs, Transform(time_aug, lead_lag), beside(derivs, lengths))
 
 
 def _transform_backprop_fake(
