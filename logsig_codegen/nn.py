@@ -8,6 +8,7 @@ torch.Size([8, 6])
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, SupportsIndex
 
 import torch
@@ -15,9 +16,11 @@ from torch import Tensor, nn
 
 from logsig_codegen import functional
 from logsig_codegen.functional import log_sig_length, sig_length
+from logsig_codegen.functional.paths import forward
 from logsig_codegen.problem import check_positive_integer
-from logsig_codegen.runtime.path_checks import check_method, check_windows
-from logsig_codegen.runtime.threads import thread_count
+from logsig_codegen.runtime.request import PathOptions
+from logsig_codegen.runtime.threads import check_jobs
+from logsig_codegen.runtime.transforms import Transform
 
 __all__ = ["LogODE", "LogSig", "LogSigJoin"]
 
@@ -42,6 +45,9 @@ class LogSig(nn.Module):
 
     Attributes
     ----------
+    options, transform
+        The options above in normal form: ``options`` has ``stream``, ``windows``, ``method`` and ``n_jobs``,
+        ``transform`` the others.
     out_features : int
         Length of the last axis of the result.
     """
@@ -62,12 +68,9 @@ class LogSig(nn.Module):
         super().__init__()
         self.dimension = check_positive_integer("dimension", dimension)
         self.degree = check_positive_integer("degree", degree)
-        self.stream, self.windows = stream, check_windows(windows)
-        self.time_aug, self.lead_lag, self.end_time = time_aug, lead_lag, float(end_time)
-        self.method = check_method(method)
-        thread_count(n_jobs)
-        self.n_jobs = int(n_jobs)
-        length = sig_length if self.method == 0 else log_sig_length
+        self.options = PathOptions(stream, windows, None, method, n_jobs)  # type: ignore[arg-type]
+        self.transform = Transform(time_aug, lead_lag, end_time)
+        length = sig_length if self.options.method == 0 else log_sig_length
         self.out_features = length(self.dimension, self.degree, time_aug=time_aug, lead_lag=lead_lag)
 
     def forward(self, path: Tensor, lengths: Any = None, initial: Tensor | None = None) -> Tensor:
@@ -90,31 +93,17 @@ class LogSig(nn.Module):
         TypeError, ValueError
             For arguments of the wrong type, dtype or shape.
         """
-        first = path[0] if isinstance(path, (list, tuple)) and path else path
-        if isinstance(first, Tensor) and first.ndim and first.shape[-1] != self.dimension:
-            raise ValueError(f"path: expected last dimension {self.dimension}, got {first.shape[-1]}")
-        return functional.log_sig(
-            path,
-            self.degree,
-            time_aug=self.time_aug,
-            lead_lag=self.lead_lag,
-            end_time=self.end_time,
-            method=self.method,
-            n_jobs=self.n_jobs,
-            lengths=lengths,
-            initial=initial,
-            stream=self.stream,
-            windows=self.windows,
+        return forward(  # type: ignore[no-any-return]
+            path, self.dimension, self.degree, self.options, self.transform, False, lengths, initial
         )
 
     def extra_repr(self) -> str:
         """What stands between the brackets of ``repr``: dimension, degree, and what is not the default."""
-        defaults = {
-            "stream": False, "windows": None, "time_aug": False, "lead_lag": False, "end_time": 1.0, "method": 2,
-            "n_jobs": 1,
-        }  # fmt: skip
         changed = (
-            f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if getattr(self, name) != value
+            f"{one.name}={getattr(value, one.name)!r}"
+            for value in (self.options, self.transform)
+            for one in fields(value)
+            if getattr(value, one.name) != one.default
         )
         return ", ".join((f"dimension={self.dimension}", f"degree={self.degree}", *changed))
 
@@ -139,8 +128,7 @@ class LogSigJoin(nn.Module):
         super().__init__()
         self.dimension = check_positive_integer("dimension", dimension)
         self.degree = check_positive_integer("degree", degree)
-        thread_count(n_jobs)
-        self.n_jobs = int(n_jobs)
+        self.n_jobs = check_jobs(n_jobs)
         self.size = log_sig_length(self.dimension, self.degree)
 
     def forward(self, log_sig: Tensor, displacement: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ from typing import SupportsIndex
 from logsig_codegen.build import cache
 from logsig_codegen.build.cache import set_cache_dir
 from logsig_codegen.errors import UnsupportedError
-from logsig_codegen.functional._arguments import Device, augmented_problem, check_bool, check_device, non_negative
+from logsig_codegen.functional._arguments import Device, augmented_problem, check_device, non_negative
 from logsig_codegen.operations import default_state, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import loader
+from logsig_codegen.runtime.checks import check_bool
 
 __all__ = ["clear_cache", "prepare_log_sig", "set_cache_dir"]
 
@@ -92,7 +93,7 @@ def clear_cache(*, use_disk: bool = False, device: Device = "both") -> None:
 
     Kernels somebody still holds stay usable.
     """
-    check_bool("use_disk", use_disk)
+    use_disk = check_bool("use_disk", use_disk)
     check_device(device)
     loader.forget()
     if use_disk:

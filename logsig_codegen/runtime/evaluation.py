@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from logsig_codegen.runtime.kernel import LogSigKernel
 
 
-def forward(kernel: LogSigKernel, request: PathRequest, path: Any, initial: Any, out: Any = None) -> Array:
+def forward(kernel: LogSigKernel, request: PathRequest, path: Any, initial: Any, out: Any = None) -> Any:
     """The result of a request; ``out``, if given, is checked and receives it."""
     if out is not None:
         check_out("out", out, request.shape, _inputs(path, initial, lengths=request.given_lengths))
@@ -28,7 +28,7 @@ def forward(kernel: LogSigKernel, request: PathRequest, path: Any, initial: Any,
     if out is None or result is out:
         return result
     out[...] = result
-    return out  # type: ignore[no-any-return]
+    return out
 
 
 def backward(
@@ -60,7 +60,9 @@ def backward(
     return d_paths if initial is None else (d_paths, results[-1])
 
 
-def _executor(kernel: LogSigKernel, request: PathRequest, paths: Sequence[Array], initial: Any, *, backward: bool) -> Any:
+def _executor(
+    kernel: LogSigKernel, request: PathRequest, paths: Sequence[Array], initial: Any, *, backward: bool
+) -> Any:
     if request.problem.degree == 1:
         return segments.Segments(request, paths, initial)
     if prod(request.shape):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 from logsig_codegen.runtime import evaluation
 from logsig_codegen.runtime.checks import is_tensor
 from logsig_codegen.runtime.loaded_kernel import LoadedKernel
-from logsig_codegen.runtime.products import paths_of_tensors, product, product_backprop, product_of_tensors
-from logsig_codegen.runtime.request import PathOptions, path_request
+from logsig_codegen.runtime.products import operators_of, product, product_backprop, product_of_tensors
+from logsig_codegen.runtime.request import PathOptions, in_brackets, path_request
 from logsig_codegen.runtime.threads import thread_count
 
 if TYPE_CHECKING:
@@ -221,16 +221,25 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
-        if type(method) is int and method >= 2 and stream is False and lengths is initial is windows is None:
+        tensors = is_tensor(path)
+        if (
+            not tensors
+            and in_brackets(method)
+            and stream is False
+            and lengths is None
+            and initial is None
+            and windows is None
+        ):
             threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
             result: Any = self.loaded.log_sig(state)(path, out, threads)
             if result is not None:
                 return result  # type: ignore[no-any-return]
         options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
-        if is_tensor(path):
-            return path_of_tensors(self, path, lengths, initial, options, out)
+        if tensors:
+            calls = operators_of(self, out)
+            return calls.log_sig(path, self.dimension, self.degree, options, lengths=lengths, initial=initial)  # type: ignore[no-any-return]
         request = path_request(path, self.dimension, self.degree, options, lengths=lengths, initial=initial)
-        return evaluation.forward(self, request, path, initial, out)
+        return evaluation.forward(self, request, path, initial, out)  # type: ignore[no-any-return]
 
     def log_sig_backprop(
         self,
@@ -269,14 +278,17 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             As for :meth:`log_sig`.
         """
-        if out is None and type(method) is int and method >= 2 and stream is False and lengths is initial is windows is None:
+        tensors = is_tensor(path)
+        ordinary = not tensors and out is None and in_brackets(method) and stream is False
+        if ordinary and lengths is None and initial is None and windows is None:
             threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
             if gradient is not None:
                 return gradient
         options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
-        if is_tensor(path):
-            return path_of_tensors(self, path, lengths, initial, options, out, d_out)
+        if tensors:
+            back: Any = operators_of(self, out).log_sig_backprop
+            return back(d_out, path, self.dimension, self.degree, options, lengths=lengths, initial=initial)
         request = path_request(
             path, self.dimension, self.degree, options, lengths=lengths, initial=initial, d_out=d_out
         )

@@ -7,7 +7,6 @@ tensors, and tensors without data alike, whose sizes may be symbols. Nothing is 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -163,6 +162,7 @@ def path_request(
     d_out: Any = None,
     transform: Transform = UNCHANGED,
     scalar_term: bool = False,
+    look: bool = True,
 ) -> PathRequest:
     """Check the arguments of a call along paths, or, with ``d_out``, of its gradient.
 
@@ -176,6 +176,8 @@ def path_request(
         In normal form.
     lengths, initial, d_out
         As :meth:`LogSigKernel.log_sig_backprop` takes them.
+    look : bool
+        Whether numbers in the host's memory may be looked at; those of tensors without data are not there.
 
     Raises
     ------
@@ -189,14 +191,14 @@ def path_request(
     check_types({**arrays, **{name: value for name, value in others.items() if value is not None}})
     ragged = isinstance(path, (list, tuple))
     if dimension is None:
-        dimension = channels_of(next(iter(arrays.items())))
-    batch, points = _check_paths(dimension, arrays, ragged)
+        dimension = channels_of(*next(iter(arrays.items())))
+    batch, points = check_paths(dimension, arrays, ragged)
     problem = problem_of(transform.channels(dimension), degree)
     given = None
     if lengths is not None:
         if ragged:
             raise ValueError("lengths: expected None with a list of paths, which have lengths of their own")
-        given = check_lengths(lengths, batch, points)
+        given = check_lengths(lengths, batch, points, look=look)
     length = transform.length(points)
     rows = _rows(options, batch, length)
     full = rows if initial is None else _with_initial(problem, options, rows, initial)
@@ -223,24 +225,29 @@ def named_paths(path: Any) -> Mapping[str, Any]:
     return {"path": path}
 
 
-def channels_of(named: tuple[str, Any]) -> int:
-    """Length of a path's last axis."""
-    name, path = named
+def channels_of(name: str, path: Any) -> int:
+    """Length of the last axis of a path, or of a batch of them."""
     if len(path.shape) < 2:
         raise ValueError(f"{name}: expected shape (..., length, dimension), got {tuple(path.shape)}")
     return check_positive_integer(f"{name}: last dimension", path.shape[-1])
 
 
-def window_count(length: int, size: int, stride: int) -> int:
+def window_count(length: int, size: int, stride: int) -> Any:
     """Number of windows of ``size`` points, ``stride`` apart, that fit a path of ``length`` points."""
     return _at_least_zero((length - size) // stride + 1)
 
 
-def check_method(method: Any) -> int:
+def in_brackets(method: object) -> bool:
+    """Whether ``method`` is a plain integer that stands for Lyndon brackets; never an error."""
+    return type(method) is int and method in (2, 3)
+
+
+def check_method(method: Any, name: str = "method") -> int:
     """Return ``method`` if it is 0, 1, 2 or 3."""
-    number = check_integer("method", method)
+    number = check_integer(name, method)
     if not 0 <= number <= 3:
-        raise ValueError(f"method: expected 0, 1, 2 or 3, got {number}")
+        what = "" if name == "method" else "a method, "
+        raise ValueError(f"{name}: expected {what}0, 1, 2 or 3, got {number}")
     return number
 
 
@@ -263,30 +270,24 @@ def check_windows(windows: Any) -> tuple[int, int] | None:
     return check_positive_integer("windows[0]", size), check_positive_integer("windows[1]", stride)
 
 
-def check_lengths(lengths: Any, batch: Shape, length: int) -> Any:
+def check_lengths(lengths: Any, batch: Shape, length: int, *, look: bool = True) -> Any:
     """The numbers of points of a padded batch, of the batch's shape, as an array of intp.
 
-    Of a tensor that the host cannot look at (on a GPU, or without data) shape and type are checked, and it is returned.
+    Where the host cannot ``look`` at the numbers (they are on a GPU, or there are none), their shape and type are
+    checked, and they are returned as they came.
     """
-    tensor = getattr(sys.modules.get("torch"), "Tensor", ())
-    seen = not isinstance(lengths, tensor) or type(lengths).__name__ != "FakeTensor" and lengths.device.type == "cpu"
-    numbers = np.asarray(lengths) if seen else lengths
-    kind = numbers.dtype.kind if seen else _kind(numbers)
-    if kind not in ("i", "u"):
-        dtype = str(numbers.dtype).removeprefix("torch.")
+    look = look and getattr(getattr(lengths, "device", None), "type", "cpu") == "cpu"
+    numbers = np.asarray(lengths) if look else lengths
+    dtype = str(numbers.dtype).removeprefix("torch.")
+    if numbers.dtype.kind not in "iu" if look else not dtype.startswith(("int", "uint")):
         raise TypeError(f"lengths: expected integers, got dtype {dtype}; convert them, as by .astype(int)")
     if tuple(numbers.shape) != batch:
         raise ValueError(f"lengths: expected shape {batch}, that of the batch, got {tuple(numbers.shape)}")
-    if not seen:
+    if not look:
         return numbers
     if numbers.size and not (int(numbers.min()) >= 0 and int(numbers.max()) <= length):
         raise ValueError(f"lengths: expected values from 0 to {length}, got {numbers.min()} to {numbers.max()}")
     return np.asarray(numbers, np.intp, order="C")
-
-
-def _kind(numbers: Any) -> str:
-    plain = numbers.is_floating_point() or numbers.is_complex() or str(numbers.dtype) == "torch.bool"
-    return "?" if plain else "i"
 
 
 def _at_least_zero(number: Any) -> Any:
@@ -294,8 +295,8 @@ def _at_least_zero(number: Any) -> Any:
     return max(number, 0) if isinstance(number, int) else number.__sym_max__(0)
 
 
-def _check_paths(dimension: int, arrays: Mapping[str, Any], ragged: bool) -> tuple[Shape, int]:
-    """Batch shape and number of points."""
+def check_paths(dimension: int, arrays: Mapping[str, Any], ragged: bool) -> tuple[Shape, int]:
+    """Batch shape and number of points of paths, all of which have ``dimension`` channels."""
     shapes = {name: tuple(value.shape) for name, value in arrays.items()}
     for name, shape in shapes.items():
         if len(shape) < 2 or (ragged and len(shape) != 2):

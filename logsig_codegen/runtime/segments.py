@@ -26,13 +26,16 @@ class Segments:
     def _ends(self, each: Sequence[int]) -> tuple[Any, Any, Any]:
         """Places of the two points among all, of the shape of the rows, and whether there are two."""
         request, options = self.request, self.request.options
-        ends = np.cumsum(each)
+        starts: Any
+        lengths: Any
         if request.ragged:
-            starts, lengths = ends - each, np.asarray(each, np.intp)
+            lengths = np.asarray(each, np.intp)
+            starts = np.cumsum(lengths) - lengths
         else:
             starts = np.arange(int(np.prod(request.batch, dtype=np.intp))).reshape(request.batch) * request.length
             lengths = np.full(request.batch, request.length, np.intp) if request.lengths is None else request.lengths
-        first, last = np.zeros((), np.intp), lengths - 1
+        first: Any = np.zeros((), np.intp)
+        last: Any = lengths - 1
         if options.stream or options.windows is not None:
             number, starts, last = np.arange(request.rows[-1]), starts[..., None], last[..., None]
             if options.windows is None:

@@ -54,6 +54,11 @@ class Transform:
         """Whether it changes anything."""
         return self.time_aug or self.lead_lag
 
+    @property
+    def arguments(self) -> tuple[bool, bool, float]:
+        """The values in the order of the fields, as the torch operator takes them."""
+        return self.time_aug, self.lead_lag, self.end_time
+
     def channels(self, dimension: int) -> int:
         """Number of channels after it."""
         return (2 * dimension if self.lead_lag else dimension) + (1 if self.time_aug else 0)

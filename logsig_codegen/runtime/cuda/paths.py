@@ -42,7 +42,9 @@ class PathCall:
 
 
 class _Call:
-    def __init__(self, kernel: LogSigKernel, request: PathRequest, inputs: list[Tensor], initial: Tensor | None) -> None:
+    def __init__(
+        self, kernel: LogSigKernel, request: PathRequest, inputs: list[Tensor], initial: Tensor | None
+    ) -> None:
         self.kernel = kernel
         self.problem = kernel.problem
         self.request = request
@@ -120,7 +122,9 @@ class _Call:
 
     def _stream(self) -> Tensor:
         """(*rows, size)."""
-        return streams.stream(self.kernel, self.paths, self._initial_rows()).reshape(*self.request.rows, self.problem.size)
+        return streams.stream(self.kernel, self.paths, self._initial_rows()).reshape(
+            *self.request.rows, self.problem.size
+        )
 
     def _stream_backward(self, d_rows: Tensor, known: Tensor | None) -> tuple[Tensor, ...]:
         """Gradients with respect to each path and, last, ``initial`` if there is one."""

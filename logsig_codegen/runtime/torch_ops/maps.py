@@ -21,6 +21,7 @@ from logsig_codegen.runtime.coordinates import (
     linear_log_sig_map,
     log_sig_size,
 )
+from logsig_codegen.runtime.request import check_lengths
 from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register
 from logsig_codegen.runtime.torch_ops.lengths import beside
 from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, to_array
@@ -234,8 +235,8 @@ linear_log_sig, linear_log_sig_backprop = _pair(
 # -- transforms of paths --------------------------------------------------------------------------------------------
 
 
-def _lengths(lengths: Tensor | None) -> Any:
-    return None if lengths is None else to_array(lengths.cpu())
+def _lengths(path: Tensor, lengths: Tensor | None) -> Any:
+    return None if lengths is None else check_lengths(lengths.cpu(), tuple(path.shape[:-2]), path.shape[-2])
 
 
 def _transform_cpu(
@@ -243,7 +244,7 @@ def _transform_cpu(
 ) -> Tensor:
     check("path", path)
     how = Transform(time_aug, lead_lag, end_time)
-    return torch.from_numpy(transforms.transform(to_array(path), how, _lengths(lengths)))
+    return torch.from_numpy(transforms.transform(to_array(path), how, _lengths(path, lengths)))
 
 
 def _transform_cuda(
@@ -259,6 +260,8 @@ def _transform_fake(
     path: Tensor, lengths: Tensor | None, time_aug: bool = False, lead_lag: bool = False, end_time: float = 1.0
 ) -> Tensor:
     check_fakes({"path": path})
+    if lengths is not None:
+        check_lengths(lengths, tuple(path.shape[:-2]), path.shape[-2], look=False)
     *batch, length, dimension = path.shape
     if lead_lag:
         length, dimension = torch.sym_max(2 * length - 1, 0), 2 * dimension
@@ -280,7 +283,9 @@ def _transform_backprop_cpu(
 ) -> Tensor:
     check("derivs", derivs)
     how = Transform(time_aug, lead_lag)
-    return torch.from_numpy(transforms.transform_backprop(to_array(derivs), how, _lengths(lengths)))
+    return torch.from_numpy(
+        transforms.transform_backprop(to_array(derivs), how, None if lengths is None else to_array(lengths.cpu()))
+    )
 
 
 def _transform_backprop_cuda(
