@@ -35,8 +35,10 @@ class _Points:
         return 0 if self._rows is None else len(self._rows)
 
     def append(self, name: str, points: Any) -> None:
-        """Append points of shape ``(..., n, dimension)``; ``name`` stands in messages."""
+        """Append points of shape ``(..., n, dimension)``; ``name`` stands in messages. No points decide nothing."""
         kind = self._check(name, points)
+        if not points.shape[-2]:
+            return
         if self._rows is None:
             self._rows = make_storage(kind, points)
         self._rows.append(plain(points) if kind == NUMPY else points)
@@ -48,7 +50,8 @@ class _Points:
             raise ValueError(f"{name}: expected last dimension {self.dimension}, got shape {shape}")
         like = (kind, str(points.dtype))
         if self._like is None:
-            self._like, self.batch = like, shape[:-2]
+            if shape[-2]:
+                self._like, self.batch = like, shape[:-2]
         elif like != self._like:
             raise TypeError(
                 f"{name}: expected a {self._like[0]} of {self._like[1]} as before, got {like[0]} of {like[1]}"
@@ -76,7 +79,7 @@ class _Stream:
 
     @property
     def batch_shape(self) -> tuple[int, ...] | None:
-        """Shape of the batch of paths, fixed by the first push; ``None`` before it."""
+        """Shape of the batch of paths, fixed by the first point; ``None`` before it."""
         return self._points.batch
 
     def push(self, point: Any) -> None:
@@ -104,7 +107,7 @@ class _Stream:
         Parameters
         ----------
         points : array, shape (..., number of points, dimension)
-            Copied; as for :meth:`push`.
+            Copied; as for :meth:`push`. With no points nothing happens.
         """
         self._append("points", points)
 
@@ -189,10 +192,9 @@ class LogSigStream(_Stream):
         """
         if self.size <= 1:
             raise ValueError(f"pop_front: expected a stream of at least 2 points, got {self.size}")
-        first = self._log_sig(self._points.get(0, 2))
         problem = self._problem
-        if self._before is None:
-            self._before = first
+        if self._before is None or problem.degree == 1:  # of degree one without a kernel
+            self._before = self._log_sig(self._points.get(0, 2), initial=self._before)
         else:
             displacement = self._points.get(1, 2)[..., 0, :] - self._points.get(0, 1)[..., 0, :]
             self._before = functional.log_sig_join(self._before, displacement, problem.dimension, problem.degree)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, SupportsIndex
 
-from logsig_codegen.functional._arguments import augmented_problem
-from logsig_codegen.problem import Problem
+import numpy as np
+
+from logsig_codegen.functional._arguments import augmented_problem, non_negative
+from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import conversions
 from logsig_codegen.runtime.arrays import plain
 from logsig_codegen.runtime.checks import check_bool, check_types, is_tensor
 from logsig_codegen.runtime.kernel import ArrayOrTensor
 from logsig_codegen.runtime.request import check_method
+from logsig_codegen.runtime.rows import check_width
 from logsig_codegen.runtime.threads import check_jobs
 
 
@@ -158,6 +161,8 @@ def linear_log_sig(
     ----------
     displacement : array, shape (..., dimension)
         End minus start.
+    degree : int
+        At least 0: of degree 0 there is nothing but the scalar term, if one is asked for.
     method : int
         Coordinates of the result, as for :func:`sig_to_log_sig`.
     scalar_term : bool
@@ -167,9 +172,16 @@ def linear_log_sig(
     -------
     array, shape (..., log_sig_length(dimension, degree)), or (..., sig_length(dimension, degree)) for method 0
     """
-    problem = augmented_problem(dimension, degree)
     method = _check_plain(method, n_jobs)
     scalar_term = check_bool("scalar_term", scalar_term)
+    if non_negative("degree", degree) == 0:
+        return _of_degree_zero(
+            "displacement",
+            displacement,
+            check_positive_integer("dimension", dimension),
+            int(scalar_term and method == 0),
+        )
+    problem = augmented_problem(dimension, degree)
     return _convert(
         "linear_log_sig",
         lambda x: conversions.linear_log_sig(x, problem, method, scalar_term),
@@ -191,10 +203,13 @@ def linear_log_sig_backprop(
     n_jobs: SupportsIndex = 1,
 ) -> ArrayOrTensor:
     """Gradients with respect to ``displacement``, of its shape, from those with respect to :func:`linear_log_sig`'s."""
-    problem = augmented_problem(dimension, degree)
     method = _check_plain(method, n_jobs)
     scalar_term = check_bool("scalar_term", scalar_term)
     _check_arrays({"derivs": derivs, "displacement": displacement})
+    if non_negative("degree", degree) == 0:
+        width = int(scalar_term and method == 0)
+        return _of_degree_zero("derivs", derivs, width, check_positive_integer("dimension", dimension))
+    problem = augmented_problem(dimension, degree)
     return _convert(
         "linear_log_sig_backprop",
         lambda d_out: conversions.linear_log_sig_backprop(d_out, problem, method, scalar_term),
@@ -292,6 +307,18 @@ def log_sig_from_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, 
         {"derivs": derivs},
         problem,
     )
+
+
+def _of_degree_zero(name: str, x: Any, columns: int, width: int) -> Any:
+    """Rows of ``width`` zeros for rows of ``columns`` numbers, which are not read."""
+    if is_tensor(x):
+        import torch
+
+        check_width(name, x, (columns,), "for degree 0")
+        return torch.nn.functional.pad(x[..., :0], (width, 0))  # with a gradient, which is zero
+    _check_arrays({name: x})
+    check_width(name, x, (columns,), "for degree 0")
+    return np.zeros((*x.shape[:-1], width), x.dtype)
 
 
 def _check_plain(method: int, n_jobs: SupportsIndex) -> int:

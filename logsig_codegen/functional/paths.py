@@ -35,6 +35,8 @@ def log_sig(
 ) -> ArrayOrTensor:
     """Log-signatures of piecewise linear paths; :meth:`LogSigKernel.log_sig` describes the last six arguments.
 
+    Of degree 1 it is end minus start, and needs no kernel.
+
     Parameters
     ----------
     path : array, shape (..., length, dimension), or list of arrays of shape (length, dimension)
@@ -55,6 +57,11 @@ def log_sig(
         Only ``None``.
     n_jobs : int
         Threads: 1 serial, -1 all processors.
+    lengths
+        Counted in points of ``path``, before ``lead_lag``.
+    windows
+        ``(size, stride)``, counted in points of the transformed path: ``lead_lag`` makes ``2 length - 1`` points of
+        ``length``, so that ``(2 size - 1, 2 stride)`` are windows of ``size`` points of ``path``.
 
     Returns
     -------

@@ -32,7 +32,7 @@ def prepare_log_sig(
     Parameters
     ----------
     dimension, degree : int
-        Channels of the path before augmentation, and truncation degree; at least 1 each.
+        Channels of the path before augmentation, at least 1, and truncation degree; degree 0 needs no kernels.
     method : int
         0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets: all of them need the same kernels; on a GPU, 0 and 1 need
         a table besides.
@@ -54,6 +54,9 @@ def prepare_log_sig(
         raise ValueError(f"method: expected 0, 1, 2 or 3, got {number}")
     check_bool("use_disk", use_disk)
     check_device(device)
+    if non_negative("degree", degree) == 0:  # there is nothing to prepare
+        augmented_problem(dimension, 1, time_aug, lead_lag)
+        return
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     on_gpu = device == "cuda" or (device == "both" and _has_cuda())
     if device != "cuda":

@@ -106,7 +106,8 @@ def kind_of(name: str, value: object) -> str:
     tensor = getattr(sys.modules.get("torch"), "Tensor", None)
     if tensor is not None and isinstance(value, tensor):
         return TORCH
-    raise TypeError(f"{name}: expected a numpy array or a torch tensor, got {type(value).__name__}")
+    hint = _way_to_an_array(name.partition("[")[0], value)
+    raise TypeError(f"{name}: expected a numpy array or a torch tensor, got {type(value).__name__}{hint}")
 
 
 def is_tensor(value: object) -> bool:
@@ -160,7 +161,9 @@ def broadcast_shapes(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[i
 
 def wrong_dtype(name: str, dtype: str) -> str:
     """What to say about a tensor of a dtype without kernels."""
-    hint = "; under torch.autocast it is computed in float32" if dtype in ("float16", "bfloat16") else ""
+    hint = "" if dtype.startswith("complex") else f"; convert it by {name}.double()"
+    if dtype in ("float16", "bfloat16"):
+        hint = "; under torch.autocast it is computed in float32"
     return f"{name}: expected dtype float32 or float64, got {dtype}{hint}"
 
 
@@ -179,7 +182,41 @@ def _check_array(name: str, value: Any) -> str:
     for dtype in DTYPES:
         if value.dtype == dtype:
             return dtype
-    raise TypeError(f"{name}: expected dtype float32 or float64 in native byte order, got {value.dtype}")
+    hint = _way_to_numbers(name, value)
+    raise TypeError(f"{name}: expected dtype float32 or float64 in native byte order, got {value.dtype}{hint}")
+
+
+def _way_to_an_array(name: str, value: Any) -> str:
+    """What to add to a message about something that is no array: how to make one of it."""
+    if isinstance(value, (list, tuple, int, float)):
+        return f"; convert it by np.asarray({name}, dtype=float)"
+    if not hasattr(value, "to_numpy"):
+        return ""
+    hint = f"; convert it by {name}.to_numpy(dtype=float)"
+    columns, dtypes = getattr(value, "columns", ()), getattr(value, "dtypes", ())
+    without = [
+        f"{column!r} ({dtype})"
+        for column, dtype in zip(columns, dtypes, strict=False)
+        if getattr(dtype, "kind", "f") not in "biuf"
+    ]
+    return hint if not without else f"{hint}, after converting or dropping {', '.join(without)}, no column of numbers"
+
+
+def _way_to_numbers(name: str, value: Any) -> str:
+    """What to add to a message about an array of another dtype: how to convert it, or what is in the way."""
+    if value.dtype.kind in "biuf":
+        return f"; convert it by {name}.astype(float)"
+    if value.dtype.names:
+        return f"; convert it by numpy.lib.recfunctions.structured_to_unstructured({name}, dtype=float)"
+    if value.dtype.kind != "O":
+        return ""
+    for place in np.ndindex(value.shape):
+        try:
+            float(value[place])
+        except (TypeError, ValueError):
+            where = f"column {place[-1]}" if place else "it"
+            return f"; {where} holds what is no number, such as {value[place]!r}; convert or drop it first"
+    return f"; convert it by {name}.astype(float)"
 
 
 def _check_tensor(name: str, value: Any) -> str:
