@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
-from logsig_codegen.errors import ProblemTooLargeError, UnsupportedError
+from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.runtime import evaluation, loader, transforms
 from logsig_codegen.runtime.arrays import check_no_out, plain
 from logsig_codegen.runtime.checks import check_bool, check_types, is_tensor
@@ -140,17 +140,14 @@ def log_sig_backprop(
         "transform": transform,
         "scalar_term": scalar_term,
     }
-    try:
-        if tensors:
-            from logsig_codegen.runtime.torch_ops import calls
+    if tensors:
+        from logsig_codegen.runtime.torch_ops import calls
 
-            check_no_out(out)
-            return calls.log_sig_backprop(d_out, path, None, degree, options, **others)  # type: ignore[arg-type]
-        request = path_request(path, None, degree, options, d_out=d_out, **others)
-        kernel = loader.obtain(request.problem.dimension, request.problem.degree)
-        return evaluation.backward(kernel, request, d_out, path, initial, out)
-    except ProblemTooLargeError as error:
-        raise _too_large(error, path) from error
+        check_no_out(out)
+        return calls.log_sig_backprop(d_out, path, None, degree, options, **others)  # type: ignore[arg-type]
+    request = path_request(path, None, degree, options, d_out=d_out, **others)
+    kernel = loader.obtain(request.problem.dimension, request.problem.degree)
+    return evaluation.backward(kernel, request, d_out, path, initial, out)
 
 
 def forward(
@@ -171,28 +168,14 @@ def forward(
         "transform": transform,
         "scalar_term": scalar_term,
     }
-    try:
-        if is_tensor(path):
-            from logsig_codegen.runtime.torch_ops import calls
+    if is_tensor(path):
+        from logsig_codegen.runtime.torch_ops import calls
 
-            check_no_out(out)
-            return calls.log_sig(path, dimension, degree, options, **others)
-        request = path_request(path, dimension, degree, options, **others)
-        kernel = loader.obtain(request.problem.dimension, request.problem.degree)
-        return evaluation.forward(kernel, request, path, initial, out)
-    except ProblemTooLargeError as error:
-        raise _too_large(error, path) from error
-
-
-def _too_large(error: ProblemTooLargeError, path: Any) -> ProblemTooLargeError:
-    """The same error; where the last axis is the longer one, it says that the axes may have been swapped."""
-    shape = tuple((path[0] if isinstance(path, (list, tuple)) else path).shape)
-    if len(shape) < 2 or shape[-1] <= shape[-2]:
-        return error
-    return ProblemTooLargeError(
-        f"{error}. The path has {shape[-2]} points of {shape[-1]} channels, shape {shape}: if its axes are swapped, "
-        "pass np.swapaxes(path, -1, -2)"
-    )
+        check_no_out(out)
+        return calls.log_sig(path, dimension, degree, options, **others)
+    request = path_request(path, dimension, degree, options, **others)
+    kernel = loader.obtain(request.problem.dimension, request.problem.degree)
+    return evaluation.forward(kernel, request, path, initial, out)
 
 
 def transform_path(

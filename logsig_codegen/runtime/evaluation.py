@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from logsig_codegen.errors import ProblemTooLargeError
 from logsig_codegen.runtime import segments, transforms
 from logsig_codegen.runtime.arrays import Array, check_out, plain
 from logsig_codegen.runtime.paths import Call
-from logsig_codegen.runtime.request import PathRequest, named_paths
+from logsig_codegen.runtime.request import PathRequest, named_paths, too_large
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.kernel import LogSigKernel
@@ -65,8 +66,11 @@ def _executor(
 ) -> Any:
     if request.problem.degree == 1:
         return segments.Segments(request, paths, initial)
-    if prod(request.shape):
-        kernel.functions(request.operation(backward=backward))  # a problem beyond the limit is refused here
+    if prod(request.shape):  # load what is needed before results are allocated: a problem may be too large
+        try:
+            kernel.functions(request.operation(backward=backward))
+        except ProblemTooLargeError as error:
+            raise too_large(error, request.length, request.problem.dimension) from error
     return Call(kernel, request, paths, initial)
 
 

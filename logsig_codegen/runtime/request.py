@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from logsig_codegen.errors import ProblemTooLargeError
 from logsig_codegen.operations import STATES, default_state, path_operation
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.checks import (
@@ -64,17 +65,14 @@ class PathOptions:
     n_jobs: int = field(default=1, metadata={"schema": "int"})
 
     def __post_init__(self) -> None:
-        normal = {
-            "stream": check_bool("stream", self.stream),
-            "windows": check_windows(self.windows),
-            "state": check_state(self.state),
-            "method": check_method(self.method),
-            "n_jobs": check_jobs(self.n_jobs),
-        }
-        if normal["stream"] and normal["windows"] is not None:
+        put = object.__setattr__
+        put(self, "stream", check_bool("stream", self.stream))
+        put(self, "windows", check_windows(self.windows))
+        put(self, "state", check_state(self.state))
+        put(self, "method", check_method(self.method))
+        put(self, "n_jobs", check_jobs(self.n_jobs))
+        if self.stream and self.windows is not None:
             raise ValueError("windows: expected None with stream=True, which gives all expanding log-signatures")
-        for name, value in normal.items():
-            object.__setattr__(self, name, value)
 
     @property
     def plain(self) -> bool:
@@ -193,7 +191,10 @@ def path_request(
     if dimension is None:
         dimension = channels_of(*next(iter(arrays.items())))
     batch, points = check_paths(dimension, arrays, ragged)
-    problem = problem_of(transform.channels(dimension), degree)
+    try:
+        problem = problem_of(transform.channels(dimension), check_positive_integer("degree", degree))
+    except ProblemTooLargeError as error:
+        raise too_large(error, points, dimension) from error
     given = None
     if lengths is not None:
         if ragged:
@@ -216,6 +217,16 @@ def path_request(
 def problem_of(dimension: Any, degree: Any) -> Problem:
     """The problem of two arguments, checked."""
     return check_problem(dimension, degree)
+
+
+def too_large(error: ProblemTooLargeError, points: int, channels: int) -> ProblemTooLargeError:
+    """The same error; where a path has more channels than points, it says that the axes may have been swapped."""
+    if channels <= points:
+        return error
+    return ProblemTooLargeError(
+        f"{error}. The path has {points} points of {channels} channels: if its axes are swapped, pass "
+        "np.swapaxes(path, -1, -2)"
+    )
 
 
 def named_paths(path: Any) -> Mapping[str, Any]:

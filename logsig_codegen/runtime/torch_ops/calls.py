@@ -184,9 +184,12 @@ class _Given(NamedTuple):
 
 def _given(path: Any, dimension: int | None, lengths: Any, transform: Transform, others: Mapping[str, Any]) -> _Given:
     """Paths, padded and transformed; what the operator sees of them is left to it to check."""
+    others = {name: one for name, one in others.items() if one is not None}
+    if type(path) is Tensor and lengths is None and not transform and not others and path.layout is torch.strided:
+        return _Given(path, channels_of("path", path) if dimension is None else dimension, None, None)
     arrays = named_paths(path)
     if not torch.compiler.is_compiling():
-        check_tensors({**arrays, **{name: one for name, one in others.items() if one is not None}})
+        check_tensors({**arrays, **others})
     ragged = isinstance(path, (list, tuple))
     if dimension is None:
         dimension = channels_of(*next(iter(arrays.items())))

@@ -7,6 +7,7 @@ products instead, see ``path_composition.py``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -38,17 +39,25 @@ def _request(
     return path_request(path, dimension, degree, plain, lengths=lengths, initial=initial, d_out=d_out, look=look)
 
 
-def _is_ordinary(path: Tensor, lengths: Any, initial: Any, dimension: int, options: Sequence[Any]) -> bool:
-    """Whether a call is one of :mod:`logsig_codegen.runtime.fast`, by the cheapest tests."""
-    return lengths is None and initial is None and path.shape[-1:] == (dimension,) and PathOptions(*options).plain
+@lru_cache(maxsize=64)
+def _known(*options: Any) -> PathOptions:
+    return PathOptions(*options)
+
+
+def _ordinary(path: Tensor, lengths: Any, initial: Any, dimension: int, options: Sequence[Any]) -> PathOptions | None:
+    """The options of a call that may be one of :mod:`logsig_codegen.runtime.fast`, by the cheapest tests."""
+    if lengths is None and initial is None and (len(options) < 2 or options[1] is None):
+        plain = _known(*options)
+        if plain.plain and path.shape[-1:] == (dimension,):
+            return plain
+    return None
 
 
 def _forward_cpu(
     path: Tensor, lengths: Tensor | None, initial: Tensor | None, dimension: int, degree: int, *options: Any
 ) -> Tensor:
-    kernel = provider(dimension, degree)
-    if _is_ordinary(path, lengths, initial, dimension, options):
-        plain = PathOptions(*options)
+    kernel, plain = provider(dimension, degree), _ordinary(path, lengths, initial, dimension, options)
+    if plain is not None:
         result = kernel.loaded.log_sig(plain.state)(to_array(path), None, threads_of(plain.n_jobs))
         if result is not None:
             return torch.from_numpy(result)
@@ -67,9 +76,8 @@ def _backward_cpu(
     degree: int,
     *options: Any,
 ) -> tuple[Tensor, Tensor]:
-    kernel = provider(dimension, degree)
-    if result is not None and _is_ordinary(path, lengths, initial, dimension, options):
-        plain = PathOptions(*options)
+    kernel, plain = provider(dimension, degree), _ordinary(path, lengths, initial, dimension, options)
+    if result is not None and plain is not None:
         contiguous = path.is_contiguous() and result.is_contiguous() and result.dtype == path.dtype
         if contiguous and result.shape == d_out.shape:
             quick = kernel.loaded.log_sig_backprop(plain.state)
