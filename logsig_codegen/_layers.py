@@ -12,6 +12,7 @@ from logsig_codegen import functional
 from logsig_codegen.functional import log_sig_length, sig_length
 from logsig_codegen.functional.paths import forward
 from logsig_codegen.problem import check_positive_integer
+from logsig_codegen.runtime.checks import check_bool
 from logsig_codegen.runtime.request import PathOptions
 from logsig_codegen.runtime.threads import check_jobs
 from logsig_codegen.runtime.transforms import Transform
@@ -107,6 +108,8 @@ class LogSigJoin(nn.Module):
     ----------
     dimension, degree : int
         At least 1 each.
+    prepend : bool
+        Whether the segments precede the paths: ``log(exp(displacement) exp(log_sig))``.
     n_jobs : int
         Threads: 1 serial, -1 all processors.
 
@@ -116,16 +119,21 @@ class LogSigJoin(nn.Module):
         Length of a log-signature.
     """
 
-    def __init__(self, dimension: SupportsIndex, degree: SupportsIndex, *, n_jobs: SupportsIndex = 1) -> None:
+    def __init__(
+        self, dimension: SupportsIndex, degree: SupportsIndex, *, prepend: bool = False, n_jobs: SupportsIndex = 1
+    ) -> None:
         super().__init__()
         self.dimension = check_positive_integer("dimension", dimension)
         self.degree = check_positive_integer("degree", degree)
+        self.prepend = check_bool("prepend", prepend)
         self.n_jobs = check_jobs(n_jobs)
         self.size = log_sig_length(self.dimension, self.degree)
 
     def forward(self, log_sig: Tensor, displacement: Tensor) -> Tensor:
         """``(..., size)`` and ``(..., dimension)`` to ``(..., size)``; leading axes broadcast."""
-        return functional.log_sig_join(log_sig, displacement, self.dimension, self.degree, n_jobs=self.n_jobs)
+        return functional.log_sig_join(
+            log_sig, displacement, self.dimension, self.degree, prepend=self.prepend, n_jobs=self.n_jobs
+        )
 
     def start(self, *batch: int, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
         """The log-signature of paths that have not begun: zeros, ``(*batch, size)``."""
@@ -133,8 +141,9 @@ class LogSigJoin(nn.Module):
 
     def extra_repr(self) -> str:
         """What stands between the brackets of ``repr``."""
+        prepend = ", prepend=True" if self.prepend else ""
         jobs = f", n_jobs={self.n_jobs}" if self.n_jobs != 1 else ""
-        return f"dimension={self.dimension}, degree={self.degree}{jobs}"
+        return f"dimension={self.dimension}, degree={self.degree}{prepend}{jobs}"
 
 
 class LogODE(nn.Module):

@@ -28,12 +28,13 @@ def log_sig_join(
     dimension: SupportsIndex,
     degree: SupportsIndex,
     *,
+    prepend: bool = False,
     n_jobs: SupportsIndex = 1,
 ) -> torch.Tensor:
     """:func:`logsig_codegen.log_sig_join` for tensors, without ``out``; gradients flow to both."""
     _check_tensor("log_sig", log_sig)
     _check_tensor("displacement", displacement)
-    return functional.log_sig_join(log_sig, displacement, dimension, degree, n_jobs=n_jobs)
+    return functional.log_sig_join(log_sig, displacement, dimension, degree, prepend=prepend, n_jobs=n_jobs)
 
 
 def _for_tensors(function: Function, *arrays: str) -> Function:

@@ -6,28 +6,27 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from logsig_codegen._version import __version__
-from logsig_codegen.build import nvidia, toolchain
-from logsig_codegen.build.artifact import DTYPES, MANIFEST, folder_name, read_artifact
-from logsig_codegen.build.nvidia import ARCHITECTURES
-from logsig_codegen.errors import ArtifactError, CompilerNotFoundError, ProblemTooLargeError
+from logsig_codegen import targets as registry
+from logsig_codegen.build.artifact import DTYPES, MANIFEST, read_artifact
+from logsig_codegen.build.nvidia import check_architectures
+from logsig_codegen.build.toolchain import check_march
+from logsig_codegen.errors import ArtifactError, ProblemTooLargeError
 from logsig_codegen.operations import GROUPS, available_groups
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.checks import check_problem
 from logsig_codegen.runtime.loader import load
+from logsig_codegen.targets.base import BuildSpec, Target
+from logsig_codegen.targets.builder import build_into
 
 if TYPE_CHECKING:
     from logsig_codegen.symbolic.formulas import Formulas
 
 __all__ = ["GeneratedFolder", "formulas", "generate", "load"]
-
-TARGETS = ("c", "cuda", "torch")
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,14 @@ class GeneratedFolder:
         Contents of its ``manifest.json``.
     seconds : float
         Time it took.
+    remarks : tuple of str
+        What else is to be known, such as that an extension of torch has no kernels for GPUs.
     """
 
     path: Path
     manifest: dict[str, Any]
     seconds: float
+    remarks: tuple[str, ...] = ()
 
 
 def formulas(dimension: SupportsIndex, degree: SupportsIndex) -> Formulas:
@@ -68,7 +70,7 @@ def generate(
     degree: SupportsIndex,
     out: str | os.PathLike[str],
     *,
-    targets: Sequence[str] = TARGETS[:1],
+    targets: Sequence[str] = ("c",),
     operations: Sequence[str] | None = None,
     dtypes: Sequence[str] = DTYPES,
     march: str = "native",
@@ -95,7 +97,8 @@ def generate(
     targets : sequence of str
         What to generate: ``"c"``; ``"torch"``, which is that and an extension of torch that needs no Python (building
         it takes a minute, or a few with kernels for GPUs, and needs torch, ninja and a C++ compiler); ``"cuda"``, a
-        folder of its own.
+        folder of its own; or the name of a target that another package has registered
+        (:func:`logsig_codegen.targets.register`).
     operations : sequence of str, optional
         Groups of operations, as :meth:`LogSigKernel.prepare` names them; default: all the problem can have.
     dtypes : sequence of str
@@ -116,7 +119,7 @@ def generate(
     Returns
     -------
     GeneratedFolder
-        That of the C library, unless ``"cuda"`` is the only target.
+        That of the C library if it is among the targets, else that of the first target.
 
     Raises
     ------
@@ -131,91 +134,45 @@ def generate(
     """
     started = time.perf_counter()
     problem = check_problem(dimension, degree)
-    targets = _check_choices("targets", targets, TARGETS)
-    dtypes = _check_choices("dtypes", dtypes, DTYPES)
-    groups = _check_operations(problem, operations)
-    toolchain.check_march(march)
-    max_terms = None if max_terms is None else check_positive_integer("max_terms", max_terms)
-    jobs = None if jobs is None else check_positive_integer("jobs", jobs)
-    named = _architectures(architectures, targets)
-    gpus = _gpus(named, required=architectures is not None, emit_only=emit_only) if "torch" in targets else None
-    native = "c" in targets or "torch" in targets
-    kinds = [kind for kind, wanted in (("c", native), ("cuda", "cuda" in targets)) if wanted]
-    folders = {kind: Path(out) / folder_name(problem, kind) for kind in kinds}
-    for folder in folders.values():
+    chosen = registry.folders(_check_choices("targets", targets, sorted(registry.known())))
+    spec = BuildSpec(
+        problem,
+        groups=_check_operations(problem, operations),
+        dtypes=_check_choices("dtypes", dtypes, DTYPES),
+        march=check_march(march),
+        architectures=None if architectures is None else check_architectures(architectures, some=False),
+        emit_only=emit_only,
+        documents=True,
+        max_terms=None if max_terms is None else check_positive_integer("max_terms", max_terms),
+        jobs=None if jobs is None else check_positive_integer("jobs", jobs),
+    )
+    for target in chosen:
+        target.check_options(spec)
+    folders = [Path(out) / target.folder_name(problem) for target in chosen]
+    for folder in folders:
         _check_replaceable(folder)
-    tools = toolchain.describe(toolchain.find_compiler(), march) if native and not emit_only else None
-    wanted: dict[str, Any] = {"dtypes": dtypes, "groups": groups, "version": __version__}
-    wanted.update(max_terms=max_terms, jobs=jobs)
-
-    def fill(kind: str, folder: Path) -> dict[str, Any]:
-        if kind == "c":
-            from logsig_codegen.build.builder import build_into
-
-            extra = partial(_write_formulas, problem)
-            return build_into(folder, problem, toolchain=tools, targets=targets, gpus=gpus, write_extra=extra, **wanted)
-        from logsig_codegen.build.cuda_builder import build_cuda_into
-
-        compiler = None if emit_only else nvidia.nvcc_if_any()
-        return build_cuda_into(folder, problem, compiler=compiler, architectures=named, **wanted)
-
-    written = [_write(folder, partial(fill, kind)) for kind, folder in folders.items()]
-    return GeneratedFolder(next(iter(folders.values())), written[0], time.perf_counter() - started)
+    tools = [target.tools(spec) for target in chosen]
+    manifests, remarks = [], []
+    for target, folder, tool in zip(chosen, folders, tools, strict=True):
+        manifests.append(_write(folder, target, spec, tool))
+        remarks.append(target.remark(manifests[-1], spec))
+    return GeneratedFolder(folders[0], manifests[0], time.perf_counter() - started, tuple(filter(None, remarks)))
 
 
-def _architectures(chosen: Sequence[str] | None, targets: Sequence[str]) -> tuple[str, ...]:
-    """GPUs to compile for, each once; none at all is a choice for the extension of torch only."""
-    if chosen is None:
-        return ARCHITECTURES
-    return nvidia.check_architectures(chosen) if "cuda" in targets or len(chosen) else ()
-
-
-def _gpus(architectures: tuple[str, ...], *, required: bool, emit_only: bool) -> nvidia.Gpus | None:
-    """What the extension of torch gets kernels for GPUs by; ``None`` for none."""
-    if not architectures:
-        return None
-    try:
-        return nvidia.Gpus(architectures, None if emit_only else nvidia.find_cuda_compiler_ahead())
-    except CompilerNotFoundError:
-        if required:
-            raise
-        return None
-
-
-def _write(target: Path, fill: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """Fill a folder aside and put it in its place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+def _write(folder: Path, target: Target, spec: BuildSpec, tools: Any) -> dict[str, Any]:
+    """Build a target aside and put it in its place."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         staging.chmod(0o755)
-        manifest = fill(staging)
-        _replace(staging, target)
+        manifest = build_into(staging, target, spec, tools)
+        _replace(staging, folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return manifest
 
 
-def _write_formulas(problem: Problem, folder: Path) -> tuple[str, ...]:
-    """Write the formulas as text, LaTeX and JSON; a section too large to be read says so instead of being there."""
-    shown = formulas(problem.dimension, problem.degree)
-    sections: dict[str, dict[str, str]] = {"text": {}, "latex": {}, "json": {}}
-    for name in ("series", "coordinates", "adjoint"):
-        for style, texts in sections.items():
-            try:
-                texts[name] = shown.show(name, style)
-            except ProblemTooLargeError as error:
-                texts[name] = {"text": f"({error})", "latex": f"% {error}", "json": "null"}[style]
-    contents = {
-        "formulas.txt": "\n\n".join(f"{name}\n{'=' * len(name)}\n{text}" for name, text in sections["text"].items()),
-        "formulas.tex": "\n\n".join(f"% {name}\n{text}" for name, text in sections["latex"].items()),
-        "formulas.json": "{\n" + ",\n".join(f'"{name}": {text}' for name, text in sections["json"].items()) + "\n}",
-    }
-    for file, content in contents.items():
-        (folder / file).write_text(content + "\n", encoding="utf-8")
-    return tuple(contents)
-
-
-def _check_choices(name: str, chosen: Sequence[str], possible: tuple[str, ...]) -> tuple[str, ...]:
+def _check_choices(name: str, chosen: Sequence[str], possible: Sequence[str]) -> tuple[str, ...]:
     """Return the choices in their canonical order, each once."""
     if isinstance(chosen, str) or not isinstance(chosen, Sequence):
         raise TypeError(f"{name}: expected a sequence of strings, got {type(chosen).__name__} {chosen!r}")

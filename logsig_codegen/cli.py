@@ -16,16 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen.build.artifact import DTYPES
 from logsig_codegen.build.nvidia import ARCHITECTURES
-from logsig_codegen.errors import LogSigError
+from logsig_codegen.errors import LogSigError, ProblemTooLargeError
 from logsig_codegen.operations import GROUPS, available_groups
 from logsig_codegen.problem import Problem
+from logsig_codegen.targets import C, folders, known, named
 
 if TYPE_CHECKING:
     from logsig_codegen.api import GeneratedFolder
 
-DTYPES = ("float32", "float64")
-TARGETS = ("c", "cuda", "torch")
 NO_GPU = "none"
 FORMATS = ("text", "latex", "json")
 ALL = "all"
@@ -125,9 +125,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument(
         "--target",
-        type=_choices(TARGETS),
-        default=("c",),
-        help="what to write: c (default); torch: c and an extension of torch; cuda: a folder of its own",
+        type=_choices(sorted(known())),
+        default=(C.name,),
+        metavar="NAMES",
+        help=f"what to write, one or more (default: {C.name}): "
+        + "; ".join(f"{name}: {target.summary}" for name, target in known().items()),
     )
     where.add_argument(
         "--operations",
@@ -186,6 +188,13 @@ def _show_parser() -> argparse.ArgumentParser:
         metavar="NAMES",
         help=f"for program, source and report: groups of operations, {ALL} or some of {', '.join(GROUPS)} "
         "(default: join)",
+    )
+    parser.add_argument(
+        "--target",
+        choices=tuple(known()),
+        default=C.name,
+        metavar="NAME",
+        help=f"for source: one of {', '.join(known())} (default: {C.name})",
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
     parser.add_argument(
@@ -263,19 +272,17 @@ def _generate(options: argparse.Namespace) -> int:
     from logsig_codegen.api import generate
     from logsig_codegen.text_table import table
 
-    native = tuple(target for target in options.target if target != "cuda")
-    folders = [*([native] if native else []), *([("cuda",)] if "cuda" in options.target else [])]
-    wanted = [(d, n, targets) for d in options.dim for n in options.degree for targets in folders]
+    wanted = [(d, n, target) for d in options.dim for n in options.degree for target in folders(options.target)]
     outcomes = []
     with tqdm(total=len(wanted), unit="problem", leave=False, disable=None if len(wanted) > 1 else True) as bar:
-        for dimension, degree, targets in wanted:
+        for dimension, degree, target in wanted:
             bar.set_description(f"d={dimension} N={degree}")
             try:
                 folder = generate(
                     dimension,
                     degree,
                     options.out,
-                    targets=targets,
+                    targets=(target.name,),
                     operations=options.operations,
                     dtypes=options.dtype,
                     march=options.march,
@@ -296,15 +303,9 @@ def _generate(options: argparse.Namespace) -> int:
         print(table(SUMMARY, cells, texts=frozenset((0, 2, 3, len(SUMMARY) - 1))))
     for outcome in failed:
         _complain(f"({outcome.dimension},{outcome.degree}): {outcome.error}")
-    if options.cuda_arch is None and any(map(_lacks_gpus, outcomes)):
-        print("logsig-gen: the extension has no kernels for GPUs: neither nvcc nor NVRTC was found", file=sys.stderr)
+    for remark in dict.fromkeys(line for one in outcomes if one.folder is not None for line in one.folder.remarks):
+        print(f"logsig-gen: {remark}", file=sys.stderr)
     return FAILED if failed else 0
-
-
-def _lacks_gpus(outcome: _Outcome) -> bool:
-    """Whether an extension of torch was compiled without kernels for GPUs."""
-    about = None if outcome.folder is None else outcome.folder.manifest.get("extension")
-    return about is not None and about["library"] is not None and about["cuda"] is None
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -317,7 +318,7 @@ def _show(options: argparse.Namespace) -> int:
         return USAGE
     problem = Problem(options.dim, options.degree)
     groups = available_groups(problem) if options.operations is None else options.operations
-    wanted = Wanted(problem, groups, options.max_terms)
+    wanted = Wanted(problem, groups, options.max_terms, named(options.target))
     text = subject.render(wanted, options.format)
     print(text, end="" if text.endswith("\n") else "\n")
     return 0
@@ -333,7 +334,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _message(error: BaseException) -> str:
-    """What an error says: one line, but for what a C compiler printed."""
+    """What an error says, in the words of the command: one line, but for what a C compiler printed."""
+    if isinstance(error, ProblemTooLargeError) and error.terms is not None:
+        error.advice = f"Pass --max-terms {error.terms} or more to go on all the same"
     return str(error).strip() or type(error).__name__
 
 

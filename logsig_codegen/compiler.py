@@ -13,7 +13,20 @@ from logsig_codegen.ir.lie import LieProgram, renamed
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import NONE, OperationCount, Program
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, GROUPS, OPERATIONS, SIGNATURE_LIMIT
+from logsig_codegen.operations import (
+    ADJOINT,
+    GROUPS,
+    OPERATIONS,
+    PLAN,
+    POINTS,
+    ROWS,
+    SECOND_ADJOINT,
+    SIGNATURE_LIMIT,
+    STEPS,
+    TANGENT,
+    Operation,
+    path_operation,
+)
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
@@ -27,6 +40,7 @@ from logsig_codegen.passes.unit_products import make_products_unit
 from logsig_codegen.plans import path_step, prefix_signature
 from logsig_codegen.plans.bracket import coadjoint_action, truncated_bracket
 from logsig_codegen.plans.log_derivative import log_derivative_join
+from logsig_codegen.plans.opposite import opposite
 from logsig_codegen.plans.right_normed import right_normed_join
 from logsig_codegen.plans.special import special_join
 from logsig_codegen.problem import Problem
@@ -117,17 +131,12 @@ class CompiledProblem:
     @cached_property
     def bytes_per_sample(self) -> dict[str, dict[str, int]]:
         """Bytes read and written per sample, by operation and dtype: each row once. Paths: per step, points only."""
-        d, m = self.problem.dimension, self.problem.size
         result = {}
         for kernel in self.kernels:
             operation = OPERATIONS[kernel.operation]
-            if operation.kind == "rows":
-                count = sum(d if name in BY_LETTER else m for name in operation.operands)
-            else:
-                count = d * (2 if operation.backward else 1)
-                count += m * sum(
-                    name in ("d_out", "out", "stream") for name in operation.operands if "stream" in operation.kind
-                )
+            per_step = (one for one in operation.all_operands if one.width in (POINTS, STEPS))
+            moved = operation.all_operands if operation.kind == ROWS else per_step
+            count = sum(operand.columns(self.problem) for operand in moved)
             result[kernel.operation] = {"float64": 8 * count, "float32": 4 * count}
         return result
 
@@ -181,22 +190,8 @@ def compile_problem(
         If a plan does not evaluate the Baker–Campbell–Hausdorff series.
     """
     check_size(problem, max_terms)
-    makers: dict[str, Callable[[Problem, bool], Kernel | PathKernel]] = {
-        "join": join_kernel,
-        "combine": combine_kernel,
-        "log_sig": log_derivative_kernel,
-        "log_sig_by_signature": signature_kernel,
-        "stream": stream_kernel,
-    }
-    kernels: list[Kernel | PathKernel] = []
-    for group, operations in GROUPS.items():
-        if group in groups:
-            for operation in operations:
-                if group in DERIVED_GROUPS:
-                    kernels.append(derived_kernel(problem, operation.name))
-                else:
-                    kernels.append(makers[operation.name.removesuffix("_backprop")](problem, operation.backward))
-    return CompiledProblem(problem, tuple(kernels))
+    wanted = [operation for group, operations in GROUPS.items() if group in groups for operation in operations]
+    return CompiledProblem(problem, tuple(make_kernel(problem, operation) for operation in wanted))
 
 
 def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
@@ -206,35 +201,27 @@ def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
         raise ProblemTooLargeError(
             f"(dimension={problem.dimension}, degree={problem.degree}) has {problem.size:,} coordinates and needs "
             f"about {terms:,} structure constants (roughly {max(1, terms // 100_000):,} s to build); the limit is "
-            f"{max_terms:,}. Pass max_terms={terms} or more to build it all the same"
+            f"{max_terms:,}",
+            terms=terms,
         )
 
 
-def join_kernel(problem: Problem, backward: bool) -> Kernel:
-    """The join or its gradient."""
-    join = choose_plan(problem)
-    if backward:
-        return _kernel("join_backprop", adjoint(join), problem, in_place=(0, -1))
-    return _kernel("join", join, problem, in_place=(0,))
+def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
+    """The kernel of an operation, as its record in the table says."""
+    if operation.kind != ROWS:
+        return PATHS[operation.plan](problem, operation.backward)
+    plan = PLANS[operation.plan](problem)
+    if operation.opposite:
+        plan = _proved_opposite(plan)
+    return _kernel(operation.name, MADE_BY[operation.made_by](plan), problem, operation.in_place)
 
 
-def combine_kernel(problem: Problem, backward: bool) -> Kernel:
-    """The full product or its gradient."""
-    combine = choose_combine_plan(problem)
-    if backward:
-        return _kernel("combine_backprop", adjoint(combine), problem, in_place=(0, -1))
-    return _kernel("combine", combine, problem, in_place=(0,))
+def _proved_opposite(join: LieProgram) -> LieProgram:
+    from logsig_codegen.symbolic.proof import verify_join_plan
 
-
-def derived_kernel(problem: Problem, operation: str) -> Kernel:
-    """A second derivative of a product, or what derivatives beyond it are composed of."""
-    if operation in ("bracket", "coadjoint"):
-        make = truncated_bracket if operation == "bracket" else coadjoint_action
-        program = make(_last_degree(problem))
-    else:
-        plan = choose_plan(problem) if operation.startswith("join") else choose_combine_plan(problem)
-        program = tangent(plan) if operation.endswith("_jvp") else adjoint(adjoint(plan))
-    return _kernel(operation, program, problem, in_place=(-1,) * len(program.outputs))
+    plan = opposite(join)
+    verify_join_plan(plan, displacement_first=True)
+    return plan
 
 
 def choose_combine_plan(problem: Problem) -> LieProgram:
@@ -267,15 +254,16 @@ def stream_kernel(problem: Problem, backward: bool) -> PathKernel:
 def log_derivative_kernel(problem: Problem, backward: bool) -> PathKernel:
     """Whole paths in logarithmic-derivative coordinates, or their gradient."""
     degree = _last_degree(problem)
+    name = path_operation("log_derivative", backward=backward)
     if backward:
         phases = (
             _kernel("step_backprop", _proved(path_step.step_backward(degree), problem), problem, in_place=(0, 1, -1)),
             _kernel("start", _proved(path_step.backward_start(degree), problem), problem, in_place=(-1, -1)),
         )
-        return PathKernel("log_sig_backprop", phases, sum(problem.sizes[: degree - 1]), d_state_size=problem.size)
+        return PathKernel(name, phases, sum(problem.sizes[: degree - 1]), d_state_size=problem.size)
     step = _kernel("step", _proved(path_step.step(degree), problem), problem, in_place=(0,), descending=True)
     finish = _kernel("finish", _proved(path_step.to_log_sig(degree), problem), problem, in_place=(-1,))
-    return _with_groups("log_sig", step, finish, problem.size)
+    return _with_groups(name, step, finish, problem.size)
 
 
 def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
@@ -292,14 +280,15 @@ def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
             f"{problem.size:,} coordinates; 'signature' is there for up to {SIGNATURE_LIMIT:,}"
         )
     plan, size = prefix_signature.PLAN, len(prefix_signature.prefix_words(problem))
+    name = path_operation("signature", backward=backward)
     if backward:
         step = _straight("step_backprop", plan, prefix_signature.signature_step_backward(problem), (0, 1, -1), True)
         start = _straight("start", plan, prefix_signature.log_sig_backward_start(problem), (-1, -1), True)
         short = prefix_signature.short_prefixes(problem)
-        return PathKernel("log_sig_by_signature_backprop", (step, start), short, d_state_size=size)
+        return PathKernel(name, (step, start), short, d_state_size=size)
     step = _straight("step", plan, prefix_signature.signature_step(problem), (0,), True)
     finish = _straight("finish", plan, prefix_signature.signature_to_log_sig(problem), (-1,), False)
-    return _with_groups("log_sig_by_signature", step, finish, size)
+    return _with_groups(name, step, finish, size)
 
 
 def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) -> PathKernel:
@@ -387,3 +376,25 @@ def _straight(operation: str, plan: str, program: Program, in_place: tuple[int, 
     collectors = COLLECTORS if "d_" in program.inputs[0].name else 0
     order = schedule(program, in_place=in_place, descending=descending, collectors=collectors)
     return Kernel(operation, plan, None, program, order, program.operations)
+
+
+PLANS: dict[str, Callable[[Problem], LieProgram]] = {
+    "join": choose_plan,
+    "combine": choose_combine_plan,
+    "bracket": lambda problem: truncated_bracket(_last_degree(problem)),
+    "coadjoint": lambda problem: coadjoint_action(_last_degree(problem)),
+}
+"""What chooses the plan of an operation on rows."""
+MADE_BY: dict[str, Callable[[LieProgram], LieProgram]] = {
+    PLAN: lambda plan: plan,
+    ADJOINT: adjoint,
+    TANGENT: tangent,
+    SECOND_ADJOINT: lambda plan: adjoint(adjoint(plan)),
+}
+"""The pass that makes the program of an operation from its plan."""
+PATHS: dict[str, Callable[[Problem, bool], PathKernel]] = {
+    "join": stream_kernel,
+    "log_derivative": log_derivative_kernel,
+    "signature": signature_kernel,
+}
+"""What makes the kernel of an operation along paths, or of its gradient, by the plan of its steps."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.problem import Problem
-from logsig_codegen.text_table import table
+from logsig_codegen.runtime.report import operations_table
+from logsig_codegen.targets.base import BuildSpec, Target, joined
 
 if TYPE_CHECKING:
     from logsig_codegen.compiler import CompiledProblem, Kernel
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be shown: a problem, the groups of its operations, and a limit on its size (``None``: the usual)."""
+    """What is to be shown: a problem, the groups of its operations, a limit on its size, a target."""
 
     problem: Problem
     groups: Sequence[str]
     max_terms: int | None
+    target: Target
 
 
 Renderer = Callable[[Wanted, str], str]
@@ -61,16 +63,8 @@ def _report(wanted: Wanted, form: str) -> str:
 
 def report_text(report: Mapping[str, Any]) -> str:
     """The report of a compiled problem for people: a line about the problem and a table of its kernels."""
-    header = ("operation", "plan", "form", "multiply-adds", "additions", "scalings", "total", "bytes (float64)")
-    rows = []
-    for name, counts in report["operations"].items():
-        numbers = (*(counts[key] for key in ("multiply_adds", "additions", "scalings", "total")),)
-        operation = name.split(".")[0]
-        moved = report["bytes_per_sample"][operation]["float64"]
-        cells = (name, report["plan"][operation], report["form"][operation])
-        rows.append((*cells, *(f"{number:,}" for number in (*numbers, moved))))
     head = f"dimension {report['dimension']}, degree {report['degree']}: {report['size']:,} coordinates; per sample:"
-    return f"{head}\n\n{table(header, rows, texts=frozenset((0, 1, 2)))}"
+    return f"{head}\n\n{operations_table(report)}"
 
 
 def _program(wanted: Wanted, form: str) -> str:
@@ -108,12 +102,11 @@ def program_data(program: Program | None) -> dict[str, Any] | None:
 
 
 def _source(wanted: Wanted, form: str) -> str:
-    from logsig_codegen.emit.c import c_sources
+    from logsig_codegen.targets.builder import source_texts
 
-    units = c_sources(_compiled(wanted))
-    if form == "json":
-        return json.dumps({unit.name: unit.text for unit in units})
-    return "\n".join(f"/* ==== {unit.name} ==== */\n{unit.text}" for unit in units)
+    spec = BuildSpec(wanted.problem, tuple(wanted.groups), max_terms=wanted.max_terms, emit_only=True)
+    texts = source_texts(wanted.target, spec)
+    return json.dumps(texts) if form == "json" else joined(texts)
 
 
 SUBJECTS: Mapping[str, Subject] = {
@@ -123,7 +116,7 @@ SUBJECTS: Mapping[str, Subject] = {
     ),
     "adjoint": Subject("each coordinate of the derivative", ("text", "latex", "json"), _formulas("adjoint")),
     "program": Subject("the plan and the straight-line programs made from it", ("text", "json"), _program),
-    "source": Subject("the C sources that would be compiled", ("text", "json"), _source),
+    "source": Subject("the sources of a target that would be compiled", ("text", "json"), _source),
     "report": Subject("the plan chosen and its operation counts", ("text", "json"), _report),
 }
 """What ``logsig-gen show --what`` knows."""
@@ -146,6 +139,9 @@ def doctor_text(found: Mapping[str, Any]) -> str:
             lines += [
                 f"  this machine lacks {', '.join(found['missing_features'])}: it can compile, but not run, the code"
             ]
+    lines += ["", "targets, and what would build them"]
+    for name, about in found["targets"].items():
+        lines += textwrap.wrap(f"{name}: {about}", 118, initial_indent="  ", subsequent_indent="    ")
     cache, artifacts = found["cache"], found["artifacts"]
     lines += ["", f"cache: {cache['path']} ({cache['state']}), entries: {len(cache['entries'])}"]
     lines += [

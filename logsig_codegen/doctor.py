@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from logsig_codegen import targets
 from logsig_codegen._version import __version__
 from logsig_codegen.build import cache, cpu, toolchain
 from logsig_codegen.build.artifact import read_artifact
@@ -35,6 +36,7 @@ def examine(march: str = "native") -> dict[str, Any]:
         "compiler": None,
         "problem": None,
         "cache": {"path": str(folder), "state": _state(folder), "entries": _entries()},
+        "targets": {name: target.found() for name, target in targets.known().items()},
         "artifacts": {"variable": VARIABLE, "value": os.environ.get(VARIABLE)},
     }
     try:

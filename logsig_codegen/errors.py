@@ -20,7 +20,23 @@ class PlanProofError(GenerationError):
 
 
 class ProblemTooLargeError(GenerationError, ValueError):
-    """The problem needs more structure-constant terms than the limit allows; raised before any work is done."""
+    """The problem needs more structure-constant terms than the limit allows; raised before any work is done.
+
+    Attributes
+    ----------
+    terms : int, optional
+        The least limit with which it would be built; ``None`` where raising a limit does not help.
+    advice : str
+        How the caller raises the limit; whoever calls on behalf of somebody else puts his words here.
+    """
+
+    def __init__(self, message: str, *, terms: int | None = None) -> None:
+        super().__init__(message)
+        self.terms = terms
+        self.advice = "" if terms is None else f"Pass max_terms={terms} or more to build it all the same"
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}. {self.advice}" if self.advice else str(self.args[0])
 
 
 class CompilerError(LogSigError):

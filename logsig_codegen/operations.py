@@ -1,11 +1,16 @@
-"""The operations a problem has kernels for: their groups, operands and C interfaces. Plain data, read by every layer.
+"""The table of operations: everything that is known of an operation before it is compiled. Plain data.
+
+Python, the C header, cffi's declarations, torch's operators (in Python and in C++), CUDA kernels and reports derive
+what they need from these records. A record names its derivatives, so nobody takes a name apart.
 
 A group is compiled into one library, and only when something of it is called: nobody waits for what is not used.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from logsig_codegen.problem import Problem
 
@@ -19,6 +24,41 @@ _SIGNATURE_FROM = {2: 3, 3: 8, 4: 5, 5: 4, 6: 3}
 WHOLE_STEPS = 192
 """Paths of fewer steps are never cut: twice LOGSIG_PIECE_STEPS of ``logsig_paths.h``."""
 
+LETTERS, COORDINATES = "letters", "coordinates"
+"""Widths of a row: a number per letter (a displacement), a number per coordinate (a log-signature)."""
+POINTS, STEPS = "points", "steps"
+"""Operands along a path: an array of points, and one with a row of coordinates per step."""
+
+ROWS, FORWARD, BACKWARD, STREAM, STREAM_BACKWARD = "rows", "forward", "backward", "stream", "stream_backward"
+"""Kinds: every operand is an array of rows; a whole path, forth and back; all expanding paths, forth and back."""
+
+PLAN, ADJOINT, TANGENT, SECOND_ADJOINT = "plan", "adjoint", "tangent", "second_adjoint"
+"""Passes that make a program from a plan: none, reverse mode, forward mode, reverse mode of reverse mode."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An array that an operation reads or writes.
+
+    Attributes
+    ----------
+    name : str
+        Name of the argument in Python and C.
+    width : str
+        ``LETTERS``, ``COORDINATES``, ``POINTS`` or ``STEPS``.
+    of : str
+        Of an output that is a gradient: the input it belongs to, whose shape it has. Empty for a result, which has the
+        leading shape that all inputs broadcast to.
+    """
+
+    name: str
+    width: str = COORDINATES
+    of: str = ""
+
+    def columns(self, problem: Problem) -> int:
+        """Numbers of a row (of ``POINTS``: of a point)."""
+        return problem.dimension if self.width in (LETTERS, POINTS) else problem.size
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -26,182 +66,243 @@ class Operation:
 
     Attributes
     ----------
-    name : str
-        Name of the C function, without problem and number type.
+    name, group : str
+        Name of the C function, without problem and number type; the group it is compiled with.
     kind : str
-        ``"rows"``: every operand is an array of rows; else how it goes along a path: ``"forward"``, ``"backward"``,
-        ``"stream"`` or ``"stream_backward"``.
-    inputs, outputs : tuple of str
-        Operands in the order of the C interface. ``path`` and ``d_path`` are arrays of points.
-    summary : str
-        What it computes, for the header; ``title`` is the same for a heading.
+        ``ROWS``, ``FORWARD``, ``BACKWARD``, ``STREAM`` or ``STREAM_BACKWARD``.
+    operand_inputs, operand_outputs : tuple of Operand
+        In the order of the C interface.
+    title, summary : str
+        What it is, for a heading; what it computes, for the header.
+    plan, made_by : str
+        The plan its program comes from (a key of ``compiler.PLANS``), and the pass that makes it from that.
+    opposite : bool
+        Whether the plan's brackets are taken in the opposite order; see ``plans/opposite.py``.
+    gradient, tangent : str
+        Operations that compute its derivatives: reverse mode, from derivatives of the outputs and the inputs to those
+        of the inputs; forward mode, from the inputs and their tangents. Empty where derivatives are composed.
+    factors : tuple of str
+        Of a product ``log(exp(x) exp(y))``: its operands in the order in which they are multiplied.
+    prepended : str
+        Of a product: the operation that multiplies the same operands in the other order.
+    in_place, in_place_on_gpu : tuple of int
+        For each output the input that it replaces in a kernel's memory, -1 for none: inputs that are read in full
+        anyhow. On a GPU a displacement is in registers by the time its derivative is known.
+    state : str
+        What a whole path is carried in.
     """
 
     name: str
+    group: str
     kind: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    operand_inputs: tuple[Operand, ...]
+    operand_outputs: tuple[Operand, ...]
     title: str
     summary: str
+    plan: str
+    made_by: str = PLAN
+    opposite: bool = False
+    gradient: str = ""
+    tangent: str = ""
+    factors: tuple[str, ...] = ()
+    prepended: str = ""
+    in_place: tuple[int, ...] = ()
+    in_place_on_gpu: tuple[int, ...] = ()
+    state: str = ""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs."""
+        return tuple(operand.name for operand in self.operand_inputs)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return tuple(operand.name for operand in self.operand_outputs)
 
     @property
     def operands(self) -> tuple[str, ...]:
+        """Names of all operands, in the order of the C interface."""
         return (*self.inputs, *self.outputs)
+
+    @property
+    def all_operands(self) -> tuple[Operand, ...]:
+        return (*self.operand_inputs, *self.operand_outputs)
+
+    @property
+    def like(self) -> tuple[int, ...]:
+        """For each output the place of the input whose shape it has; empty where the result is a broadcast one."""
+        return tuple(self.inputs.index(operand.of) for operand in self.operand_outputs if operand.of)
+
+    @property
+    def backward(self) -> bool:
+        """Whether it computes a gradient."""
+        return self.made_by in (ADJOINT, SECOND_ADJOINT)
 
     @property
     def in_pieces(self) -> bool:
         """Whether it cuts long paths into pieces, and takes the functions that multiply them."""
-        return self.kind in ("forward", "backward")
+        return self.kind in (FORWARD, BACKWARD)
 
     @property
-    def backward(self) -> bool:
-        """Whether it computes derivatives."""
-        return self.name.endswith("backprop")
+    def streams(self) -> bool:
+        """Whether it has a row per step of a path."""
+        return self.kind in (STREAM, STREAM_BACKWARD)
+
+    @property
+    def torch_schema(self) -> str:
+        """Schema of the operator of torch for an operation on rows."""
+        tensors = ", ".join(f"Tensor {operand}" for operand in self.inputs)
+        results = ", ".join(["Tensor"] * len(self.outputs))
+        results = f"({results})" if len(self.outputs) > 1 else results
+        return f"{self.name}({tensors}, int dimension, int degree, int n_jobs=1) -> {results}"
+
+    @property
+    def is_product(self) -> bool:
+        """Whether it multiplies two operands, and has all derivatives in the table."""
+        return bool(self.factors)
 
 
-def _along_a_path(suffix: str, how: str) -> tuple[Operation, Operation]:
+def _product(
+    name: str,
+    operands: tuple[Operand, Operand],
+    factors: tuple[int, int],
+    title: str,
+    *,
+    plan: str = "",
+    opposite: bool = False,
+    prepended: str = "",
+) -> tuple[Operation, ...]:
+    """A product of two operands, its gradient, its tangent, and the gradient of its gradient."""
+    result, d_out = Operand("out"), Operand("d_out")
+    tangents, cotangents = (tuple(Operand(f"{p}{o.name}", o.width) for o in operands) for p in ("t_", "d_d_"))
+    gradients = tuple(Operand(f"d_{o.name}", o.width, o.name) for o in operands)
+    listed = ", ".join(o.name for o in operands)
+    first, second = (operands[k].name for k in factors)
+    by_letter = operands[1].width == LETTERS
+    made = {"kind": ROWS, "plan": plan or name, "opposite": opposite}
     return (
         Operation(
-            f"log_sig{suffix}",
-            "forward",
-            ("path",),
-            ("out",),
-            f"Log-signatures of paths, {how}",
-            f"out: the log-signature of each path, {how}.",
+            name, name, operand_inputs=operands, operand_outputs=(result,), title=f"Log-signature of {title}",
+            summary=f"out = log(exp({first}) exp({second})), row by row.", gradient=f"{name}_backprop",
+            tangent=f"{name}_jvp", factors=(first, second), prepended=prepended, in_place=(0,), in_place_on_gpu=(0,),
+            **made,
         ),
         Operation(
-            f"log_sig{suffix}_backprop",
-            "backward",
-            ("d_out", "log_sig", "path"),
-            ("d_path",),
-            f"Gradient of the log-signature of a path, {how}",
+            f"{name}_backprop", name, operand_inputs=(d_out, *operands), operand_outputs=gradients,
+            title=f"Gradient of the log-signature of {title}",
+            summary=f"{gradients[0].name} and {gradients[1].name}: the derivatives of <d_out, {name}({listed})>, "
+            "row by row.",
+            made_by=ADJOINT, gradient=f"{name}_backprop_backprop", in_place=(0, -1),
+            in_place_on_gpu=(0, 2) if by_letter else (0, -1), **made,
+        ),
+        Operation(
+            f"{name}_jvp", f"{name}_second", operand_inputs=(*operands, *tangents), operand_outputs=(Operand("t_out"),),
+            title=f"Tangent of {name}",
+            summary=f"t_out: the derivative of {name}({listed}) in the direction "
+            f"({', '.join(o.name for o in tangents)}), row by row.",
+            made_by=TANGENT, in_place=(-1,), in_place_on_gpu=(2,), **made,
+        ),
+        Operation(
+            f"{name}_backprop_backprop", f"{name}_second", operand_inputs=(*cotangents, d_out, *operands),
+            operand_outputs=(Operand("d_d_out", of="d_out"), *gradients), title=f"Gradient of the gradient of {name}",
+            summary=f"The derivatives of <{cotangents[0].name}, {gradients[0].name}> + <{cotangents[1].name}, "
+            f"{gradients[1].name}> with respect to the arguments of {name}_backprop.",
+            made_by=SECOND_ADJOINT, in_place=(-1, -1, -1), in_place_on_gpu=(0, 3, 4), **made,
+        ),
+    )  # fmt: skip
+
+
+def _along_a_path(state: str, suffix: str, how: str) -> tuple[Operation, Operation]:
+    """Whole paths, and their gradient."""
+    name, path = f"log_sig{suffix}", Operand("path", POINTS)
+    return (
+        Operation(
+            name, name, FORWARD, (path,), (Operand("out"),), f"Log-signatures of paths, {how}",
+            f"out: the log-signature of each path, {how}.", plan=state, gradient=f"{name}_backprop", state=state,
+        ),
+        Operation(
+            f"{name}_backprop", f"{name}_backprop", BACKWARD, (Operand("d_out"), Operand("log_sig"), path),
+            (Operand("d_path", POINTS, "path"),), f"Gradient of the log-signature of a path, {how}",
             f"d_path: the derivative of <d_out, log_sig(path)>, {how}; log_sig is the log-signature of the path.",
+            plan=state, made_by=ADJOINT, state=state,
         ),
-    )
+    )  # fmt: skip
 
 
-_JOIN = (
-    Operation(
-        "join",
-        "rows",
-        ("log_sig", "displacement"),
-        ("out",),
-        "Log-signature of a path extended by a displacement",
-        "out = log(exp(log_sig) exp(displacement)), row by row.",
-    ),
-    Operation(
-        "join_backprop",
-        "rows",
-        ("d_out", "log_sig", "displacement"),
-        ("d_log_sig", "d_displacement"),
-        "Gradient of the log-signature of a path extended by a displacement",
-        "d_log_sig and d_displacement: the derivatives of <d_out, join(log_sig, displacement)>, row by row.",
-    ),
-)
-_COMBINE = (
-    Operation(
-        "combine",
-        "rows",
-        ("log_sig1", "log_sig2"),
-        ("out",),
-        "Log-signature of two paths put together",
-        "out = log(exp(log_sig1) exp(log_sig2)), row by row.",
-    ),
-    Operation(
-        "combine_backprop",
-        "rows",
-        ("d_out", "log_sig1", "log_sig2"),
-        ("d_log_sig1", "d_log_sig2"),
-        "Gradient of the log-signature of two paths put together",
-        "d_log_sig1 and d_log_sig2: the derivatives of <d_out, combine(log_sig1, log_sig2)>, row by row.",
-    ),
-)
-_STREAM = (
-    Operation(
-        "stream",
-        "stream",
-        ("path", "initial"),
-        ("out",),
-        "Log-signatures of all expanding paths",
-        "out: one row per step, the log-signature of the path so far; initial (or null): what came before.",
-    ),
-    Operation(
-        "stream_backprop",
-        "stream_backward",
-        ("d_out", "stream", "path", "initial"),
-        ("d_path", "d_initial"),
-        "Gradient of the log-signatures of all expanding paths",
-        "d_path and d_initial: the derivatives of <d_out, stream(path, initial)>; stream is its result.",
-    ),
-)
-
-
-def _second(product: str, operands: tuple[str, str]) -> tuple[Operation, Operation]:
-    """What the second derivative of a product is made of."""
-    tangents, cotangents = (tuple(f"{prefix}{name}" for name in operands) for prefix in ("t_", "d_d_"))
-    gradients = tuple(f"d_{name}" for name in operands)
-    listed = ", ".join(operands)
+def _stream() -> tuple[Operation, Operation]:
+    """All expanding paths, and their gradient."""
+    path, initial = Operand("path", POINTS), Operand("initial")
     return (
         Operation(
-            f"{product}_jvp",
-            "rows",
-            (*operands, *tangents),
-            ("t_out",),
-            f"Tangent of {product}",
-            f"t_out: the derivative of {product}({listed}) in the direction ({', '.join(tangents)}), row by row.",
+            "stream", "stream", STREAM, (path, initial), (Operand("out", STEPS),),
+            "Log-signatures of all expanding paths",
+            "out: one row per step, the log-signature of the path so far; initial (or null): what came before.",
+            plan="join", gradient="stream_backprop",
         ),
         Operation(
-            f"{product}_backprop_backprop",
-            "rows",
-            (*cotangents, "d_out", *operands),
-            ("d_d_out", *gradients),
-            f"Gradient of the gradient of {product}",
-            f"The derivatives of <{cotangents[0]}, {gradients[0]}> + <{cotangents[1]}, {gradients[1]}> with respect to "
-            f"the arguments of {product}_backprop.",
+            "stream_backprop", "stream_backprop", STREAM_BACKWARD,
+            (Operand("d_out", STEPS), Operand("stream", STEPS), path, initial),
+            (Operand("d_path", POINTS, "path"), Operand("d_initial", of="initial")),
+            "Gradient of the log-signatures of all expanding paths",
+            "d_path and d_initial: the derivatives of <d_out, stream(path, initial)>; stream is its result.",
+            plan="join", made_by=ADJOINT,
         ),
-    )
+    )  # fmt: skip
 
 
 _BRACKET = (
     Operation(
-        "bracket",
-        "rows",
-        ("left", "right"),
-        ("out",),
-        "Lie bracket",
-        "out = [left, right], truncated, row by row.",
+        "bracket", "bracket", ROWS, (Operand("left"), Operand("right")), (Operand("out"),), "Lie bracket",
+        "out = [left, right], truncated, row by row.", plan="bracket", in_place=(-1,), in_place_on_gpu=(-1,),
     ),
     Operation(
-        "coadjoint",
-        "rows",
-        ("actor", "form"),
-        ("out",),
-        "Coadjoint action",
-        "out: the form with <out, x> = <form, [actor, x]> for every x, row by row.",
+        "coadjoint", "bracket", ROWS, (Operand("actor"), Operand("form")), (Operand("out"),), "Coadjoint action",
+        "out: the form with <out, x> = <form, [actor, x]> for every x, row by row.", plan="coadjoint",
+        in_place=(-1,), in_place_on_gpu=(-1,),
     ),
+)  # fmt: skip
+_LOG_SIG, _DISPLACEMENT = Operand("log_sig"), Operand("displacement", LETTERS)
+_JOIN = _product("join", (_LOG_SIG, _DISPLACEMENT), (0, 1), "a path extended by a displacement", prepended="join_left")
+_JOIN_LEFT = _product(
+    "join_left", (_LOG_SIG, _DISPLACEMENT), (1, 0), "a path preceded by a displacement", plan="join", opposite=True
 )
-_BY_LOG_DERIVATIVE = _along_a_path("", "carried in logarithmic-derivative coordinates")
-_BY_SIGNATURE = _along_a_path("_by_signature", "carried as the signature on prefixes of Lyndon words")
+_COMBINE = _product("combine", (Operand("log_sig1"), Operand("log_sig2")), (0, 1), "two paths put together")
+_BY_LOG_DERIVATIVE = _along_a_path("log_derivative", "", "carried in logarithmic-derivative coordinates")
+_BY_SIGNATURE = _along_a_path("signature", "_by_signature", "carried as the signature on prefixes of Lyndon words")
 
+
+def _by_name(*operations: Iterable[Operation]) -> dict[str, Operation]:
+    return {operation.name: operation for some in operations for operation in some}
+
+
+OPERATIONS: dict[str, Operation] = _by_name(
+    _JOIN[:2], _COMBINE[:2], _BY_LOG_DERIVATIVE, _stream(), _BY_SIGNATURE, _JOIN[2:], _COMBINE[2:], _BRACKET,
+    _JOIN_LEFT,
+)  # fmt: skip
+"""Every operation by its name; the order is that of headers and reports."""
+PRODUCTS: dict[str, Operation] = {name: one for name, one in OPERATIONS.items() if one.is_product}
+"""The products of two operands."""
+JOINS = (OPERATIONS["join"], OPERATIONS[OPERATIONS["join"].prepended])
+"""The product with a displacement, by whether the displacement comes first."""
 GROUPS: dict[str, tuple[Operation, ...]] = {
-    "join": _JOIN,
-    "combine": _COMBINE,
-    "log_sig": _BY_LOG_DERIVATIVE[:1],
-    "log_sig_backprop": _BY_LOG_DERIVATIVE[1:],
-    "stream": _STREAM[:1],
-    "stream_backprop": _STREAM[1:],
-    "log_sig_by_signature": _BY_SIGNATURE[:1],
-    "log_sig_by_signature_backprop": _BY_SIGNATURE[1:],
-    "join_second": _second("join", ("log_sig", "displacement")),
-    "combine_second": _second("combine", ("log_sig1", "log_sig2")),
-    "bracket": _BRACKET,
+    group: tuple(operation for operation in OPERATIONS.values() if operation.group == group)
+    for group in dict.fromkeys(operation.group for operation in OPERATIONS.values())
 }
-"""Group to operations; the order is that of headers and reports."""
-DERIVED_GROUPS = ("join_second", "combine_second", "bracket")
+"""Group to operations."""
+DERIVED_GROUPS = tuple(
+    group
+    for group, operations in GROUPS.items()
+    if all(one.made_by in (TANGENT, SECOND_ADJOINT) for one in operations) or operations == _BRACKET
+)
 """Second derivatives of products, and what those beyond are composed of: nothing but torch asks for them."""
-OPERATIONS: dict[str, Operation] = {operation.name: operation for group in GROUPS.values() for operation in group}
-BY_LETTER = frozenset({"displacement", "d_displacement", "t_displacement", "d_d_displacement"})
-"""Operands with one column per letter; all others have one per coordinate."""
+_WIDTHS = {operand.name: operand for operation in OPERATIONS.values() for operand in operation.all_operands}
+
+
+def columns(problem: Problem, operand: str) -> int:
+    """Numbers in a row of an operand, by its name; what the table does not know is a log-signature."""
+    known = _WIDTHS.get(operand)
+    return problem.size if known is None else known.columns(problem)
 
 
 def default_state(problem: Problem) -> str:
@@ -214,15 +315,15 @@ def default_state(problem: Problem) -> str:
 def available_groups(problem: Problem) -> tuple[str, ...]:
     """The groups a problem can have."""
     large = problem.size > SIGNATURE_LIMIT
-    return tuple(group for group in GROUPS if not (large and "by_signature" in group))
+    return tuple(group for group, (first, *_) in GROUPS.items() if not (large and first.state == "signature"))
 
 
 def group_of(operation: str) -> str:
     """The group an operation is compiled with."""
-    return next(group for group, operations in GROUPS.items() if operation in {member.name for member in operations})
+    return OPERATIONS[operation].group
 
 
+@cache
 def path_operation(state: str, *, backward: bool = False) -> str:
     """Name of the whole-path operation that carries ``state``."""
-    suffix = "" if state == DEFAULT_STATE else f"_by_{state}"
-    return f"log_sig{suffix}_backprop" if backward else f"log_sig{suffix}"
+    return next(one.name for one in OPERATIONS.values() if one.state == state and one.backward == backward)

@@ -207,6 +207,7 @@ def test_too_large_says_so_and_the_others_are_written(tmp_path: Path, capsys: py
     assert "(2,2)" in printed.out
     assert "(2,5)" not in printed.out
     assert printed.err.startswith("logsig-gen: error: (2,5): ")
+    assert re.search(r"the limit is 10\. Pass --max-terms \d+ or more", printed.err)
     assert printed.err.count("\n") == 1
     assert (tmp_path / "d2_n2").is_dir()
     assert not (tmp_path / "d2_n5").exists()

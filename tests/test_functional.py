@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import pickle
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,7 @@ NAMES = [
 OURS = ["log_sig_backprop"]
 OURS += [f"log_sig_{name}{end}" for name in ("change_method", "from_hall", "to_hall") for end in ("", "_backprop")]
 """Functions pySigLib has not."""
-FURTHER = {"out", "lengths", "initial", "stream", "windows", "state"}
+FURTHER = {"out", "gradients", "lengths", "initial", "stream", "windows", "state"}
 """Arguments pySigLib has not."""
 
 
@@ -149,7 +152,7 @@ def test_wrong_arguments_build_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
             call()
 
 
-def test_prepare_prepares_the_augmented_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepare_prepares_what_the_method_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[object, ...]] = []
 
     class Kernel:
@@ -159,14 +162,64 @@ def test_prepare_prepares_the_augmented_problem(monkeypatch: pytest.MonkeyPatch)
         def prepare(self, *groups: str) -> None:
             asked.append(groups)
 
-    monkeypatch.setattr("logsig_codegen.runtime.loader.load", Kernel)
-    for method in (0, 1, 2, 3):
+    monkeypatch.setattr("logsig_codegen.runtime.loader.obtain", Kernel)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for method in (0, 1, 2):
         lg.prepare_log_sig(2, 3, method, time_aug=True, lead_lag=True, use_disk=True, device="cpu")
         lg.prepare_log_sig(2, 3, method)
-    assert asked == [(5, 3), ("log_sig", "combine"), (2, 3), ("log_sig", "combine")] * 4
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert asked == [(5, 3), ("log_sig", "combine"), (2, 3), ("log_sig", "combine")] * 3
+    asked.clear()
+    lg.prepare_log_sig(2, 3, 3)
+    lg.prepare_log_sig(2, 3, 0, gradients=True)
+    with_join, with_gradient = ("log_sig", "combine", "join"), ("log_sig", "log_sig_backprop", "combine")
+    assert asked == [(2, 3), with_join, (2, 3), with_gradient]
     with pytest.raises(lg.UnsupportedError, match="device: torch sees no CUDA device"):
         lg.prepare_log_sig(2, 3, 2, device="cuda")
+
+
+@pytest.mark.parametrize("method", [0, 1, 2, 3])
+def test_nothing_is_built_after_it_was_prepared(method: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("looked for something that should have been prepared")
+
+    lg.clear_cache()
+    lg.prepare_log_sig(2, 3, method, gradients=True)
+    monkeypatch.setattr("logsig_codegen.runtime.loader.cached", refuse)
+    for length in (5, 500):
+        path = np.random.default_rng(0).standard_normal((2, length, 2))
+        result = lg.log_sig(path, 3, method=method)
+        lg.log_sig_backprop(np.ones_like(result), path, 3, method=method)
+    if method == 3:
+        lg.log_sig_combine(result, lg.log_sig_join(result, path[:, 0], 2, 3), 2, 3)
+    lg.clear_cache()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: lg.load(2, 3),
+        lambda: lg.log_sig(np.zeros((4, 2)), 3),
+        lambda: lg.log_sig_combine(np.zeros(5), np.zeros(5), 2, 3),
+        lambda: lg.log_sig(np.zeros((4, 2)), 3, stream=True),
+        lambda: lg.prepare_log_sig(2, 3, 2),
+    ],
+)
+def test_who_calls_with_too_large_a_problem_can_follow_the_advice(
+    call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("logsig_codegen.compiler.DEFAULT_MAX_TERMS", 1)
+    monkeypatch.setenv("LOGSIG_CODEGEN_CACHE", str(tmp_path))
+    lg.clear_cache()
+    with pytest.raises(lg.ProblemTooLargeError, match="the limit is 1") as caught:
+        call()
+    assert "Pass max_terms" not in str(caught.value)
+    advice = re.search(r"Call logsig_codegen\.(load\(2, 3, max_terms=\d+\)) to build", str(caught.value))
+    assert advice is not None
+    kept = pickle.loads(pickle.dumps(caught.value))
+    assert (str(kept), kept.terms) == (str(caught.value), caught.value.terms)
+    eval(advice[1], {"load": lg.load})
+    call()
+    lg.clear_cache()
 
 
 WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import golden
@@ -83,6 +84,56 @@ def test_torch_is_imported_at_the_top_of_its_own_modules_only() -> None:
         ),
     }
     assert {name for name in names if not name.startswith("runtime/torch_ops/")} <= own
+
+
+def edges() -> dict[str, dict[str, int]]:
+    """Every module, with the modules of the package that it imports anywhere in its text, and the line that does it."""
+    files = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in MODULES}
+    graph: dict[str, dict[str, int]] = {}
+    for name, path in files.items():
+        found = graph[name] = {}
+        for node in ast.walk(ast.parse(path.read_text())):
+            targets: list[str] = []
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module is not None, f"{name}:{node.lineno}: imports name the whole module here"
+                members = [f"{node.module}.{alias.name}" for alias in node.names]
+                targets = [member if member in files else node.module for member in members]
+            for target in targets:
+                if target in files:
+                    found.setdefault(target, node.lineno)
+    return graph
+
+
+def cycle(graph: dict[str, dict[str, int]]) -> list[str]:
+    """The modules of a shortest circle of imports, the first once more at the end; none where there is no circle."""
+    shortest: list[str] = []
+    for start in graph:
+        ways = [[start]]
+        reached: set[str] = set()
+        for way in ways:  # grows: breadth first
+            for target in graph[way[-1]]:
+                if target == start and (not shortest or len(way) < len(shortest) - 1):
+                    shortest = [*way, start]
+                if target not in reached:
+                    reached.add(target)
+                    ways.append([*way, target])
+    return shortest
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports inside functions, and those for type checkers only, count too."""
+    graph = edges()
+    assert sum(map(len, graph.values())) > 300, "the walk finds too few imports to be believed"
+    way = cycle(graph)
+    steps = [f"{one}, line {graph[one][other]}, imports {other}" for one, other in pairwise(way)]
+    assert not way, "\n".join(["a circle of imports:", *steps])
+
+
+def test_the_search_for_circles_finds_one() -> None:
+    graph = {"a": {"b": 1}, "b": {"c": 2}, "c": {"d": 3, "b": 4}, "d": {"a": 5}}
+    assert cycle(graph) in (["b", "c", "b"], ["c", "b", "c"])
 
 
 def test_importing_the_package_is_silent_and_light() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from logsig_codegen.operations import PRODUCTS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.torch_ops import calls
 
@@ -61,7 +62,8 @@ def case(operator: str, *tensors: Tensor | None, others: tuple[Any, ...] = (D, N
 
 def _products() -> dict[str, Case]:
     found = {}
-    for name, width in (("join", D), ("combine", M)):
+    for name, operation in PRODUCTS.items():
+        width = operation.operand_inputs[1].columns(Problem(D, N))
         for label, lead, right in (("", (2,), (2,)), (", broadcast", (2, 1), (2,)), (", no batch", (), ())):
             full = torch.broadcast_shapes(lead, right)
             left_row, right_row = (lambda lead=lead: random(*lead, M)), (lambda r=right, w=width: random(*r, w))  # type: ignore[misc]

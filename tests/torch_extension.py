@@ -15,12 +15,13 @@ from emulated import CXX, HEADERS, Emulation
 from processes import RunPython
 
 import logsig_codegen as lg
-from logsig_codegen.build import cuda_builder, nvidia
+from logsig_codegen.build import nvidia
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda.sources import CudaSources, Image
 from logsig_codegen.emit.view import SUFFIXES
 from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
+from logsig_codegen.targets import cuda
 
 NATIVE = {name for name in OPERATIONS if not name.startswith(("stream", "log_sig_by"))}
 """The operators an extension has: those of the generated kernels."""
@@ -43,7 +44,7 @@ class Built:
 
 
 def emulated_images(work: Path, problem: Problem) -> Callable[..., Sequence[Image]]:
-    """What stands in for ``cuda_builder.compile_images``: the binary of a kernel names a library for the host."""
+    """What stands in for ``targets.cuda.compile_images``: the binary of a kernel names a library for the host."""
 
     def compile_images(folder: Path, sources: CudaSources, *_: Any, **__: Any) -> Sequence[Image]:
         emulation = Emulation(work, compile_problem(problem, groups=tuple(GROUPS)))
@@ -63,7 +64,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """An extension for dimension 2 and degree 3; g++ and an emulated grid stand in for nvcc and a GPU."""
     images = emulated_images(tmp_path_factory.mktemp("emulated"), Problem(2, 3))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(cuda_builder, "compile_images", images)
+        patched.setattr(cuda, "compile_images", images)
         patched.setattr(nvidia, "find_cuda_compiler_ahead", lambda: nvidia.CudaCompiler("nvcc", "0", "none"))
         folder = lg.generate(2, 3, tmp_path_factory.mktemp("torch"), targets=("torch",))
     library = folder.path / folder.manifest["extension"]["library"]
@@ -85,7 +86,7 @@ def emulated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         emulated_images(tmp_path_factory.mktemp("emulated"), Problem(3, 2)),
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(cuda_builder, "compile_images", images)
+        patched.setattr(cuda, "compile_images", images)
         patched.setattr(nvidia, "nvcc_if_any", lambda: nvidia.CudaCompiler("nvcc", "0", "none"))
         lg.generate(3, 2, out, targets=("cuda",), operations=tuple(GROUPS))
     return out

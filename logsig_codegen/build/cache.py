@@ -17,23 +17,13 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from logsig_codegen._version import ABI_VERSION
-from logsig_codegen.build import cpu
-from logsig_codegen.build.artifact import (
-    FORMAT,
-    MANIFEST,
-    Artifact,
-    check_artifact,
-    check_cuda_artifact,
-    read_artifact,
-)
-from logsig_codegen.build.toolchain import Compiler, wanted_flags
+from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.errors import ArtifactError, CacheError
 from logsig_codegen.problem import Problem
 
@@ -54,10 +44,18 @@ class Request:
         Dimension and degree.
     ingredients : dict
         JSON-able; equal ingredients mean equal libraries.
+    check : callable
+        Raises ``ArtifactError`` for a folder that does not serve a problem.
     """
 
     problem: Problem
     ingredients: dict[str, Any]
+    check: Callable[[Artifact, Problem], None]
+
+    @property
+    def takes_any_compiler(self) -> bool:
+        """Whether there is no compiler: an entry that any compiler made will do, because none better can be had."""
+        return self.ingredients.get("compiler", "") is None
 
     @property
     def key(self) -> str:
@@ -69,49 +67,12 @@ class Request:
         """Name of the cache entry."""
         return f"{self.problem.name}-{self.key[:32]}"
 
-    @property
-    def without_compiler(self) -> dict[str, Any]:
-        """The ingredients that do not depend on the compiler."""
-        return {name: value for name, value in self.ingredients.items() if name != "compiler"}
-
-
-def make_request(
-    problem: Problem, groups: Sequence[str], dtypes: Sequence[str], march: str, version: str, compiler: Compiler | None
-) -> Request:
-    """Describe a request; looks at the file system but runs nothing."""
-    flags = [flag.text for flag in wanted_flags(march)]
-    ingredients = {
-        "format": FORMAT,
-        "abi_version": ABI_VERSION,
-        "dimension": problem.dimension,
-        "degree": problem.degree,
-        "package": [version, package_fingerprint()],
-        "groups": list(groups),
-        "dtypes": list(dtypes),
-        "flags": flags,
-        "cpu": cpu.identity() if march == "native" else cpu.machine(),
-        "compiler": None if compiler is None else compiler.identity(),
-    }
-    return Request(problem, ingredients)
-
-
-def make_cuda_request(
-    problem: Problem, groups: Sequence[str], dtypes: Sequence[str], arch: str, version: str, compiler: list[str] | None
-) -> Request:
-    """Describe a request for kernels for one kind of GPU; ``compiler`` is what tells compilers apart."""
-    ingredients = {
-        "target": "cuda",
-        "format": FORMAT,
-        "abi_version": ABI_VERSION,
-        "dimension": problem.dimension,
-        "degree": problem.degree,
-        "package": [version, package_fingerprint()],
-        "groups": list(groups),
-        "dtypes": list(dtypes),
-        "arch": arch,
-        "compiler": compiler,
-    }
-    return Request(problem, ingredients)
+    def matches(self, artifact: Artifact) -> bool:
+        """Whether an entry says that it answers this request."""
+        found = artifact.manifest.get("request")
+        if self.takes_any_compiler:
+            return isinstance(found, dict) and {**found, "compiler": None} == self.ingredients
+        return artifact.key == self.key and found == self.ingredients
 
 
 @lru_cache(maxsize=1)
@@ -174,12 +135,12 @@ def cache_dir() -> Path:
 def lookup(request: Request) -> Artifact | None:
     """The valid entry that answers a request, or ``None``.
 
-    Without a compiler (``ingredients["compiler"]`` is ``None``) an entry any compiler made will do, because none better
-    can be had: an image may be warmed up first and have its compiler removed later.
+    Without a compiler an entry that any compiler made will do: an image may be warmed up first and have its compiler
+    removed later.
     """
     for root in _roots():
         candidates = [root / request.folder]
-        if request.ingredients["compiler"] is None:
+        if request.takes_any_compiler:
             candidates = sorted(root.glob(f"{request.problem.name}-*"))
         for folder in candidates:
             artifact = _valid_entry(folder, request)
@@ -188,7 +149,7 @@ def lookup(request: Request) -> Artifact | None:
     return None
 
 
-def obtain(request: Request, build: Callable[[Path], None]) -> Artifact:
+def obtain(request: Request, build: Callable[[Path], object]) -> Artifact:
     """Return the entry that answers a request, calling ``build(folder)`` if there is none yet.
 
     ``build`` fills an empty folder and writes its manifest last. One process builds, others that want the same wait.
@@ -213,7 +174,7 @@ def obtain(request: Request, build: Callable[[Path], None]) -> Artifact:
             raise CacheError(f"Writing the cache folder {root} failed: {error}") from error
     try:
         artifact = read_artifact(root / request.folder)
-        _check(artifact, request)
+        request.check(artifact, request.problem)
     except ArtifactError as error:
         raise CacheError(f"What was just built cannot be used: {error}") from error
     return artifact
@@ -245,25 +206,15 @@ def _roots() -> tuple[Path, ...]:
 def _valid_entry(folder: Path, request: Request) -> Artifact | None:
     try:
         artifact = read_artifact(folder)
-        ingredients = artifact.manifest.get("request")
-        if request.ingredients["compiler"] is None and isinstance(ingredients, dict):
-            matches = Request(request.problem, ingredients).without_compiler == request.without_compiler
-        else:
-            matches = artifact.key == request.key and ingredients == request.ingredients
-        if not matches:
+        if not request.matches(artifact):
             return None
-        _check(artifact, request)
+        request.check(artifact, request.problem)
     except ArtifactError:
         return None
     return artifact
 
 
-def _check(artifact: Artifact, request: Request) -> None:
-    check = check_cuda_artifact if request.ingredients.get("target") == "cuda" else check_artifact
-    check(artifact, request.problem)
-
-
-def _publish(root: Path, request: Request, build: Callable[[Path], None]) -> None:
+def _publish(root: Path, request: Request, build: Callable[[Path], object]) -> None:
     staging = Path(tempfile.mkdtemp(prefix=f".staging-{request.folder}-", dir=root))
     try:
         build(staging)

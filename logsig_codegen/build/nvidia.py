@@ -57,16 +57,8 @@ class CudaCompiler:
         return [self.name, self.version, self.path]
 
 
-@dataclass(frozen=True)
-class Gpus:
-    """What kernels for GPUs are compiled for, and by what; ``None``: the sources are written and not compiled."""
-
-    architectures: tuple[str, ...]
-    compiler: CudaCompiler | None
-
-
-def check_architectures(names: Sequence[str]) -> tuple[str, ...]:
-    """Return architectures such as ``"sm_90"``, each once.
+def check_architectures(names: Sequence[str], *, some: bool = True) -> tuple[str, ...]:
+    """Return architectures such as ``"sm_90"``, each once; with ``some`` there has to be one.
 
     Raises
     ------
@@ -78,7 +70,7 @@ def check_architectures(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if not isinstance(name, str) or not _ARCHITECTURE.match(name):
             raise ValueError(f"architectures: expected names such as 'sm_90', got {name!r}")
-    if not names:
+    if some and not names:
         raise ValueError("architectures: expected at least one, such as 'sm_90', got none")
     return tuple(dict.fromkeys(names))
 

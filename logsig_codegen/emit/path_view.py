@@ -9,8 +9,8 @@ from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
-from logsig_codegen.emit.view import FrameLayout, columns, coordinate_names, introduction, parameters, symbol
-from logsig_codegen.operations import OPERATIONS, Operation
+from logsig_codegen.emit.view import FrameLayout, coordinate_names, introduction, parameters, symbol
+from logsig_codegen.operations import OPERATIONS, Operation, columns
 from logsig_codegen.passes.repeat import REGISTER_STATE
 from logsig_codegen.problem import Problem
 
@@ -67,7 +67,7 @@ class _View:
         self.rows = {name: row for row, name in enumerate(_row_operands(self.operation))}
         self.layout = FrameLayout()
         self.scratch = 0
-        stream = self.operation.kind.startswith("stream")
+        stream = self.operation.streams
         for name in self.rows:
             if not stream or name == "d_out":  # all other rows of a stream are states
                 self.layout.append(name, columns(problem, name))
@@ -115,7 +115,7 @@ class _View:
         yield f"#define FRAME (BUFFER + {rooms if backward else f'LOGSIG_CHUNK_ROOM({self.problem.dimension})'})"
 
     def entry(self, hooks: tuple[str, ...]) -> Iterator[str]:
-        stream = self.operation.kind.startswith("stream")
+        stream = self.operation.streams
         yield "const logsig_path_job job = {"
         yield "    .path = {path, path_stride, starts},"
         if self.operation.backward:

@@ -9,7 +9,7 @@ from logsig_codegen.compiler import CompiledProblem
 from logsig_codegen.emit.cuda.sources import Image
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.view import SUFFIXES, symbol
-from logsig_codegen.operations import default_state
+from logsig_codegen.operations import LETTERS, OPERATIONS, ROWS, Operation, default_state
 from logsig_codegen.problem import Problem
 
 HEADERS = (
@@ -24,6 +24,7 @@ HEADERS = (
     "logsig_torch.h",
 )
 """What does not depend on the problem, in the order in which it is included."""
+TABLE = "logsig_torch_operations.h"
 SOURCE = "operators.cpp"
 IMAGES = "operators_cuda.h"
 
@@ -37,6 +38,27 @@ class ExtensionView:
     images: str
     entries: tuple[str, ...]
     arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OperationView:
+    """One row of the table of operations, as C++."""
+
+    name: str
+    constant: str
+    flags: str
+    gradient: str
+    counts: str
+    operands: tuple[str, ...]
+    schema: str
+
+
+@dataclass(frozen=True)
+class OperationsView:
+    """What the template of the table of operations sees."""
+
+    operations: tuple[OperationView, ...]
+    most_operands: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +88,36 @@ def torch_sources(compiled: CompiledProblem, dtypes: Sequence[str]) -> dict[str,
         arguments=(str(problem.dimension), str(problem.degree), f'"{default_state(problem)}"'),
     )
     headers = {name: verbatim(f"torch/{name}") for name in HEADERS}
-    return {SOURCE: render("torch/operators.cpp.j2", view=view), **headers}
+    table = render("torch/operations.h.j2", view=operations_view())
+    return {SOURCE: render("torch/operators.cpp.j2", view=view), TABLE: table, **headers}
+
+
+def operations_view() -> OperationsView:
+    """The view of the table of operations, the same for every problem."""
+    most = max(len(operation.operands) for operation in OPERATIONS.values() if operation.kind == ROWS)
+    return OperationsView(tuple(map(_described, OPERATIONS.values())), most)
+
+
+def _described(operation: Operation) -> OperationView:
+    rows = operation.kind == ROWS
+    places = (*[-1] * len(operation.inputs), *(operation.like or [-1] * len(operation.outputs)))
+    operands = tuple(
+        f'{{"{one.name}", {_bool(one.width == LETTERS)}, {place}}}'
+        for one, place in zip(operation.all_operands, places, strict=True)
+    )
+    return OperationView(
+        name=operation.name,
+        constant=operation.name.upper(),
+        flags=f"{_bool(rows)}, {_bool(operation.is_product)}",
+        gradient=operation.gradient.upper() or "OPERATIONS",
+        counts=f"{len(operation.inputs)}, {len(operation.outputs)}",
+        operands=operands if rows else (),
+        schema=f'"{operation.torch_schema}"' if rows else "nullptr",
+    )
+
+
+def _bool(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def images_source(problem: Problem, images: Sequence[Image]) -> str:

@@ -10,7 +10,7 @@ from logsig_codegen.compiler import CompiledProblem, Kernel
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.ir.schedule import Compute, Schedule
-from logsig_codegen.operations import BY_LETTER, OPERATIONS
+from logsig_codegen.operations import OPERATIONS, columns
 from logsig_codegen.problem import Problem
 
 SUFFIXES = {"float64": "f64", "float32": "f32"}
@@ -47,11 +47,6 @@ class KernelView:
     parameters: tuple[str, ...]
     entry: tuple[str, ...]
     n_operands: int
-
-
-def columns(problem: Problem, operand: str) -> int:
-    """Row length of an operand."""
-    return problem.dimension if operand in BY_LETTER else problem.size
 
 
 def symbol(problem: Problem, operation: str) -> str:

@@ -208,7 +208,7 @@ def linear_log_sig_backprop(
     _check_arrays({"derivs": derivs, "displacement": displacement})
     if non_negative("degree", degree) == 0:
         width = int(scalar_term and method == 0)
-        return _of_degree_zero("derivs", derivs, width, check_positive_integer("dimension", dimension))
+        return _of_degree_zero("derivs", derivs, width, check_positive_integer("dimension", dimension))  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree)
     return _convert(
         "linear_log_sig_backprop",

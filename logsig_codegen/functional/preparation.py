@@ -9,10 +9,12 @@ from logsig_codegen.build import cache
 from logsig_codegen.build.cache import set_cache_dir
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.functional._arguments import Device, augmented_problem, check_device, non_negative
-from logsig_codegen.operations import default_state, path_operation
+from logsig_codegen.operations import GROUPS, default_state, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import loader
 from logsig_codegen.runtime.checks import check_bool
+from logsig_codegen.runtime.coordinates import chain_of
+from logsig_codegen.runtime.rows import table
 
 __all__ = ["clear_cache", "prepare_log_sig", "set_cache_dir"]
 
@@ -26,16 +28,20 @@ def prepare_log_sig(
     lead_lag: bool = False,
     use_disk: bool = False,
     device: Device = "both",
+    gradients: bool = False,
 ) -> None:
-    """Load, or build, the kernels of a problem now instead of on first use: join, combine and whole paths, forward.
+    """Load, or build, now instead of on first use what :func:`log_sig` of whole paths needs for a ``method``.
+
+    That is its kernel, the product that long paths are put together with, and tables of the change of coordinates; for
+    method 3, as in pySigLib, also what :func:`log_sig_join` and :func:`log_sig_combine` need. Streams and windows are
+    not part of it: see :meth:`LogSigKernel.prepare`.
 
     Parameters
     ----------
     dimension, degree : int
         Channels of the path before augmentation, at least 1, and truncation degree; degree 0 needs no kernels.
     method : int
-        0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets: all of them need the same kernels; on a GPU, 0 and 1 need
-        a table besides.
+        0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets, 3 with the products of two log-signatures.
     time_aug, lead_lag : bool
         Whether a time channel is added and the channels are doubled.
     use_disk : bool
@@ -43,6 +49,8 @@ def prepare_log_sig(
     device : {"cpu", "cuda", "both"}
         ``"cuda"``: for torch's current CUDA device; ``"both"``: for the CPU and, where torch was imported and sees one,
         for that device.
+    gradients : bool
+        Whether the backward passes are prepared too.
 
     Raises
     ------
@@ -53,6 +61,7 @@ def prepare_log_sig(
     if number > 3:
         raise ValueError(f"method: expected 0, 1, 2 or 3, got {number}")
     check_bool("use_disk", use_disk)
+    check_bool("gradients", gradients)
     check_device(device)
     if non_negative("degree", degree) == 0:  # there is nothing to prepare
         augmented_problem(dimension, 1, time_aug, lead_lag)
@@ -60,10 +69,22 @@ def prepare_log_sig(
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     on_gpu = device == "cuda" or (device == "both" and _has_cuda())
     if device != "cuda":
-        kernel = loader.load(problem.dimension, problem.degree)
-        kernel.prepare(path_operation(default_state(problem)), "combine")
+        along_paths = [path_operation(default_state(problem), backward=back) for back in _passes(gradients)]
+        loader.obtain(problem.dimension, problem.degree).prepare(*along_paths, *_products(number))
+        for linear in chain_of(problem, 2, number).maps:
+            table(linear)
     if on_gpu:
-        _prepare_cuda(problem, number)
+        _prepare_cuda(problem, number, gradients)
+
+
+def _passes(gradients: bool) -> tuple[bool, ...]:
+    """Whether it is the backward pass, for each pass that is wanted."""
+    return (False, True) if gradients else (False,)
+
+
+def _products(method: int) -> tuple[str, ...]:
+    """The groups of products that a method needs."""
+    return ("combine", "join") if method == 3 else ("combine",)
 
 
 def _has_cuda() -> bool:
@@ -72,7 +93,7 @@ def _has_cuda() -> bool:
     return torch is not None and bool(torch.cuda.is_available())
 
 
-def _prepare_cuda(problem: Problem, method: int) -> None:
+def _prepare_cuda(problem: Problem, method: int, gradients: bool) -> None:
     try:
         import torch
     except ImportError as error:
@@ -81,14 +102,15 @@ def _prepare_cuda(problem: Problem, method: int) -> None:
         raise UnsupportedError("device: torch sees no CUDA device; 'cpu' and 'both' prepare the kernels for the CPU")
     kernel, ordinal = loader.obtain(problem.dimension, problem.degree), torch.cuda.current_device()
     for dtype in ("float32", "float64"):
-        for operation in ("join", "combine"):
-            kernel.cuda.launcher(operation, dtype, ordinal)
-        kernel.cuda.along_paths(default_state(problem), dtype, ordinal, backward=False)
-    from logsig_codegen.runtime.coordinates import chain_of
-    from logsig_codegen.runtime.cuda.maps import table
+        for operation in (one for group in _products(method) for one in GROUPS[group]):
+            if gradients or not operation.backward:
+                kernel.cuda.launcher(operation.name, dtype, ordinal)
+        for back in _passes(gradients):
+            kernel.cuda.along_paths(default_state(problem), dtype, ordinal, backward=back)
+    from logsig_codegen.runtime.cuda import maps
 
     for linear in chain_of(problem, 2, method).maps:
-        table(linear, torch.device("cuda", ordinal))
+        maps.table(linear, torch.device("cuda", ordinal))
 
 
 def clear_cache(*, use_disk: bool = False, device: Device = "both") -> None:

@@ -7,8 +7,8 @@ from typing import Any, SupportsIndex
 from logsig_codegen.functional._arguments import augmented, augmented_problem
 from logsig_codegen.runtime import loader
 from logsig_codegen.runtime.arrays import check_product, check_product_backprop, wants_out
-from logsig_codegen.runtime.checks import TORCH, check_problem, is_tensor
-from logsig_codegen.runtime.kernel import ArrayOrTensor
+from logsig_codegen.runtime.checks import TORCH, check_problem, is_tensor, join_operation
+from logsig_codegen.runtime.kernel import COMBINE, ArrayOrTensor
 from logsig_codegen.runtime.threads import check_jobs
 
 
@@ -18,6 +18,7 @@ def log_sig_join(
     dimension: SupportsIndex,
     degree: SupportsIndex,
     *,
+    prepend: bool = False,
     n_jobs: SupportsIndex = 1,
     out: ArrayOrTensor | None = None,
 ) -> ArrayOrTensor:
@@ -31,6 +32,8 @@ def log_sig_join(
         End minus start of the segments.
     dimension, degree : int
         At least 1 each. Their kernel is loaded, or built, on first use.
+    prepend : bool
+        Whether the segments precede the paths: ``log(exp(displacement) exp(log_sig))``.
     n_jobs : int
         Threads: 1 serial, -1 all processors.
     out : numpy array, optional
@@ -40,19 +43,16 @@ def log_sig_join(
     -------
     array, shape (..., log_sig_length(dimension, degree))
     """
+    operation = join_operation(prepend)
     if is_tensor(log_sig):
-        from logsig_codegen.runtime.torch_ops import calls
-
-        if out is not None:
-            wants_out(TORCH, out)
-        return calls.join(log_sig, displacement, dimension, degree, n_jobs)  # type: ignore[return-value]
+        return _of_tensors(operation.name, (log_sig, displacement), dimension, degree, n_jobs, out)  # type: ignore[no-any-return]
     kernel = loader.loaded(dimension, degree)
     if kernel is None:
         problem = check_problem(dimension, degree)
         check_jobs(n_jobs)
         check_product(problem, {"log_sig": log_sig, "displacement": displacement}, out)
         kernel = loader.load(dimension, degree)
-    return kernel.join(log_sig, displacement, n_jobs=n_jobs, out=out)
+    return kernel.join(log_sig, displacement, prepend=prepend, n_jobs=n_jobs, out=out)
 
 
 def log_sig_join_backprop(
@@ -62,6 +62,7 @@ def log_sig_join_backprop(
     dimension: SupportsIndex,
     degree: SupportsIndex,
     *,
+    prepend: bool = False,
     n_jobs: SupportsIndex = 1,
     out: tuple[ArrayOrTensor, ArrayOrTensor] | None = None,
 ) -> tuple[ArrayOrTensor, ArrayOrTensor]:
@@ -71,7 +72,7 @@ def log_sig_join_backprop(
     ----------
     d_out : array, shape (..., log_sig_length(dimension, degree))
         Derivative of a scalar with respect to the result of the join.
-    log_sig, displacement, dimension, degree, n_jobs
+    log_sig, displacement, dimension, degree, prepend, n_jobs
         As for :func:`log_sig_join`.
     out : pair of numpy arrays, optional
         Receives the gradients.
@@ -80,16 +81,17 @@ def log_sig_join_backprop(
     -------
     d_log_sig, d_displacement : array, shapes of log_sig and displacement
     """
+    operation = join_operation(prepend)
     if is_tensor(log_sig):
-        arguments = {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}
-        return _of_tensors("join", arguments, dimension, degree, n_jobs, out)  # type: ignore[no-any-return]
+        tensors = (d_out, log_sig, displacement)
+        return _of_tensors(operation.gradient, tensors, dimension, degree, n_jobs, out)  # type: ignore[no-any-return]
     kernel = loader.loaded(dimension, degree)
     if kernel is None:
         problem = check_problem(dimension, degree)
         check_jobs(n_jobs)
         check_product_backprop(problem, {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}, out)
         kernel = loader.load(dimension, degree)
-    return kernel.join_backprop(d_out, log_sig, displacement, n_jobs=n_jobs, out=out)
+    return kernel.join_backprop(d_out, log_sig, displacement, prepend=prepend, n_jobs=n_jobs, out=out)
 
 
 def log_sig_combine(
@@ -120,9 +122,8 @@ def log_sig_combine(
     array, shape (..., log_sig_length(dimension, degree))
     """
     if is_tensor(log_sig1):
-        arguments = {"log_sig1": log_sig1, "log_sig2": log_sig2}
         channels = augmented(dimension, time_aug, lead_lag)  # type: ignore[arg-type]
-        return _of_tensors("combine", arguments, channels, degree, n_jobs)  # type: ignore[no-any-return]
+        return _of_tensors(COMBINE.name, (log_sig1, log_sig2), channels, degree, n_jobs)  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     check_jobs(n_jobs)
     check_product(problem, {"log_sig1": log_sig1, "log_sig2": log_sig2}, None)
@@ -154,9 +155,8 @@ def log_sig_combine_backprop(
     d_ls1, d_ls2 : array, shapes of ls1 and ls2
     """
     if is_tensor(ls1):
-        arguments = {"d_out": deriv, "log_sig1": ls1, "log_sig2": ls2}
         channels = augmented(dimension, time_aug, lead_lag)  # type: ignore[arg-type]
-        return _of_tensors("combine", arguments, channels, degree, n_jobs)  # type: ignore[no-any-return]
+        return _of_tensors(COMBINE.gradient, (deriv, ls1, ls2), channels, degree, n_jobs)  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     check_jobs(n_jobs)
     check_product_backprop(problem, {"d_out": deriv, "log_sig1": ls1, "log_sig2": ls2}, None)
@@ -164,12 +164,11 @@ def log_sig_combine_backprop(
 
 
 def _of_tensors(
-    operation: str, arguments: dict[str, Any], dimension: Any, degree: Any, n_jobs: Any, out: object = None
+    operation: str, tensors: tuple[Any, ...], dimension: Any, degree: Any, n_jobs: Any, out: object = None
 ) -> Any:
-    """A product of torch tensors, or its gradient, where ``arguments`` begin with ``d_out``."""
+    """A product of torch tensors, or its gradient."""
     from logsig_codegen.runtime.torch_ops import calls
 
     if out is not None:
         wants_out(TORCH, out)
-    call = calls.product_backprop if "d_out" in arguments else calls.product
-    return call(operation, arguments, dimension, degree, n_jobs)
+    return calls.rows(operation, tensors, dimension, degree, n_jobs)

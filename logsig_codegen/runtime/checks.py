@@ -10,7 +10,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from logsig_codegen.errors import UnsupportedError
-from logsig_codegen.operations import BY_LETTER
+from logsig_codegen.operations import JOINS, Operation, columns
 from logsig_codegen.problem import Problem, check_positive_integer
 
 NUMPY = "numpy array"
@@ -55,6 +55,11 @@ def check_integer(name: str, value: object) -> int:
         except TypeError:
             pass
     raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}")
+
+
+def join_operation(prepend: object) -> Operation:
+    """The product with a displacement: the displacement comes first with ``prepend``, which is a bool."""
+    return JOINS[check_bool("prepend", prepend)]
 
 
 def check_arguments(problem: Problem, arguments: Mapping[str, Any]) -> str:
@@ -122,7 +127,7 @@ def is_tensor(value: object) -> bool:
 
 def check_last_axis(problem: Problem, name: str, shape: tuple[int, ...]) -> None:
     """Raise ``ValueError`` unless the last axis of ``shape`` has the length that argument ``name`` must have."""
-    width = problem.dimension if name in BY_LETTER else problem.size
+    width = columns(problem, name)
     if not shape or shape[-1] != width:
         came = str(shape[-1]) if shape else "an array without axes"
         raise ValueError(

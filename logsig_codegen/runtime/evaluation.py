@@ -15,10 +15,10 @@ from logsig_codegen.runtime.paths import Call
 from logsig_codegen.runtime.request import PathRequest, named_paths, too_large
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 
-def forward(kernel: LogSigKernel, request: PathRequest, path: Any, initial: Any, out: Any = None) -> Any:
+def forward(kernel: LoadedKernel, request: PathRequest, path: Any, initial: Any, out: Any = None) -> Any:
     """The result of a request; ``out``, if given, is checked and receives it."""
     if out is not None:
         check_out("out", out, request.shape, _inputs(path, initial, lengths=request.given_lengths))
@@ -33,7 +33,7 @@ def forward(kernel: LogSigKernel, request: PathRequest, path: Any, initial: Any,
 
 
 def backward(
-    kernel: LogSigKernel, request: PathRequest, d_out: Any, path: Any, initial: Any, out: Any = None, known: Any = None
+    kernel: LoadedKernel, request: PathRequest, d_out: Any, path: Any, initial: Any, out: Any = None, known: Any = None
 ) -> Any:
     """Gradients with respect to ``path`` (a list of them for a list), and ``initial`` if there is one.
 
@@ -62,7 +62,7 @@ def backward(
 
 
 def _executor(
-    kernel: LogSigKernel, request: PathRequest, paths: Sequence[Array], initial: Any, *, backward: bool
+    kernel: LoadedKernel, request: PathRequest, paths: Sequence[Array], initial: Any, *, backward: bool
 ) -> Any:
     if request.problem.degree == 1:
         return segments.Segments(request, paths, initial)

@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 
 from logsig_codegen.build.artifact import Artifact
-from logsig_codegen.operations import GROUPS, STATES, default_state, group_of, path_operation
+from logsig_codegen.operations import GROUPS, OPERATIONS, STATES, default_state, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import function_for
 from logsig_codegen.runtime.fast import (
-    FastBackprop,
-    FastJoin,
     FastLogSig,
     FastLogSigBackprop,
-    fast_backprop,
-    fast_join,
+    fast_gradient,
     fast_log_sig,
     fast_log_sig_backprop,
+    fast_product,
 )
 from logsig_codegen.runtime.library import Library
 
@@ -39,19 +37,25 @@ def _not_loaded(*_: Any) -> Any:
     """Stands where the ordinary call will be: leaves everything to the general way, which loads what it needs."""
 
 
+class _QuickCalls(dict[str, "Callable[..., Any]"]):
+    """Ordinary calls by operation; what is not loaded leaves everything to the general way."""
+
+    def __missing__(self, operation: str) -> Callable[..., Any]:
+        return _not_loaded
+
+
 class LoadedGroups:
     """The libraries of one problem. ``open_group`` finds or builds the library of a group.
 
     Attributes
     ----------
-    join, join_backprop : callable
-        The ordinary calls (:mod:`logsig_codegen.runtime.fast`), as soon as the join is loaded.
+    quick : mapping of str to callable
+        The ordinary calls of products and their gradients (:mod:`logsig_codegen.runtime.fast`), by operation.
     """
 
     def __init__(self, problem: Problem, open_group: Callable[[str], Opened]) -> None:
         self.problem = problem
-        self.join: FastJoin = _not_loaded
-        self.join_backprop: FastBackprop = _not_loaded
+        self.quick: dict[str, Callable[..., Any]] = _QuickCalls()
         self._open_group = open_group
         self._opened: dict[str, Opened] = {}
         self._log_sig: dict[str | None, FastLogSig] = {}  # by state; None is the default
@@ -100,10 +104,11 @@ class LoadedGroups:
     def _make_fast(self, name: str, opened: Opened) -> None:
         """Make the ordinary calls of a group that has just been loaded."""
         problem, functions = self.problem, opened.library.functions
-        if name == "join":
-            self.join = fast_join(problem, functions["join"])
-            self.join_backprop = fast_backprop(problem, functions["join_backprop"])
-            return
+        for operation in GROUPS[name]:
+            if operation.is_product:
+                gradient = OPERATIONS[operation.gradient]
+                self.quick[operation.name] = fast_product(problem, operation, functions[operation.name])
+                self.quick[gradient.name] = fast_gradient(problem, gradient, functions[gradient.name])
         for state in STATES:
             names = (state, None) if state == default_state(problem) else (state,)
             if name == path_operation(state):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
-from logsig_codegen.runtime import evaluation
-from logsig_codegen.runtime.checks import is_tensor
+from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.runtime import evaluation, registry
+from logsig_codegen.runtime.checks import is_tensor, join_operation
 from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 from logsig_codegen.runtime.products import operators_of, product, product_backprop, product_of_tensors
 from logsig_codegen.runtime.request import PathOptions, in_brackets, path_request
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+COMBINE = OPERATIONS["combine"]
 ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor")
 
 
@@ -39,10 +41,13 @@ class LogSigKernel(LoadedKernel):
         log_sig: ArrayOrTensor,
         displacement: ArrayOrTensor,
         *,
+        prepend: bool = False,
         n_jobs: SupportsIndex = 1,
         out: ArrayOrTensor | None = None,
     ) -> ArrayOrTensor:
         """Extend log-signatures by one straight segment each: ``log(exp(log_sig) exp(displacement))``, truncated.
+
+        With ``prepend`` the segment comes before the path: ``log(exp(displacement) exp(log_sig))``.
 
         Parameters
         ----------
@@ -50,6 +55,8 @@ class LogSigKernel(LoadedKernel):
             Log-signatures of the paths so far.
         displacement : array, shape (..., dimension)
             End minus start of the new segments.
+        prepend : bool
+            Whether the segments precede the paths.
         n_jobs : int
             Number of threads; see the class.
         out : numpy array, optional
@@ -65,14 +72,7 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
-        if is_tensor(log_sig):
-            return product_of_tensors(self, "join", (log_sig, displacement), out, n_jobs)  # type: ignore[no-any-return]
-        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        result: Any = self.loaded.join(log_sig, displacement, out, threads)
-        if result is None:
-            arguments = {"log_sig": log_sig, "displacement": displacement}
-            result = product(self, "join", arguments, out, threads)
-        return result  # type: ignore[no-any-return]
+        return self._product(join_operation(prepend).name, (log_sig, displacement), out, n_jobs)  # type: ignore[no-any-return]
 
     def join_backprop(
         self,
@@ -80,6 +80,7 @@ class LogSigKernel(LoadedKernel):
         log_sig: ArrayOrTensor,
         displacement: ArrayOrTensor,
         *,
+        prepend: bool = False,
         n_jobs: SupportsIndex = 1,
         out: tuple[ArrayOrTensor, ArrayOrTensor] | None = None,
     ) -> tuple[ArrayOrTensor, ArrayOrTensor]:
@@ -91,6 +92,8 @@ class LogSigKernel(LoadedKernel):
             Derivative with respect to ``join(log_sig, displacement)``; broadcasts to its shape.
         log_sig, displacement : array, shape (..., size) and (..., dimension)
             The arguments of the join.
+        prepend : bool
+            As for :meth:`join`.
         n_jobs : int
             Number of threads; see the class.
         out : pair of numpy arrays, optional
@@ -106,15 +109,8 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             As for :meth:`join`.
         """
-        if is_tensor(log_sig):
-            tensors = (d_out, log_sig, displacement)
-            return product_of_tensors(self, "join_backprop", tensors, out, n_jobs)  # type: ignore[no-any-return]
-        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        result: Any = self.loaded.join_backprop(d_out, log_sig, displacement, threads) if out is None else None
-        if result is None:
-            arguments = {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}
-            result = product_backprop(self, "join", arguments, out, threads)
-        return result  # type: ignore[no-any-return]
+        name = join_operation(prepend).gradient
+        return self._gradient(name, (d_out, log_sig, displacement), out, n_jobs)  # type: ignore[no-any-return]
 
     def combine(
         self,
@@ -142,11 +138,7 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             As for :meth:`join`.
         """
-        if is_tensor(log_sig1):
-            return product_of_tensors(self, "combine", (log_sig1, log_sig2), out, n_jobs)  # type: ignore[no-any-return]
-        arguments = {"log_sig1": log_sig1, "log_sig2": log_sig2}
-        result: Any = product(self, "combine", arguments, out, thread_count(n_jobs))
-        return result  # type: ignore[no-any-return]
+        return self._product(COMBINE.name, (log_sig1, log_sig2), out, n_jobs)  # type: ignore[no-any-return]
 
     def combine_backprop(
         self,
@@ -163,12 +155,21 @@ class LogSigKernel(LoadedKernel):
         -------
         d_log_sig1, d_log_sig2 : array, shapes of log_sig1 and log_sig2
         """
-        if is_tensor(log_sig1):
-            tensors = (d_out, log_sig1, log_sig2)
-            return product_of_tensors(self, "combine_backprop", tensors, out, n_jobs)  # type: ignore[no-any-return]
-        arguments = {"d_out": d_out, "log_sig1": log_sig1, "log_sig2": log_sig2}
-        result: Any = product_backprop(self, "combine", arguments, out, thread_count(n_jobs))
-        return result  # type: ignore[no-any-return]
+        return self._gradient(COMBINE.gradient, (d_out, log_sig1, log_sig2), out, n_jobs)  # type: ignore[no-any-return]
+
+    def _product(self, operation: str, operands: tuple[Any, Any], out: Any, n_jobs: Any) -> Any:
+        if is_tensor(operands[0]):
+            return product_of_tensors(self, operation, operands, out, n_jobs)
+        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
+        result = self.loaded.quick[operation](*operands, out, threads)
+        return product(self, operation, operands, out, threads) if result is None else result
+
+    def _gradient(self, operation: str, operands: tuple[Any, Any, Any], out: Any, n_jobs: Any) -> Any:
+        if is_tensor(operands[1]):
+            return product_of_tensors(self, operation, operands, out, n_jobs)
+        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
+        result = self.loaded.quick[operation](*operands, out, threads)
+        return product_backprop(self, operation, operands, out, threads) if result is None else result
 
     def log_sig(
         self,
@@ -279,10 +280,10 @@ class LogSigKernel(LoadedKernel):
             As for :meth:`log_sig`.
         """
         tensors = is_tensor(path)
-        ordinary = not tensors and out is None and in_brackets(method) and stream is False
+        ordinary = not tensors and in_brackets(method) and stream is False
         if ordinary and lengths is None and initial is None and windows is None:
             threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-            gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, threads)
+            gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, out, threads)
             if gradient is not None:
                 return gradient
         options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
@@ -297,7 +298,5 @@ class LogSigKernel(LoadedKernel):
     def __repr__(self) -> str:
         return f"LogSigKernel(dimension={self.dimension}, degree={self.degree}, size={self.size})"
 
-    def __reduce__(self) -> tuple[Callable[[int, int], LogSigKernel], tuple[int, int]]:
-        from logsig_codegen.runtime.loader import obtain
-
-        return obtain, (self.dimension, self.degree)
+    def __reduce__(self) -> tuple[Callable[[int, int], LoadedKernel], tuple[int, int]]:
+        return registry.obtain, (self.dimension, self.degree)

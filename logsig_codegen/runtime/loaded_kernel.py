@@ -7,11 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen import targets
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.operations import GROUPS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.groups import LoadedGroups, Opened
 from logsig_codegen.runtime.report import Report
+from logsig_codegen.targets.base import BuildSpec, joined
+from logsig_codegen.targets.builder import source_texts
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.cuda.programs import CudaPrograms
@@ -114,7 +117,7 @@ class LoadedKernel:
         Parameters
         ----------
         target : str
-            ``"c"``: what was compiled; ``"cuda"``: what is compiled for GPUs, generated anew.
+            ``"c"``: what was compiled; another target, such as ``"cuda"``: what would be, generated anew.
         group : str
             As for :meth:`prepare`.
 
@@ -123,11 +126,13 @@ class LoadedKernel:
         ValueError
             For another target, or a group that there is not.
         """
-        if target == "cuda":
-            return self.cuda.source(group)
-        if target != "c":
-            raise ValueError(f"target: expected 'c' or 'cuda', got {target!r}")
-        return "\n".join(f"/* ==== {name} ==== */\n{text}" for name, text in self._sources(group).items())
+        chosen = targets.named(target)
+        if chosen is targets.C:
+            return joined(self._sources(group))
+        if group not in tuple(GROUPS):
+            raise ValueError(f"group: expected one of {', '.join(GROUPS)}, got {group!r}")
+        limit = self.cuda.max_terms()
+        return joined(source_texts(chosen, BuildSpec(self.problem, (group,), max_terms=limit, emit_only=True)))
 
     @cached_property
     def cuda(self) -> CudaPrograms:

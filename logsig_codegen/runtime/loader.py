@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import SupportsIndex, TypeAlias
 
-from logsig_codegen._version import __version__
 from logsig_codegen.build import cache
-from logsig_codegen.build.artifact import DTYPES, MANIFEST, Artifact, check_artifact, read_artifact
-from logsig_codegen.build.toolchain import Compiler, check_march, find_compiler
-from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError
+from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
+from logsig_codegen.build.toolchain import check_march, find_compiler
+from logsig_codegen.errors import ArtifactError, CacheError
 from logsig_codegen.problem import Problem, check_positive_integer
+from logsig_codegen.runtime import registry
 from logsig_codegen.runtime.checks import check_problem
 from logsig_codegen.runtime.groups import Opened
 from logsig_codegen.runtime.kernel import LogSigKernel
 from logsig_codegen.runtime.library import open_library
+from logsig_codegen.targets.base import BuildSpec
+from logsig_codegen.targets.builder import cached
+from logsig_codegen.targets.c import C
 
 VARIABLE = "LOGSIG_CODEGEN_PATH"
 StrPath: TypeAlias = "str | os.PathLike[str]"
@@ -133,13 +135,14 @@ def made(path: object, degree: object) -> LogSigKernel | None:
 
 def forget() -> None:
     """Forget the kernels loaded so far; those in use stay valid."""
-    operators = sys.modules.get("logsig_codegen.runtime.torch_ops.rows")
-    if operators is not None:
-        operators.forget()
+    registry.forget()
     _kernels.clear()
     _defaults.clear()
     _opened.clear()
     _limits.clear()
+
+
+registry.install(obtain)
 
 
 def _after_fork() -> None:
@@ -160,7 +163,7 @@ def _paths(artifacts: Folders) -> tuple[str, ...]:
 def _find(problem: Problem, group: str, folders: tuple[str, ...] | None, march: str, max_terms: int | None) -> Opened:
     artifact = _search(problem, folders)
     if artifact is not None:
-        check_artifact(artifact, problem)
+        C.check(artifact, problem)
         if group in artifact.groups:
             return Opened(artifact, open_library(artifact, problem))
     return _from_cache(problem, group, march, max_terms)
@@ -176,13 +179,13 @@ def _search(problem: Problem, folders: tuple[str, ...] | None) -> Artifact | Non
             raise ArtifactError(f"artifacts: {folder} is not a folder")
         if (folder / MANIFEST).is_file():
             artifact = read_artifact(folder)
-            if (artifact.manifest["dimension"], artifact.manifest["degree"]) == (problem.dimension, problem.degree):
+            if artifact.is_of(C.name, problem):
                 return artifact
             others.append(artifact)
-        elif (folder / problem.name).is_dir():
-            return read_artifact(folder / problem.name)
+        elif (folder / C.folder_name(problem)).is_dir():
+            return read_artifact(folder / C.folder_name(problem))
     if given and folders and len(others) == len(folders):
-        check_artifact(others[0], problem)  # raises: it is for another problem
+        C.check(others[0], problem)  # raises: it is for another problem
     return None
 
 
@@ -192,37 +195,9 @@ def _named(folders: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _from_cache(problem: Problem, group: str, march: str, max_terms: int | None) -> Opened:
-    compiler: Compiler | None = None
-    reason: CompilerNotFoundError | None = None
-    try:
-        compiler = find_compiler()
-    except CompilerNotFoundError as error:
-        reason = error
-    request = cache.make_request(problem, (group,), DTYPES, march, __version__, compiler)
-
-    def build(folder: Path) -> None:
-        from logsig_codegen.build.builder import build_into
-        from logsig_codegen.build.toolchain import describe
-
-        assert compiler is not None
-        build_into(
-            folder,
-            problem,
-            toolchain=describe(compiler, march),
-            dtypes=DTYPES,
-            groups=(group,),
-            version=__version__,
-            key=request.key,
-            request=request.ingredients,
-            max_terms=max_terms,
-        )
-
+    spec = BuildSpec(problem, (group,), march=march, max_terms=max_terms)
     for attempt in (1, 2):
-        artifact = cache.lookup(request)
-        if artifact is None:
-            if reason is not None:
-                raise reason
-            artifact = cache.obtain(request, build)
+        artifact = cached(C, spec, find_compiler)
         try:
             return Opened(artifact, open_library(artifact, problem))
         except ArtifactError as error:

@@ -13,14 +13,14 @@ from logsig_codegen.runtime.request import PathRequest, window_count
 from logsig_codegen.runtime.walks import Paths, Walks
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 
 class Call:
     """One call: the paths, laid out as rows, and what is to be done with them."""
 
     def __init__(
-        self, kernel: LogSigKernel, request: PathRequest, paths: Sequence[Array], initial: Array | None
+        self, kernel: LoadedKernel, request: PathRequest, paths: Sequence[Array], initial: Array | None
     ) -> None:
         self.kernel = kernel
         self.problem = kernel.problem

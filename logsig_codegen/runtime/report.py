@@ -24,6 +24,18 @@ class Operations(NamedTuple):
         return self.multiply_adds + self.additions + self.scalings
 
 
+def operations_table(report: Mapping[str, Any]) -> str:
+    """The table of a report's programs, a line each; ``report`` as :meth:`Report.to_dict` or a manifest has it."""
+    counted = ("multiply_adds", "additions", "scalings", "total")
+    rows = []
+    for name, counts in report["operations"].items():
+        operation = name.split(".")[0]  # of a program such as log_sig.step
+        numbers = (*(counts[key] for key in counted), report["bytes_per_sample"][operation]["float64"])
+        rows.append((name, report["plan"][operation], report["form"][operation], *(f"{one:,}" for one in numbers)))
+    header = ("operation", "plan", "form", "multiply-adds", "additions", "scalings", "total", "bytes (float64)")
+    return table(header, rows, texts=frozenset({0, 1, 2}))
+
+
 @dataclass(frozen=True)
 class Report:
     """What a kernel consists of; ``print`` it for a table.
@@ -89,20 +101,9 @@ class Report:
         return {**vars(self), "operations": operations, "flags": list(self.flags), "path": str(self.path)}
 
     def __str__(self) -> str:
-        columns = ("operation", "plan", "form", "multiply-adds", "additions", "scalings", "total", "bytes (float64)")
-        rows = [
-            (
-                name,
-                self.plan.get(name.split(".")[0], ""),
-                self.form.get(name.split(".")[0], ""),
-                *(f"{count:,}" for count in (*counts, counts.total)),
-                f"{self.bytes_per_sample[name.split('.')[0]]['float64']:,}",
-            )
-            for name, counts in self.operations.items()
-        ]
         lines = [
             f"log-signature kernels, dimension {self.dimension}, degree {self.degree}: {self.size} coordinates",
-            table(columns, rows, texts=frozenset({0, 1, 2})),
+            operations_table(self.to_dict()),
             f"compiler  {self.compiler}",
             f"flags     {' '.join(self.flags)}",
             f"OpenMP    {'yes' if self.openmp else 'no: every call is serial'}",

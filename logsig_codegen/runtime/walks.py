@@ -13,7 +13,7 @@ from logsig_codegen.runtime.arrays import Array, address, function_for, row_stri
 from logsig_codegen.runtime.fast import NO_MEMORY
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 Indices: TypeAlias = "np.ndarray[Any, np.dtype[np.intp]]"
 
@@ -54,7 +54,7 @@ class Paths:
 class Walks:
     """The whole-path operations of one kernel, for one state and number of threads."""
 
-    def __init__(self, kernel: LogSigKernel, state: str, threads: int) -> None:
+    def __init__(self, kernel: LoadedKernel, state: str, threads: int) -> None:
         self.kernel = kernel
         self.problem = kernel.problem
         self.state = state

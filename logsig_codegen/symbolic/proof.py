@@ -9,7 +9,7 @@ as polynomials. Neither side of a comparison shares code with the lowering or th
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar
@@ -61,8 +61,11 @@ class _Product:
         return tuple(algebra.log(algebra.product(left, right)))
 
 
-def _join(degree: int) -> _Product:
-    return _Product("log(exp(l) exp(v))", {"log_sig": range(1, degree + 1), "displacement": (DISPLACEMENT,)})
+def _join(degree: int, displacement_first: bool = False) -> _Product:
+    log_sig, displacement = range(1, degree + 1), (DISPLACEMENT,)
+    if displacement_first:
+        return _Product("log(exp(v) exp(l))", {"displacement": displacement, "log_sig": log_sig})
+    return _Product("log(exp(l) exp(v))", {"log_sig": log_sig, "displacement": displacement})
 
 
 def _combine(degree: int) -> _Product:
@@ -71,9 +74,12 @@ def _combine(degree: int) -> _Product:
 
 
 @lru_cache(maxsize=16)
-def graded_join(degree: int) -> Parts:
-    """``log(exp(l_1 + … + l_N) exp(v))`` as words of graded symbols: its parts of weight 0, 1, …, ``degree``."""
-    return _join(degree).expand(degree)
+def graded_join(degree: int, displacement_first: bool = False) -> Parts:
+    """``log(exp(l_1 + … + l_N) exp(v))`` as words of graded symbols: its parts of weight 0, 1, …, ``degree``.
+
+    With ``displacement_first`` it is ``log(exp(v) exp(l_1 + … + l_N))``.
+    """
+    return _join(degree, displacement_first).expand(degree)
 
 
 @lru_cache(maxsize=16)
@@ -82,7 +88,7 @@ def graded_combine(degree: int) -> Parts:
     return _combine(degree).expand(degree)
 
 
-def prove_join_plan(program: LieProgram) -> None:
+def prove_join_plan(program: LieProgram, *, displacement_first: bool = False) -> None:
     """Prove that a plan evaluates the join, for every dimension, with exact coefficients.
 
     Parameters
@@ -90,6 +96,8 @@ def prove_join_plan(program: LieProgram) -> None:
     program : LieProgram
         Inputs ``log_sig`` (one vector per degree 1 … N) and ``displacement`` (one vector); output ``out`` (one vector
         per degree).
+    displacement_first : bool
+        Whether the product is ``log(exp(displacement) exp(log_sig))`` instead.
 
     Raises
     ------
@@ -99,7 +107,8 @@ def prove_join_plan(program: LieProgram) -> None:
         If the degree is above ``PROOF_LIMIT``.
     """
     _check_limit(program, PROOF_LIMIT)
-    _prove(program, _join(program.degree), graded_join)
+    series = graded_join(program.degree, displacement_first)
+    _prove(program, _join(program.degree, displacement_first), series)
 
 
 def prove_combine_plan(program: LieProgram) -> None:
@@ -118,10 +127,10 @@ def prove_combine_plan(program: LieProgram) -> None:
         If the degree is above ``COMBINE_PROOF_LIMIT``.
     """
     _check_limit(program, COMBINE_PROOF_LIMIT)
-    _prove(program, _combine(program.degree), graded_combine)
+    _prove(program, _combine(program.degree), graded_combine(program.degree))
 
 
-def check_join_plan_randomly(program: LieProgram, *, seed: int = 0) -> None:
+def check_join_plan_randomly(program: LieProgram, *, seed: int = 0, displacement_first: bool = False) -> None:
     """Check a plan of any degree at one random point, modulo the prime ``2**61 - 1``.
 
     The point consists of random graded matrices (:mod:`~logsig_codegen.symbolic.matrices`); a wrong plan passes with
@@ -132,7 +141,7 @@ def check_join_plan_randomly(program: LieProgram, *, seed: int = 0) -> None:
     PlanProofError
         Naming the first wrong degree; or what makes the plan malformed.
     """
-    _check_randomly(program, _join(program.degree), seed)
+    _check_randomly(program, _join(program.degree, displacement_first), seed)
 
 
 def check_combine_plan_randomly(program: LieProgram, *, seed: int = 0) -> None:
@@ -148,7 +157,7 @@ def check_combine_plan_randomly(program: LieProgram, *, seed: int = 0) -> None:
     _check_randomly(program, _combine(program.degree), seed)
 
 
-def verify_join_plan(program: LieProgram) -> None:
+def verify_join_plan(program: LieProgram, *, displacement_first: bool = False) -> None:
     """Prove a plan up to degree ``PROOF_LIMIT``, and check it at a random point beyond.
 
     Raises
@@ -157,9 +166,9 @@ def verify_join_plan(program: LieProgram) -> None:
         As :func:`prove_join_plan` and :func:`check_join_plan_randomly` do.
     """
     if program.degree <= PROOF_LIMIT:
-        prove_join_plan(program)
+        prove_join_plan(program, displacement_first=displacement_first)
     else:
-        check_join_plan_randomly(program)
+        check_join_plan_randomly(program, displacement_first=displacement_first)
 
 
 def verify_combine_plan(program: LieProgram) -> None:
@@ -198,8 +207,8 @@ def _weight(word: Word) -> int:
     return sum(abs(letter) or 1 for letter in word)
 
 
-def _prove(program: LieProgram, product: _Product, series: Callable[[int], Parts]) -> None:
-    """Compare a plan with a product, expanded in words by ``series``."""
+def _prove(program: LieProgram, product: _Product, expected: Parts) -> None:
+    """Compare a plan with a product, which is expanded in words."""
     operands, outputs = _ports(program, product)
     inputs: dict[str, Words] = {
         name: {(letter,): 1}
@@ -213,7 +222,6 @@ def _prove(program: LieProgram, product: _Product, series: Callable[[int], Parts
                 raise PlanProofError(
                     f"{program.name}: {name} is declared of degree {vector.degree} but contains {word_text(word)}"
                 )
-    expected = series(program.degree)
     for degree, name in enumerate(outputs, start=1):
         difference = add_scaled(dict(values[name]), -1, expected[degree])
         if difference:

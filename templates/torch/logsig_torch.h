@@ -5,7 +5,7 @@
  * registration of logsig-codegen, which leaves them alone where it finds them, and serves them in two ways: it loads
  * kernels of problems no extension has (logsig_codegen::_load_kernels), and it takes calls under torch.func, forward
  * mode, and derivatives beyond those below (operators with an underscore before their name). Without Python there are
- * first derivatives of everything here and second derivatives of join and combine; what is missing is an error.
+ * first derivatives of everything here and second derivatives of products; what is missing is an error.
  */
 #ifndef LOGSIG_TORCH_H
 #define LOGSIG_TORCH_H
@@ -24,55 +24,61 @@ template <class Kernels> void implement(torch::Library &m, const char *name)
     m.impl(name, torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(Kernels::meta)));
 }
 
+/* Derivatives that this file does not have. */
+inline void derive_elsewhere(torch::Library &m, const char *name)
+{
+    m.impl(name, torch::dispatch(c10::DispatchKey::Autograd,
+                                 torch::CppFunction::makeFromBoxedFunction<&autograd_elsewhere>()));
+}
+
+/* Kernels and derivatives of an operation on rows. */
+template <Operation OP> void implement_rows(torch::Library &m)
+{
+    constexpr const Description &described = TABLE[OP];
+    if constexpr (described.rows) {
+        implement<RowKernels<OP>>(m, described.name);
+        if constexpr (described.product) {
+            m.impl(described.name, torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(Product<OP>::autograd)));
+        } else if constexpr (described.gradient != OPERATIONS) {
+            m.impl(described.name,
+                   torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(ProductGradient<OP>::autograd)));
+        } else {
+            derive_elsewhere(m, described.name);
+        }
+    }
+}
+
+template <size_t... OP> void implement_all_rows(torch::Library &m, std::index_sequence<OP...>)
+{
+    (implement_rows<static_cast<Operation>(OP)>(m), ...);
+}
+
 inline void define(torch::Library &m)
 {
     const std::vector<at::Tag> tags = {at::Tag::pt2_compliant_tag};
-    const std::string numbers = "int dimension, int degree, int n_jobs=1";
-    for (int k = JOIN; k <= COADJOINT; k++) {
-        const Rows &rows = rows_of(static_cast<Operation>(k));
-        std::string schema = std::string(NAMES[k]) + "(";
-        for (const char *name : rows.names) schema += std::string("Tensor ") + name + ", ";
-        schema += numbers + ") -> ";
-        const size_t count = rows.outputs.size();
-        schema += count == 1 ? "Tensor" : (count == 2 ? "(Tensor, Tensor)" : "(Tensor, Tensor, Tensor)");
-        m.def(schema.c_str(), tags);
+    std::vector<const char *> names = {TABLE[LOG_SIG].name, TABLE[LOG_SIG_BACKPROP].name};
+    for (const Description &described : TABLE) {
+        if (!described.rows) continue;
+        m.def(described.schema, tags);
+        names.push_back(described.name);
     }
     const std::string options = "int dimension, int degree, bool stream=False, int[]? windows=None, str? state=None, "
                                 "int method=2, int n_jobs=1";
     m.def(("log_sig(Tensor path, Tensor? lengths, Tensor? initial, " + options + ") -> Tensor").c_str(), tags);
     m.def(("log_sig_backprop(Tensor d_out, Tensor? result, Tensor path, Tensor? lengths, Tensor? initial, " + options +
            ") -> (Tensor, Tensor)").c_str(), tags);
-    implement<Two<JOIN, 1>>(m, "join");
-    implement<Three<JOIN_BACKPROP, 2>>(m, "join_backprop");
-    implement<Four<JOIN_JVP, 1>>(m, "join_jvp");
-    implement<Five<JOIN_BACKPROP_BACKPROP, 3>>(m, "join_backprop_backprop");
-    implement<Two<COMBINE, 1>>(m, "combine");
-    implement<Three<COMBINE_BACKPROP, 2>>(m, "combine_backprop");
-    implement<Four<COMBINE_JVP, 1>>(m, "combine_jvp");
-    implement<Five<COMBINE_BACKPROP_BACKPROP, 3>>(m, "combine_backprop_backprop");
-    implement<Two<BRACKET, 1>>(m, "bracket");
-    implement<Two<COADJOINT, 1>>(m, "coadjoint");
+    implement_all_rows(m, std::make_index_sequence<OPERATIONS>());
     for (const auto key : {c10::DispatchKey::CPU, c10::DispatchKey::CUDA}) {
         m.impl("log_sig", torch::dispatch(key, TORCH_FN(log_sig)));
         m.impl("log_sig_backprop", torch::dispatch(key, TORCH_FN(log_sig_backprop)));
     }
     m.impl("log_sig", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(log_sig_meta)));
     m.impl("log_sig_backprop", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(log_sig_backprop_meta)));
-    m.impl("join", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(Product<JOIN>::autograd)));
-    m.impl("combine", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(Product<COMBINE>::autograd)));
-    m.impl("join_backprop",
-           torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(ProductGradient<JOIN_BACKPROP>::autograd)));
-    m.impl("combine_backprop",
-           torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(ProductGradient<COMBINE_BACKPROP>::autograd)));
     m.impl("log_sig", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(WholePath::autograd)));
-    for (const char *name : {"join_jvp", "join_backprop_backprop", "combine_jvp", "combine_backprop_backprop",
-                             "bracket", "coadjoint", "log_sig_backprop"}) {
-        m.impl(name, torch::dispatch(c10::DispatchKey::Autograd,
-                                     torch::CppFunction::makeFromBoxedFunction<&autograd_elsewhere>()));
-    }
-    for (int k = JOIN; k <= LOG_SIG_BACKPROP; k++) {
+    derive_elsewhere(m, "log_sig_backprop");
+    for (const char *name : names) {
         for (const auto key : {c10::DispatchKey::AutocastCPU, c10::DispatchKey::AutocastCUDA}) {
-            m.impl(NAMES[k], torch::dispatch(key, torch::CppFunction::makeFromBoxedFunction<&autocast>()));
+            m.impl(name, torch::dispatch(key, torch::CppFunction::makeFromBoxedFunction<&autocast>()));
         }
     }
     m.def("_add_kernel(int dimension, int degree, str operation, str dtype, int address) -> ()", add_kernel);

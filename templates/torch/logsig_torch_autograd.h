@@ -88,13 +88,13 @@ using WholeGradient = std::tuple<Tensor, Tensor>(const Tensor &, const std::opti
 /* An operator of this namespace. */
 template <Operation OP, class Signature> const c10::TypedOperatorHandle<Signature> &own()
 {
-    static const auto found = operator_named(NAMES[OP])->typed<Signature>();
+    static const auto found = operator_named(TABLE[OP].name)->typed<Signature>();
     return found;
 }
 
-/* join or combine */
+/* a product of two operands */
 template <Operation OP> struct Product : torch::autograd::Function<Product<OP>> {
-    static constexpr Operation BACK = static_cast<Operation>(OP + 1);
+    static constexpr Operation BACK = TABLE[OP].gradient;
 
     static Tensor forward(AutogradContext *ctx, c10::DispatchKeySet keys, const Tensor &left, const Tensor &right,
                           int64_t dimension, int64_t degree, int64_t n_jobs)
@@ -117,7 +117,7 @@ template <Operation OP> struct Product : torch::autograd::Function<Product<OP>> 
     {
         const bool graph = wants_graph({left, right});
         if (special(keys, {left, right})) {
-            return pass_on_typed<Tensor>(NAMES[OP], left, right, dimension, degree, n_jobs);
+            return pass_on_typed<Tensor>(TABLE[OP].name, left, right, dimension, degree, n_jobs);
         }
         if (graph) return Product::apply(keys, left, right, dimension, degree, n_jobs);
         at::AutoDispatchBelowADInplaceOrView below;
@@ -125,9 +125,9 @@ template <Operation OP> struct Product : torch::autograd::Function<Product<OP>> 
     }
 };
 
-/* join_backprop or combine_backprop */
+/* the gradient of one */
 template <Operation OP> struct ProductGradient : torch::autograd::Function<ProductGradient<OP>> {
-    static constexpr Operation BACK = static_cast<Operation>(OP + 2);
+    static constexpr Operation BACK = TABLE[OP].gradient;
 
     static variable_list forward(AutogradContext *ctx, c10::DispatchKeySet keys, const Tensor &d_out,
                                  const Tensor &left, const Tensor &right, int64_t dimension, int64_t degree,
@@ -154,7 +154,7 @@ template <Operation OP> struct ProductGradient : torch::autograd::Function<Produ
                                                const Tensor &right, int64_t dimension, int64_t degree, int64_t n_jobs)
     {
         if (special(keys, {d_out, left, right})) {
-            return pass_on_typed<std::tuple<Tensor, Tensor>>(NAMES[OP], d_out, left, right, dimension, degree, n_jobs);
+            return pass_on_typed<std::tuple<Tensor, Tensor>>(TABLE[OP].name, d_out, left, right, dimension, degree, n_jobs);
         }
         if (wants_graph({d_out, left, right})) {
             const variable_list found =
@@ -217,7 +217,7 @@ struct WholePath : torch::autograd::Function<WholePath> {
         if (special(keys, {path, before})) {
             const auto pair = windows.has_value() ? std::optional<std::vector<int64_t>>(windows->vec()) : std::nullopt;
             const auto text = state.has_value() ? std::optional<std::string>(std::string(*state)) : std::nullopt;
-            return pass_on_typed<Tensor>(NAMES[LOG_SIG], path, lengths, initial, dimension, degree, stream, pair, text,
+            return pass_on_typed<Tensor>(TABLE[LOG_SIG].name, path, lengths, initial, dimension, degree, stream, pair, text,
                                          method, n_jobs);
         }
         if (wants_graph({path, before})) {

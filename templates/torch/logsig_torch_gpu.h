@@ -162,7 +162,7 @@ inline void add_cuda_kernel(int64_t dimension, int64_t degree, c10::string_view 
     Problem &problem = problem_of(dimension, degree);
     const std::unique_lock<std::shared_mutex> lock(problem.mutex);
     for (int k = 0; k < OPERATIONS; k++) {
-        if (operation != NAMES[k]) continue;
+        if (operation != TABLE[k].name) continue;
         problem.binaries.insert({{k, dtype == "float32"},
                                  {std::string(symbol), architecture, reinterpret_cast<const void *>(image), shape[0],
                                   shape[1], shape[2], shape[3] != 0}});
@@ -203,7 +203,7 @@ inline const Launcher *find_launcher(Problem &problem, Operation operation, cons
     if (!binary) { /* let Python, if it is there, compile it */
         const auto loader = operator_named("_load_cuda_kernel");
         if (!loader) return nullptr;
-        torch::jit::Stack stack{problem.dimension, problem.degree, std::string(NAMES[operation]),
+        torch::jit::Stack stack{problem.dimension, problem.degree, std::string(TABLE[operation].name),
                                 std::string(single ? "float32" : "float64"), int64_t{ordinal}};
         loader->callBoxed(stack);
         binary = binary_for(problem, operation, single, gpu);
@@ -219,7 +219,7 @@ inline const Launcher *find_launcher(Problem &problem, Operation operation, cons
 inline const Launcher &launcher_of(Problem &problem, Operation operation, const Tensor &like)
 {
     const Launcher *const found = find_launcher(problem, operation, like);
-    TORCH_CHECK_NOT_IMPLEMENTED(found, "no kernel of ", NAMES[operation], " on a GPU for (dimension=",
+    TORCH_CHECK_NOT_IMPLEMENTED(found, "no kernel of ", TABLE[operation].name, " on a GPU for (dimension=",
                                 problem.dimension, ", degree=", problem.degree, ") and ", like.scalar_type(),
                                 ": load an extension that has it, or import logsig_codegen.torch_api");
     return *found;

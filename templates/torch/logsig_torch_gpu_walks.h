@@ -72,7 +72,7 @@ inline void walk_whole(const Request &made, const Paths &paths, const Tensor &ou
     Arguments arguments;
     points(arguments, paths);
     arguments.row(out.data_ptr(), made.problem.size);
-    start(along(made, LOG_SIG, BY_SIGNATURE), out, arguments, paths.count);
+    start(along(made, LOG_SIG, LOG_SIG_BY_SIGNATURE), out, arguments, paths.count);
 }
 
 inline void walk_back_whole(const Request &made, const Paths &paths, const Tensor &d_out, const Tensor &result,
@@ -84,7 +84,7 @@ inline void walk_back_whole(const Request &made, const Paths &paths, const Tenso
     points(arguments, paths);
     arguments.row(d_data.data_ptr(), d_stride);
     arguments.address(d_first.defined() ? d_first.data_ptr() : nullptr);
-    start(along(made, LOG_SIG_BACKPROP, BY_SIGNATURE_BACKPROP), d_data, arguments, paths.count);
+    start(along(made, LOG_SIG_BACKPROP, LOG_SIG_BY_SIGNATURE_BACKPROP), d_data, arguments, paths.count);
 }
 
 /* Every second row of a tensor (count, pieces, size), from the first or from the second. */

@@ -92,7 +92,7 @@ inline Tensor log_sig(const Tensor &path, const std::optional<Tensor> &lengths, 
         result = stream_forward(made, initial_rows(made, initial)).reshape(shape);
     } else {
         result = walk(made, made.windowed ? windows_of(made) : made.paths).reshape(shape);
-        if (initial.has_value()) result = Two<COMBINE, 1>::run(*initial, result, dimension, degree, n_jobs);
+        if (initial.has_value()) result = RowKernels<COMBINE>::run(*initial, result, dimension, degree, n_jobs);
     }
     if (method >= 2) return result;
     return convert("change_method", result, dimension, degree, int64_t{2}, method, false);
@@ -118,7 +118,7 @@ inline std::tuple<Tensor, Tensor> log_sig_backprop(
     if (initial.has_value() && !stream) {
         const Tensor along = walk(made, made.paths).reshape(shape);
         std::tie(d_initial, d_out) =
-            Three<COMBINE_BACKPROP, 2>::run(d_out, *initial, along, dimension, degree, n_jobs);
+            RowKernels<COMBINE_BACKPROP>::run(d_out, *initial, along, dimension, degree, n_jobs);
         known = along;
     }
     d_out = d_out.expand(shape).contiguous();

@@ -17,6 +17,8 @@
 #include <tuple>
 #include <utility>
 
+#include "logsig_torch_operations.h"
+
 namespace logsig_torch {
 namespace {
 
@@ -28,23 +30,6 @@ using State = std::optional<c10::string_view>;
 constexpr const char *NAMESPACE = "logsig_codegen::";
 
 /* -- kernels ------------------------------------------------------------------------------------------------------ */
-
-enum Operation {
-    JOIN, JOIN_BACKPROP, JOIN_JVP, JOIN_BACKPROP_BACKPROP,
-    COMBINE, COMBINE_BACKPROP, COMBINE_JVP, COMBINE_BACKPROP_BACKPROP,
-    BRACKET, COADJOINT,
-    LOG_SIG, LOG_SIG_BACKPROP, BY_SIGNATURE, BY_SIGNATURE_BACKPROP,
-    STREAM, STREAM_BACKPROP,
-    OPERATIONS
-};
-
-constexpr const char *NAMES[OPERATIONS] = {
-    "join", "join_backprop", "join_jvp", "join_backprop_backprop",
-    "combine", "combine_backprop", "combine_jvp", "combine_backprop_backprop",
-    "bracket", "coadjoint",
-    "log_sig", "log_sig_backprop", "log_sig_by_signature", "log_sig_by_signature_backprop",
-    "stream", "stream_backprop",
-};
 
 /* A kernel for GPUs, as it was compiled. */
 struct DeviceCode {
@@ -131,7 +116,7 @@ inline void add_kernel(int64_t dimension, int64_t degree, c10::string_view opera
         return;
     }
     for (int k = 0; k < OPERATIONS; k++) {
-        if (operation == NAMES[k]) problem.functions[k][dtype == "float32"] = reinterpret_cast<Function>(address);
+        if (operation == TABLE[k].name) problem.functions[k][dtype == "float32"] = reinterpret_cast<Function>(address);
     }
 }
 
@@ -152,7 +137,7 @@ inline void load(const Problem &problem, const char *operation)
 /* The function of an operation, or null where nobody has it. */
 inline Function find(Problem &problem, Operation operation, bool single)
 {
-    if (!problem.functions[operation][single]) load(problem, NAMES[operation]);
+    if (!problem.functions[operation][single]) load(problem, TABLE[operation].name);
     return problem.functions[operation][single];
 }
 
@@ -165,7 +150,7 @@ inline bool by_signature(Problem &problem)
 inline Function function_of(Problem &problem, Operation operation, const Tensor &like)
 {
     const Function function = find(problem, operation, like.scalar_type() == at::kFloat);
-    TORCH_CHECK_NOT_IMPLEMENTED(function, "no kernel of ", NAMES[operation], " for (dimension=", problem.dimension,
+    TORCH_CHECK_NOT_IMPLEMENTED(function, "no kernel of ", TABLE[operation].name, " for (dimension=", problem.dimension,
                                 ", degree=", problem.degree, ") and ", like.scalar_type(),
                                 ": load an extension that has it, or import logsig_codegen.torch_api");
     return function;

@@ -18,7 +18,7 @@ inline Products products_of(const Request &made, bool backward)
     const bool single = made.paths.data.scalar_type() == at::kFloat;
     Products products{nullptr, find(made.problem, COMBINE, single), nullptr};
     if (backward) {
-        products.log_sig = find(made.problem, made.by_signature ? BY_SIGNATURE : LOG_SIG, single);
+        products.log_sig = find(made.problem, made.by_signature ? LOG_SIG_BY_SIGNATURE : LOG_SIG, single);
         products.combine_backprop = find(made.problem, COMBINE_BACKPROP, single);
     }
     return products;
@@ -30,7 +30,7 @@ inline void walk(const Request &made, const Paths &paths, const Tensor &out)
     const Products products = paths.length > WHOLE_STEPS ? products_of(made, false) : Products{};
     using Kernel = int (*)(const void *, ptrdiff_t, ptrdiff_t, const ptrdiff_t *, const ptrdiff_t *, const Products *,
                            void *, ptrdiff_t, ptrdiff_t, int);
-    const auto kernel = reinterpret_cast<Kernel>(made.function(made.by_signature ? BY_SIGNATURE : LOG_SIG));
+    const auto kernel = reinterpret_cast<Kernel>(made.function(made.by_signature ? LOG_SIG_BY_SIGNATURE : LOG_SIG));
     check_error(kernel(paths.data.const_data_ptr(), paths.stride, paths.length, paths.length_data(),
                        paths.start_data(), products.combine ? &products : nullptr, out.data_ptr(), size, paths.count,
                        made.threads));
@@ -44,7 +44,7 @@ inline void walk_back(const Request &made, const Paths &paths, const Tensor &d_o
     using Kernel = int (*)(const void *, ptrdiff_t, const void *, ptrdiff_t, const void *, ptrdiff_t, ptrdiff_t,
                            const ptrdiff_t *, const ptrdiff_t *, const Products *, void *, ptrdiff_t, ptrdiff_t, int);
     const auto kernel =
-        reinterpret_cast<Kernel>(made.function(made.by_signature ? BY_SIGNATURE_BACKPROP : LOG_SIG_BACKPROP));
+        reinterpret_cast<Kernel>(made.function(made.by_signature ? LOG_SIG_BY_SIGNATURE_BACKPROP : LOG_SIG_BACKPROP));
     const bool cut = products.log_sig && products.combine && products.combine_backprop;
     check_error(kernel(d_out.const_data_ptr(), size, result.const_data_ptr(), size, paths.data.const_data_ptr(),
                        paths.stride, paths.length, paths.length_data(), paths.start_data(), cut ? &products : nullptr,

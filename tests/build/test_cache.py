@@ -17,11 +17,14 @@ import pytest
 from processes import RunPython, process_environment
 
 import logsig_codegen as lg
-from logsig_codegen.build import cache
+from logsig_codegen.build import cache, cpu
 from logsig_codegen.build.artifact import MANIFEST, describe_file
 from logsig_codegen.build.toolchain import find_compiler
 from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError
 from logsig_codegen.problem import Problem
+from logsig_codegen.targets import C
+from logsig_codegen.targets.base import BuildSpec
+from logsig_codegen.targets.builder import make_request
 
 LOAD = """
 import numpy as np, logsig_codegen as lg
@@ -235,7 +238,7 @@ def test_an_entry_in_a_folder_that_cannot_be_written_is_used(monkeypatch: pytest
 
 def test_what_was_just_built_but_does_not_validate_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
-    request = cache.make_request(Problem(2, 2), ("join",), ("float64",), "native", "0", find_compiler())
+    request = make_request(C, BuildSpec(Problem(2, 2), ("join",), ("float64",)), find_compiler())
     with pytest.raises(CacheError, match="What was just built cannot be used"):
         cache.obtain(request, lambda folder: None)
     with pytest.raises(CacheError, match="failed: "):
@@ -254,7 +257,7 @@ def test_leftovers_of_other_problems_go_after_a_day(tmp_path: Path, monkeypatch:
         (root / name).mkdir(parents=True)
     long_ago = time.time() - 2 * 24 * 3600
     os.utime(root / ".staging-old-x", (long_ago, long_ago))
-    request = cache.make_request(Problem(2, 2), ("join",), ("float64",), "native", "0", find_compiler())
+    request = make_request(C, BuildSpec(Problem(2, 2), ("join",), ("float64",)), find_compiler())
     with pytest.raises(CacheError):
         cache.obtain(request, lambda folder: None)
     assert leftovers(tmp_path) == [".staging-new-x"]
@@ -264,17 +267,18 @@ def test_everything_that_decides_the_result_is_in_the_key(
     monkeypatch: pytest.MonkeyPatch, counting: tuple[str, Path]
 ) -> None:
     compiler = find_compiler()
-    base = (Problem(2, 3), ("join",), ("float32", "float64"), "native", "1.0", compiler)
-    requests = [cache.make_request(*base)]
-    for index, other in enumerate((Problem(3, 2), ("combine",), ("float64",), "x86-64-v3", "1.1", None)):
-        requests.append(cache.make_request(*base[:index], other, *base[index + 1 :]))  # type: ignore[arg-type]
-    requests.append(cache.make_request(*base[:5], dataclasses.replace(compiler, command=("cc", "-g"))))
+    base = BuildSpec(Problem(2, 3), ("join",))
+    others = ({"problem": Problem(3, 2)}, {"groups": ("combine",)}, {"dtypes": ("float64",)}, {"march": "x86-64-v3"})
+    requests = [make_request(C, dataclasses.replace(base, **changed), compiler) for changed in ({}, *others)]  # type: ignore[arg-type]
+    requests.append(make_request(C, base, compiler, version="1.1"))
+    requests.append(make_request(C, base, None))
+    requests.append(make_request(C, base, dataclasses.replace(compiler, command=("cc", "-g"))))
     monkeypatch.setenv("CC", counting[0])
-    requests.append(cache.make_request(*base[:5], find_compiler()))
+    requests.append(make_request(C, base, find_compiler()))
     monkeypatch.setattr(cache, "package_fingerprint", lambda: "edited")
-    requests.append(cache.make_request(*base))
-    monkeypatch.setattr(cache.cpu, "identity", lambda: "another processor")
-    requests.append(cache.make_request(*base))
+    requests.append(make_request(C, base, compiler))
+    monkeypatch.setattr(cpu, "identity", lambda: "another processor")
+    requests.append(make_request(C, base, compiler))
     assert len({request.key for request in requests}) == len(requests)
     assert len({request.folder for request in requests}) == len(requests)
 

@@ -12,10 +12,12 @@ from torch_cases import overload
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.emit.cuda import sources
-from logsig_codegen.emit.cuda.gather import by_thread, by_warp, gather
-from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, OPERATIONS
-from logsig_codegen.runtime.torch_ops.rows import provide
+from logsig_codegen.emit.cuda.gather import by_thread, by_warp
+from logsig_codegen.emit.cuda.sources import cuda_sources
+from logsig_codegen.gpu import planner
+from logsig_codegen.gpu.gather import gather
+from logsig_codegen.operations import DERIVED_GROUPS, OPERATIONS, columns
+from logsig_codegen.runtime.registry import provide
 
 GROUPS = ("join", "combine", "log_sig", "log_sig_backprop", *DERIVED_GROUPS)
 QUICK = ((2, 3), (3, 3))
@@ -24,7 +26,7 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 
 
 def check(folder: Path, dimension: int, degree: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "THREAD_OPERATIONS", -1)
+    monkeypatch.setattr(planner, "THREAD_OPERATIONS", -1)
     compiled = compile_problem(lg.Problem(dimension, degree), groups=GROUPS)
     emulation, kernel = Emulation(folder, compiled), lg.load(dimension, degree)
     assert {described.form for described in emulation.sources.kernels} == {"block"}
@@ -38,7 +40,7 @@ def check(folder: Path, dimension: int, degree: int, monkeypatch: pytest.MonkeyP
                 [
                     array.astype(NUMPY[dtype])
                     for name in names
-                    for array in [make((batch, dimension if name in BY_LETTER else kernel.size))]
+                    for array in [make((batch, columns(kernel.problem, name)))]
                 ]
                 for names, make in (
                     (described.inputs, numbers.standard_normal),
@@ -104,8 +106,7 @@ def test_tables_hold_every_constant_once() -> None:
 
 def test_large_problems_are_done_by_blocks() -> None:
     (large, *_), (small, *_) = (
-        sources.cuda_sources(compile_problem(lg.Problem(*problem)), ("float32",)).kernels
-        for problem in ((5, 5), (5, 3))
+        cuda_sources(compile_problem(lg.Problem(*problem)), ("float32",)).kernels for problem in ((5, 5), (5, 3))
     )
     assert (large.form, small.form) == ("block", "thread")
     assert large.samples == 4

@@ -13,8 +13,8 @@ from native import write_sources
 import logsig_codegen as lg
 from logsig_codegen.build.nvidia import ARCHITECTURES, FLAGS, nvcc_if_any
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.emit.cuda.shape import MOST_SHARED_BYTES, REGISTERS, REGISTERS_PER_THREAD, SHARED_BYTES, WARP
 from logsig_codegen.emit.cuda.sources import CudaKernel, cuda_sources
+from logsig_codegen.gpu.hardware import MOST_SHARED_BYTES, REGISTERS, REGISTERS_PER_THREAD, SHARED_BYTES, WARP
 from logsig_codegen.operations import DERIVED_GROUPS, GROUPS
 
 NVCC = nvcc_if_any()

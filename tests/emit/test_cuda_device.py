@@ -14,13 +14,14 @@ from emulated import compile_text
 from native import write_sources
 
 import logsig_codegen as lg
-from logsig_codegen.compiler import Kernel, compile_problem
+from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda.device import parameter_names
-from logsig_codegen.emit.cuda.rows import RowsKernel
-from logsig_codegen.emit.cuda.sources import choose_form, cuda_sources
-from logsig_codegen.emit.cuda.streams import StreamKernel
-from logsig_codegen.emit.cuda.walks import WalkKernel
+from logsig_codegen.emit.cuda.sources import cuda_sources, file_name
 from logsig_codegen.emit.statements import SHORT_NAMES
+from logsig_codegen.gpu.path_scan import PathScanPlan
+from logsig_codegen.gpu.planner import plan_kernel
+from logsig_codegen.gpu.rows import RowsPlan
+from logsig_codegen.gpu.stream import StreamPlan
 from logsig_codegen.ir.interpret import interpret
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import GROUPS
@@ -35,17 +36,16 @@ def functions(problem: lg.Problem, dtype: str) -> dict[str, tuple[str, Schedule]
     """Every device function for a number type: its file and the schedule it was printed from."""
     found: dict[str, tuple[str, Schedule]] = {}
     for kernel in compile_problem(problem, groups=tuple(GROUPS)).kernels:
-        form = choose_form(problem, kernel, dtype)
-        file = f"{kernel.operation}{form.suffix if form else ''}.cu"
-        if isinstance(form, RowsKernel):
-            assert isinstance(kernel, Kernel)
-            found[f"{kernel.operation}::{kernel.operation}_sample"] = file, form.schedule
-        elif isinstance(form, WalkKernel):
-            names = ("step_backprop", "start") if form.backward else ("step", "finish")
-            for name, order in zip(names, (form.step, form.end), strict=True):
-                found[f"{kernel.operation}::{name}"] = file, order
-        elif isinstance(form, StreamKernel):
-            found[f"{kernel.operation}::{form.phase.operation}"] = file, form.schedule
+        plan = plan_kernel(problem, kernel, dtype)
+        if isinstance(plan, RowsPlan):
+            found[f"{kernel.operation}::{kernel.operation}_sample"] = file_name(plan), plan.schedule
+        elif isinstance(plan, PathScanPlan):
+            names = ("step_backprop", "start") if plan.backward else ("step", "finish")
+            for name, order in zip(names, (plan.step, plan.end), strict=True):
+                found[f"{kernel.operation}::{name}"] = file_name(plan), order
+        elif isinstance(plan, StreamPlan):
+            name = "step_backprop" if plan.backward else "step"
+            found[f"{kernel.operation}::{name}"] = file_name(plan), plan.schedule
     return found
 
 

@@ -16,7 +16,7 @@ from exact import error
 import logsig_codegen as lg
 from logsig_codegen.algebra.tensor import join_oracle, join_vjp_oracle
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.emit.cuda import sources
+from logsig_codegen.gpu import planner
 from logsig_codegen.runtime.walks import Paths, Walks
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -162,7 +162,7 @@ def exactly(path: Array, d_out: Array, initial: Array) -> tuple[list[Any], ...]:
 @pytest.mark.parametrize("problem", [(2, 4), (3, 3)], ids=str)
 def test_exactly(problem: tuple[int, int], form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if form == "block":
-        monkeypatch.setattr(sources, "THREAD_OPERATIONS", -1)
+        monkeypatch.setattr(planner, "THREAD_OPERATIONS", -1)
     described, batch, length = lg.Problem(*problem), 3, 5
     emulation = Emulation(tmp_path, compile_problem(described, groups=GROUPS))
     d, size, steps = problem[0], described.size, length - 1
@@ -197,8 +197,8 @@ def test_threads(problem: tuple[int, int], tmp_path: Path) -> None:
     check(tmp_path, problem, "thread")
 
 
-def test_values_that_wait(tmp_path: Path) -> None:
-    """They are in shared memory where a thread has too many of them; nothing else changes."""
+def test_spilled_values(tmp_path: Path) -> None:
+    """Values that exceed the registers of a thread are in shared memory; nothing else changes."""
     emulation = Emulation(tmp_path, compile_problem(lg.Problem(3, 5), groups=GROUPS))
     found = emulation.kernel("stream_backprop", "float64").kernel
     assert (found.form, found.source) == ("thread", "stream_backprop_f64.cu")
@@ -215,12 +215,12 @@ def test_threads_of_larger_problems(problem: tuple[int, int], tmp_path: Path) ->
 
 @pytest.mark.parametrize("problem", BLOCKS, ids=str)
 def test_blocks(problem: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "THREAD_OPERATIONS", -1)
+    monkeypatch.setattr(planner, "THREAD_OPERATIONS", -1)
     check(tmp_path, problem, "block")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", SLOW_BLOCKS, ids=str)
 def test_blocks_of_larger_problems(problem: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "THREAD_OPERATIONS", -1)
+    monkeypatch.setattr(planner, "THREAD_OPERATIONS", -1)
     check(tmp_path, problem, "block", LAYOUTS[2:4])

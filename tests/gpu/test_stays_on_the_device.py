@@ -20,7 +20,7 @@ from torch_cases import CASES, overload
 
 import logsig_codegen as lg
 from logsig_codegen.errors import UnsupportedError
-from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, GROUPS
+from logsig_codegen.operations import DERIVED_GROUPS, GROUPS, columns
 from logsig_codegen.runtime.cuda import brackets
 
 pytestmark = MARKS
@@ -108,10 +108,9 @@ SECOND = (
 @pytest.mark.parametrize(("problem", "groups", "dtype"), SECOND, ids=str)
 def test_kernels_of_second_derivatives(problem: tuple[int, int], groups: tuple[str, ...], dtype: torch.dtype) -> None:
     """Rows that fill more than one tile, and rows for all."""
-    size = lg.Problem(*problem).size
     for group in groups:
         for operation in GROUPS[group]:
-            widths = [problem[0] if name in BY_LETTER else size for name in operation.inputs]
+            widths = [columns(lg.Problem(*problem), name) for name in operation.inputs]
             for leads in ([(70,)] * len(widths), [(3, 1), (1, 11)] + [(3, 11)] * (len(widths) - 2)):
                 tensors = [0.3 * random(*lead, width, dtype=dtype) for lead, width in zip(leads, widths, strict=True)]
                 call = overload(operation.name)

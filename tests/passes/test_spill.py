@@ -13,8 +13,8 @@ from scalar_programs import inputs_of, meaning, programs
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import Kernel, compile_problem
-from logsig_codegen.emit.cuda.device import device_schedule
-from logsig_codegen.emit.cuda.rows import RowsKernel
+from logsig_codegen.gpu.rows import rows_plan
+from logsig_codegen.gpu.schedule import thread_schedule
 from logsig_codegen.ir.interpret import interpret_schedule
 from logsig_codegen.ir.program import Program
 from logsig_codegen.ir.schedule import Forget, Reload, Save, Schedule
@@ -23,13 +23,13 @@ from logsig_codegen.passes.spill import accesses, spill
 
 
 def whole(program: Program) -> Schedule:
-    return device_schedule(program, (-1,) * len(program.outputs), descending=False)
+    return thread_schedule(program, (-1,) * len(program.outputs), descending=False)
 
 
 def whole_of(problem: tuple[int, int], operation: str) -> Schedule:
     (kernel,) = (k for k in compile_problem(lg.Problem(*problem)).kernels if k.operation == operation)
     assert isinstance(kernel, Kernel)
-    return RowsKernel(lg.Problem(*problem), kernel).schedule
+    return rows_plan(kernel).schedule
 
 
 def run(schedule: Schedule, inputs: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:

@@ -18,11 +18,11 @@ from torch_cases import overload
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import BY_LETTER, DERIVED_GROUPS, GROUPS, Operation
+from logsig_codegen.operations import DERIVED_GROUPS, GROUPS, Operation, columns
 from logsig_codegen.runtime.cuda import calls, pieces
 from logsig_codegen.runtime.cuda.paths import PathCall
+from logsig_codegen.runtime.registry import provide
 from logsig_codegen.runtime.request import PathOptions, path_request
-from logsig_codegen.runtime.torch_ops.rows import provide
 
 D, N = 3, 3
 SIZE = 14
@@ -81,7 +81,7 @@ def test_second_derivatives(kernel: lg.LogSigKernel, operation: Operation, batch
     """Of any number of rows; those of some operands lie apart."""
     tensors = []
     for place, name in enumerate(operation.inputs):
-        width = D if name in BY_LETTER else SIZE
+        width = columns(lg.Problem(D, N), name)
         tensors.append(normal(batch, width + place, dtype=dtype)[:, place:])
     like = {1: (), 3: (2, 3, 4)}[len(operation.outputs)]
     found = calls.rows(kernel, operation.name, tensors, like)

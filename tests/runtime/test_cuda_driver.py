@@ -13,12 +13,15 @@ from processes import RunPython
 
 import logsig_codegen as lg
 from logsig_codegen.build import cache, nvidia
-from logsig_codegen.build.artifact import check_artifact, check_cuda_artifact, read_artifact
+from logsig_codegen.build.artifact import read_artifact
 from logsig_codegen.build.nvidia import compile_kernel, find_cuda_compiler, find_nvcc, find_nvrtc
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda.sources import cuda_sources
 from logsig_codegen.runtime.cuda.driver import NoKernelError
 from logsig_codegen.runtime.cuda.programs import CudaPrograms
+from logsig_codegen.targets import CUDA, C
+from logsig_codegen.targets.base import BuildSpec
+from logsig_codegen.targets.builder import make_request
 
 bindings = pytest.importorskip("cuda.bindings.nvrtc", reason="NVIDIA's Python packages are not installed")
 
@@ -125,10 +128,10 @@ def test_the_cache_tells_architectures_and_compilers_apart() -> None:
     assert len(cache.entries()) == len(before) + 1
     version = find_nvrtc()
     keys = {
-        cache.make_cuda_request(problem, ("join",), (dtype,), arch, "1", compiler).key
+        make_request(CUDA, BuildSpec(problem, ("join",), (dtype,), architectures=(arch,)), compiler).key
         for dtype in ("float32", "float64")
         for arch in ("sm_80", "sm_90")
-        for compiler in (version.identity(), ["nvcc", "13.0", ""])
+        for compiler in (version, nvidia.CudaCompiler("nvcc", "13.0"))
     }
     assert len(keys) == 8
 
@@ -169,22 +172,22 @@ def test_a_folder_written_ahead(tmp_path: Path, stub: Path, run_python: RunPytho
     assert folder.path == tmp_path / "d2_n2_cuda"
     assert folder.manifest["architectures"] == ["sm_90"]
     artifact = read_artifact(folder.path)
-    check_cuda_artifact(artifact, lg.Problem(2, 2))
-    with pytest.raises(lg.ArtifactError, match="holds kernels for cuda, not for the processor"):
-        check_artifact(artifact, lg.Problem(2, 2))
+    CUDA.check(artifact, lg.Problem(2, 2))
+    with pytest.raises(lg.ArtifactError, match="holds the target 'cuda', not 'c'"):
+        C.check(artifact, lg.Problem(2, 2))
     with pytest.raises(lg.ArtifactError, match=r"not for \(dimension=2, degree=3\)"):
-        check_cuda_artifact(artifact, lg.Problem(2, 3))
+        CUDA.check(artifact, lg.Problem(2, 3))
     binary = folder.path / folder.manifest["kernels"][0]["binary"]
     binary.write_bytes(binary.read_bytes()[:-1])
     with pytest.raises(lg.ArtifactError, match="is damaged"):
-        check_cuda_artifact(artifact, lg.Problem(2, 2))
+        CUDA.check(artifact, lg.Problem(2, 2))
 
 
 def test_sources_alone(tmp_path: Path) -> None:
     folder = lg.generate(2, 2, tmp_path, targets=("cuda",), emit_only=True)
     assert folder.manifest["compiler"] is None
     with pytest.raises(lg.ArtifactError, match="holds source text only"):
-        check_cuda_artifact(read_artifact(folder.path), lg.Problem(2, 2))
+        CUDA.check(read_artifact(folder.path), lg.Problem(2, 2))
 
 
 def test_what_has_no_kernel_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:

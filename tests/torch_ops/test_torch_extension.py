@@ -21,7 +21,7 @@ from torch_extension import NATIVE, Built
 import logsig_codegen as lg
 from logsig_codegen.build.nvidia import nvcc_if_any
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.emit.torch import HEADERS, SOURCE, torch_sources
+from logsig_codegen.emit.torch import HEADERS, SOURCE, TABLE, torch_sources
 from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
 
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def test_the_file_names_every_kernel() -> None:
     compiled = compile_problem(Problem(2, 2), groups=tuple(GROUPS))
     files = torch_sources(compiled, ("float64", "float32"))
-    assert list(files) == [SOURCE, *HEADERS]
+    assert list(files) == [SOURCE, TABLE, *HEADERS]
     for operation in OPERATIONS:
         for dtype, suffix in (("float64", "f64"), ("float32", "f32")):
             function = f"logsig_d2_n2_{operation}_{suffix}"
@@ -49,7 +49,7 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         lg.generate(2, 2, tmp_path, targets=("c", "torch"), operations=("join",))
     assert not list(tmp_path.iterdir())
     folder = lg.generate(2, 2, tmp_path, targets=("torch",), operations=("join",), emit_only=True)
-    assert {SOURCE, *HEADERS} <= set(folder.manifest["files"])
+    assert {SOURCE, TABLE, *HEADERS} <= set(folder.manifest["files"])
 
 
 def test_which_gpus_are_compiled_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Device functions: one program for one sample, as a template over where its operands live."""
+"""Device functions: one program for one sample, as a template over where its operands are."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
+from logsig_codegen.gpu.shared_memory import slot_stride
 from logsig_codegen.ir.program import Program
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.passes.schedule import COLLECTORS, schedule
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,15 @@ class DeviceFunction:
     lines: tuple[str, ...]
 
 
-def device_schedule(program: Program, in_place: Sequence[int], *, descending: bool) -> Schedule:
-    """The order a thread evaluates ``program`` in: all of it in one function, wide inputs read where they are used.
+@dataclass(frozen=True)
+class StepView:
+    """A member function of a path scan that calls a device function; ``slots``: stride of its spill slots, or 0."""
 
-    ``in_place`` is -1 wherever the numbers of columns differ.
-    """
-    fitting = [
-        source if source >= 0 and program.inputs[source].length == len(result.values) else -1
-        for result, source in zip(program.outputs, in_place, strict=True)
-    ]
-    backward = program.inputs[0].name.startswith("d_")
-    return schedule(
-        program,
-        in_place=fitting,
-        descending=descending,
-        collectors=COLLECTORS if backward else 0,
-        whole=True,
-        held=program.problem.dimension,
-    )
+    name: str
+    function: str
+    arguments: str
+    backward: bool
+    slots: int
 
 
 def operand_names(program: Program) -> tuple[str, ...]:
@@ -48,20 +39,27 @@ def operand_names(program: Program) -> tuple[str, ...]:
     return tuple(dict.fromkeys(SHORT_NAMES[name] for name in operands))
 
 
-def slot_stride(order: Schedule) -> int:
-    """Numbers from the slots of one thread to those of the next: an odd number meets all banks of shared memory."""
-    return order.slots | 1
-
-
 def parameter_names(order: Schedule) -> tuple[str, ...]:
-    """The same, and ``s`` if there are slots."""
+    """The same, and ``s`` if there are spill slots."""
     return (*operand_names(order.program), *(("s",) if order.slots else ()))
+
+
+def arguments(order: Schedule, places: Mapping[str, str]) -> str:
+    """Arguments of a call of a device function: ``places`` maps short names to expressions."""
+    return ", ".join(places[name] for name in operand_names(order.program))
+
+
+def step_view(name: str, order: Schedule, suffix: str = "") -> StepView:
+    """The member function ``back``, ``step`` or ``steps``."""
+    function = ("step_backprop" if name == "back" else name) + suffix
+    slots = slot_stride(order) if order.slots else 0
+    return StepView(name, function, ", ".join(parameter_names(order)), name == "back", slots)
 
 
 def device_function(
     name: str, title: str, order: Schedule, comments: Mapping[str, Sequence[str]] | None = None
 ) -> DeviceFunction:
-    """The text of a schedule of one part; its slots, if it has any, are the last parameter."""
+    """The text of a schedule of one part; its spill slots, if it has any, are the last parameter."""
     program = order.program
     operands = [operand.name for operand in program.inputs] + [result.name for result in program.outputs]
     printer = PartPrinter(order, {}, comments or {}, dict.fromkeys(operands, ""), scratch="")

@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
-from logsig_codegen.emit.cuda.blocks import BlockKernel
-from logsig_codegen.emit.cuda.parts import PartsKernel
-from logsig_codegen.emit.cuda.rows import RowsKernel
-from logsig_codegen.emit.cuda.shape import SHARED_BYTES, Shape
-from logsig_codegen.emit.cuda.streams import StreamBlockKernel, StreamKernel, is_stream
-from logsig_codegen.emit.cuda.waiting import best_form
-from logsig_codegen.emit.cuda.walks import WalkKernel
+from logsig_codegen.compiler import CompiledProblem
+from logsig_codegen.emit.cuda.block import block_view
+from logsig_codegen.emit.cuda.cooperative import cooperative_view
+from logsig_codegen.emit.cuda.path_scan import path_scan_view
+from logsig_codegen.emit.cuda.rows import rows_view
+from logsig_codegen.emit.cuda.stream import stream_view
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import SourceUnit
-from logsig_codegen.emit.view import SUFFIXES, symbol
-from logsig_codegen.problem import Problem
+from logsig_codegen.emit.view import SUFFIXES, file_suffix, symbol
+from logsig_codegen.gpu.block import BlockPlan
+from logsig_codegen.gpu.cooperative import CooperativePlan
+from logsig_codegen.gpu.occupancy import Occupancy
+from logsig_codegen.gpu.path_scan import PathScanPlan
+from logsig_codegen.gpu.planner import Plan, plan_kernel
+from logsig_codegen.gpu.rows import RowsPlan
+from logsig_codegen.gpu.stream import StreamPlan
 
 DTYPES = ("float64", "float32")
 DEFINITIONS = {"float64": "LOGSIG_REAL_BITS=64", "float32": "LOGSIG_REAL_BITS=32"}
 
 
-class Form(Protocol):
-    """One way to write a kernel."""
+@dataclass(frozen=True)
+class Writer:
+    """How a kind of plan becomes a file: its template, the view it is given, and the headers the file includes."""
 
-    form: str
     template: str
+    view: Callable[[Any], Any]
     headers: tuple[str, ...]
 
-    @property
-    def suffix(self) -> str: ...
 
-    @property
-    def columns(self) -> dict[str, int]: ...
-
-    def view(self) -> Any: ...
-
-    def shape(self, dtype: str) -> Shape: ...
-
-    def samples(self, dtype: str) -> int: ...
+WRITERS: dict[type[Plan], Writer] = {
+    RowsPlan: Writer("cuda/rows.cu.j2", rows_view, ("logsig_tiles.cuh",)),
+    PathScanPlan: Writer("cuda/path_scan.cu.j2", path_scan_view, ("logsig_tiles.cuh", "logsig_walks.cuh")),
+    StreamPlan: Writer(
+        "cuda/stream.cu.j2", stream_view, ("logsig_tiles.cuh", "logsig_walks.cuh", "logsig_streams.cuh")
+    ),
+    CooperativePlan: Writer("cuda/cooperative.cu.j2", cooperative_view, ("logsig_tiles.cuh", "logsig_walks.cuh")),
+    BlockPlan: Writer("cuda/block.cu.j2", block_view, ("logsig_blocks.cuh",)),
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class CudaKernel:
         How many leading columns of each operand it reads or writes.
     samples : int
         How many samples a warp (``"block"``: a block) does at a time.
-    shape : Shape
+    shape : Occupancy
         What it takes of a multiprocessor.
     """
 
@@ -75,7 +78,7 @@ class CudaKernel:
     definition: str
     columns: Mapping[str, int]
     samples: int
-    shape: Shape
+    shape: Occupancy
 
     @property
     def launch(self) -> tuple[int, int, int, int]:
@@ -113,87 +116,43 @@ class CudaSources:
     kernels: tuple[CudaKernel, ...]
 
 
-THREAD_OPERATIONS = 4_500
-"""A thread computes samples whose programs have no more operations than this: longer ones take minutes to compile."""
-
-
-PARTS_OPERATIONS = 8_000
-"""The same where warps share a state: the longest program, before or after the walk, takes ten seconds."""
-
-
-def fits_a_thread(kernel: Kernel | PathKernel, most: int | None = None) -> bool:
-    """Whether every program of a kernel is straight-line code that a thread can go through."""
-    parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
-    straight = all(part.program is not None for part in parts)
-    total = sum(part.operations.total for part in parts if part.operation != "steps")
-    return straight and total <= (THREAD_OPERATIONS if most is None else most)
-
-
 def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:
-    """All source files of ``compiled`` for a GPU.
-
-    There is none for what not even a block has room for.
-    """
-    dtypes = [dtype for dtype in DTYPES if dtype in dtypes]
+    """All source files of ``compiled`` for a GPU; none for kernels of which no sample fits in a block."""
     units: list[SourceUnit] = []
     kernels: list[CudaKernel] = []
     headers: dict[str, None] = {"logsig_device.cuh": None}
     for kernel in compiled.kernels:
-        forms: dict[str, tuple[Form, list[str]]] = {}
-        for dtype in dtypes:
-            form = choose_form(compiled.problem, kernel, dtype)
-            if form is not None:
-                forms.setdefault(f"{kernel.operation}{form.suffix}.cu", (form, []))[1].append(dtype)
-        for file, (form, chosen) in forms.items():
+        files: dict[str, tuple[Plan, list[str]]] = {}
+        for dtype in (dtype for dtype in DTYPES if dtype in dtypes):
+            plan = plan_kernel(compiled.problem, kernel, dtype)
+            if plan is not None:
+                files.setdefault(file_name(plan), (plan, []))[1].append(dtype)
+        for file, (plan, chosen) in files.items():
+            writer = WRITERS[type(plan)]
             variants = tuple((DEFINITIONS[dtype],) for dtype in chosen)
-            units.append(SourceUnit(file, render(form.template, view=form.view()), "cuda", variants))
-            headers.update(dict.fromkeys(form.headers))
-            kernels.extend(_described(compiled, kernel, form, dtype, file) for dtype in chosen)
+            units.append(SourceUnit(file, render(writer.template, view=writer.view(plan)), "cuda", variants))
+            headers.update(dict.fromkeys(writer.headers))
+            kernels.extend(_described(compiled, plan, dtype, file) for dtype in chosen)
     units.extend(SourceUnit(name, verbatim(f"cuda/include/{name}"), "header") for name in headers)
     return CudaSources(tuple(units), tuple(kernels))
 
 
-def choose_form(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Form | None:
-    """How a kernel is written for a number type, or ``None``.
-
-    A thread per sample, if its state fits; else a state shared by the warps of a block, where it has parts; else a
-    thread with its state in shared memory; else a block for a few samples.
-    """
-    parts = (kernel,) if isinstance(kernel, Kernel) else kernel.phases
-    thread: Form | None = None
-    if fits_a_thread(kernel):
-        thread = _thread(problem, kernel, dtype)
-    if isinstance(kernel, PathKernel) and fits_a_thread(kernel, PARTS_OPERATIONS):
-        walk = thread if isinstance(thread, WalkKernel) else None
-        together = None if walk and walk.in_registers(dtype) else PartsKernel.best(problem, kernel, dtype)
-        if together is not None:
-            return together
-    if thread is not None and thread.shape(dtype).warp_bytes <= SHARED_BYTES:
-        return thread
-    if any(part.lie is None for part in parts):
-        return None  # the signature; paths of such problems are carried in the other state
-    streams = isinstance(kernel, PathKernel) and is_stream(kernel)
-    block = StreamBlockKernel(problem, kernel) if streams else BlockKernel(problem, kernel)
-    return block if block.possible(dtype) else None
+def file_name(plan: Plan) -> str:
+    """Name of the source file of a plan."""
+    suffix = "_block" if isinstance(plan, BlockPlan) else file_suffix(plan.dtype)
+    return f"{plan.kernel.operation}{suffix}.cu"
 
 
-def _thread(problem: Problem, kernel: Kernel | PathKernel, dtype: str) -> Form:
-    if isinstance(kernel, Kernel):
-        return best_form(partial(RowsKernel, problem, kernel), dtype)
-    if is_stream(kernel):
-        return best_form(partial(StreamKernel, problem, kernel), dtype)
-    return WalkKernel(problem, kernel)
-
-
-def _described(compiled: CompiledProblem, kernel: Kernel | PathKernel, form: Form, dtype: str, file: str) -> CudaKernel:
+def _described(compiled: CompiledProblem, plan: Plan, dtype: str, file: str) -> CudaKernel:
+    operation = plan.kernel.operation
     return CudaKernel(
-        operation=kernel.operation,
+        operation=operation,
         dtype=dtype,
         source=file,
-        symbol=f"{symbol(compiled.problem, kernel.operation)}_{SUFFIXES[dtype]}",
-        form=form.form,
+        symbol=f"{symbol(compiled.problem, operation)}_{SUFFIXES[dtype]}",
+        form=plan.form,
         definition=DEFINITIONS[dtype],
-        columns=form.columns,
-        samples=form.samples(dtype),
-        shape=form.shape(dtype),
+        columns=plan.columns,
+        samples=plan.samples(dtype),
+        shape=plan.occupancy(dtype),
     )

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from logsig_codegen.emit.cuda.gather import gather
+from logsig_codegen.gpu.gather import gather
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda import maps
 

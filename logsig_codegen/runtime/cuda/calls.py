@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from logsig_codegen.operations import BY_LETTER, OPERATIONS
+from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.runtime.arrays import single_step
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 Tensor = torch.Tensor
 
 
-def rows(kernel: LogSigKernel, operation: str, tensors: Sequence[Tensor], like: Sequence[int] = ()) -> Any:
+def rows(kernel: LoadedKernel, operation: str, tensors: Sequence[Tensor]) -> Any:
     """An operation on rows.
 
     Parameters
@@ -32,21 +32,20 @@ def rows(kernel: LogSigKernel, operation: str, tensors: Sequence[Tensor], like: 
         Its name in :data:`~logsig_codegen.operations.OPERATIONS`.
     tensors : sequence of tensors (..., columns)
         Its inputs; leading axes broadcast; any strides.
-    like : sequence of int
-        For each result the input whose shape it has; what was broadcast is summed over, in float64. Without it the
-        only result has the leading shape that all inputs broadcast to.
 
     Returns
     -------
     tensor or tuple of tensors
+        A result has the leading shape that all inputs broadcast to; gradients have the shapes of the inputs they belong
+        to, and what was broadcast is summed over, in float64.
     """
     batch = np.broadcast_shapes(*(tuple(one.shape[:-1]) for one in tensors))
-    widths = (kernel.dimension if name in BY_LETTER else kernel.size for name in OPERATIONS[operation].outputs)
-    full = [tensors[0].new_empty((*batch, width)) for width in widths]
+    described = OPERATIONS[operation]
+    full = [tensors[0].new_empty((*batch, one.columns(kernel.problem))) for one in described.operand_outputs]
     start(kernel, operation, batch, tensors, full)
-    if not like:
+    if not described.like:
         return full[0]
-    return tuple(summed_to(tensors[place].shape, one) for place, one in zip(like, full, strict=True))
+    return tuple(summed_to(tensors[place].shape, one) for place, one in zip(described.like, full, strict=True))
 
 
 def summed_to(shape: Sequence[int], full: Tensor) -> Tensor:
@@ -54,16 +53,16 @@ def summed_to(shape: Sequence[int], full: Tensor) -> Tensor:
     return full if tuple(full.shape) == tuple(shape) else full.double().sum_to_size(shape).to(full.dtype)
 
 
-def product(kernel: LogSigKernel, operation: str, first: Tensor, second: Tensor) -> Tensor:
+def product(kernel: LoadedKernel, operation: str, first: Tensor, second: Tensor) -> Tensor:
     """The ``join`` or ``combine`` of two operands."""
     return rows(kernel, operation, (first, second))  # type: ignore[no-any-return]
 
 
 def product_backprop(
-    kernel: LogSigKernel, operation: str, d_out: Tensor, first: Tensor, second: Tensor
+    kernel: LoadedKernel, operation: str, d_out: Tensor, first: Tensor, second: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Gradients of :func:`product`, of the shapes of its operands."""
-    return rows(kernel, f"{operation}_backprop", (d_out, first, second), (1, 2))  # type: ignore[no-any-return]
+    return rows(kernel, OPERATIONS[operation].gradient, (d_out, first, second))  # type: ignore[no-any-return]
 
 
 def shape_of_both(first: Tensor, second: Tensor) -> tuple[int, ...]:
@@ -72,7 +71,7 @@ def shape_of_both(first: Tensor, second: Tensor) -> tuple[int, ...]:
 
 
 def start(
-    kernel: LogSigKernel,
+    kernel: LoadedKernel,
     operation: str,
     batch: Sequence[int],
     inputs: Sequence[Tensor],
@@ -95,19 +94,19 @@ def start(
     launch(kernel, operation, outputs[0], count, arguments)
 
 
-def launch(kernel: LogSigKernel, operation: str, like: Tensor, count: int, arguments: Sequence[int]) -> None:
+def launch(kernel: LoadedKernel, operation: str, like: Tensor, count: int, arguments: Sequence[int]) -> None:
     """Start a kernel for ``count`` samples on the device of ``like``, in that device's current stream."""
     launcher = kernel.cuda.launcher(operation, dtype_name(like), like.device.index)
     launcher(count, arguments, torch.cuda.current_stream(like.device).cuda_stream)
 
 
-def available(kernel: LogSigKernel, operation: str, like: Tensor) -> bool:
+def available(kernel: LoadedKernel, operation: str, like: Tensor) -> bool:
     """Whether an operation has a kernel on the device of ``like``; it is loaded if it has."""
     return kernel.cuda.has(operation, dtype_name(like), like.device.index)
 
 
 def launch_along(
-    kernel: LogSigKernel, state: str, like: Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
+    kernel: LoadedKernel, state: str, like: Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
 ) -> None:
     """The same for a kernel along paths that carries ``state``."""
     launcher = kernel.cuda.along_paths(state, dtype_name(like), like.device.index, backward=backward)

@@ -17,13 +17,13 @@ from logsig_codegen.runtime.cuda.pieces import DevicePaths
 from logsig_codegen.runtime.request import PathRequest, window_count
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 
 class PathCall:
     """One call: paths, then ``initial`` if there is one, and what is to be done with them."""
 
-    def __init__(self, kernel: LogSigKernel, request: PathRequest, count: int) -> None:
+    def __init__(self, kernel: LoadedKernel, request: PathRequest, count: int) -> None:
         self.kernel = kernel
         self.request = request
         self.count = count
@@ -43,7 +43,7 @@ class PathCall:
 
 class _Call:
     def __init__(
-        self, kernel: LogSigKernel, request: PathRequest, inputs: list[Tensor], initial: Tensor | None
+        self, kernel: LoadedKernel, request: PathRequest, inputs: list[Tensor], initial: Tensor | None
     ) -> None:
         self.kernel = kernel
         self.problem = kernel.problem

@@ -17,7 +17,7 @@ from logsig_codegen.runtime.cuda import calls
 from logsig_codegen.runtime.cuda.calls import Tensor
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 MOST_PIECES = 64
 ROOM = 1 << 26
@@ -84,7 +84,7 @@ def piece_count(length: int) -> int:
     return pieces
 
 
-def log_sig(kernel: LogSigKernel, state: str, paths: DevicePaths) -> Tensor:
+def log_sig(kernel: LoadedKernel, state: str, paths: DevicePaths) -> Tensor:
     """Log-signatures, ``(count, size)``."""
     out = paths.data.new_empty((paths.count, kernel.size))
     pieces = piece_count(paths.length)
@@ -104,13 +104,13 @@ def _portions(count: int, numbers: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + step, count)
 
 
-def _whole(kernel: LogSigKernel, state: str, paths: DevicePaths, out: Tensor) -> None:
+def _whole(kernel: LoadedKernel, state: str, paths: DevicePaths, out: Tensor) -> None:
     if paths.count:
         arguments = (*paths.arguments(), out.data_ptr(), kernel.size)
         calls.launch_along(kernel, state, out, paths.count, arguments)
 
 
-def _levels(kernel: LogSigKernel, state: str, paths: DevicePaths, pieces: int) -> list[Tensor]:
+def _levels(kernel: LoadedKernel, state: str, paths: DevicePaths, pieces: int) -> list[Tensor]:
     """Log-signatures of the pieces, of pairs of them, and so on: ``(count, pieces, size)``, …, ``(count, 1, size)``."""
     rows = paths.data.new_empty((paths.count, pieces, kernel.size))
     _whole(kernel, state, paths.pieces(pieces, kernel.dimension), rows)
@@ -122,7 +122,7 @@ def _levels(kernel: LogSigKernel, state: str, paths: DevicePaths, pieces: int) -
 
 
 def log_sig_backprop(
-    kernel: LogSigKernel,
+    kernel: LoadedKernel,
     state: str,
     d_out: Tensor,
     known: Tensor | None,
@@ -146,7 +146,7 @@ def log_sig_backprop(
 
 
 def _whole_backprop(
-    kernel: LogSigKernel,
+    kernel: LoadedKernel,
     state: str,
     d_out: Tensor,
     result: Tensor,
@@ -162,7 +162,7 @@ def _whole_backprop(
 
 
 def _pieces_backprop(
-    kernel: LogSigKernel, state: str, d_out: Tensor, paths: DevicePaths, pieces: int, d_data: Tensor
+    kernel: LoadedKernel, state: str, d_out: Tensor, paths: DevicePaths, pieces: int, d_data: Tensor
 ) -> None:
     levels = _levels(kernel, state, paths, pieces)
     d_rows = d_out[:, None]

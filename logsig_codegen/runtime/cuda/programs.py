@@ -6,14 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from logsig_codegen._version import __version__
-from logsig_codegen.build import cache
-from logsig_codegen.build.artifact import MANIFEST, Artifact, check_cuda_artifact, folder_name, read_artifact
-from logsig_codegen.build.nvidia import CudaCompiler, find_cuda_compiler
+from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
+from logsig_codegen.build.nvidia import find_cuda_compiler
 from logsig_codegen.errors import CompilerNotFoundError
-from logsig_codegen.operations import DEFAULT_STATE, GROUPS, group_of, path_operation
+from logsig_codegen.operations import DEFAULT_STATE, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, device
+from logsig_codegen.targets.base import BuildSpec
+from logsig_codegen.targets.builder import cached
+from logsig_codegen.targets.cuda import CUDA
 
 SIGNATURE_SIZE = 1_000
 """Coordinates up to which threads may carry the signature."""
@@ -102,61 +103,19 @@ class CudaPrograms:
         """Compile a group of operations for an architecture now, unless it is there; needs no GPU."""
         self._artifact(group, dtype, arch)
 
-    def source(self, group: str) -> str:
-        """The source files of a group of operations, each after its name; ``ValueError`` for another group."""
-        from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
-        from logsig_codegen.emit.cuda.sources import cuda_sources
-
-        if group not in GROUPS:
-            raise ValueError(f"group: expected one of {', '.join(GROUPS)}, got {group!r}")
-        compiled = compile_problem(self.problem, groups=(group,), max_terms=self.max_terms() or DEFAULT_MAX_TERMS)
-        return "\n".join(f"/* ==== {unit.name} ==== */\n{unit.text}" for unit in cuda_sources(compiled).units)
-
     def _artifact(self, group: str, dtype: str, arch: str) -> Artifact:
         for folder in map(Path, self.folders):
-            for place in (folder, folder / folder_name(self.problem, "cuda")):
+            for place in (folder, folder / CUDA.folder_name(self.problem)):
                 if (place / MANIFEST).is_file():
                     artifact = read_artifact(place)
-                    if artifact.manifest.get("target") == "cuda" and self._has(artifact, group, dtype):
+                    if artifact.is_of(CUDA.name, self.problem) and self._has(artifact, group, dtype):
                         return artifact
         return self._cached(group, dtype, arch)
 
     def _has(self, artifact: Artifact, group: str, dtype: str) -> bool:
-        manifest = artifact.manifest
-        if (manifest["dimension"], manifest["degree"]) != (self.problem.dimension, self.problem.degree):
-            return False
-        check_cuda_artifact(artifact, self.problem)
-        return group in manifest["groups"] and dtype in manifest["dtypes"]
+        CUDA.check(artifact, self.problem)
+        return group in artifact.groups and dtype in artifact.manifest["dtypes"]
 
     def _cached(self, group: str, dtype: str, arch: str) -> Artifact:
-        compiler: CudaCompiler | None = None
-        reason: CompilerNotFoundError | None = None
-        try:
-            compiler = find_cuda_compiler()
-        except CompilerNotFoundError as error:
-            reason = error
-        identity = None if compiler is None else compiler.identity()
-        request = cache.make_cuda_request(self.problem, (group,), (dtype,), arch, __version__, identity)
-        artifact = cache.lookup(request)
-        if artifact is not None:
-            return artifact
-        if reason is not None:
-            raise reason
-
-        def build(folder: Path) -> None:
-            from logsig_codegen.build.cuda_builder import build_cuda_into
-
-            build_cuda_into(
-                folder,
-                self.problem,
-                compiler=compiler,
-                architectures=(arch,),
-                dtypes=(dtype,),
-                groups=(group,),
-                version=__version__,
-                key=request.key,
-                request=request.ingredients,
-                max_terms=self.max_terms(),
-            )
-
-        return cache.obtain(request, build)
+        spec = BuildSpec(self.problem, (group,), (dtype,), architectures=(arch,), max_terms=self.max_terms())
+        return cached(CUDA, spec, find_cuda_compiler)

@@ -11,13 +11,13 @@ from logsig_codegen.runtime.cuda.calls import Tensor
 from logsig_codegen.runtime.cuda.pieces import DevicePaths
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 Rows = tuple[Tensor, int]
 """A row per path, and the distance between them: 0 for one row for all."""
 
 
-def stream(kernel: LogSigKernel, paths: DevicePaths, initial: Rows | None) -> Tensor:
+def stream(kernel: LoadedKernel, paths: DevicePaths, initial: Rows | None) -> Tensor:
     """Log-signatures of what ``initial`` and the first points of every path make, ``(count, length - 1, size)``.
 
     Rows beyond the end of a path repeat its last one.
@@ -35,7 +35,7 @@ def stream(kernel: LogSigKernel, paths: DevicePaths, initial: Rows | None) -> Te
 
 
 def stream_backprop(
-    kernel: LogSigKernel, d_out: Tensor, rows: Tensor, paths: DevicePaths, initial: Rows | None, d_data: Tensor
+    kernel: LoadedKernel, d_out: Tensor, rows: Tensor, paths: DevicePaths, initial: Rows | None, d_data: Tensor
 ) -> Tensor | None:
     """Gradients of :func:`stream`, of which ``rows`` is the result.
 
@@ -96,7 +96,7 @@ def _displacements(paths: DevicePaths, dimension: int) -> Tensor:
     return steps if counted is None else torch.where(counted, steps, 0)
 
 
-def _before(kernel: LogSigKernel, paths: DevicePaths, initial: Rows | None) -> Tensor:
+def _before(kernel: LoadedKernel, paths: DevicePaths, initial: Rows | None) -> Tensor:
     """What came before the first step, (count, size)."""
     if initial is None:
         return paths.data.new_zeros((paths.count, kernel.size))
@@ -104,7 +104,7 @@ def _before(kernel: LogSigKernel, paths: DevicePaths, initial: Rows | None) -> T
     return rows.as_strided((paths.count, kernel.size), (stride, 1))
 
 
-def _joins(kernel: LogSigKernel, paths: DevicePaths, initial: Rows | None, out: Tensor) -> None:
+def _joins(kernel: LoadedKernel, paths: DevicePaths, initial: Rows | None, out: Tensor) -> None:
     displacements, last = _displacements(paths, kernel.dimension), _before(kernel, paths, initial)
     for t in range(out.shape[1]):
         calls.start(kernel, "join", (paths.count,), (last, displacements[:, t]), (out[:, t],))
@@ -112,7 +112,7 @@ def _joins(kernel: LogSigKernel, paths: DevicePaths, initial: Rows | None, out: 
 
 
 def _joins_backward(
-    kernel: LogSigKernel, d_out: Tensor, rows: Tensor, paths: DevicePaths, initial: Rows | None, d_data: Tensor
+    kernel: LoadedKernel, d_out: Tensor, rows: Tensor, paths: DevicePaths, initial: Rows | None, d_data: Tensor
 ) -> Tensor:
     """Fills ``d_data``; the derivative with respect to what came before."""
     displacements, before = _displacements(paths, kernel.dimension), _before(kernel, paths, initial)

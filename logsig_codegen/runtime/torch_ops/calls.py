@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from logsig_codegen.runtime import checks
+from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.runtime import checks, registry
 from logsig_codegen.runtime.coordinates import log_sig_size
 from logsig_codegen.runtime.request import PathOptions, channels_of, check_paths, named_paths
 from logsig_codegen.runtime.rows import check_width
 from logsig_codegen.runtime.threads import check_jobs
-from logsig_codegen.runtime.torch_ops import extension, maps, paths, products, rows, signatures
+from logsig_codegen.runtime.torch_ops import extension, maps, paths, products, signatures
 from logsig_codegen.runtime.torch_ops.lengths import as_lengths, of_list
 from logsig_codegen.runtime.torch_ops.rows import problem_of
 from logsig_codegen.runtime.transforms import UNCHANGED, Transform
 
 if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
+    from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
-PRODUCTS = {"join": products.join, "combine": products.combine}
 assert extension  # imported for what it registers
 CONVERSIONS = {
     "sig_to_log_sig": signatures.sig_to_log_sig,
@@ -40,38 +40,21 @@ CONVERSIONS = {
 """The operator of each function of one tensor, or of a tensor and derivatives."""
 
 
-def provide(kernel: LogSigKernel) -> None:
+def provide(kernel: LoadedKernel) -> None:
     """Let the operators of its problem use ``kernel``."""
     if not torch.compiler.is_compiling():
-        rows.provide(kernel)
+        registry.provide(kernel)
 
 
-def join(log_sig: Any, displacement: Any, dimension: Any, degree: Any, n_jobs: Any) -> Tensor:
-    """``join``, as quick as can be."""
+def rows(name: str, tensors: Sequence[Any], dimension: Any, degree: Any, n_jobs: Any) -> Any:
+    """A product of the table, or its gradient."""
     if not torch.compiler.is_compiling() and not (
-        type(log_sig) is type(displacement) is Tensor
-        and log_sig.layout is displacement.layout is torch.strided
+        all(type(one) is Tensor and one.layout is torch.strided for one in tensors)
         and type(dimension) is type(degree) is type(n_jobs) is int
         and n_jobs == 1
     ):
-        _check({"log_sig": log_sig, "displacement": displacement}, dimension, degree, n_jobs)
-    return products.join.product(log_sig, displacement, dimension, degree, n_jobs)  # type: ignore[no-any-return]
-
-
-def product(name: str, arguments: Mapping[str, Any], dimension: Any, degree: Any, n_jobs: Any) -> Tensor:
-    """``join`` or ``combine``; ``arguments`` are the two operands, named for messages."""
-    if not torch.compiler.is_compiling():
-        _check(arguments, dimension, degree, n_jobs)
-    return PRODUCTS[name].product(*arguments.values(), dimension, degree, n_jobs)  # type: ignore[no-any-return]
-
-
-def product_backprop(
-    name: str, arguments: Mapping[str, Any], dimension: Any, degree: Any, n_jobs: Any
-) -> tuple[Tensor, Tensor]:
-    """The gradient of ``join`` or ``combine``; ``arguments``: ``d_out`` and the two operands."""
-    if not torch.compiler.is_compiling():
-        _check(arguments, dimension, degree, n_jobs)
-    return PRODUCTS[name].backprop(*arguments.values(), dimension, degree, n_jobs)  # type: ignore[no-any-return]
+        _check(dict(zip(OPERATIONS[name].inputs, tensors, strict=True)), dimension, degree, n_jobs)
+    return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
 
 
 def _check(arguments: Mapping[str, Any], dimension: Any, degree: Any, n_jobs: Any) -> None:

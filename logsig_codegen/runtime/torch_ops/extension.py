@@ -7,8 +7,9 @@ from typing import Any
 
 from logsig_codegen.operations import default_state
 from logsig_codegen.runtime._abi import ffi
+from logsig_codegen.runtime.registry import provider
 from logsig_codegen.runtime.torch_ops.define import has_operator, library, overload
-from logsig_codegen.runtime.torch_ops.rows import problem_of, provider
+from logsig_codegen.runtime.torch_ops.rows import problem_of
 
 _kept: list[Any] = []  # kernels and binaries whose addresses the extension has; they must outlive it
 

@@ -8,31 +8,34 @@ from typing import Any
 
 from torch import Tensor
 
-from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.operations import Operation
 from logsig_codegen.runtime import checks
+from logsig_codegen.runtime.registry import provider
 from logsig_codegen.runtime.request import PathRequest
-from logsig_codegen.runtime.torch_ops.rows import problem_of, provider
+from logsig_codegen.runtime.torch_ops.rows import problem_of
 
 
-def composed(name: str) -> Callable[..., Tensor]:
-    """The bracket or the coadjoint action by torch's operators, on any device."""
+def composed_bracket(left: Tensor, right: Tensor, dimension: int, degree: int, n_jobs: int) -> Tensor:
+    """The bracket by torch's operators, on any device."""
+    from logsig_codegen.runtime.cuda import brackets
 
-    def composite(first: Tensor, second: Tensor, dimension: int, degree: int, n_jobs: int) -> Tensor:
-        from logsig_codegen.runtime.cuda import brackets
-
-        make = brackets.bracket if name == "bracket" else brackets.coadjoint
-        return make(problem_of(dimension, degree), first, second)
-
-    return composite
+    return brackets.bracket(problem_of(dimension, degree), left, right)
 
 
-def rows_kernel(name: str, like: Sequence[int] = (), otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
+def composed_coadjoint(actor: Tensor, form: Tensor, dimension: int, degree: int, n_jobs: int) -> Tensor:
+    """The coadjoint action by torch's operators, on any device."""
+    from logsig_codegen.runtime.cuda import brackets
+
+    return brackets.coadjoint(problem_of(dimension, degree), actor, form)
+
+
+def rows_kernel(operation: Operation, otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """The kernel of an operation on rows.
 
-    ``like``: for each result the argument whose shape it has, as for CPU tensors. ``otherwise``: what stands in for the
-    kernel, with all arguments, where the problem is too large for one; without it, that is an error.
+    ``otherwise`` stands in for the kernel, with all arguments, where the problem is too large for one; without it, that
+    is an error.
     """
-    names = OPERATIONS[name].inputs
+    names = operation.inputs
 
     def kernel(*args: Any) -> Any:
         from logsig_codegen.runtime.cuda import calls
@@ -41,7 +44,7 @@ def rows_kernel(name: str, like: Sequence[int] = (), otherwise: Callable[..., An
         tensors, (dimension, degree) = args[: len(names)], args[len(names) : len(names) + 2]
         checks.check_arguments(problem_of(dimension, degree), dict(zip(names, tensors, strict=True)))
         try:
-            return calls.rows(provider(dimension, degree), name, tensors, like)
+            return calls.rows(provider(dimension, degree), operation.name, tensors)
         except NoKernelError:
             if otherwise is None:
                 raise

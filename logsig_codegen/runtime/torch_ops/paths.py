@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from logsig_codegen.runtime import evaluation
+from logsig_codegen.runtime.registry import provider
 from logsig_codegen.runtime.request import PathOptions, PathRequest, path_request
 from logsig_codegen.runtime.torch_ops import gpu
 from logsig_codegen.runtime.torch_ops import lengths as where
 from logsig_codegen.runtime.torch_ops.define import Gradients, Rules, register, vector_jacobian
 from logsig_codegen.runtime.torch_ops.path_composition import Composition, composite_log_sig, composite_log_sig_backprop
-from logsig_codegen.runtime.torch_ops.rows import provider, threads_of, to_array
+from logsig_codegen.runtime.torch_ops.rows import threads_of, to_array
 
 _OPTIONS = f"int dimension, int degree, {PathOptions.schema()}"
 
@@ -81,7 +82,7 @@ def _backward_cpu(
         contiguous = path.is_contiguous() and result.is_contiguous() and result.dtype == path.dtype
         if contiguous and result.shape == d_out.shape:
             quick = kernel.loaded.log_sig_backprop(plain.state)
-            gradient = quick(to_array(d_out), to_array(path), to_array(result), threads_of(plain.n_jobs))
+            gradient = quick(to_array(d_out), to_array(path), to_array(result), None, threads_of(plain.n_jobs))
             if gradient is not None:
                 return torch.from_numpy(gradient), path.new_empty(0)
     request = _request(path, lengths, initial, dimension, degree, *options, d_out=d_out)

@@ -4,65 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from logsig_codegen.operations import BY_LETTER, OPERATIONS, Operation
+from logsig_codegen.operations import OPERATIONS, Operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import arrays, checks
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import Array
 from logsig_codegen.runtime.fast import NO_MEMORY
+from logsig_codegen.runtime.registry import provider, watch
 from logsig_codegen.runtime.threads import thread_count
 
-if TYPE_CHECKING:
-    from logsig_codegen.runtime.kernel import LogSigKernel
-
 _NAMES = {torch.float32: "float32", torch.float64: "float64"}
-_providers: dict[tuple[int, int], LogSigKernel] = {}
 _fast: dict[str, dict[tuple[int, int], Callable[..., Any]]] = {name: {} for name in OPERATIONS}
 _OWN = (Tensor, torch.nn.Parameter)
 
 
-def provide(kernel: LogSigKernel) -> None:
-    """Make ``kernel`` the one that operators of its problem use from now on."""
-    key = (kernel.dimension, kernel.degree)
-    if _providers.get(key) is not kernel:
-        _providers[key] = kernel
-        for calls in _fast.values():
+def _drop(key: tuple[int, int] | None) -> None:
+    """Drop the quick calls of a problem, or all of them: another kernel serves it from now on."""
+    for calls in _fast.values():
+        if key is None:
+            calls.clear()
+        else:
             calls.pop(key, None)
 
 
-def provider(dimension: int, degree: int) -> LogSigKernel:
-    """The kernel of a problem: the one whose methods were last called with tensors, else the default one."""
-    kernel = _providers.get((dimension, degree))
-    if kernel is None:
-        from logsig_codegen.runtime.loader import obtain
-
-        kernel = obtain(dimension, degree)
-        provide(kernel)
-    return kernel
-
-
-def forget() -> None:
-    """Forget the kernels; the next call obtains them again."""
-    _providers.clear()
-    for calls in _fast.values():
-        calls.clear()
+watch(_drop)
 
 
 @lru_cache(maxsize=256)
 def problem_of(dimension: int, degree: int) -> Problem:
     """The problem of two arguments, checked."""
     return checks.check_problem(dimension, degree)
-
-
-def width(problem: Problem, operand: str) -> int:
-    """Length of a row of an operand."""
-    return problem.dimension if operand in BY_LETTER else problem.size
 
 
 def threads_of(n_jobs: int) -> int:
@@ -75,16 +52,13 @@ def to_array(tensor: Tensor) -> Array:
     return array
 
 
-def rows_kernel(name: str, like: Sequence[int] = ()) -> Callable[..., Any]:
-    """The CPU kernel of an operation on rows.
+def rows_kernel(operation: Operation) -> Callable[..., Any]:
+    """The CPU kernel of an operation on rows: a result has the leading shape that all arguments broadcast to.
 
-    ``like``: for each result the argument whose shape it has, what was broadcast being summed over; without it the
-    only result has the shape all arguments broadcast to.
+    A gradient has the shape of the argument it belongs to; what was broadcast is summed over.
     """
-    operation = OPERATIONS[name]
     count = len(operation.inputs)
-
-    quick_calls = _fast[name]
+    quick_calls = _fast[operation.name]
 
     def kernel(*args: Any) -> Any:
         tensors, numbers = args[:count], args[count : count + 2]
@@ -94,7 +68,7 @@ def rows_kernel(name: str, like: Sequence[int] = ()) -> Callable[..., Any]:
             result = quick(*tensors, threads)
             if result is not None:
                 return result
-        return _general(operation, like, tensors, problem_of(*numbers), threads)
+        return _general(operation, tensors, problem_of(*numbers), threads)
 
     def kernel_of_two(left: Tensor, right: Tensor, dimension: int, degree: int, n_jobs: int = 1) -> Any:
         threads = 1 if n_jobs == 1 else thread_count(n_jobs)
@@ -103,17 +77,14 @@ def rows_kernel(name: str, like: Sequence[int] = ()) -> Callable[..., Any]:
             result = quick(left, right, threads)
             if result is not None:
                 return result
-        return _general(operation, like, (left, right), problem_of(dimension, degree), threads)
+        return _general(operation, (left, right), problem_of(dimension, degree), threads)
 
     return kernel_of_two if count == 2 else kernel
 
 
-def _general(
-    operation: Operation, like: Sequence[int], tensors: Sequence[Tensor], problem: Problem, threads: int
-) -> Any:
+def _general(operation: Operation, tensors: Sequence[Tensor], problem: Problem, threads: int) -> Any:
     """Any layout, any broadcasting; checks everything."""
-    names = operation.inputs
-    checks.check_arguments(problem, dict(zip(names, tensors, strict=True)))
+    checks.check_arguments(problem, dict(zip(operation.inputs, tensors, strict=True)))
     kernel = provider(problem.dimension, problem.degree)
     functions = kernel.functions(operation.name)
     key = (problem.dimension, problem.degree)
@@ -122,23 +93,24 @@ def _general(
         _fast[operation.name][key] = make(operation, problem, functions)
     inputs = [to_array(one) for one in tensors]
     batch = np.broadcast_shapes(*(one.shape[:-1] for one in inputs))
-    full = [np.empty((*batch, width(problem, name)), inputs[0].dtype) for name in operation.outputs]
+    full = [np.empty((*batch, one.columns(problem)), inputs[0].dtype) for one in operation.operand_outputs]
     arrays.call_rows(arrays.function_for(functions, inputs[0].dtype), batch, inputs, full, threads)
     results = []
-    for result, place in zip(full, like or (None,), strict=True):
+    for result, place in zip(full, operation.like or (None,), strict=True):
         if place is not None and result.shape != inputs[place].shape:
             summed = np.empty(inputs[place].shape, result.dtype)
             arrays.sum_to(result, summed)
             result = summed
         results.append(torch.from_numpy(result))
-    return tuple(results) if like else results[0]
+    return tuple(results) if operation.like else results[0]
 
 
 def _make_fast(operation: Operation, problem: Problem, functions: Any) -> Callable[..., Any]:
     """Make the quick call for contiguous rows of one batch shape, which returns ``None`` for everything else."""
     by_dtype = {dtype: functions[name] for dtype, name in _NAMES.items() if name in functions}
-    widths = tuple(width(problem, name) for name in operation.inputs)
-    out_widths = tuple(width(problem, name) for name in operation.outputs)
+    widths, out_widths = (
+        tuple(one.columns(problem) for one in some) for some in (operation.operand_inputs, operation.operand_outputs)
+    )
     pointer_type, cast = ffi.typeof("void *"), ffi.cast
     one = len(out_widths) == 1
 
@@ -183,7 +155,7 @@ def _make_fast(operation: Operation, problem: Problem, functions: Any) -> Callab
 def _make_fast_product(operation: Operation, problem: Problem, functions: Any) -> Callable[..., Any]:
     """The same for two operands, of which the first has the result's length."""
     by_dtype = {dtype: functions[name] for dtype, name in _NAMES.items() if name in functions}
-    size, columns = problem.size, width(problem, operation.inputs[1])
+    size, columns = problem.size, operation.operand_inputs[1].columns(problem)
     pointer_type, cast, own, empty_like = ffi.typeof("void *"), ffi.cast, _OWN, torch.empty_like
 
     def call(left: Tensor, right: Tensor, threads: int) -> Any:
@@ -215,10 +187,9 @@ def _make_fast_product(operation: Operation, problem: Problem, functions: Any) -
     return call
 
 
-def rows_fake(name: str, like: Sequence[int] = ()) -> Callable[..., Any]:
+def rows_fake(operation: Operation) -> Callable[..., Any]:
     """Shapes of :func:`rows_kernel`."""
-    operation = OPERATIONS[name]
-    count = len(operation.inputs)
+    count, like = len(operation.inputs), operation.like
 
     def fake(*args: Any) -> Any:
         tensors = args[:count]
@@ -229,7 +200,7 @@ def rows_fake(name: str, like: Sequence[int] = ()) -> Callable[..., Any]:
         if like:
             return tuple(tensors[place].new_empty(tensors[place].shape) for place in like)
         batch = torch.broadcast_shapes(*(tensor.shape[:-1] for tensor in tensors))
-        return tensors[0].new_empty((*batch, width(problem, operation.outputs[0])))
+        return tensors[0].new_empty((*batch, operation.operand_outputs[0].columns(problem)))
 
     return fake
 
@@ -246,8 +217,9 @@ def check_fakes(arguments: dict[str, Tensor]) -> None:
             raise TypeError(f"{name}: expected device {first.device}, that of the others, got {tensor.device}")
 
 
-def rows_batch(count: int, like: Sequence[int] = ()) -> Callable[..., Any]:
-    """The rule of ``vmap`` for operators whose first ``count`` arguments are rows: one more leading axis."""
+def rows_batch(operation: Operation) -> Callable[..., Any]:
+    """The rule of ``vmap`` for an operation on rows: one more leading axis."""
+    count, like = len(operation.inputs), operation.like
 
     def batch(operator: Any, info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
         size = info.batch_size

@@ -1,0 +1,121 @@
+"""The target ``c``: C sources, a header, the formulas, and a shared library."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from logsig_codegen.build import cpu, toolchain
+from logsig_codegen.build.artifact import Artifact, check_file
+from logsig_codegen.errors import ArtifactError, CompilerError, ProblemTooLargeError
+from logsig_codegen.targets.base import BuildSpec, Built, Emitted, Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from logsig_codegen.build.toolchain import Compiler
+    from logsig_codegen.compiler import CompiledProblem
+    from logsig_codegen.problem import Problem
+
+
+class CTarget(Target):
+    """Tools: a :class:`~logsig_codegen.build.toolchain.Compiler`."""
+
+    name = "c"
+    summary = "C sources, a header, formulas and a shared library"
+
+    def folder_name(self, problem: Problem) -> str:
+        return problem.name
+
+    def check_options(self, spec: BuildSpec) -> None:
+        toolchain.check_march(spec.march)
+
+    def tools(self, spec: BuildSpec) -> Compiler | None:
+        if spec.emit_only:
+            return None
+        compiler = toolchain.find_compiler()
+        toolchain.describe(compiler, spec.march)  # a processor that it does not know is an error now
+        return compiler
+
+    def identity(self, spec: BuildSpec, tools: Compiler | None) -> dict[str, Any]:
+        """Looks at the file system, but runs nothing."""
+        return {
+            "flags": [flag.text for flag in toolchain.wanted_flags(spec.march)],
+            "cpu": cpu.identity() if spec.march == "native" else cpu.machine(),
+            "compiler": None if tools is None else tools.identity(),
+        }
+
+    def emit(self, compiled: CompiledProblem, spec: BuildSpec, tools: Any) -> Emitted:
+        from logsig_codegen.emit.c import c_sources
+
+        return Emitted(c_sources(compiled, spec.dtypes), formula_texts(spec.problem) if spec.documents else {})
+
+    def compile(self, folder: Path, emitted: Emitted, spec: BuildSpec, tools: Compiler | None) -> Built:
+        if tools is None:
+            return Built(fields=dict.fromkeys(("compiler", "flags", "openmp", "march", "cpu")))
+        from logsig_codegen.build.compile import compile_library
+
+        described, library = toolchain.describe(tools, spec.march), f"liblogsig_{spec.problem.name}.so"
+        compile_library(folder, emitted.units, library, described, jobs=spec.jobs)
+        fields = {
+            "compiler": {"path": tools.path, "version": described.version},
+            "flags": [flag.text for flag in described.compile_flags],
+            "openmp": described.openmp,
+            "march": described.march,
+            "cpu": {"machine": cpu.machine(), "features": list(described.features)},
+        }
+        return Built((library,), library, fields)
+
+    def check(self, artifact: Artifact, problem: Problem) -> None:
+        """Make sure that loading the library is safe.
+
+        A truncated library would kill the process with SIGBUS and one for another processor with SIGILL, so both are
+        found here, before the library is touched. Its other files may be gone.
+        """
+        self.check_kind(artifact, problem)
+        path, library = artifact.path, artifact.manifest["library"]
+        if library is None:
+            raise ArtifactError(f"{path}: holds source text only (it was written with emit_only); no library to load")
+        _check_machine(artifact)
+        check_file(artifact, str(library))
+
+    def found(self) -> str:
+        try:
+            compiler = toolchain.find_compiler()
+            return f"{compiler.path}, {toolchain.describe(compiler, 'native').version}"
+        except CompilerError as error:
+            return str(error)
+
+
+def _check_machine(artifact: Artifact) -> None:
+    built_for = artifact.manifest.get("cpu") or {}
+    if built_for.get("machine") != cpu.machine():
+        raise ArtifactError(f"{artifact.path}: built for {built_for.get('machine')}, this machine is {cpu.machine()}")
+    missing = cpu.missing_features(built_for.get("features", ()))
+    if missing:
+        raise ArtifactError(
+            f"{artifact.path}: built with march={artifact.manifest.get('march')!r}, but this processor lacks "
+            f"{', '.join(missing)}; generate it again with a march that both machines have, for example 'x86-64-v3'"
+        )
+
+
+def formula_texts(problem: Problem) -> dict[str, str]:
+    """File name to the formulas as text, LaTeX and JSON; a section too large to be read says so instead."""
+    from logsig_codegen.symbolic.formulas import formulas
+
+    shown = formulas(problem)
+    sections: dict[str, dict[str, str]] = {"text": {}, "latex": {}, "json": {}}
+    for name in ("series", "coordinates", "adjoint"):
+        for style, texts in sections.items():
+            try:
+                texts[name] = shown.show(name, style)
+            except ProblemTooLargeError as error:
+                texts[name] = {"text": f"({error})", "latex": f"% {error}", "json": "null"}[style]
+    contents = {
+        "formulas.txt": "\n\n".join(f"{name}\n{'=' * len(name)}\n{text}" for name, text in sections["text"].items()),
+        "formulas.tex": "\n\n".join(f"% {name}\n{text}" for name, text in sections["latex"].items()),
+        "formulas.json": "{\n" + ",\n".join(f'"{name}": {text}' for name, text in sections["json"].items()) + "\n}",
+    }
+    return {file: content + "\n" for file, content in contents.items()}
+
+
+C = CTarget()
