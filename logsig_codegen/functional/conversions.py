@@ -175,7 +175,7 @@ def linear_log_sig(
     method = _check_plain(method, n_jobs)
     scalar_term = check_bool("scalar_term", scalar_term)
     if non_negative("degree", degree) == 0:
-        return _of_degree_zero(
+        return _of_degree_zero(  # type: ignore[no-any-return]
             "displacement",
             displacement,
             check_positive_integer("dimension", dimension),
