@@ -101,7 +101,11 @@ def test_the_operating_system_is_not_asked_while_torch_traces(
 
     def function(x: torch.Tensor) -> torch.Tensor:
         joined = lg.log_sig_join(lg.log_sig(x, 3, method=2, n_jobs=n_jobs), x[:, 0], 2, 3, n_jobs=n_jobs)
-        return lg.log_sig_change_method(lg.log_sig_combine(joined, joined, 2, 3, n_jobs=n_jobs), 2, 3, 2, 1)
+        timed = lg.transform_path(x, time_aug=True, end_time=2.0, n_jobs=n_jobs)
+        sigs = lg.logsig_to_sig(joined, 2, 3, method=2, n_jobs=n_jobs)
+        log_sigs = lg.sig_to_log_sig(sigs, 2, 3, method=2, n_jobs=n_jobs)
+        first = lg.linear_log_sig(timed[:, 0, :2], 2, 3, method=2, n_jobs=n_jobs)
+        return lg.log_sig_change_method(lg.log_sig_combine(first, log_sigs, 2, 3, n_jobs=n_jobs), 2, 3, 2, 1)
 
     assert torch.equal(torch.compile(function, fullgraph=True, backend="aot_eager")(x), function(x))
 

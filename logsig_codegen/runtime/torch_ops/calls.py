@@ -189,7 +189,9 @@ def _padded(paths: Sequence[Tensor], lengths: Any) -> tuple[Tensor, Tensor]:
     """Points and lengths of paths of a list."""
     if lengths is not None:
         raise ValueError("lengths: expected None with a list of paths, which have lengths of their own")
-    if any(one.dtype != paths[0].dtype or one.device != paths[0].device for one in paths):
+    first = paths[0]
+    mixed = any(one.dtype != first.dtype or one.device != first.device for one in paths)
+    if mixed and not torch.is_autocast_enabled(first.device.type):
         checks.check_types(named_paths(paths))  # says which
     longest = max(one.shape[0] for one in paths)
     rows = [torch.nn.functional.pad(one, (0, 0, 0, longest - one.shape[0])) for one in paths]
