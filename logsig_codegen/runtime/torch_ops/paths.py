@@ -96,7 +96,7 @@ def _backward_cpu(
 def _forward_cuda(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *numbers: Any) -> Tensor:
     if where.only_lengths_there(path, lengths):
         return _forward_cpu(path, where.beside(path, lengths), initial, *numbers)
-    request = _request(path, lengths, initial, *numbers)
+    request = _request(path, lengths, initial, *numbers, look=lengths is None or where.on_host(lengths))
     if request.problem.degree == 1:
         return composite_log_sig(path, lengths, initial, *numbers)
     return gpu.log_sig(_on_device(request, path, lengths), (path,) if initial is None else (path, initial))
@@ -112,7 +112,8 @@ def _backward_cuda(
 ) -> tuple[Tensor, Tensor]:
     if where.only_lengths_there(path, lengths):
         return _backward_cpu(d_out, result, path, where.beside(path, lengths), initial, *numbers)
-    request = _request(path, lengths, initial, *numbers, d_out=d_out)
+    look = lengths is None or where.on_host(lengths)
+    request = _request(path, lengths, initial, *numbers, d_out=d_out, look=look)
     if request.problem.degree == 1:
         return composite_log_sig_backprop(d_out, None, path, lengths, initial, *numbers)
     inputs = (path,) if initial is None else (path, initial)
