@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, SupportsIndex
 
 import numpy as np
 
 from logsig_codegen import functional
+from logsig_codegen.functional.paths import forward
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import NUMPY, check_problem, check_types
-from logsig_codegen.runtime.path_checks import check_method
+from logsig_codegen.runtime.checks import NUMPY, check_integer, check_problem, check_types
+from logsig_codegen.runtime.request import PathOptions
 from logsig_codegen.runtime.storage import ArrayStorage, TensorStorage, make_storage
-from logsig_codegen.runtime.threads import thread_count
+from logsig_codegen.runtime.transforms import UNCHANGED
 
 Interval = tuple[int, int]
 
@@ -34,8 +35,10 @@ class _Points:
         return 0 if self._rows is None else len(self._rows)
 
     def append(self, name: str, points: Any) -> None:
-        """Append points of shape ``(..., n, dimension)``; ``name`` stands in messages."""
+        """Append points of shape ``(..., n, dimension)``; ``name`` stands in messages. No points decide nothing."""
         kind = self._check(name, points)
+        if not points.shape[-2]:
+            return
         if self._rows is None:
             self._rows = make_storage(kind, points)
         self._rows.append(plain(points) if kind == NUMPY else points)
@@ -47,7 +50,8 @@ class _Points:
             raise ValueError(f"{name}: expected last dimension {self.dimension}, got shape {shape}")
         like = (kind, str(points.dtype))
         if self._like is None:
-            self._like, self.batch = like, shape[:-2]
+            if shape[-2]:
+                self._like, self.batch = like, shape[:-2]
         elif like != self._like:
             raise TypeError(
                 f"{name}: expected a {self._like[0]} of {self._like[1]} as before, got {like[0]} of {like[1]}"
@@ -70,14 +74,12 @@ class _Points:
 class _Stream:
     def __init__(self, dimension: SupportsIndex, degree: SupportsIndex, method: int, n_jobs: SupportsIndex) -> None:
         self._problem: Problem = check_problem(dimension, degree)
-        self._method = check_method(method)
-        thread_count(n_jobs)
-        self._n_jobs = operator.index(n_jobs)
+        self._options = PathOptions(method=method, n_jobs=n_jobs)  # type: ignore[arg-type]
         self._points = _Points(self._problem.dimension)
 
     @property
     def batch_shape(self) -> tuple[int, ...] | None:
-        """Shape of the batch of paths, fixed by the first push; ``None`` before it."""
+        """Shape of the batch of paths, fixed by the first point; ``None`` before it."""
         return self._points.batch
 
     def push(self, point: Any) -> None:
@@ -105,7 +107,7 @@ class _Stream:
         Parameters
         ----------
         points : array, shape (..., number of points, dimension)
-            Copied; as for :meth:`push`.
+            Copied; as for :meth:`push`. With no points nothing happens.
         """
         self._append("points", points)
 
@@ -116,14 +118,18 @@ class _Stream:
         """What is pickled and copied: the numbers of tensors, without their gradients."""
         return {name: _detached(value) for name, value in vars(self).items()}
 
-    def _log_sig(self, path: Any, **options: Any) -> Any:
-        return functional.log_sig(path, self._problem.degree, method=2, n_jobs=self._n_jobs, **options)
+    def _log_sig(self, path: Any, *, initial: Any = None, **options: Any) -> Any:
+        """Log-signatures in Lyndon brackets."""
+        wanted = replace(self._options, method=2, **options)
+        problem = self._problem
+        return forward(path, problem.dimension, problem.degree, wanted, UNCHANGED, False, None, initial)
 
     def _converted(self, log_sigs: Any) -> Any:
-        if self._method >= 2:
+        method = self._options.method
+        if method >= 2:
             return log_sigs
         problem = self._problem
-        return functional.log_sig_change_method(log_sigs, problem.dimension, problem.degree, 2, self._method)
+        return functional.log_sig_change_method(log_sigs, problem.dimension, problem.degree, 2, method)
 
 
 class LogSigStream(_Stream):
@@ -186,10 +192,9 @@ class LogSigStream(_Stream):
         """
         if self.size <= 1:
             raise ValueError(f"pop_front: expected a stream of at least 2 points, got {self.size}")
-        first = self._log_sig(self._points.get(0, 2))
         problem = self._problem
-        if self._before is None:
-            self._before = first
+        if self._before is None or problem.degree == 1:  # of degree one without a kernel
+            self._before = self._log_sig(self._points.get(0, 2), initial=self._before)
         else:
             displacement = self._points.get(1, 2)[..., 0, :] - self._points.get(0, 1)[..., 0, :]
             self._before = functional.log_sig_join(self._before, displacement, problem.dimension, problem.degree)
@@ -246,12 +251,7 @@ class LogSigStream(_Stream):
         return self._converted(_concatenate(first[None], rows))
 
     def _index(self, name: str, value: SupportsIndex) -> int:
-        if isinstance(value, bool):
-            raise TypeError(f"{name}: expected an integer, got bool {value!r}")
-        try:
-            index = operator.index(value)
-        except TypeError:
-            raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}") from None
+        index = check_integer(name, value)
         if not self._start <= index <= self.end_index:
             held = f"{self._start} to {self.end_index}" if self.size else "none, for nothing was pushed"
             raise IndexError(f"{name}: expected the index of a point in the stream ({held}), got {index}")

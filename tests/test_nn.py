@@ -56,7 +56,7 @@ def test_join_is_the_function() -> None:
 
 def test_what_is_printed() -> None:
     assert repr(nn.LogSig(3, 2)) == "LogSig(dimension=3, degree=2)"
-    text = "LogSig(dimension=3, degree=2, windows=(4, 2), time_aug=True, method=1)"
+    text = "LogSig(dimension=3, degree=2, windows=(4, 2), method=1, time_aug=True)"
     assert repr(nn.LogSig(3, 2, windows=(4, 2), time_aug=True, method=1)) == text
     assert repr(nn.LogSigJoin(3, 2)) == "LogSigJoin(dimension=3, degree=2)"
     assert "window=5" in repr(nn.LogODE(3, 2, hidden=4, out_features=2, window=5))

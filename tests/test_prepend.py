@@ -126,7 +126,7 @@ def test_prepend_is_a_bool(prepend: Any) -> None:
         lambda: lg.log_sig_join_backprop(log_sig, log_sig, displacement, 2, 2, prepend=prepend),
         lambda: nn.LogSigJoin(2, 2, prepend=prepend),
     ):
-        with pytest.raises(TypeError, match="prepend: expected True or False"):
+        with pytest.raises(TypeError, match="prepend: expected a bool"):
             call()
 
 

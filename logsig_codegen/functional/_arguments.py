@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Literal, SupportsIndex
 
 from logsig_codegen.problem import Problem, check_positive_integer
-from logsig_codegen.runtime.checks import check_problem
+from logsig_codegen.runtime.checks import check_integer, check_problem
+from logsig_codegen.runtime.transforms import Transform
 
 Device = Literal["cpu", "cuda", "both"]
 
 
 def augmented(dimension: int, time_aug: bool, lead_lag: bool) -> int:
     """Channels of a path after its transforms."""
-    check_bool("time_aug", time_aug)
-    check_bool("lead_lag", lead_lag)
-    return (2 * dimension if lead_lag else dimension) + (1 if time_aug else 0)
+    return Transform(time_aug, lead_lag).channels(dimension)
 
 
 def augmented_problem(
@@ -27,22 +25,10 @@ def augmented_problem(
 
 def non_negative(name: str, value: SupportsIndex) -> int:
     """Return ``value`` as an ``int`` of at least 0."""
-    if not isinstance(value, bool) and type(value).__name__ != "bool_":
-        try:
-            if operator.index(value) == 0:
-                return 0
-        except TypeError:
-            pass
-    try:
-        return check_positive_integer(name, value)
-    except ValueError:
-        raise ValueError(f"{name}: expected at least 0, got {value}") from None
-
-
-def check_bool(name: str, value: object) -> None:
-    """Raise ``TypeError`` for anything but a bool."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: expected a bool, got {type(value).__name__} {value!r}")
+    number = check_integer(name, value)
+    if number < 0:
+        raise ValueError(f"{name}: expected at least 0, got {number}")
+    return number
 
 
 def check_device(device: object) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, SupportsIndex
 
-from logsig_codegen.functional._arguments import augmented_problem, check_bool
-from logsig_codegen.problem import Problem
+import numpy as np
+
+from logsig_codegen.functional._arguments import augmented_problem, non_negative
+from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import conversions
 from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import check_types, is_tensor
+from logsig_codegen.runtime.checks import check_bool, check_types, is_tensor
 from logsig_codegen.runtime.kernel import ArrayOrTensor
-from logsig_codegen.runtime.path_checks import check_method
-from logsig_codegen.runtime.threads import thread_count
+from logsig_codegen.runtime.request import check_method
+from logsig_codegen.runtime.rows import check_width
+from logsig_codegen.runtime.threads import check_jobs
 
 
 def sig_to_log_sig(
@@ -45,7 +48,7 @@ def sig_to_log_sig(
     array, shape (..., log_sig_length(dimension, degree)), or the shape of sig for method 0
     """
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
-    _check_plain(method, n_jobs)
+    method = _check_plain(method, n_jobs)
     return _convert(
         "sig_to_log_sig",
         lambda x: conversions.sig_to_log_sig(x, problem, method),
@@ -68,7 +71,7 @@ def sig_to_log_sig_backprop(
 ) -> ArrayOrTensor:
     """Gradients with respect to ``sig``, of its shape, from those with respect to :func:`sig_to_log_sig`'s result."""
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
-    _check_plain(method, n_jobs)
+    method = _check_plain(method, n_jobs)
     return _convert(
         "sig_to_log_sig_backprop",
         lambda x, d_out: conversions.sig_to_log_sig_backprop(x, d_out, problem, method),
@@ -105,8 +108,8 @@ def logsig_to_sig(
     array, shape (..., sig_length(dimension, degree)), one longer with the scalar term
     """
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
-    _check_plain(method, n_jobs)
-    check_bool("scalar_term", scalar_term)
+    method = _check_plain(method, n_jobs)
+    scalar_term = check_bool("scalar_term", scalar_term)
     return _convert(
         "logsig_to_sig",
         lambda x: conversions.logsig_to_sig(x, problem, method, scalar_term),
@@ -131,8 +134,8 @@ def logsig_to_sig_backprop(
 ) -> ArrayOrTensor:
     """Gradients with respect to ``log_sig``, of its shape, from those with respect to :func:`logsig_to_sig`."""
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
-    _check_plain(method, n_jobs)
-    check_bool("scalar_term", scalar_term)
+    method = _check_plain(method, n_jobs)
+    scalar_term = check_bool("scalar_term", scalar_term)
     return _convert(
         "logsig_to_sig_backprop",
         lambda x, d_out: conversions.logsig_to_sig_backprop(x, d_out, problem, method, scalar_term),
@@ -158,6 +161,8 @@ def linear_log_sig(
     ----------
     displacement : array, shape (..., dimension)
         End minus start.
+    degree : int
+        At least 0: of degree 0 there is nothing but the scalar term, if one is asked for.
     method : int
         Coordinates of the result, as for :func:`sig_to_log_sig`.
     scalar_term : bool
@@ -167,9 +172,16 @@ def linear_log_sig(
     -------
     array, shape (..., log_sig_length(dimension, degree)), or (..., sig_length(dimension, degree)) for method 0
     """
+    method = _check_plain(method, n_jobs)
+    scalar_term = check_bool("scalar_term", scalar_term)
+    if non_negative("degree", degree) == 0:
+        return _of_degree_zero(  # type: ignore[no-any-return]
+            "displacement",
+            displacement,
+            check_positive_integer("dimension", dimension),
+            int(scalar_term and method == 0),
+        )
     problem = augmented_problem(dimension, degree)
-    _check_plain(method, n_jobs)
-    check_bool("scalar_term", scalar_term)
     return _convert(
         "linear_log_sig",
         lambda x: conversions.linear_log_sig(x, problem, method, scalar_term),
@@ -191,10 +203,13 @@ def linear_log_sig_backprop(
     n_jobs: SupportsIndex = 1,
 ) -> ArrayOrTensor:
     """Gradients with respect to ``displacement``, of its shape, from those with respect to :func:`linear_log_sig`'s."""
-    problem = augmented_problem(dimension, degree)
-    _check_plain(method, n_jobs)
-    check_bool("scalar_term", scalar_term)
+    method = _check_plain(method, n_jobs)
+    scalar_term = check_bool("scalar_term", scalar_term)
     _check_arrays({"derivs": derivs, "displacement": displacement})
+    if non_negative("degree", degree) == 0:
+        width = int(scalar_term and method == 0)
+        return _of_degree_zero("derivs", derivs, width, check_positive_integer("dimension", dimension))  # type: ignore[no-any-return]
+    problem = augmented_problem(dimension, degree)
     return _convert(
         "linear_log_sig_backprop",
         lambda d_out: conversions.linear_log_sig_backprop(d_out, problem, method, scalar_term),
@@ -223,8 +238,7 @@ def log_sig_change_method(
     array, shape as for log_sig, for target
     """
     problem = augmented_problem(dimension, degree)
-    check_method(source)
-    check_method(target)
+    source, target = check_method(source, "source"), check_method(target, "target")
     return _convert(
         "log_sig_change_method",
         lambda x: conversions.change_method(x, problem, source, target),
@@ -240,8 +254,7 @@ def log_sig_change_method_backprop(
 ) -> ArrayOrTensor:
     """Gradients with respect to the argument of :func:`log_sig_change_method`, from those of its result."""
     problem = augmented_problem(dimension, degree)
-    check_method(source)
-    check_method(target)
+    source, target = check_method(source, "source"), check_method(target, "target")
     return _convert(
         "log_sig_change_method_backprop",
         lambda d_out: conversions.change_method_backprop(d_out, problem, source, target),
@@ -296,9 +309,21 @@ def log_sig_from_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, 
     )
 
 
-def _check_plain(method: int, n_jobs: SupportsIndex) -> None:
-    check_method(method)
-    thread_count(n_jobs)
+def _of_degree_zero(name: str, x: Any, columns: int, width: int) -> Any:
+    """Rows of ``width`` zeros for rows of ``columns`` numbers, which are not read."""
+    if is_tensor(x):
+        import torch
+
+        check_width(name, x, (columns,), "for degree 0")
+        return torch.nn.functional.pad(x[..., :0], (width, 0))  # with a gradient, which is zero
+    _check_arrays({name: x})
+    check_width(name, x, (columns,), "for degree 0")
+    return np.zeros((*x.shape[:-1], width), x.dtype)
+
+
+def _check_plain(method: int, n_jobs: SupportsIndex) -> int:
+    check_jobs(n_jobs)
+    return check_method(method)
 
 
 def _check_arrays(arguments: dict[str, Any]) -> None:

@@ -8,10 +8,11 @@ from typing import SupportsIndex
 from logsig_codegen.build import cache
 from logsig_codegen.build.cache import set_cache_dir
 from logsig_codegen.errors import UnsupportedError
-from logsig_codegen.functional._arguments import Device, augmented_problem, check_bool, check_device, non_negative
+from logsig_codegen.functional._arguments import Device, augmented_problem, check_device, non_negative
 from logsig_codegen.operations import GROUPS, default_state, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import loader
+from logsig_codegen.runtime.checks import check_bool
 from logsig_codegen.runtime.coordinates import chain_of
 from logsig_codegen.runtime.rows import table
 
@@ -38,7 +39,7 @@ def prepare_log_sig(
     Parameters
     ----------
     dimension, degree : int
-        Channels of the path before augmentation, and truncation degree; at least 1 each.
+        Channels of the path before augmentation, at least 1, and truncation degree; degree 0 needs no kernels.
     method : int
         0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets, 3 with the products of two log-signatures.
     time_aug, lead_lag : bool
@@ -62,6 +63,9 @@ def prepare_log_sig(
     check_bool("use_disk", use_disk)
     check_bool("gradients", gradients)
     check_device(device)
+    if non_negative("degree", degree) == 0:  # there is nothing to prepare
+        augmented_problem(dimension, 1, time_aug, lead_lag)
+        return
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     on_gpu = device == "cuda" or (device == "both" and _has_cuda())
     if device != "cuda":
@@ -114,7 +118,7 @@ def clear_cache(*, use_disk: bool = False, device: Device = "both") -> None:
 
     Kernels somebody still holds stay usable.
     """
-    check_bool("use_disk", use_disk)
+    use_disk = check_bool("use_disk", use_disk)
     check_device(device)
     loader.forget()
     if use_disk:

@@ -9,7 +9,7 @@ from logsig_codegen.runtime import loader
 from logsig_codegen.runtime.arrays import check_product, check_product_backprop, wants_out
 from logsig_codegen.runtime.checks import TORCH, check_problem, is_tensor, join_operation
 from logsig_codegen.runtime.kernel import COMBINE, ArrayOrTensor
-from logsig_codegen.runtime.threads import thread_count
+from logsig_codegen.runtime.threads import check_jobs
 
 
 def log_sig_join(
@@ -49,7 +49,7 @@ def log_sig_join(
     kernel = loader.loaded(dimension, degree)
     if kernel is None:
         problem = check_problem(dimension, degree)
-        thread_count(n_jobs)
+        check_jobs(n_jobs)
         check_product(problem, {"log_sig": log_sig, "displacement": displacement}, out)
         kernel = loader.load(dimension, degree)
     return kernel.join(log_sig, displacement, prepend=prepend, n_jobs=n_jobs, out=out)
@@ -88,7 +88,7 @@ def log_sig_join_backprop(
     kernel = loader.loaded(dimension, degree)
     if kernel is None:
         problem = check_problem(dimension, degree)
-        thread_count(n_jobs)
+        check_jobs(n_jobs)
         check_product_backprop(problem, {"d_out": d_out, "log_sig": log_sig, "displacement": displacement}, out)
         kernel = loader.load(dimension, degree)
     return kernel.join_backprop(d_out, log_sig, displacement, prepend=prepend, n_jobs=n_jobs, out=out)
@@ -125,7 +125,7 @@ def log_sig_combine(
         channels = augmented(dimension, time_aug, lead_lag)  # type: ignore[arg-type]
         return _of_tensors(COMBINE.name, (log_sig1, log_sig2), channels, degree, n_jobs)  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
-    thread_count(n_jobs)
+    check_jobs(n_jobs)
     check_product(problem, {"log_sig1": log_sig1, "log_sig2": log_sig2}, None)
     return loader.obtain(problem.dimension, problem.degree).combine(log_sig1, log_sig2, n_jobs=n_jobs)
 
@@ -158,7 +158,7 @@ def log_sig_combine_backprop(
         channels = augmented(dimension, time_aug, lead_lag)  # type: ignore[arg-type]
         return _of_tensors(COMBINE.gradient, (deriv, ls1, ls2), channels, degree, n_jobs)  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
-    thread_count(n_jobs)
+    check_jobs(n_jobs)
     check_product_backprop(problem, {"d_out": deriv, "log_sig1": ls1, "log_sig2": ls2}, None)
     return loader.obtain(problem.dimension, problem.degree).combine_backprop(deriv, ls1, ls2, n_jobs=n_jobs)
 

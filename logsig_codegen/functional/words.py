@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import Any, SupportsIndex
 
 from logsig_codegen.algebra import lyndon
-from logsig_codegen.functional._arguments import augmented, check_bool, non_negative
+from logsig_codegen.functional._arguments import augmented, non_negative
 from logsig_codegen.problem import check_positive_integer, witt
+from logsig_codegen.runtime.checks import check_bool
 
 Word = tuple[int, ...]
 
@@ -60,7 +61,7 @@ def sig_length(
     """
     letters = augmented(non_negative("dimension", dimension), time_aug, lead_lag)
     longest = non_negative("degree", degree)
-    check_bool("scalar_term", scalar_term)
+    scalar_term = check_bool("scalar_term", scalar_term)
     if letters > 1 and longest * (letters.bit_length() - 1) > 64:
         raise ValueError(_too_long("signature", letters, longest))
     length = _count_words(letters, longest)
@@ -125,7 +126,7 @@ def word_to_idx(word: Word, alphabet_size: SupportsIndex, *, scalar_term: bool =
     With ``scalar_term`` position 0 is the empty word's; without it the empty word has no position (``ValueError``).
     """
     letters = non_negative("alphabet_size", alphabet_size)
-    check_bool("scalar_term", scalar_term)
+    scalar_term = check_bool("scalar_term", scalar_term)
     checked = _check_word(word, letters)
     if not checked and not scalar_term:
         raise ValueError("word: the empty word has no position in a signature without scalar term, got ()")
@@ -138,7 +139,7 @@ def word_to_idx(word: Word, alphabet_size: SupportsIndex, *, scalar_term: bool =
 def idx_to_word(idx: SupportsIndex, alphabet_size: SupportsIndex, *, scalar_term: bool = False) -> Word:
     """The word whose coordinate stands at position ``idx`` of a signature; the inverse of :func:`word_to_idx`."""
     letters = check_positive_integer("alphabet_size", alphabet_size)
-    check_bool("scalar_term", scalar_term)
+    scalar_term = check_bool("scalar_term", scalar_term)
     position = non_negative("idx", idx) + (0 if scalar_term else 1)
     if letters == 1 and position > _MAX_WORDS:
         raise ValueError(f"idx: expected at most {_MAX_WORDS} on an alphabet of one letter, got {idx!r}")

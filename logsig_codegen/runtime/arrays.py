@@ -112,9 +112,15 @@ def check_apart(name: str, out: Array, inputs: Mapping[str, Array]) -> None:
 
 
 def wants_out(kind: str, out: object) -> bool:
-    if out is not None and kind != NUMPY:
-        raise TypeError("out: expected None, because only calls on numpy arrays take it, got " + type(out).__name__)
+    if kind != NUMPY:
+        check_no_out(out)
     return out is not None
+
+
+def check_no_out(out: object) -> None:
+    """Raise ``TypeError`` for an ``out`` of a call on tensors."""
+    if out is not None:
+        raise TypeError("out: expected None, because only calls on numpy arrays take it, got " + type(out).__name__)
 
 
 def plain(array: Array) -> Array:

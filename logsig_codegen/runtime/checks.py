@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Mapping
 from typing import Any, SupportsIndex
@@ -15,7 +16,7 @@ from logsig_codegen.problem import Problem, check_positive_integer
 NUMPY = "numpy array"
 TORCH = "torch tensor"
 DTYPES = ("float32", "float64")
-DEVICES = ("cpu", "cuda")
+DEVICES = ("cpu", "cuda", "meta")
 
 
 def check_problem(dimension: SupportsIndex, degree: SupportsIndex) -> Problem:
@@ -23,11 +24,42 @@ def check_problem(dimension: SupportsIndex, degree: SupportsIndex) -> Problem:
     return Problem(check_positive_integer("dimension", dimension), check_positive_integer("degree", degree))
 
 
+def check_bool(name: str, value: object) -> bool:
+    """Return a flag as a ``bool``; numpy's are flags too.
+
+    Raises
+    ------
+    TypeError
+        For anything else, integers included.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, np.bool_) or (isinstance(value, np.ndarray) and value.dtype == bool and not value.ndim):
+        return bool(value)
+    raise TypeError(f"{name}: expected a bool, got {type(value).__name__} {value!r}")
+
+
+def check_integer(name: str, value: object) -> int:
+    """Return an integer, Python's or numpy's, as an ``int``.
+
+    Raises
+    ------
+    TypeError
+        For anything else, flags included.
+    """
+    if type(value) is int:
+        return value
+    if not isinstance(value, (bool, np.bool_)):
+        try:
+            return operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            pass
+    raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}")
+
+
 def join_operation(prepend: object) -> Operation:
     """The product with a displacement: the displacement comes first with ``prepend``, which is a bool."""
-    if not isinstance(prepend, (bool, np.bool_)):
-        raise TypeError(f"prepend: expected True or False, got {type(prepend).__name__} {prepend!r}")
-    return JOINS[bool(prepend)]
+    return JOINS[check_bool("prepend", prepend)]
 
 
 def check_arguments(problem: Problem, arguments: Mapping[str, Any]) -> str:
@@ -49,7 +81,7 @@ def check_arguments(problem: Problem, arguments: Mapping[str, Any]) -> str:
     ------
     TypeError
         For anything but numpy arrays or torch tensors, for a mixture of the two, for number types other than
-        float32 and float64 in native byte order, for a mixture of those, for masked arrays, sparse and meta tensors.
+        float32 and float64 in native byte order, for a mixture of those, for masked arrays and sparse tensors.
     ValueError
         For a wrong last axis, or leading shapes that cannot be broadcast against each other.
     UnsupportedError
@@ -79,7 +111,8 @@ def kind_of(name: str, value: object) -> str:
     tensor = getattr(sys.modules.get("torch"), "Tensor", None)
     if tensor is not None and isinstance(value, tensor):
         return TORCH
-    raise TypeError(f"{name}: expected a numpy array or a torch tensor, got {type(value).__name__}")
+    hint = _way_to_an_array(name.partition("[")[0], value)
+    raise TypeError(f"{name}: expected a numpy array or a torch tensor, got {type(value).__name__}{hint}")
 
 
 def is_tensor(value: object) -> bool:
@@ -120,9 +153,22 @@ def broadcast(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     return result
 
 
+def broadcast_shapes(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape that two shapes broadcast to, or ``None``; lengths may be symbols of torch's."""
+    count = max(len(first), len(second))
+    result = []
+    for one, other in zip((1,) * (count - len(first)) + first, (1,) * (count - len(second)) + second, strict=True):
+        if one != other and one != 1 and other != 1:
+            return None
+        result.append(one if other == 1 else other)
+    return tuple(result)
+
+
 def wrong_dtype(name: str, dtype: str) -> str:
     """What to say about a tensor of a dtype without kernels."""
-    hint = "; under torch.autocast it is computed in float32" if dtype in ("float16", "bfloat16") else ""
+    hint = "" if dtype.startswith("complex") else f"; convert it by {name}.double()"
+    if dtype in ("float16", "bfloat16"):
+        hint = "; under torch.autocast it is computed in float32"
     return f"{name}: expected dtype float32 or float64, got {dtype}{hint}"
 
 
@@ -141,7 +187,41 @@ def _check_array(name: str, value: Any) -> str:
     for dtype in DTYPES:
         if value.dtype == dtype:
             return dtype
-    raise TypeError(f"{name}: expected dtype float32 or float64 in native byte order, got {value.dtype}")
+    hint = _way_to_numbers(name, value)
+    raise TypeError(f"{name}: expected dtype float32 or float64 in native byte order, got {value.dtype}{hint}")
+
+
+def _way_to_an_array(name: str, value: Any) -> str:
+    """What to add to a message about something that is no array: how to make one of it."""
+    if isinstance(value, (list, tuple, int, float)):
+        return f"; convert it by np.asarray({name}, dtype=float)"
+    if not hasattr(value, "to_numpy"):
+        return ""
+    hint = f"; convert it by {name}.to_numpy(dtype=float)"
+    columns, dtypes = getattr(value, "columns", ()), getattr(value, "dtypes", ())
+    without = [
+        f"{column!r} ({dtype})"
+        for column, dtype in zip(columns, dtypes, strict=False)
+        if getattr(dtype, "kind", "f") not in "biuf"
+    ]
+    return hint if not without else f"{hint}, after converting or dropping {', '.join(without)}, no column of numbers"
+
+
+def _way_to_numbers(name: str, value: Any) -> str:
+    """What to add to a message about an array of another dtype: how to convert it, or what is in the way."""
+    if value.dtype.kind in "biuf":
+        return f"; convert it by {name}.astype(float)"
+    if value.dtype.names:
+        return f"; convert it by numpy.lib.recfunctions.structured_to_unstructured({name}, dtype=float)"
+    if value.dtype.kind != "O":
+        return ""
+    for place in np.ndindex(value.shape):
+        try:
+            float(value[place])
+        except (TypeError, ValueError):
+            where = f"column {place[-1]}" if place else "it"
+            return f"; {where} holds what is no number, such as {value[place]!r}; convert or drop it first"
+    return f"; convert it by {name}.astype(float)"
 
 
 def _check_tensor(name: str, value: Any) -> str:
@@ -150,8 +230,6 @@ def _check_tensor(name: str, value: Any) -> str:
         raise TypeError(wrong_dtype(name, dtype))
     if str(value.layout) != "torch.strided":
         raise TypeError(f"{name}: expected a dense tensor, got layout {value.layout}")
-    if value.device.type == "meta":
-        raise TypeError(f"{name}: expected a tensor with data, got one on the meta device")
     if value.device.type not in DEVICES:
         raise UnsupportedError(f"{name}: there are no kernels for device {value.device}; move the tensor with .cpu()")
     return dtype

@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 from logsig_codegen.operations import OPERATIONS
-from logsig_codegen.runtime import registry
-from logsig_codegen.runtime.arrays import plain
+from logsig_codegen.runtime import evaluation, registry
 from logsig_codegen.runtime.checks import is_tensor, join_operation
 from logsig_codegen.runtime.loaded_kernel import LoadedKernel
-from logsig_codegen.runtime.path_checks import check_call, is_plain
-from logsig_codegen.runtime.paths import Call
-from logsig_codegen.runtime.products import paths_of_tensors, product, product_backprop, product_of_tensors
+from logsig_codegen.runtime.products import operators_of, product, product_backprop, product_of_tensors
+from logsig_codegen.runtime.request import PathOptions, in_brackets, path_request
 from logsig_codegen.runtime.threads import thread_count
 
 if TYPE_CHECKING:
@@ -224,17 +222,25 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
-        options: Any = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-        if is_tensor(path):
-            return paths_of_tensors(self, (path,), out, method=method, n_jobs=n_jobs, **options)  # type: ignore[no-any-return]
-        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if is_plain(lengths, initial, stream, windows, method):
+        tensors = is_tensor(path)
+        if (
+            not tensors
+            and in_brackets(method)
+            and stream is False
+            and lengths is None
+            and initial is None
+            and windows is None
+        ):
+            threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
             result: Any = self.loaded.log_sig(state)(path, out, threads)
             if result is not None:
                 return result  # type: ignore[no-any-return]
-        checked = check_call(self.problem, path, method=method, threads=threads, out=out, **options)
-        call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
-        return call.forward(out)  # type: ignore[arg-type, return-value]
+        options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
+        if tensors:
+            calls = operators_of(self, out)
+            return calls.log_sig(path, self.dimension, self.degree, options, lengths=lengths, initial=initial)  # type: ignore[no-any-return]
+        request = path_request(path, self.dimension, self.degree, options, lengths=lengths, initial=initial)
+        return evaluation.forward(self, request, path, initial, out)  # type: ignore[no-any-return]
 
     def log_sig_backprop(
         self,
@@ -273,20 +279,21 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             As for :meth:`log_sig`.
         """
-        options: Any = {"lengths": lengths, "initial": initial, "stream": stream, "windows": windows, "state": state}
-        if is_tensor(path):
-            return paths_of_tensors(self, (d_out, path), out, method=method, n_jobs=n_jobs, **options)
-        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-        if is_plain(lengths, initial, stream, windows, method):
+        tensors = is_tensor(path)
+        ordinary = not tensors and in_brackets(method) and stream is False
+        if ordinary and lengths is None and initial is None and windows is None:
+            threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, out, threads)
             if gradient is not None:
                 return gradient
-        checked = check_call(self.problem, path, method=method, threads=threads, d_out=d_out, out=out, **options)
-        call = Call(self, checked.options, checked.paths, initial)  # type: ignore[arg-type]
-        gradients: Any = call.backward(plain(d_out), None, checked.out)  # type: ignore[arg-type]
-        count = len(checked.paths)
-        d_path = list(gradients[:count]) if checked.options.ragged else gradients[0]
-        return d_path if initial is None else (d_path, gradients[count])
+        options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
+        if tensors:
+            back: Any = operators_of(self, out).log_sig_backprop
+            return back(d_out, path, self.dimension, self.degree, options, lengths=lengths, initial=initial)
+        request = path_request(
+            path, self.dimension, self.degree, options, lengths=lengths, initial=initial, d_out=d_out
+        )
+        return evaluation.backward(self, request, d_out, path, initial, out)
 
     def __repr__(self) -> str:
         return f"LogSigKernel(dimension={self.dimension}, degree={self.degree}, size={self.size})"

@@ -3,63 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from logsig_codegen.runtime import arrays, conversions
 from logsig_codegen.runtime.arrays import Array, address, as_rows, plain, row_stride, sum_to
+from logsig_codegen.runtime.request import PathRequest, window_count
 from logsig_codegen.runtime.walks import Paths, Walks
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 
-@dataclass(frozen=True)
-class Options:
-    """What :meth:`LogSigKernel.log_sig` was asked for, checked.
-
-    Attributes
-    ----------
-    lengths : array of intp or None
-        Points of each path of a padded batch, of the batch's shape; for paths on a GPU it may be a tensor of int64
-        there.
-    stream : bool
-        All expanding log-signatures.
-    windows : (size, stride) or None
-        In points.
-    state : str
-        One of :data:`~logsig_codegen.operations.STATES`.
-    method : int
-        0, 1, 2 or 3.
-    threads : int
-    ragged : bool
-        The paths came as a list.
-    """
-
-    lengths: Any
-    stream: bool
-    windows: tuple[int, int] | None
-    state: str
-    method: int
-    threads: int
-    ragged: bool = False
-
-
-def window_count(length: int, size: int, stride: int) -> int:
-    """Number of windows of ``size`` points, ``stride`` apart, that fit a path of ``length`` points."""
-    return 0 if length < size else (length - size) // stride + 1
-
-
 class Call:
     """One call: the paths, laid out as rows, and what is to be done with them."""
 
-    def __init__(self, kernel: LoadedKernel, options: Options, paths: Sequence[Array], initial: Array | None) -> None:
+    def __init__(
+        self, kernel: LoadedKernel, request: PathRequest, paths: Sequence[Array], initial: Array | None
+    ) -> None:
         self.kernel = kernel
         self.problem = kernel.problem
-        self.options = options
-        self.run = Walks(kernel, options.state, options.threads)
+        self.request = request
+        self.options = request.options
+        self.run = Walks(kernel, request.state, request.threads)
         self.inputs = [plain(path) for path in paths]
         self.initial = None if initial is None else plain(initial)
         self.batch, self.paths = self._layout()
@@ -69,7 +36,7 @@ class Call:
 
     def _layout(self) -> tuple[tuple[int, ...], Paths]:
         dimension = self.problem.dimension
-        if self.options.ragged:
+        if self.request.ragged:
             points = np.array([len(path) for path in self.inputs], np.intp)
             dtype = self.inputs[0].dtype if self.inputs else np.dtype(np.float64)
             data = np.concatenate([path.reshape(-1) for path in self.inputs] or [np.empty(0, dtype)])
@@ -80,7 +47,7 @@ class Call:
         batch, length = path.shape[:-2], path.shape[-2]
         count = int(np.prod(batch, dtype=np.intp))
         rows, stride = as_rows(path.reshape(*batch, length * dimension), batch)
-        lengths = self.options.lengths
+        lengths = self.request.lengths
         return batch, Paths(rows, stride, count, length, None if lengths is None else lengths.reshape(-1))
 
     def _windows(self) -> Paths | None:
@@ -97,15 +64,6 @@ class Call:
             starts = np.where(lengths > 0, starts, 0)
         return Paths(self.paths.data, 0, len(starts), size, lengths, starts)
 
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """The result's shape without its last axis and without what ``initial`` adds."""
-        if self.options.stream:
-            return (*self.batch, max(self.paths.length - 1, 0))
-        if self.options.windows is not None:
-            return (*self.batch, window_count(self.paths.length, *self.options.windows))
-        return self.batch
-
     # -- forward ------------------------------------------------------------------------------------------------
 
     def forward(self, out: Array | None = None) -> Array:
@@ -115,7 +73,7 @@ class Call:
         rows = self.along(None if multiplied or brackets is None else plain(brackets))
         if self.initial is not None and multiplied:
             functions = self.kernel.functions("combine")
-            rows = arrays.product(self.problem, functions, self.initial, rows, self.options.threads, brackets)
+            rows = arrays.product(self.problem, functions, self.initial, rows, self.run.threads, brackets)
         if self.options.method < 2:
             rows = conversions.change_method(rows, self.problem, 2, self.options.method)
         if out is None:
@@ -125,7 +83,7 @@ class Call:
         return out
 
     def along(self, out: Array | None = None) -> Array:
-        """In the Lyndon bracket basis, without ``initial`` except for streams, ``(*row_shape, size)``.
+        """In the Lyndon bracket basis, without ``initial`` except for streams, ``(*rows, size)``.
 
         Where ``out`` is an array that the C functions can walk, it holds the result.
         """
@@ -135,7 +93,7 @@ class Call:
         else:
             target = out if out is not None and row_stride(out) is not None else None
             rows = self.run.forward(self.paths if self.windows is None else self.windows, target)
-        return rows.reshape(*self.row_shape, self.problem.size) if target is None else target
+        return rows.reshape(*self.request.rows, self.problem.size) if target is None else target
 
     def _initial_rows(self) -> Array | None:
         if self.initial is None:
@@ -160,9 +118,9 @@ class Call:
             along = self.along()
             functions = self.kernel.functions("combine_backprop")
             operands = (d_out, self.initial, along)
-            first, d_out = arrays.product_backprop(functions, operands, self.options.threads, None)
+            first, d_out = arrays.product_backprop(functions, operands, self.run.threads, None)
             d_initial, result = (first,), along
-        shape = (*self.row_shape, self.problem.size)
+        shape = (*self.request.rows, self.problem.size)
         d_rows = np.ascontiguousarray(np.broadcast_to(d_out, shape))
         known = None if result is None else np.ascontiguousarray(result)
         self._compact()
@@ -235,7 +193,7 @@ class Call:
             total += d_data
 
     def _split(self, d_data: Array) -> tuple[Array, ...]:
-        if not self.options.ragged:
+        if not self.request.ragged:
             return (d_data.reshape(self.inputs[0].shape),)
         ends = np.cumsum([path.size for path in self.inputs])
         pieces = np.split(d_data, ends[:-1]) if self.inputs else []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.runtime import arrays
-from logsig_codegen.runtime.arrays import check_product, check_product_backprop, plain, wants_out
+from logsig_codegen.runtime.arrays import check_no_out, check_product, check_product_backprop, plain, wants_out
 from logsig_codegen.runtime.checks import TORCH
 
 if TYPE_CHECKING:
@@ -41,12 +41,10 @@ def product_of_tensors(kernel: LoadedKernel, operation: str, tensors: tuple[Any,
     return calls.rows(operation, tensors, kernel.dimension, kernel.degree, n_jobs)
 
 
-def paths_of_tensors(kernel: LoadedKernel, tensors: tuple[Any, ...], out: Any, **options: Any) -> Any:
-    """``log_sig`` of torch tensors, or its gradient, where there is a ``d_out`` before the path."""
+def operators_of(kernel: LoadedKernel, out: Any) -> Any:
+    """The calls on torch tensors, whose operators use ``kernel`` from now on; they take no ``out``."""
     from logsig_codegen.runtime.torch_ops import calls
 
-    if out is not None:
-        wants_out(TORCH, out)
+    check_no_out(out)
     calls.provide(kernel)
-    call: Any = calls.log_sig if len(tensors) == 1 else calls.log_sig_backprop
-    return call(*tensors, kernel.dimension, kernel.degree, **options)
+    return calls

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from typing import SupportsIndex
 
 from logsig_codegen.build.cpu import usable_processors
+from logsig_codegen.runtime.checks import check_integer
 
 _forked = False
 
@@ -20,6 +20,22 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+def check_jobs(n_jobs: SupportsIndex) -> int:
+    """Return ``n_jobs`` as an ``int``; the operating system is not asked.
+
+    Raises
+    ------
+    TypeError
+        If ``n_jobs`` is a bool or not an integer.
+    ValueError
+        If it is 0.
+    """
+    number = check_integer("n_jobs", n_jobs)
+    if number == 0:
+        raise ValueError("n_jobs: expected 1 or more threads, or a negative number (-1 for all processors), got 0")
+    return number
+
+
 def thread_count(n_jobs: SupportsIndex) -> int:
     """Number of threads for ``n_jobs``.
 
@@ -31,19 +47,10 @@ def thread_count(n_jobs: SupportsIndex) -> int:
 
     Raises
     ------
-    TypeError
-        If ``n_jobs`` is a bool or not an integer.
-    ValueError
-        If it is 0.
+    TypeError, ValueError
+        As :func:`check_jobs`.
     """
-    if isinstance(n_jobs, bool) or type(n_jobs).__name__ == "bool_":
-        raise TypeError(f"n_jobs: expected an integer, got bool {n_jobs!r}")
-    try:
-        number = operator.index(n_jobs)
-    except TypeError:
-        raise TypeError(f"n_jobs: expected an integer, got {type(n_jobs).__name__} {n_jobs!r}") from None
-    if number == 0:
-        raise ValueError("n_jobs: expected 1 or more threads, or a negative number (-1 for all processors), got 0")
+    number = check_jobs(n_jobs)
     if number == 1 or _forked:
         return 1
     usable = usable_processors()

@@ -9,52 +9,92 @@ from __future__ import annotations
 
 import math
 import numbers
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from logsig_codegen.runtime.arrays import Array
+from logsig_codegen.runtime.checks import check_bool
 
 Lengths = Any
 
 
-def check_end_time(end_time: float) -> None:
-    """Raise unless ``end_time`` is a finite real number.
+@dataclass(frozen=True)
+class Transform:
+    """What is done to paths first, in normal form; hashable.
+
+    Attributes
+    ----------
+    time_aug : bool
+        Time is added, as the last channel.
+    lead_lag : bool
+        The path is replaced by its lead-lag transform, lag channels first.
+    end_time : float
+        Time of the last point.
 
     Raises
     ------
     TypeError
-        For anything but a real number; a bool is none.
+        For flags that are none, and an ``end_time`` that is no real number.
     ValueError
-        For NaN and infinities.
+        For an ``end_time`` that is not finite.
     """
-    if isinstance(end_time, (bool, np.bool_)) or not isinstance(end_time, numbers.Real):
-        raise TypeError(f"end_time: expected a real number, got {type(end_time).__name__} {end_time!r}")
-    if not math.isfinite(end_time):
+
+    time_aug: bool = False
+    lead_lag: bool = False
+    end_time: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time_aug", check_bool("time_aug", self.time_aug))
+        object.__setattr__(self, "lead_lag", check_bool("lead_lag", self.lead_lag))
+        object.__setattr__(self, "end_time", _check_end_time(self.end_time))
+
+    def __bool__(self) -> bool:
+        """Whether it changes anything."""
+        return self.time_aug or self.lead_lag
+
+    @property
+    def arguments(self) -> tuple[bool, bool, float]:
+        """The values in the order of the fields, as the torch operator takes them."""
+        return self.time_aug, self.lead_lag, self.end_time
+
+    def channels(self, dimension: int) -> int:
+        """Number of channels after it."""
+        return (2 * dimension if self.lead_lag else dimension) + (1 if self.time_aug else 0)
+
+    def length(self, length: int) -> int:
+        """Number of points after it."""
+        return max(2 * length - 1, 0) if self.lead_lag else length
+
+    def lengths(self, lengths: Lengths) -> Lengths:
+        """Numbers of points after it, of an array or a tensor."""
+        return (2 * lengths - 1).clip(0) if self.lead_lag else lengths
+
+
+def _check_end_time(end_time: Any) -> float:
+    if not isinstance(end_time, (int, float)):  # these are asked first, for torch may be tracing
+        if isinstance(end_time, (bool, np.bool_)) or not isinstance(end_time, numbers.Real):
+            raise TypeError(f"end_time: expected a real number, got {type(end_time).__name__} {end_time!r}")
+    elif isinstance(end_time, bool):
+        raise TypeError(f"end_time: expected a real number, got bool {end_time!r}")
+    if not -math.inf < end_time < math.inf:
         raise ValueError(f"end_time: expected a finite number, got {end_time}")
+    return float(end_time)
 
 
-def transformed_shape(length: int, dimension: int, *, time_aug: bool, lead_lag: bool) -> tuple[int, int]:
-    """Number of points and channels after the transforms."""
-    if lead_lag:
-        length, dimension = max(2 * length - 1, 0), 2 * dimension
-    return length, dimension + (1 if time_aug else 0)
+UNCHANGED = Transform()
+"""Nothing is done to the paths."""
 
 
-def transform_lengths(lengths: Lengths, lead_lag: bool) -> Lengths:
-    """Numbers of points after the transforms."""
-    return np.maximum(2 * lengths - 1, 0) if lead_lag else lengths
-
-
-def transform(path: Array, *, time_aug: bool, lead_lag: bool, end_time: float, lengths: Lengths | None = None) -> Array:
+def transform(path: Array, how: Transform, lengths: Lengths | None = None) -> Array:
     """Transformed paths.
 
     Parameters
     ----------
     path : array (..., length, dimension)
-    time_aug, lead_lag : bool
-    end_time : float
-        Time of the last point; a path of one point has time 0.
+    how : Transform
+        A path of one point has time 0.
     lengths : array of int (...), optional
         How many points of each path count: time reaches ``end_time`` at the last of them.
 
@@ -63,17 +103,17 @@ def transform(path: Array, *, time_aug: bool, lead_lag: bool, end_time: float, l
     array (..., new length, new dimension)
     """
     length, dimension = path.shape[-2:]
-    shape = transformed_shape(length, dimension, time_aug=time_aug, lead_lag=lead_lag)
-    result = np.empty((*path.shape[:-2], *shape), path.dtype)
-    if lead_lag:
+    points = how.length(length)
+    result = np.empty((*path.shape[:-2], points, how.channels(dimension)), path.dtype)
+    if how.lead_lag:
         result[..., ::2, :dimension] = path
         result[..., 1::2, :dimension] = path[..., : max(length - 1, 0), :]
         result[..., ::2, dimension : 2 * dimension] = path
         result[..., 1::2, dimension : 2 * dimension] = path[..., 1:, :]
     else:
         result[..., :dimension] = path
-    if time_aug:
-        result[..., -1] = _times(shape[0], end_time, None if lengths is None else transform_lengths(lengths, lead_lag))
+    if how.time_aug:
+        result[..., -1] = _times(points, how.end_time, None if lengths is None else how.lengths(lengths))
     return result
 
 
@@ -87,9 +127,7 @@ def _times(length: int, end_time: float, lengths: Lengths | None) -> Array:
     return times
 
 
-def transform_backprop(
-    derivs: Array, *, time_aug: bool, lead_lag: bool, end_time: float = 1.0, lengths: Lengths | None = None
-) -> Array:
+def transform_backprop(derivs: Array, how: Transform, lengths: Lengths | None = None) -> Array:
     """Derivatives with respect to the points of a path.
 
     Parameters
@@ -108,10 +146,9 @@ def transform_backprop(
     ValueError
         If no path has such a transform.
     """
-    del end_time  # times do not depend on the path
-    check_transformed(derivs, time_aug=time_aug, lead_lag=lead_lag)
-    length, dimension = derivs.shape[-2], derivs.shape[-1] - (1 if time_aug else 0)
-    if not lead_lag:
+    check_transformed(derivs, how)
+    length, dimension = derivs.shape[-2], derivs.shape[-1] - int(how.time_aug)
+    if not how.lead_lag:
         result = np.array(derivs[..., :dimension], order="C")
     else:
         lag, lead = derivs[..., : dimension // 2], derivs[..., dimension // 2 : dimension]
@@ -123,11 +160,11 @@ def transform_backprop(
     return result
 
 
-def check_transformed(derivs: Any, *, time_aug: bool, lead_lag: bool) -> None:
+def check_transformed(derivs: Any, how: Transform) -> None:
     """Raise ``ValueError`` unless an array or tensor has the shape of transformed paths."""
-    length, dimension = derivs.shape[-2], derivs.shape[-1] - (1 if time_aug else 0)
-    if dimension < (2 if lead_lag else 1) or (lead_lag and dimension % 2):
-        kind = " and ".join(name for name, used in (("time_aug", time_aug), ("lead_lag", lead_lag)) if used)
+    length, dimension = derivs.shape[-2], derivs.shape[-1] - int(how.time_aug)
+    if dimension < (2 if how.lead_lag else 1) or (how.lead_lag and dimension % 2):
+        kind = " and ".join(name for name in ("time_aug", "lead_lag") if getattr(how, name))
         raise ValueError(f"derivs: expected the channels of a path with {kind}, got last dimension {derivs.shape[-1]}")
-    if lead_lag and length and length % 2 == 0:
+    if how.lead_lag and length and length % 2 == 0:
         raise ValueError(f"derivs: expected an odd number of points with lead_lag, got {length}")

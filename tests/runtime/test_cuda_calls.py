@@ -21,8 +21,8 @@ from logsig_codegen.compiler import compile_problem
 from logsig_codegen.operations import DERIVED_GROUPS, GROUPS, Operation, columns
 from logsig_codegen.runtime.cuda import calls, pieces
 from logsig_codegen.runtime.cuda.paths import PathCall
-from logsig_codegen.runtime.path_checks import check_call
 from logsig_codegen.runtime.registry import provide
+from logsig_codegen.runtime.request import PathOptions, path_request
 
 D, N = 3, 3
 SIZE = 14
@@ -205,17 +205,21 @@ def test_a_step_of_a_stream_is_a_join_to_the_last_bit(kernel: lg.LogSigKernel, m
     path, results = 0.3 * normal(40, 9, D, dtype=torch.float32), []
     for there in (True, False):
         monkeypatch.setattr(calls, "available", lambda *_, there=there: there)
-        checked = check_call(kernel.problem, path, method=2, threads=1, state=None, **stream())
-        results.append(PathCall(kernel, checked.options, 1).forward(path))
+        request = path_request(path, kernel.dimension, kernel.degree, PathOptions(stream=True))
+        results.append(PathCall(kernel, request, 1).forward(path))
     assert torch.equal(*results)
 
 
 def compare(kernel: lg.LogSigKernel, path: Any, options: dict[str, Any], dtype: torch.dtype) -> None:
     """Result and gradients against those of the C kernels."""
     method, initial = options.pop("method", 2), options["initial"]
-    checked = check_call(kernel.problem, path, method=method, threads=1, **{"state": None, **options})
-    call = PathCall(kernel, checked.options, len(checked.paths))
-    inputs = (*checked.paths, *(() if initial is None else (initial,)))
+    lengths = options.pop("lengths")
+    wanted = PathOptions(method=method, **{name: one for name, one in options.items() if name != "initial"})
+    request = path_request(path, kernel.dimension, kernel.degree, wanted, lengths=lengths, initial=initial)
+    paths = path if isinstance(path, list) else [path]
+    call = PathCall(kernel, request, len(paths))
+    options["lengths"] = lengths
+    inputs = (*paths, *(() if initial is None else (initial,)))
     out = call.forward(*inputs)
     options["initial"] = None if initial is None else initial.numpy()
     arrays = [x.numpy() for x in path] if isinstance(path, list) else path.numpy()

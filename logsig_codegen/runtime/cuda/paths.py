@@ -14,7 +14,7 @@ from logsig_codegen.runtime.cuda import maps, pieces, streams
 from logsig_codegen.runtime.cuda.calls import Tensor, as_rows, product, product_backprop, shape_of_both
 from logsig_codegen.runtime.cuda.lengths import to_device
 from logsig_codegen.runtime.cuda.pieces import DevicePaths
-from logsig_codegen.runtime.paths import Options, window_count
+from logsig_codegen.runtime.request import PathRequest, window_count
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.loaded_kernel import LoadedKernel
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class PathCall:
     """One call: paths, then ``initial`` if there is one, and what is to be done with them."""
 
-    def __init__(self, kernel: LoadedKernel, options: Options, count: int) -> None:
+    def __init__(self, kernel: LoadedKernel, request: PathRequest, count: int) -> None:
         self.kernel = kernel
-        self.options = options
+        self.request = request
         self.count = count
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -38,14 +38,17 @@ class PathCall:
 
     def _laid_out(self, inputs: Sequence[Tensor]) -> _Call:
         initial = inputs[self.count] if len(inputs) > self.count else None
-        return _Call(self.kernel, self.options, list(inputs[: self.count]), initial)
+        return _Call(self.kernel, self.request, list(inputs[: self.count]), initial)
 
 
 class _Call:
-    def __init__(self, kernel: LoadedKernel, options: Options, inputs: list[Tensor], initial: Tensor | None) -> None:
+    def __init__(
+        self, kernel: LoadedKernel, request: PathRequest, inputs: list[Tensor], initial: Tensor | None
+    ) -> None:
         self.kernel = kernel
         self.problem = kernel.problem
-        self.options = options
+        self.request = request
+        self.options = request.options
         self.inputs = [path.detach().resolve_neg() for path in inputs]
         self.initial = None if initial is None else initial.detach().resolve_neg()
         self.device = self.inputs[0].device
@@ -62,7 +65,7 @@ class _Call:
 
     def _layout(self) -> tuple[tuple[int, ...], DevicePaths]:
         dimension = self.problem.dimension
-        if self.options.ragged:
+        if self.request.ragged:
             points = np.array([len(path) for path in self.inputs], np.intp)
             data = torch.cat([path.reshape(-1) for path in self.inputs])
             starts = self._indices((np.cumsum(points) - points) * dimension)
@@ -71,7 +74,7 @@ class _Call:
         (path,) = self.inputs
         batch, length = tuple(path.shape[:-2]), path.shape[-2]
         rows, stride = as_rows(path.reshape(*batch, length * dimension), batch)
-        lengths = None if self.options.lengths is None else self._indices(self.options.lengths)
+        lengths = None if self.request.lengths is None else self._indices(self.request.lengths)
         return batch, DevicePaths(rows, stride, prod(batch), length, lengths)
 
     def _windows(self) -> DevicePaths | None:
@@ -88,15 +91,6 @@ class _Call:
             starts = torch.where(lengths > 0, starts, 0)
         return DevicePaths(self.paths.data, 0, len(starts), size, lengths, starts)
 
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """The result's shape without its last axis and without what ``initial`` adds."""
-        if self.options.stream:
-            return (*self.batch, max(self.paths.length - 1, 0))
-        if self.options.windows is not None:
-            return (*self.batch, window_count(self.paths.length, *self.options.windows))
-        return self.batch
-
     # -- forward ------------------------------------------------------------------------------------------------
 
     def forward(self) -> Tensor:
@@ -106,15 +100,15 @@ class _Call:
         return self._to_method(rows)
 
     def _along(self) -> Tensor:
-        """In the Lyndon bracket basis, without ``initial`` except for streams, ``(*row_shape, size)``."""
+        """In the Lyndon bracket basis, without ``initial`` except for streams, ``(*rows, size)``."""
         if self.options.stream:
             return self._stream()
         return self._log_sig(self.paths if self.windows is None else self.windows).reshape(
-            *self.row_shape, self.problem.size
+            *self.request.rows, self.problem.size
         )
 
     def _log_sig(self, paths: DevicePaths) -> Tensor:
-        return pieces.log_sig(self.kernel, self.options.state, paths)
+        return pieces.log_sig(self.kernel, self.request.state, paths)
 
     def _to_method(self, rows: Tensor) -> Tensor:
         if self.options.method >= 2:
@@ -127,8 +121,10 @@ class _Call:
         return None if self.initial is None else as_rows(self.initial, self.batch)
 
     def _stream(self) -> Tensor:
-        """(*row_shape, size)."""
-        return streams.stream(self.kernel, self.paths, self._initial_rows()).reshape(*self.row_shape, self.problem.size)
+        """(*rows, size)."""
+        return streams.stream(self.kernel, self.paths, self._initial_rows()).reshape(
+            *self.request.rows, self.problem.size
+        )
 
     def _stream_backward(self, d_rows: Tensor, known: Tensor | None) -> tuple[Tensor, ...]:
         """Gradients with respect to each path and, last, ``initial`` if there is one."""
@@ -158,7 +154,7 @@ class _Call:
             d_out = d_out.expand(*shape, self.problem.size)
             first, d_out = product_backprop(self.kernel, "combine", d_out, self.initial, along)
             d_initial, result = (first,), along
-        d_rows = d_out.detach().resolve_neg().expand(*self.row_shape, self.problem.size).contiguous()
+        d_rows = d_out.detach().resolve_neg().expand(*self.request.rows, self.problem.size).contiguous()
         if self.options.stream:
             return self._stream_backward(d_rows, result)
         self._compact()
@@ -185,7 +181,7 @@ class _Call:
 
     def _log_sig_backprop(self, d_out: Tensor, known: Tensor | None, paths: DevicePaths, d_data: Tensor) -> None:
         stride = paths.length * self.problem.dimension
-        pieces.log_sig_backprop(self.kernel, self.options.state, d_out, known, paths, d_data, stride)
+        pieces.log_sig_backprop(self.kernel, self.request.state, d_out, known, paths, d_data, stride)
 
     def _windows_backward(self, d_rows: Tensor, known: Tensor | None) -> Tensor:
         """Windows that share points are taken in turns, since each writes the gradient of all of its points."""
@@ -213,7 +209,7 @@ class _Call:
         return total
 
     def _split(self, d_data: Tensor) -> tuple[Tensor, ...]:
-        if not self.options.ragged:
+        if not self.request.ragged:
             return (d_data.reshape(self.inputs[0].shape),)
         pieces = torch.split(d_data, [path.numel() for path in self.inputs])
         return tuple(piece.reshape(path.shape) for piece, path in zip(pieces, self.inputs, strict=True))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from logsig_codegen.operations import OPERATIONS
-from logsig_codegen.runtime import checks, registry, transforms
-from logsig_codegen.runtime.path_checks import check_call, is_plain
-from logsig_codegen.runtime.threads import thread_count
+from logsig_codegen.runtime import checks, registry
+from logsig_codegen.runtime.coordinates import log_sig_size
+from logsig_codegen.runtime.request import PathOptions, channels_of, check_paths, named_paths
+from logsig_codegen.runtime.rows import check_width
+from logsig_codegen.runtime.threads import check_jobs
 from logsig_codegen.runtime.torch_ops import extension, maps, paths, products, signatures
-from logsig_codegen.runtime.torch_ops.lengths import as_lengths, of_list, visible
+from logsig_codegen.runtime.torch_ops.lengths import as_lengths, of_list
 from logsig_codegen.runtime.torch_ops.rows import problem_of
+from logsig_codegen.runtime.transforms import UNCHANGED, Transform
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.loaded_kernel import LoadedKernel
@@ -63,7 +66,7 @@ def _check(arguments: Mapping[str, Any], dimension: Any, degree: Any, n_jobs: An
     else:
         problem_of(dimension, degree)
     if type(n_jobs) is not int or n_jobs != 1:
-        thread_count(n_jobs)
+        check_jobs(n_jobs)
 
 
 def convert(name: str, arguments: Mapping[str, Any], *others: Any) -> Tensor:
@@ -82,104 +85,114 @@ def check_tensors(arguments: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}: expected at least one axis, got an array without axes")
 
 
-def check_end_time(end_time: Any) -> None:
-    """Check a number that torch may be tracing."""
-    if not torch.compiler.is_compiling():
-        transforms.check_end_time(end_time)
+def transform_path(path: Tensor, how: Transform, lengths: Tensor | None = None) -> Tensor:
+    """Paths with time or lead-lag channels."""
+    _check_paths({"path": path})
+    return maps.transform_path(path, lengths, *how.arguments)  # type: ignore[no-any-return]
 
 
-def transform_path(path: Tensor, lengths: Any, time_aug: bool, lead_lag: bool, end_time: float) -> Tensor:
-    """Paths with time or lead-lag channels; ``lengths`` as for :func:`log_sig`."""
-    return maps.transform_path(path, as_lengths(path, lengths), time_aug, lead_lag, end_time)  # type: ignore[no-any-return]
-
-
-def transform_path_backprop(derivs: Tensor, lengths: Any, time_aug: bool, lead_lag: bool) -> Tensor:
+def transform_path_backprop(derivs: Tensor, how: Transform, lengths: Tensor | None = None) -> Tensor:
     """The transpose of :func:`transform_path`."""
-    return maps.transform_backprop(derivs, lengths, time_aug, lead_lag)  # type: ignore[no-any-return]
+    _check_paths({"derivs": derivs})
+    return maps.transform_backprop(derivs, lengths, how.time_aug, how.lead_lag)  # type: ignore[no-any-return]
+
+
+def _check_paths(arguments: Mapping[str, Any]) -> None:
+    if not torch.compiler.is_compiling():
+        check_tensors(arguments)
+    for name, path in arguments.items():
+        channels_of(name, path)
 
 
 def log_sig(
     path: Tensor | Sequence[Tensor],
-    dimension: int,
-    degree: int,
+    dimension: int | None,
+    degree: Any,
+    options: PathOptions,
     *,
-    lengths: Any,
-    initial: Tensor | None,
-    stream: bool,
-    windows: tuple[int, int] | None,
-    state: str | None,
-    method: int,
-    n_jobs: Any,
+    lengths: Any = None,
+    initial: Tensor | None = None,
+    transform: Transform = UNCHANGED,
+    scalar_term: bool = False,
 ) -> Tensor:
-    """``log_sig`` of the Lyndon kernels, see :meth:`LogSigKernel.log_sig`."""
-    if not torch.compiler.is_compiling():
-        _check_call(path, dimension, degree, n_jobs, None, lengths=lengths, initial=initial, stream=stream,
-                    windows=windows, state=state, method=method)  # fmt: skip
-    points, counts = _padded(path, lengths)
-    options = (dimension, degree, stream, _pair(windows), state, int(method), int(n_jobs))
-    return paths.log_sig(points, counts, initial, *options)  # type: ignore[no-any-return]
+    """``log_sig`` of tensors: transforms, and one operator, which checks what it is given.
+
+    ``dimension``: the channels that paths must have before the transform; ``None``: those they have.
+    """
+    given = _given(path, dimension, lengths, transform, {"initial": initial})
+    channels = transform.channels(given.dimension)
+    result: Tensor = paths.log_sig(given.points, given.lengths, initial, channels, degree, *options.arguments)
+    if not scalar_term or options.method:
+        return result
+    return torch.cat([result.new_zeros((*result.shape[:-1], 1)), result], dim=-1)
 
 
 def log_sig_backprop(
     d_out: Tensor,
     path: Tensor | Sequence[Tensor],
-    dimension: int,
-    degree: int,
+    dimension: int | None,
+    degree: Any,
+    options: PathOptions,
     *,
-    lengths: Any,
-    initial: Tensor | None,
-    stream: bool,
-    windows: tuple[int, int] | None,
-    state: str | None,
-    method: int,
-    n_jobs: Any,
+    lengths: Any = None,
+    initial: Tensor | None = None,
+    transform: Transform = UNCHANGED,
+    scalar_term: bool = False,
 ) -> Any:
     """The gradient of :func:`log_sig`: for the path or paths, and for ``initial`` if there is one."""
-    if not torch.compiler.is_compiling():
-        _check_call(path, dimension, degree, n_jobs, d_out, lengths=lengths, initial=initial, stream=stream,
-                    windows=windows, state=state, method=method)  # fmt: skip
-    points, counts = _padded(path, lengths)
-    options = (dimension, degree, stream, _pair(windows), state, int(method), int(n_jobs))
-    d_path, d_initial = paths.log_sig_backprop(d_out, None, points, counts, initial, *options)
+    given = _given(path, dimension, lengths, transform, {"d_out": d_out, "initial": initial})
+    channels = transform.channels(given.dimension)
+    if scalar_term and options.method == 0:
+        width = log_sig_size(problem_of(channels, degree), 0, scalar_term)
+        check_width("d_out", d_out, (width,), "with scalar_term")
+        d_out = d_out[..., 1:]
+    d_path, d_initial = paths.log_sig_backprop(
+        d_out, None, given.points, given.lengths, initial, channels, degree, *options.arguments
+    )
+    if transform:
+        d_path = maps.transform_backprop(d_path, given.given_lengths, transform.time_aug, transform.lead_lag)
     if isinstance(path, (list, tuple)):
         d_path = [row[: one.shape[0]] for row, one in zip(d_path, path, strict=True)]
     return d_path if initial is None else (d_path, d_initial)
 
 
-def _check_call(path: Any, dimension: int, degree: int, n_jobs: Any, d_out: Any, **options: Any) -> None:
-    """Check everything, but for an ordinary call, of which the operator finds what is wrong as well."""
-    if (
-        type(path) is Tensor
-        and d_out is None
-        and path.layout is torch.strided
-        and is_plain(*(options[name] for name in ("lengths", "initial", "stream", "windows", "method")))
-        and options["state"] is None
-        and type(n_jobs) is int
-        and n_jobs == 1
-    ):
-        return
-    if isinstance(options["lengths"], Tensor):
-        options["lengths"] = visible(path, options["lengths"])
-    if torch.is_autocast_enabled("cpu"):
-        path = [_as_float(one) for one in path] if isinstance(path, (list, tuple)) else _as_float(path)
-        options["initial"], d_out = _as_float(options["initial"]), _as_float(d_out)
-    check_call(problem_of(dimension, degree), path, threads=thread_count(n_jobs), d_out=d_out, **options)
+class _Given(NamedTuple):
+    """Paths as the operator takes them: padded, transformed, with their lengths after the transform and before it."""
+
+    points: Tensor
+    dimension: int
+    lengths: Tensor | None
+    given_lengths: Tensor | None
 
 
-def _as_float(value: Any) -> Any:
-    """What autocast will make of a tensor, for checks: nothing is copied."""
-    half = isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16)
-    return torch.empty((), dtype=torch.float32, device=value.device).expand(value.shape) if half else value
+def _given(path: Any, dimension: int | None, lengths: Any, transform: Transform, others: Mapping[str, Any]) -> _Given:
+    """Paths, padded and transformed; what the operator sees of them is left to it to check."""
+    others = {name: one for name, one in others.items() if one is not None}
+    if type(path) is Tensor and lengths is None and not transform and not others and path.layout is torch.strided:
+        return _Given(path, channels_of("path", path) if dimension is None else dimension, None, None)
+    arrays = named_paths(path)
+    if not torch.compiler.is_compiling():
+        check_tensors({**arrays, **others})
+    ragged = isinstance(path, (list, tuple))
+    if dimension is None:
+        dimension = channels_of(*next(iter(arrays.items())))
+    if ragged or transform:
+        check_paths(dimension, arrays, ragged)
+    points, counts = _padded(path, lengths) if ragged else (path, as_lengths(path, lengths))
+    if not transform:
+        return _Given(points, dimension, counts, counts)
+    changed = maps.transform_path(points, counts, *transform.arguments)
+    return _Given(changed, dimension, None if counts is None else transform.lengths(counts), counts)
 
 
-def _pair(windows: Any) -> list[int] | None:
-    return None if windows is None else [int(windows[0]), int(windows[1])]
-
-
-def _padded(path: Any, lengths: Any) -> tuple[Tensor, Tensor | None]:
-    """Points and lengths of a batch; paths of a list are padded."""
-    if not isinstance(path, (list, tuple)):
-        return path, as_lengths(path, lengths)
-    longest = max(one.shape[0] for one in path)
-    rows = [torch.nn.functional.pad(one, (0, 0, 0, longest - one.shape[0])) for one in path]
-    return torch.stack(rows), of_list(path)
+def _padded(paths: Sequence[Tensor], lengths: Any) -> tuple[Tensor, Tensor]:
+    """Points and lengths of paths of a list."""
+    if lengths is not None:
+        raise ValueError("lengths: expected None with a list of paths, which have lengths of their own")
+    first = paths[0]
+    mixed = any(one.dtype != first.dtype or one.device != first.device for one in paths)
+    if mixed and not torch.is_autocast_enabled(first.device.type):
+        checks.check_types(named_paths(paths))  # says which
+    longest = max(one.shape[0] for one in paths)
+    rows = [torch.nn.functional.pad(one, (0, 0, 0, longest - one.shape[0])) for one in paths]
+    return torch.stack(rows), of_list(paths)

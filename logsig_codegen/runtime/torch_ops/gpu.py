@@ -10,8 +10,8 @@ from torch import Tensor
 
 from logsig_codegen.operations import Operation
 from logsig_codegen.runtime import checks
-from logsig_codegen.runtime.path_checks import Checked
 from logsig_codegen.runtime.registry import provider
+from logsig_codegen.runtime.request import PathRequest
 from logsig_codegen.runtime.torch_ops.rows import problem_of
 
 
@@ -53,25 +53,27 @@ def rows_kernel(operation: Operation, otherwise: Callable[..., Any] | None = Non
     return kernel
 
 
-def with_lengths(checked: Checked, lengths: Tensor, path: Tensor) -> Checked:
+def with_lengths(request: PathRequest, path: Tensor) -> PathRequest:
     """The call with lengths that are on the device, and are checked there."""
     from logsig_codegen.runtime.cuda import lengths as on_device
 
-    numbers = on_device.checked(lengths, tuple(path.shape[:-2]), path.shape[-2])
-    return replace(checked, options=replace(checked.options, lengths=numbers))
+    numbers = on_device.checked(request.lengths, tuple(path.shape[:-2]), path.shape[-2])
+    return replace(request, lengths=numbers, given_lengths=numbers)
 
 
-def log_sig(checked: Checked, dimension: int, degree: int, inputs: Sequence[Tensor]) -> Tensor:
-    """Log-signatures of checked paths: ``inputs`` are the path and, if there is one, ``initial``."""
+def log_sig(request: PathRequest, inputs: Sequence[Tensor]) -> Tensor:
+    """Log-signatures of paths: ``inputs`` are the path and, if there is one, ``initial``."""
     from logsig_codegen.runtime.cuda.paths import PathCall
 
-    return PathCall(provider(dimension, degree), checked.options, 1).forward(*inputs)
+    problem = request.problem
+    return PathCall(provider(problem.dimension, problem.degree), request, 1).forward(*inputs)
 
 
 def log_sig_backprop(
-    checked: Checked, dimension: int, degree: int, d_out: Tensor, result: Tensor | None, inputs: Sequence[Tensor]
+    request: PathRequest, d_out: Tensor, result: Tensor | None, inputs: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
     """Gradients of :func:`log_sig` with respect to ``inputs``; ``result``, if given, spares a forward pass."""
     from logsig_codegen.runtime.cuda.paths import PathCall
 
-    return PathCall(provider(dimension, degree), checked.options, 1).backward(d_out, result, *inputs)
+    problem = request.problem
+    return PathCall(provider(problem.dimension, problem.degree), request, 1).backward(d_out, result, *inputs)

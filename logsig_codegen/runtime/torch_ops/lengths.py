@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from logsig_codegen.runtime.path_checks import check_lengths
+from logsig_codegen.runtime.request import check_lengths
 from logsig_codegen.runtime.torch_ops import private
 
 
@@ -41,24 +41,6 @@ def on_host(lengths: Tensor) -> bool:
 def only_lengths_there(path: Tensor, lengths: Tensor | None) -> bool:
     """Whether a call came to a GPU for its lengths only."""
     return lengths is not None and path.device.type == "cpu" and lengths.device.type != "cpu"
-
-
-def visible(path: Any, lengths: Tensor) -> Any:
-    """What a check on the host may look at: an array, or ``None``.
-
-    Tensors under ``torch.func`` and those without data have nothing to see, and looking at numbers on a GPU would wait
-    for it: the kernel checks them. Of the latter, shape and type are checked here.
-    """
-    if isinstance(path, (list, tuple)):
-        return lengths  # refused, whatever they are
-    if on_host(lengths) or path.device.type == "cpu":
-        return None if _is_traced(lengths) else lengths.detach().cpu().numpy()
-    if private.transforms_active():
-        return None
-    from logsig_codegen.runtime.cuda.lengths import check_shape
-
-    check_shape(lengths, tuple(path.shape[:-2]))
-    return None
 
 
 def of_list(paths: Sequence[Tensor]) -> Tensor:

@@ -21,10 +21,12 @@ from logsig_codegen.runtime.coordinates import (
     linear_log_sig_map,
     log_sig_size,
 )
+from logsig_codegen.runtime.request import check_lengths
 from logsig_codegen.runtime.torch_ops.define import register
 from logsig_codegen.runtime.torch_ops.lengths import beside
 from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, to_array
 from logsig_codegen.runtime.torch_ops.rules import Gradients, Rules
+from logsig_codegen.runtime.transforms import Transform
 
 
 def check(name: str, tensor: Tensor) -> None:
@@ -234,16 +236,16 @@ linear_log_sig, linear_log_sig_backprop = _pair(
 # -- transforms of paths --------------------------------------------------------------------------------------------
 
 
-def _lengths(lengths: Tensor | None) -> Any:
-    return None if lengths is None else to_array(lengths.cpu())
+def _lengths(path: Tensor, lengths: Tensor | None) -> Any:
+    return None if lengths is None else check_lengths(lengths.cpu(), tuple(path.shape[:-2]), path.shape[-2])
 
 
 def _transform_cpu(
     path: Tensor, lengths: Tensor | None, time_aug: bool = False, lead_lag: bool = False, end_time: float = 1.0
 ) -> Tensor:
     check("path", path)
-    options = {"time_aug": time_aug, "lead_lag": lead_lag, "end_time": end_time}
-    return torch.from_numpy(transforms.transform(to_array(path), **options, lengths=_lengths(lengths)))  # type: ignore[arg-type]
+    how = Transform(time_aug, lead_lag, end_time)
+    return torch.from_numpy(transforms.transform(to_array(path), how, _lengths(path, lengths)))
 
 
 def _transform_cuda(
@@ -252,13 +254,15 @@ def _transform_cuda(
     from logsig_codegen.runtime.cuda.transforms import transform
 
     check("path", path)
-    return transform(path, beside(path, lengths), time_aug, lead_lag, end_time)
+    return transform(path, Transform(time_aug, lead_lag, end_time), beside(path, lengths))
 
 
 def _transform_fake(
     path: Tensor, lengths: Tensor | None, time_aug: bool = False, lead_lag: bool = False, end_time: float = 1.0
 ) -> Tensor:
     check_fakes({"path": path})
+    if lengths is not None:
+        check_lengths(lengths, tuple(path.shape[:-2]), path.shape[-2], look=False)
     *batch, length, dimension = path.shape
     if lead_lag:
         length, dimension = torch.sym_max(2 * length - 1, 0), 2 * dimension
@@ -279,8 +283,10 @@ def _transform_backprop_cpu(
     derivs: Tensor, lengths: Tensor | None, time_aug: bool = False, lead_lag: bool = False
 ) -> Tensor:
     check("derivs", derivs)
-    options = {"time_aug": time_aug, "lead_lag": lead_lag}
-    return torch.from_numpy(transforms.transform_backprop(to_array(derivs), **options, lengths=_lengths(lengths)))
+    how = Transform(time_aug, lead_lag)
+    return torch.from_numpy(
+        transforms.transform_backprop(to_array(derivs), how, None if lengths is None else to_array(lengths.cpu()))
+    )
 
 
 def _transform_backprop_cuda(
@@ -289,7 +295,7 @@ def _transform_backprop_cuda(
     from logsig_codegen.runtime.cuda.transforms import transform_backprop
 
     check("derivs", derivs)
-    return transform_backprop(derivs, beside(derivs, lengths), time_aug, lead_lag)
+    return transform_backprop(derivs, Transform(time_aug, lead_lag), beside(derivs, lengths))
 
 
 def _transform_backprop_fake(

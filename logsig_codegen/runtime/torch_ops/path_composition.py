@@ -1,75 +1,116 @@
-"""``log_sig`` and its gradient as compositions of joins and products, for tangents and for gradients of gradients.
+"""``log_sig`` as a composition of joins and products, for tangents and for gradients of gradients.
 
 Points become displacements, neighbouring displacements are joined, and the log-signatures multiplied in a tree; a
-stream is one join after the other. What that keeps grows with the length of the path.
+stream is one join after the other. What that keeps grows with the length of the path. Forward there is one composition,
+of values or of pairs of a value and its tangent. Its gradient is written out: tangents of gradients are asked for
+inside of the levels of ``torch.func``, where no other level can be begun.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from logsig_codegen.runtime.paths import window_count
+from logsig_codegen.runtime.request import PathOptions, window_count
 from logsig_codegen.runtime.torch_ops import maps, products
 from logsig_codegen.runtime.torch_ops.brackets import reduced
 from logsig_codegen.runtime.torch_ops.lengths import beside
 from logsig_codegen.runtime.torch_ops.rows import problem_of
 
-
-class Values:
-    """How a composition is evaluated: on values."""
-
-    def __init__(self, numbers: tuple[int, int, int]) -> None:
-        self.numbers = numbers
-
-    def linear(self, function: Callable[[Tensor], Tensor], x: Any) -> Any:
-        return function(x)
-
-    def join(self, left: Any, right: Any) -> Any:
-        return products.join.product(left, right, *self.numbers)
-
-    def combine(self, left: Any, right: Any) -> Any:
-        return products.combine.product(left, right, *self.numbers)
-
-    def both(self, function: Callable[..., Tensor], parts: Sequence[Any]) -> Any:
-        return function(*parts)
+Jet: TypeAlias = "tuple[Tensor, ...]"
+"""A value, or a value and its tangent."""
 
 
-class Tangents(Values):
-    """How a composition is evaluated: on pairs of a value and a tangent."""
+class Composition:
+    """``log_sig`` of one problem and options."""
 
-    def linear(self, function: Callable[[Tensor], Tensor], x: Any) -> Any:
-        return tuple(map(function, x))
+    def __init__(self, dimension: int, degree: int, *options: Any) -> None:
+        self.problem = problem_of(dimension, degree)
+        self.options = PathOptions(*options)
+        self.numbers = (dimension, degree, self.options.n_jobs)
 
-    def join(self, left: Any, right: Any) -> Any:
-        value = products.join.product(left[0], right[0], *self.numbers)
-        return value, products.join.jvp(left[0], right[0], left[1], right[1], *self.numbers)
+    def log_sig(self, path: Jet, lengths: Tensor | None, initial: Jet | None) -> Jet:
+        """Log-signatures of paths, and their tangents, if paths and ``initial`` have tangents."""
+        counts, windows, method = beside(path[0], lengths), self.options.windows, self.options.method
+        steps = _each(lambda points: _displacements(points, counts, windows), path)
+        if self.options.stream:
+            result = self._expanding(steps, initial)
+        else:
+            result = self._tree(steps)
+            if initial is not None:
+                result = self._combine(initial, result)
+        if method == 2 or method == 3:
+            return result
+        return _each(lambda rows: maps.change_method(rows, *self.numbers[:2], 2, method), result)
 
-    def combine(self, left: Any, right: Any) -> Any:
-        value = products.combine.product(left[0], right[0], *self.numbers)
-        return value, products.combine.jvp(left[0], right[0], left[1], right[1], *self.numbers)
+    def _join(self, left: Jet, right: Jet) -> Jet:
+        return self._product(_join(self.numbers), left, right)
 
-    def both(self, function: Callable[..., Tensor], parts: Sequence[Any]) -> Any:
-        return tuple(function(*some) for some in zip(*parts, strict=True))
+    def _combine(self, left: Jet, right: Jet) -> Jet:
+        return self._product(_combine(self.numbers), left, right)
+
+    def _product(self, product: Any, left: Jet, right: Jet) -> Jet:
+        value = product.product(left[0], right[0], *self.numbers)
+        return (
+            value,
+            *(product.jvp(left[0], right[0], *t, *self.numbers) for t in zip(left[1:], right[1:], strict=True)),
+        )
+
+    def _tree(self, steps: Jet) -> Jet:
+        """The product of all steps: neighbours are joined, then multiplied."""
+        grow = self.problem.size - self.problem.dimension
+        steps = _each(_even, steps)
+        left = _each(lambda x: torch.nn.functional.pad(x[..., 0::2, :], (0, grow)), steps)
+        rows = self._join(left, _each(lambda x: x[..., 1::2, :], steps))
+        while rows[0].shape[-2] > 1:
+            rows = _each(_even, rows)
+            rows = self._combine(_each(lambda x: x[..., 0::2, :], rows), _each(lambda x: x[..., 1::2, :], rows))
+        return _each(lambda x: x[..., 0, :], rows)
+
+    def _expanding(self, steps: Jet, initial: Jet | None) -> Jet:
+        """All expanding log-signatures, one join after the other."""
+        shape = (*steps[0].shape[:-2], self.problem.size)
+        zeros = _each(lambda x: x.new_zeros(shape), steps)
+        state = zeros if initial is None else _each(lambda x: x.expand(shape), initial)
+        states = []
+        for step in range(steps[0].shape[-2]):
+            state = self._join(state, _each(lambda x, step=step: x[..., step, :], steps))  # type: ignore[misc]
+            states.append(state)
+        if not states:
+            return _each(lambda x: x[..., None, :][..., :0, :], zeros)
+        return tuple(torch.stack(rows, dim=-2) for rows in zip(*states, strict=True))
 
 
-def compose(how: Values, path: Any, lengths: Tensor | None, initial: Any, options: Sequence[Any]) -> Any:
-    """``log_sig`` as a composition of joins and products."""
-    dimension, degree, stream, windows, _, method, _ = options
-    lengths = beside(path[0] if isinstance(path, tuple) else path, lengths)
-    steps = how.linear(lambda points: _displacements(points, lengths, windows), path)
-    if stream:
-        result = _expanding(how, steps, initial)
-    else:
-        result = _tree(how, steps)
-        if initial is not None:
-            result = how.combine(initial, result)
-    if method < 2:
-        result = how.linear(lambda rows: maps.change_method(rows, dimension, degree, 2, method), result)
-    return result
+class _Sum:
+    """Both products of degree one, which need no kernel."""
+
+    @staticmethod
+    def product(left: Tensor, right: Tensor, *_: Any) -> Tensor:
+        return left + right
+
+    @staticmethod
+    def jvp(_left: Tensor, _right: Tensor, t_left: Tensor, t_right: Tensor, *_: Any) -> Tensor:
+        return t_left + t_right
+
+    @staticmethod
+    def backprop(d_out: Tensor, left: Tensor, right: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+        return reduced(d_out, left.shape), reduced(d_out, right.shape)
+
+
+def _join(numbers: Sequence[int]) -> Any:
+    return _Sum if numbers[1] == 1 else products.join
+
+
+def _combine(numbers: Sequence[int]) -> Any:
+    return _Sum if numbers[1] == 1 else products.combine
+
+
+def _each(function: Callable[[Tensor], Tensor], x: Jet) -> Jet:
+    """A linear function of a value, and of its tangent if there is one."""
+    return tuple(map(function, x))
 
 
 def _displacements(path: Tensor, lengths: Tensor | None, windows: Sequence[int] | None) -> Tensor:
@@ -101,47 +142,9 @@ def _even(rows: Tensor) -> Tensor:
     return torch.nn.functional.pad(rows, (0, 0, 0, missing)) if missing else rows
 
 
-def _tree(how: Values, steps: Any) -> Any:
-    """The product of all steps: neighbours are joined, then multiplied."""
-    problem = problem_of(*how.numbers[:2])
-    grow = problem.size - problem.dimension
-
-    def lift(rows: Tensor) -> Tensor:
-        return torch.nn.functional.pad(rows, (0, grow))
-
-    steps = how.linear(_even, steps)
-    rows = how.join(how.linear(lambda x: lift(x[..., 0::2, :]), steps), how.linear(lambda x: x[..., 1::2, :], steps))
-    while (rows[0] if isinstance(rows, tuple) else rows).shape[-2] > 1:
-        rows = how.linear(_even, rows)
-        rows = how.combine(how.linear(lambda x: x[..., 0::2, :], rows), how.linear(lambda x: x[..., 1::2, :], rows))
-    return how.linear(lambda x: x[..., 0, :], rows)
-
-
-def _expanding(how: Values, steps: Any, initial: Any) -> Any:
-    """All expanding log-signatures, one join after the other."""
-    problem = problem_of(*how.numbers[:2])
-    first = steps[0] if isinstance(steps, tuple) else steps
-    shape = (*first.shape[:-2], problem.size)
-    if initial is None:
-        state = how.linear(lambda x: x.new_zeros(shape), steps)
-    else:
-        state = how.linear(lambda x: x.expand(shape), initial)
-    states = []
-    for step in range(first.shape[-2]):
-        state = how.join(state, how.linear(lambda x, step=step: x[..., step, :], steps))  # type: ignore[misc]
-        states.append(state)
-    if not states:
-        return how.linear(lambda x: x.new_zeros((*shape[:-1], 0, shape[-1])), steps)
-    return how.both(lambda *parts: torch.stack(parts, dim=-2), states)
-
-
-def numbers_of(options: Sequence[Any]) -> tuple[int, int, int]:
-    return options[0], options[1], options[-1]
-
-
-def composite_log_sig(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *options: Any) -> Tensor:
-    """``log_sig`` composed of other operators."""
-    return compose(Values(numbers_of(options)), path, lengths, initial, options)  # type: ignore[no-any-return]
+def composite_log_sig(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *numbers: Any) -> Tensor:
+    """``log_sig`` composed of other operators; ``numbers``: the plain arguments of the operator."""
+    return Composition(*numbers).log_sig((path,), lengths, None if initial is None else (initial,))[0]
 
 
 def composite_log_sig_backprop(
@@ -150,29 +153,28 @@ def composite_log_sig_backprop(
     path: Tensor,
     lengths: Tensor | None,
     initial: Tensor | None,
-    *options: Any,
+    *numbers: Any,
 ) -> tuple[Tensor, Tensor]:
     """``log_sig_backprop`` composed of other operators: the composition of ``log_sig``, backwards."""
     del result
-    dimension, degree, stream, windows, _, method, _ = options
-    numbers, lengths = numbers_of(options), beside(path, lengths)
-    if method < 2:
-        d_out = maps.change_method_backprop(d_out, dimension, degree, 2, method)
-    steps = _displacements(path, lengths, windows)
+    composition = Composition(*numbers)
+    options, plain, lengths = composition.options, composition.numbers, beside(path, lengths)
+    if options.method < 2:
+        d_out = maps.change_method_backprop(d_out, *plain[:2], 2, options.method)
+    steps = _displacements(path, lengths, options.windows)
     d_initial: Tensor | None = None
-    if stream:
-        d_steps, d_initial = _expanding_backprop(d_out, steps, initial, numbers)
+    if options.stream:
+        d_steps, d_initial = _expanding_backprop(d_out, steps, initial, plain)
     else:
-        levels = _levels(steps, numbers)
+        levels = _levels(steps, plain)
         if initial is not None:
-            along = products.combine.product(*levels[-1], *numbers)[..., 0, :] if len(levels) > 1 else None
-            if along is None:
-                along = products.join.product(*levels[0], *numbers)[..., 0, :]
+            last = (_combine if len(levels) > 1 else _join)(plain)
+            along = last.product(*levels[-1], *plain)[..., 0, :]
             lead = torch.broadcast_shapes(initial.shape[:-1], along.shape[:-1])
             wide = d_out.expand(*lead, d_out.shape[-1])
-            d_initial, d_out = products.combine.backprop(wide, initial, along, *numbers)
-        d_steps = _tree_backprop(d_out, steps, levels, numbers)
-    d_path = _displacements_backprop(d_steps, path, lengths, windows)
+            d_initial, d_out = _combine(plain).backprop(wide, initial, along, *plain)
+        d_steps = _tree_backprop(d_out, steps, levels, plain)
+    d_path = _displacements_backprop(d_steps, path, lengths, options.windows)
     return d_path, path.new_empty(0) if d_initial is None else d_initial
 
 
@@ -182,11 +184,11 @@ def _levels(steps: Tensor, numbers: tuple[int, int, int]) -> list[tuple[Tensor, 
     steps = _even(steps)
     left = torch.nn.functional.pad(steps[..., 0::2, :], (0, problem.size - problem.dimension))
     levels = [(left, steps[..., 1::2, :])]
-    rows = products.join.product(*levels[0], *numbers)
+    rows = _join(numbers).product(*levels[0], *numbers)
     while rows.shape[-2] > 1:
         rows = _even(rows)
         levels.append((rows[..., 0::2, :], rows[..., 1::2, :]))
-        rows = products.combine.product(*levels[-1], *numbers)
+        rows = _combine(numbers).product(*levels[-1], *numbers)
     return levels
 
 
@@ -197,9 +199,9 @@ def _tree_backprop(
     lead = steps.shape[:-2]
     d_rows = d_out.expand(*lead, d_out.shape[-1])[..., None, :]
     for index in range(len(levels) - 1, 0, -1):
-        pair = products.combine.backprop(d_rows, *levels[index], *numbers)
+        pair = _combine(numbers).backprop(d_rows, *levels[index], *numbers)
         d_rows = _interleaved(*pair)[..., : levels[index - 1][0].shape[-2], :]
-    d_left, d_right = products.join.backprop(d_rows, *levels[0], *numbers)
+    d_left, d_right = _join(numbers).backprop(d_rows, *levels[0], *numbers)
     return _interleaved(d_left[..., : steps.shape[-1]], d_right)[..., : steps.shape[-2], :]
 
 
@@ -216,12 +218,12 @@ def _expanding_backprop(
     state = steps.new_zeros((*lead, size)) if initial is None else initial.expand(*lead, size)
     states = [state]
     for step in range(steps.shape[-2] - 1):
-        states.append(products.join.product(states[-1], steps[..., step, :], *numbers))
+        states.append(_join(numbers).product(states[-1], steps[..., step, :], *numbers))
     d_state = torch.zeros_like(state)
     d_steps = []
     for step in range(steps.shape[-2] - 1, -1, -1):
         d_state = d_state + d_out[..., step, :]
-        d_state, d_step = products.join.backprop(d_state, states[step], steps[..., step, :], *numbers)
+        d_state, d_step = _join(numbers).backprop(d_state, states[step], steps[..., step, :], *numbers)
         d_steps.append(d_step)
     stacked = torch.stack(d_steps[::-1], dim=-2) if d_steps else torch.zeros_like(steps)
     return stacked, None if initial is None else reduced(d_state, initial.shape)

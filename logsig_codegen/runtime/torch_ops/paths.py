@@ -7,105 +7,65 @@ products instead, see ``path_composition.py``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from logsig_codegen.runtime.coordinates import log_sig_size
-from logsig_codegen.runtime.path_checks import Checked, check_call
-from logsig_codegen.runtime.paths import Call
+from logsig_codegen.runtime import evaluation
 from logsig_codegen.runtime.registry import provider
+from logsig_codegen.runtime.request import PathOptions, PathRequest, path_request
 from logsig_codegen.runtime.torch_ops import gpu
 from logsig_codegen.runtime.torch_ops import lengths as where
 from logsig_codegen.runtime.torch_ops.define import register
-from logsig_codegen.runtime.torch_ops.path_composition import (
-    Tangents,
-    compose,
-    composite_log_sig_backprop,
-    numbers_of,
-)
-from logsig_codegen.runtime.torch_ops.rows import check_fakes, problem_of, threads_of, to_array
+from logsig_codegen.runtime.torch_ops.path_composition import Composition, composite_log_sig, composite_log_sig_backprop
+from logsig_codegen.runtime.torch_ops.rows import threads_of, to_array
 from logsig_codegen.runtime.torch_ops.rules import Gradients, Rules, vector_jacobian
 
-_OPTIONS = (
-    "int dimension, int degree, bool stream=False, int[]? windows=None, str? state=None, int method=2, int n_jobs=1"
-)
+_OPTIONS = f"int dimension, int degree, {PathOptions.schema()}"
 
 
-def _defaults(options: Sequence[Any]) -> tuple[Any, ...]:
-    """All options; those left out have their defaults."""
-    return (*options, *(False, None, None, 2, 1)[len(options) - 2 :])
-
-
-def _checked(
-    path: Tensor, lengths: Tensor | None, initial: Tensor | None, options: Sequence[Any], d_out: Tensor | None = None
-) -> Checked:
-    dimension, degree, stream, windows, state, method, n_jobs = _defaults(options)
-    problem = problem_of(dimension, degree)
-    return check_call(
-        problem,
-        path,
-        lengths=None if lengths is None else to_array(lengths),
-        initial=initial,
-        stream=stream,
-        windows=None if windows is None else tuple(windows),
-        state=state,
-        method=method,
-        threads=threads_of(n_jobs),
-        d_out=d_out,
-    )
-
-
-def _call(
-    path: Tensor, lengths: Tensor | None, initial: Tensor | None, options: Sequence[Any], d_out: Tensor | None = None
-) -> Call:
-    checked = _checked(path, lengths, initial, options, d_out)
-    arrays = None if initial is None else to_array(initial)
-    return Call(provider(options[0], options[1]), checked.options, [to_array(path)], arrays)
-
-
-def _checked_on_gpu(
-    path: Tensor, lengths: Tensor | None, initial: Tensor | None, options: Sequence[Any], d_out: Tensor | None = None
-) -> Checked:
-    """The same for paths on a GPU; lengths that are there are checked there, and nothing waits for it."""
-    if lengths is None or where.on_host(lengths):
-        return _checked(path, lengths, initial, options, d_out)
-    return gpu.with_lengths(_checked(path, None, initial, options, d_out), lengths, path)
-
-
-def _forward_cuda(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *options: Any) -> Tensor:
-    if where.only_lengths_there(path, lengths):
-        return _forward_cpu(path, where.beside(path, lengths), initial, *options)
-    checked = _checked_on_gpu(path, lengths, initial, options)
-    inputs = (path,) if initial is None else (path, initial)
-    return gpu.log_sig(checked, options[0], options[1], inputs)
-
-
-def _backward_cuda(
-    d_out: Tensor,
-    result: Tensor | None,
+def _request(
     path: Tensor,
     lengths: Tensor | None,
     initial: Tensor | None,
+    dimension: int,
+    degree: int,
     *options: Any,
-) -> tuple[Tensor, Tensor]:
-    if where.only_lengths_there(path, lengths):
-        return _backward_cpu(d_out, result, path, where.beside(path, lengths), initial, *options)
-    checked = _checked_on_gpu(path, lengths, initial, options, d_out)
-    inputs = (path,) if initial is None else (path, initial)
-    gradients = gpu.log_sig_backprop(checked, options[0], options[1], d_out, result, inputs)
-    return gradients[0], path.new_empty(0) if initial is None else gradients[1]
+    d_out: Tensor | None = None,
+    look: bool = True,
+) -> PathRequest:
+    """What an operator was asked for: its plain arguments are flat, and defaults may be missing at the end."""
+    plain = PathOptions(*options)
+    return path_request(path, dimension, degree, plain, lengths=lengths, initial=initial, d_out=d_out, look=look)
 
 
-def _forward_cpu(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *options: Any) -> Tensor:
-    dimension, degree, stream, windows, state, method, n_jobs = _defaults(options)
-    if lengths is None and initial is None and windows is None and not stream and method >= 2:
-        quick = provider(dimension, degree).loaded.log_sig(state)
-        result = quick(to_array(path), None, threads_of(n_jobs)) if path.shape[-1:] == (dimension,) else None
+@lru_cache(maxsize=64)
+def _known(*options: Any) -> PathOptions:
+    return PathOptions(*options)
+
+
+def _ordinary(path: Tensor, lengths: Any, initial: Any, dimension: int, options: Sequence[Any]) -> PathOptions | None:
+    """The options of a call that may be one of :mod:`logsig_codegen.runtime.fast`, by the cheapest tests."""
+    if lengths is None and initial is None and (len(options) < 2 or options[1] is None):
+        plain = _known(*options)
+        if plain.plain and path.shape[-1:] == (dimension,):
+            return plain
+    return None
+
+
+def _forward_cpu(
+    path: Tensor, lengths: Tensor | None, initial: Tensor | None, dimension: int, degree: int, *options: Any
+) -> Tensor:
+    kernel, plain = provider(dimension, degree), _ordinary(path, lengths, initial, dimension, options)
+    if plain is not None:
+        result = kernel.loaded.log_sig(plain.state)(to_array(path), None, threads_of(plain.n_jobs))
         if result is not None:
             return torch.from_numpy(result)
-    return torch.from_numpy(_call(path, lengths, initial, options).forward())
+    request = _request(path, lengths, initial, dimension, degree, *options)
+    before = None if initial is None else to_array(initial)
+    return torch.from_numpy(evaluation.forward(kernel, request, to_array(path), before))
 
 
 def _backward_cpu(
@@ -114,40 +74,61 @@ def _backward_cpu(
     path: Tensor,
     lengths: Tensor | None,
     initial: Tensor | None,
+    dimension: int,
+    degree: int,
     *options: Any,
 ) -> tuple[Tensor, Tensor]:
-    dimension, degree, stream, windows, state, method, n_jobs = _defaults(options)
-    if lengths is None and initial is None and windows is None and not stream and method >= 2 and result is not None:
-        quick = provider(dimension, degree).loaded.log_sig_backprop(state)
+    kernel, plain = provider(dimension, degree), _ordinary(path, lengths, initial, dimension, options)
+    if result is not None and plain is not None:
         contiguous = path.is_contiguous() and result.is_contiguous() and result.dtype == path.dtype
-        if contiguous and path.shape[-1:] == (dimension,) and result.shape == d_out.shape:
-            gradient = quick(to_array(d_out), to_array(path), to_array(result), None, threads_of(n_jobs))
+        if contiguous and result.shape == d_out.shape:
+            quick = kernel.loaded.log_sig_backprop(plain.state)
+            gradient = quick(to_array(d_out), to_array(path), to_array(result), None, threads_of(plain.n_jobs))
             if gradient is not None:
                 return torch.from_numpy(gradient), path.new_empty(0)
-    call = _call(path, lengths, initial, options, d_out)
-    gradients = call.backward(to_array(d_out), None if result is None else to_array(result))
-    d_initial = path.new_empty(0) if initial is None else torch.from_numpy(gradients[1])
-    return torch.from_numpy(gradients[0]), d_initial
+    request = _request(path, lengths, initial, dimension, degree, *options, d_out=d_out)
+    before, known = (None if one is None else to_array(one) for one in (initial, result))
+    gradients = evaluation.backward(kernel, request, to_array(d_out), to_array(path), before, known=known)
+    if initial is None:
+        return torch.from_numpy(gradients), path.new_empty(0)
+    return torch.from_numpy(gradients[0]), torch.from_numpy(gradients[1])
 
 
-def _result_shape(path: Tensor, initial: Tensor | None, options: Sequence[Any]) -> tuple[Any, ...]:
-    dimension, degree, stream, windows, _, method, _ = _defaults(options)
-    problem = problem_of(dimension, degree)
-    if path.ndim < 2 or path.shape[-1] != dimension:
-        raise ValueError(f"path: expected shape (..., length, {dimension}), got {tuple(path.shape)}")
-    width = log_sig_size(problem, method)
-    batch, length = tuple(path.shape[:-2]), path.shape[-2]
-    if windows is not None:
-        size, stride = windows
-        return (*batch, torch.sym_max((length - size) // stride + 1, 0), width)
-    if initial is not None and not stream:
-        batch = tuple(torch.broadcast_shapes(initial.shape[:-1], batch))
-    return (*batch, torch.sym_max(length - 1, 0), width) if stream else (*batch, width)
+def _forward_cuda(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *numbers: Any) -> Tensor:
+    if where.only_lengths_there(path, lengths):
+        return _forward_cpu(path, where.beside(path, lengths), initial, *numbers)
+    request = _request(path, lengths, initial, *numbers, look=lengths is None or where.on_host(lengths))
+    if request.problem.degree == 1:
+        return composite_log_sig(path, lengths, initial, *numbers)
+    return gpu.log_sig(_on_device(request, path, lengths), (path,) if initial is None else (path, initial))
 
 
-def _forward_fake(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *options: Any) -> Tensor:
-    check_fakes({"path": path} if initial is None else {"path": path, "initial": initial})
-    return path.new_empty(_result_shape(path, initial, options))
+def _backward_cuda(
+    d_out: Tensor,
+    result: Tensor | None,
+    path: Tensor,
+    lengths: Tensor | None,
+    initial: Tensor | None,
+    *numbers: Any,
+) -> tuple[Tensor, Tensor]:
+    if where.only_lengths_there(path, lengths):
+        return _backward_cpu(d_out, result, path, where.beside(path, lengths), initial, *numbers)
+    look = lengths is None or where.on_host(lengths)
+    request = _request(path, lengths, initial, *numbers, d_out=d_out, look=look)
+    if request.problem.degree == 1:
+        return composite_log_sig_backprop(d_out, None, path, lengths, initial, *numbers)
+    inputs = (path,) if initial is None else (path, initial)
+    gradients = gpu.log_sig_backprop(_on_device(request, path, lengths), d_out, result, inputs)
+    return gradients[0], path.new_empty(0) if initial is None else gradients[1]
+
+
+def _on_device(request: PathRequest, path: Tensor, lengths: Tensor | None) -> PathRequest:
+    """Lengths that are on the GPU are checked there, and nothing waits for it."""
+    return request if lengths is None or where.on_host(lengths) else gpu.with_lengths(request, path)
+
+
+def _forward_fake(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *numbers: Any) -> Tensor:
+    return path.new_empty(_request(path, lengths, initial, *numbers, look=False).shape)
 
 
 def _backward_fake(
@@ -156,9 +137,9 @@ def _backward_fake(
     path: Tensor,
     lengths: Tensor | None,
     initial: Tensor | None,
-    *options: Any,
+    *numbers: Any,
 ) -> tuple[Tensor, Tensor]:
-    check_fakes({"d_out": d_out, "path": path})
+    _request(path, lengths, initial, *numbers, d_out=d_out, look=False)
     return path.new_empty(path.shape), path.new_empty(0 if initial is None else initial.shape)
 
 
@@ -172,32 +153,25 @@ def _forward_vjp(args: Sequence[Any], results: Sequence[Tensor], cotangents: Seq
 
 
 def _forward_jvp(args: Sequence[Any], _: Any, tangents: Gradients) -> Tensor:
-    path, lengths, initial, *options = args
-    t_path, _, t_initial = tangents
-    points = path, torch.zeros_like(path) if t_path is None else t_path
-    before = None
-    if initial is not None:
-        before = initial, torch.zeros_like(initial) if t_initial is None else t_initial
-    return compose(Tangents(numbers_of(options)), points, lengths, before, options)[1]  # type: ignore[no-any-return]
+    path, lengths, initial, *numbers = args
+    before = None if initial is None else _with_tangent(initial, tangents[2])
+    return Composition(*numbers).log_sig(_with_tangent(path, tangents[0]), lengths, before)[1]
+
+
+def _with_tangent(value: Tensor, tangent: Tensor | None) -> tuple[Tensor, Tensor]:
+    return value, torch.zeros_like(value) if tangent is None else tangent
 
 
 def _backward_vjp(args: Sequence[Any], _: Any, cotangents: Sequence[Tensor]) -> Gradients:
-    d_out, _, path, lengths, initial, *options = args
-    if initial is None:
+    d_out, _, path, lengths, initial, *numbers = args
+    primals = (d_out, path) if initial is None else (d_out, path, initial)
 
-        def gradient(form: Tensor, points: Tensor) -> Tensor:
-            return composite_log_sig_backprop(form, None, points, lengths, None, *options)[0]
+    def gradients(form: Tensor, points: Tensor, before: Tensor | None = None) -> tuple[Tensor, ...]:
+        both = composite_log_sig_backprop(form, None, points, lengths, before, *numbers)
+        return both[:1] if before is None else both
 
-        pull = vector_jacobian(gradient, d_out, path)
-        d_d_out, d_path = pull(cotangents[0])
-        return d_d_out, None, d_path, None, None
-
-    def gradients(form: Tensor, points: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-        return composite_log_sig_backprop(form, None, points, lengths, before, *options)
-
-    pull = vector_jacobian(gradients, d_out, path, initial)
-    d_d_out, d_path, d_initial = pull(tuple(cotangents))
-    return d_d_out, None, d_path, None, d_initial
+    d_d_out, d_path, *d_initial = vector_jacobian(gradients, *primals)(tuple(cotangents[: len(primals) - 1]))
+    return d_d_out, None, d_path, None, *(d_initial or (None,))
 
 
 def _front(one: Tensor | None, dim: int | None, size: int) -> Tensor | None:
@@ -229,8 +203,8 @@ def _backward_batch(operator: Any, info: Any, in_dims: tuple[Any, ...], *args: A
     )
     assert path is not None
     assert d_out is not None
-    _, _, stream, windows, *_ = _defaults(args[5:])
-    extra = 2 if stream or windows is not None else 1
+    options = PathOptions(*args[7:])
+    extra = 2 if options.stream or options.windows is not None else 1
     shapes = path.shape, None if initial is None else initial.shape
     rank = path.ndim - 3
     if initial is not None:
