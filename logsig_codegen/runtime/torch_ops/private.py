@@ -102,7 +102,9 @@ _busy = tuple(
         "_C._autograd._profiler_enabled",
     )
 )
-_known = all(one is not None for one in _busy) and hasattr(forward_ad, "_current_level")
+_dispatch_keys: Any = attribute("_C._dispatch_keys")
+_known = all(one is not None for one in (*_busy, _dispatch_keys)) and hasattr(forward_ad, "_current_level")
+_ORDINARY = _dispatch_keys(torch.empty(1)).raw_repr() if _known else None
 _OWN = (Tensor, torch.nn.Parameter)
 _DTYPES = (torch.float32, torch.float64)  # what autocast leaves alone
 
@@ -116,14 +118,8 @@ def nothing_intervenes() -> bool:
 
 
 def is_ordinary(tensor: Any) -> bool:
-    """Whether a value is a dense CPU tensor with data of its own: no subclass, no pending negation.
+    """Whether a value is a dense CPU tensor with data of its own: no subclass, no batch, no pending negation.
 
     Where :func:`nothing_intervenes`, the dispatcher would do no more for it than call autograd and a CPU kernel.
     """
-    return (
-        type(tensor) in _OWN
-        and tensor.is_cpu
-        and tensor.layout is torch.strided
-        and tensor.dtype in _DTYPES
-        and not tensor.is_neg()
-    )
+    return type(tensor) in _OWN and tensor.dtype in _DTYPES and bool(_dispatch_keys(tensor).raw_repr() == _ORDINARY)
