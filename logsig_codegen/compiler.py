@@ -33,7 +33,7 @@ from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_stateme
 from logsig_codegen.passes.inline import inline_single_uses
 from logsig_codegen.passes.repeat import repeat, steps_at_once
 from logsig_codegen.passes.scales import fold_scales
-from logsig_codegen.passes.schedule import COLLECTORS, schedule
+from logsig_codegen.passes.schedule import ACCUMULATORS, schedule
 from logsig_codegen.passes.tangent import tangent
 from logsig_codegen.passes.tiles import tiles
 from logsig_codegen.passes.unit_products import make_products_unit
@@ -291,7 +291,7 @@ def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) 
     program = replace(repeat(step.program, at_once), name="steps")
     groups = tiles(program, at_once)
     order = schedule(
-        program, in_place=(0,), descending=True, collectors=0, groups=groups, passing=1 if groups else NONE
+        program, in_place=(0,), descending=True, accumulators=0, groups=groups, passing=1 if groups else NONE
     )
     steps = replace(step, operation="steps", program=program, schedule=order, operations=program.operations)
     return PathKernel(operation, (step, steps, finish), state_size, at_once)
@@ -373,8 +373,8 @@ def _kernel(
 def _straight(operation: str, plan: str, program: Program, in_place: tuple[int, ...], descending: bool) -> Kernel:
     """A straight-line kernel."""
     program = replace(optimise(program), name=operation)
-    collectors = COLLECTORS if "d_" in program.inputs[0].name else 0
-    order = schedule(program, in_place=in_place, descending=descending, collectors=collectors)
+    accumulators = ACCUMULATORS if "d_" in program.inputs[0].name else 0
+    order = schedule(program, in_place=in_place, descending=descending, accumulators=accumulators)
     return Kernel(operation, plan, None, program, order, program.operations)
 
 

@@ -65,6 +65,12 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
+def test_every_page_and_decision_is_linked_from_its_index() -> None:
+    for folder in (ROOT / "docs", ROOT / "docs" / "decisions"):
+        linked = re.findall(r"\]\(([^)#/]+\.md)", (folder / "index.md").read_text())
+        assert sorted({"index.md", *linked}) == sorted(path.name for path in folder.glob("*.md"))
+
+
 def test_the_two_commands_stand_in_the_readme_and_are_what_ci_runs() -> None:
     readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
     for command in ("pip install . && logsig-gen --dim 5 --degree 3", 'pip install -e ".[test]" && pytest'):

@@ -255,11 +255,11 @@ def join_vjp_oracle(
     element, letters = embed(basis, log_sig), embed(basis, displacement)
     left, right = algebra.exp(element), algebra.exp(letters)
     product = algebra.product(left, right)
-    form = _pull_power_series(algebra, logarithm, [{}, *product[1:]], _pull_coordinates(basis, d_out))
-    form_left, form_right = _pull_product(left, right, form)
-    d_element = _pull_power_series(algebra, exponential, element, form_left)
-    d_letters = _pull_power_series(algebra, exponential, letters, form_right)
-    return _pull_embedding(basis, d_element, len(basis.words)), _pull_embedding(basis, d_letters, dimension)
+    form = _series_pullback(algebra, logarithm, [{}, *product[1:]], _coordinates_pullback(basis, d_out))
+    form_left, form_right = _product_pullback(left, right, form)
+    d_element = _series_pullback(algebra, exponential, element, form_left)
+    d_letters = _series_pullback(algebra, exponential, letters, form_right)
+    return _embedding_pullback(basis, d_element, len(basis.words)), _embedding_pullback(basis, d_letters, dimension)
 
 
 def _check_length(name: str, sequence: Sequence[Any], expected: int) -> None:
@@ -267,7 +267,7 @@ def _check_length(name: str, sequence: Sequence[Any], expected: int) -> None:
         raise ValueError(f"{name}: expected {expected} numbers, got {len(sequence)}")
 
 
-def _pull_product(left: Tensor, right: Tensor, form: Tensor) -> tuple[Tensor, Tensor]:
+def _product_pullback(left: Tensor, right: Tensor, form: Tensor) -> tuple[Tensor, Tensor]:
     """The pullback of ``form`` on a product to its two factors.
 
     Weights are word lengths here: every letter has weight one.
@@ -285,19 +285,19 @@ def _pull_product(left: Tensor, right: Tensor, form: Tensor) -> tuple[Tensor, Te
     return form_left, form_right
 
 
-def _pull_power_series(algebra: TensorAlgebra, coefficients: Sequence[Coefficient], x: Tensor, form: Tensor) -> Tensor:
+def _series_pullback(algebra: TensorAlgebra, coefficients: Sequence[Coefficient], x: Tensor, form: Tensor) -> Tensor:
     """The pullback of ``form`` on a power series of ``x`` to ``x`` (transposed Horner scheme)."""
     stages = algebra.horner(coefficients, x)
     total = algebra.zero()
     for stage in stages[1:]:
-        form_x, form = _pull_product(x, [*stage, {}], form)
+        form_x, form = _product_pullback(x, [*stage, {}], form)
         for words, more in zip(total, form_x, strict=False):
             add_scaled(words, 1, more)
         form = form[: len(stage)]
     return total
 
 
-def _pull_coordinates(basis: LyndonBasis, form: Sequence[Any]) -> Tensor:
+def _coordinates_pullback(basis: LyndonBasis, form: Sequence[Any]) -> Tensor:
     """The pullback of ``form`` on bracket coordinates to words; it is zero except on Lyndon words."""
     table = bracket_words(basis.dimension, basis.degree)
     result: Tensor = [{} for _ in range(basis.degree + 1)]
@@ -313,7 +313,7 @@ def _pull_coordinates(basis: LyndonBasis, form: Sequence[Any]) -> Tensor:
     return result
 
 
-def _pull_embedding(basis: LyndonBasis, form: Tensor, length: int) -> list[Any]:
+def _embedding_pullback(basis: LyndonBasis, form: Tensor, length: int) -> list[Any]:
     """The pullback of ``form`` on words to the first ``length`` bracket coordinates."""
     result = []
     for word, words in zip(basis.words[:length], bracket_words(basis.dimension, basis.degree), strict=False):

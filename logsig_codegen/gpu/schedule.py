@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from logsig_codegen.ir.program import Program
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.passes.schedule import COLLECTORS, schedule
+from logsig_codegen.passes.schedule import ACCUMULATORS, schedule
 
 
 def thread_schedule(program: Program, in_place: Sequence[int], *, descending: bool) -> Schedule:
@@ -28,7 +28,7 @@ def thread_schedule(program: Program, in_place: Sequence[int], *, descending: bo
         program,
         in_place=fitting,
         descending=descending,
-        collectors=COLLECTORS if backward else 0,
+        accumulators=ACCUMULATORS if backward else 0,
         whole=True,
         held=program.problem.dimension,
     )

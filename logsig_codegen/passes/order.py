@@ -16,28 +16,28 @@ from collections.abc import Iterable, Sequence
 from logsig_codegen.ir.program import NONE, Program, Term
 from logsig_codegen.ir.schedule import Compute
 
-COLLECTOR_TERMS = 12
+ACCUMULATOR_TERMS = 12
 """Sums with fewer terms are never accumulators."""
 
 
-def order(program: Program, demands: Iterable[int], collectors: int) -> list[Compute]:
+def order(program: Program, demands: Iterable[int], accumulators: int) -> list[Compute]:
     """The pieces of all instructions of ``program``.
 
     Parameters
     ----------
     demands : iterable of value numbers
         The values of the outputs, in the order in which they are computed.
-    collectors : int
+    accumulators : int
         The largest number of accumulators.
     """
-    return Order(program, collectors).run(demands)
+    return Order(program, accumulators).run(demands)
 
 
-class _Collector:
+class _Accumulator:
     """An accumulator: the terms that have not been added yet, by their operands."""
 
     def __init__(self, terms: Sequence[Term]) -> None:
-        self.waiting = dict(enumerate(terms))
+        self.pending = dict(enumerate(terms))
         self.started = False
         self.readers: dict[int, list[int]] = {}
         for index, (_, *operands) in enumerate(terms):
@@ -48,14 +48,14 @@ class _Collector:
 class Order:
     """The state of :func:`order`; outputs may be demanded in several groups."""
 
-    def __init__(self, program: Program, collectors: int) -> None:
+    def __init__(self, program: Program, accumulators: int) -> None:
         self.program = program
         self.first = program.first
         self.steps: list[Compute] = []
         self.done = [True] * self.first + [False] * len(program.instructions) + [True]
-        sums = [(-len(terms), value) for value, terms in program.numbered() if len(terms) >= COLLECTOR_TERMS]
-        self.collectors = {
-            value: _Collector(program.instructions[value - self.first]) for _, value in sorted(sums)[:collectors]
+        sums = [(-len(terms), value) for value, terms in program.numbered() if len(terms) >= ACCUMULATOR_TERMS]
+        self.accumulators = {
+            value: _Accumulator(program.instructions[value - self.first]) for _, value in sorted(sums)[:accumulators]
         }
 
     def run(self, demands: Iterable[int]) -> list[Compute]:
@@ -79,8 +79,8 @@ class Order:
 
     def terms(self, value: int) -> Sequence[Term]:
         """The terms of the sum that defines ``value`` that have not been added yet."""
-        collector = self.collectors.get(value)
-        return tuple(collector.waiting.values()) if collector else self.program.instructions[value - self.first]
+        accumulator = self.accumulators.get(value)
+        return tuple(accumulator.pending.values()) if accumulator else self.program.instructions[value - self.first]
 
     def missing(self, value: int) -> list[int]:
         wanted = dict.fromkeys(operand for _, *operands in self.terms(value) for operand in operands)
@@ -89,23 +89,23 @@ class Order:
     def compute(self, value: int) -> None:
         """Append the rest of a sum, then the products of accumulators that become computable."""
         terms = self.terms(value)
-        collector = self.collectors.pop(value, None)
-        self.steps.append(Compute(value, _leading(terms), first=not (collector and collector.started), last=True))
+        accumulator = self.accumulators.pop(value, None)
+        self.steps.append(Compute(value, _leading(terms), first=not (accumulator and accumulator.started), last=True))
         self.done[value] = True
-        for reader, waiting in self.collectors.items():
-            if value in waiting.readers:
-                self.collect(reader, waiting, value)
+        for reader, other in self.accumulators.items():
+            if value in other.readers:
+                self.accumulate(reader, other, value)
 
-    def collect(self, reader: int, collector: _Collector, value: int) -> None:
+    def accumulate(self, reader: int, accumulator: _Accumulator, value: int) -> None:
         ready = [
             index
-            for index in collector.readers.pop(value)
-            if index in collector.waiting and all(self.done[operand] for operand in collector.waiting[index][1:])
+            for index in accumulator.readers.pop(value)
+            if index in accumulator.pending and all(self.done[operand] for operand in accumulator.pending[index][1:])
         ]
-        if ready and len(ready) < len(collector.waiting):
-            terms = [collector.waiting.pop(index) for index in ready]
-            self.steps.append(Compute(reader, _leading(terms), first=not collector.started, last=False))
-            collector.started = True
+        if ready and len(ready) < len(accumulator.pending):
+            terms = [accumulator.pending.pop(index) for index in ready]
+            self.steps.append(Compute(reader, _leading(terms), first=not accumulator.started, last=False))
+            accumulator.started = True
 
 
 def _leading(terms: Sequence[Term]) -> tuple[Term, ...]:

@@ -21,7 +21,7 @@ PART_OPERATIONS = 400
 """Operations per part, about."""
 GROUP_COLUMNS = 32
 """Rows move between memory and lanes in groups of so many columns."""
-COLLECTORS = 128
+ACCUMULATORS = 128
 """The largest number of accumulators. There are more than registers: an accumulator in memory costs less than the
 temporaries that would have to be kept without it."""
 
@@ -36,7 +36,7 @@ def schedule(
     *,
     in_place: Sequence[int],
     descending: bool,
-    collectors: int = COLLECTORS,
+    accumulators: int = ACCUMULATORS,
     groups: Sequence[Sequence[int]] = (),
     passing: int = NONE,
     whole: bool = False,
@@ -52,7 +52,7 @@ def schedule(
         For adjoints: compute everything that does not depend on the first operand (the recomputed part) first, so that
         accumulators can use it, then the columns of the first output from the last one, of highest degree, to the
         first.
-    collectors : int
+    accumulators : int
         The largest number of accumulators, sums that are computed in several pieces (:mod:`.order`).
     groups : sequences of int
         If any: the values to compute, in order, instead of the order that ``descending`` gives. No group is cut.
@@ -67,7 +67,7 @@ def schedule(
     """
     ends: Container[int]
     if groups:
-        ordered, ends = Order(program, collectors), set[int]()
+        ordered, ends = Order(program, accumulators), set[int]()
         steps: list[Compute] = []
         for group in groups:
             steps = ordered.run(group)
@@ -77,7 +77,7 @@ def schedule(
         if descending:
             demands[0].reverse()
             demands.insert(0, _independent_of_first_operand(program))
-        steps = order(program, [value for values in demands for value in values], collectors)
+        steps = order(program, [value for values in demands for value in values], accumulators)
         ends = range(len(steps))
     return _Layout(program, _cut(steps, () if whole else ends), tuple(in_place), passing, held).run()
 

@@ -54,19 +54,19 @@ def demanded(program: Program) -> list[int]:
 
 @settings(deadline=None, max_examples=100)
 @given(programs(most=25), st.integers(0, 8), st.integers(2, 6))
-def test_rules(program: Program, collectors: int, terms: int) -> None:
-    with mock.patch.object(order_module, "COLLECTOR_TERMS", terms):
-        steps = order(program, demanded(program), collectors)
+def test_rules(program: Program, accumulators: int, terms: int) -> None:
+    with mock.patch.object(order_module, "ACCUMULATOR_TERMS", terms):
+        steps = order(program, demanded(program), accumulators)
     check(program, steps, demanded(program))
     piecemeal = {step.value for step in steps if not step.last}
-    assert len(piecemeal) <= collectors
+    assert len(piecemeal) <= accumulators
     assert all(len(program.instructions[value - program.first]) >= terms for value in piecemeal)
 
 
 @settings(deadline=None)
 @given(programs(), st.data())
 def test_demands_come_in_order(program: Program, data: st.DataObject) -> None:
-    """Without collectors nothing is computed before it is needed."""
+    """Without accumulators nothing is computed before it is needed."""
     demands = data.draw(st.permutations(demanded(program)))
     steps = order(program, demands, 0)
     check(program, steps, demands)
@@ -80,7 +80,7 @@ def test_demands_come_in_order(program: Program, data: st.DataObject) -> None:
 
 
 def test_example_of_the_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(order_module, "COLLECTOR_TERMS", 2)
+    monkeypatch.setattr(order_module, "ACCUMULATOR_TERMS", 2)
     lines: list[Instruction] = [((1, 0, 1),), ((1, 2, 3),), ((1, 6, 4), (1, 7, 5))]  # a, b, c, d, x, y are 0 … 5
     program = program_of({"log_sig": 4, "displacement": 2}, lines, {"out": (8,)})
     assert order(program, [8], 1) == [

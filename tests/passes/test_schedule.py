@@ -65,14 +65,14 @@ def check_memory(schedule: Schedule) -> None:
 @settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_random_programs(data: st.DataObject) -> None:
-    """In many small parts, with short groups of columns and small collectors."""
+    """In many small parts, with short groups of columns and small accumulators."""
     program = data.draw(programs(most=25))
     first = data.draw(st.sampled_from((0, -1)))
     in_place = (first, *(-1 for _ in program.outputs[1:]))
     limits = {
         (schedule_module, "PART_OPERATIONS"): data.draw(st.sampled_from((3, 10, 400))),
         (schedule_module, "GROUP_COLUMNS"): data.draw(st.integers(1, 4)),
-        (order_module, "COLLECTOR_TERMS"): data.draw(st.integers(2, 4)),
+        (order_module, "ACCUMULATOR_TERMS"): data.draw(st.integers(2, 4)),
     }
     with ExitStack() as stack:
         for (module, name), value in limits.items():
@@ -81,7 +81,7 @@ def test_random_programs(data: st.DataObject) -> None:
             program,
             in_place=in_place,
             descending=data.draw(st.booleans()),
-            collectors=data.draw(st.integers(0, 5)),
+            accumulators=data.draw(st.integers(0, 5)),
         )
     check_memory(result)
     inputs = data.draw(inputs_of(program))
@@ -106,7 +106,7 @@ def test_groups_and_a_passing_operand(data: st.DataObject) -> None:
     with mock.patch.multiple(schedule_module, **limits):
         first = data.draw(st.sampled_from((0, -1))) if passing else -1
         in_place = (first, *(-1 for _ in program.outputs[1:]))
-        result = schedule(program, in_place=in_place, descending=True, collectors=0, groups=groups, passing=passing)
+        result = schedule(program, in_place=in_place, descending=True, accumulators=0, groups=groups, passing=passing)
     check_memory(result)
     assert len(result.parts) <= max(len(groups), 1)
     for event in (event for part in result.parts for event in part):
@@ -120,18 +120,18 @@ def test_groups_and_a_passing_operand(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize(("dimension", "degree"), PROBLEMS)
 @pytest.mark.parametrize("operation", ["join", "join_backprop"])
-@pytest.mark.parametrize("collectors", [0, 16])
+@pytest.mark.parametrize("accumulators", [0, 16])
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("source", [-1, 0, 1])
 def test_real_programs(
-    dimension: int, degree: int, operation: str, collectors: int, descending: bool, source: int
+    dimension: int, degree: int, operation: str, accumulators: int, descending: bool, source: int
 ) -> None:
     """Also where the gradient of the log-signature overwrites ``d_out`` or ``log_sig``."""
     program = real_program(dimension, degree, operation)
     if program.inputs[max(source, 0)].length != len(program.outputs[0].values):
         source = 0  # a displacement has too few columns
     in_place = (source, *(-1 for _ in program.outputs[1:]))
-    result = schedule(program, in_place=in_place, descending=descending, collectors=collectors)
+    result = schedule(program, in_place=in_place, descending=descending, accumulators=accumulators)
     assert result.in_place == in_place
     check_memory(result)
     numbers = random.Random(degree)

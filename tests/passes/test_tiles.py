@@ -75,7 +75,7 @@ def test_no_tiles_where_numbers_do_more_than_collect() -> None:
 @pytest.mark.parametrize("problem", [Problem(20, 2), Problem(7, 3)], ids=lambda p: p.name)
 def test_the_schedule_means_the_same(problem: Problem) -> None:
     program = steps(problem, 4)
-    result = schedule(program, in_place=(0,), descending=True, collectors=0, groups=tiles(program, 4), passing=1)
+    result = schedule(program, in_place=(0,), descending=True, accumulators=0, groups=tiles(program, 4), passing=1)
     inputs = {
         operand.name: [Fraction((7 * k) % 11 - 5, 1 + k % 3) for k in range(operand.length)]
         for operand in program.inputs
