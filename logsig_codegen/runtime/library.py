@@ -14,7 +14,12 @@ from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 
-_TYPES = {name: f"logsig_{name}_function" for name in OPERATIONS}
+CALLS = ("paths", "paths_backprop")
+"""Functions that take a whole call along paths, the struct ``logsig_path_call``."""
+_TYPES = {
+    **{name: f"logsig_{name}_function" for name in OPERATIONS},
+    **dict.fromkeys(CALLS, "logsig_path_call_function"),
+}
 
 
 @dataclass(frozen=True)

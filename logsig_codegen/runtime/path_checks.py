@@ -13,8 +13,7 @@ from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.arrays import check_out, wants_out
 from logsig_codegen.runtime.checks import check_last_axis, check_types
 from logsig_codegen.runtime.coordinates import log_sig_size
-from logsig_codegen.runtime.paths import Options, window_count
-from logsig_codegen.runtime.walks import Indices
+from logsig_codegen.runtime.paths import Indices, Options, window_count
 
 
 @dataclass(frozen=True)
