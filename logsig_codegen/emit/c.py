@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
-from logsig_codegen.emit.calls import CALLS, call_functions, calls_view, coordinates_view, has_calls
+from logsig_codegen.emit.calls import call_functions, calls_view, coordinates_view, has_calls
 from logsig_codegen.emit.path_view import path_kernel_view
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.tables import bracket_types, tables_view
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.emit.view import header_view, module_view, tables_kernel_view, unrolled_view
 from logsig_codegen.ir.lie import LieProgram
+from logsig_codegen.operations import CALLS
 from logsig_codegen.stages import stage
 
 DTYPES = ("float64", "float32")
@@ -33,7 +34,7 @@ def c_sources(
     units = []
     for kernel in compiled.kernels:
         units.append(SourceUnit(f"{kernel.operation}.c", _kernel_text(compiled, kernel), "c", variants))
-    module = render("c/module.c.j2", view=module_view(compiled, ABI_VERSION, dtypes, tuple(CALLS) if calls else ()))
+    module = render("c/module.c.j2", view=module_view(compiled, ABI_VERSION, dtypes, CALLS if calls else ()))
     units.append(SourceUnit("module.c", module, "c"))
     header = render("c/public.h.j2", view=header_view(compiled, calls))
     units.append(SourceUnit(f"logsig_{compiled.problem.name}.h", header, "header"))

@@ -9,15 +9,13 @@ from logsig_codegen.algebra.basis_maps import SparseMap, brackets_to_expanded, b
 from logsig_codegen.compiler import CompiledProblem
 from logsig_codegen.emit.tables import NUMBERS_PER_LINE
 from logsig_codegen.emit.view import SUFFIXES, FunctionView, symbol
-from logsig_codegen.operations import OPERATIONS, STATES, default_state, path_operation
+from logsig_codegen.operations import CALLS, FORWARD, MAPS, OPERATIONS, STATES, STREAM, default_state, path_operation
 from logsig_codegen.problem import Problem
 
-CALLS = {
-    "paths": "What call asks for: log-signatures of paths or windows, or streams; see logsig_path_call.h.",
-    "paths_backprop": "The gradients of what call asks for.",
-}
-"""Functions of every library with operations along paths; they take a ``logsig_path_call``."""
-COORDINATES = "coordinates"
+_COMMENTS = (
+    "What call asks for: log-signatures of paths or windows, or streams; see logsig_path_call.h.",
+    "The gradients of what call asks for.",
+)
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,13 @@ class CoordinatesView:
 
 def has_calls(compiled: CompiledProblem) -> bool:
     """Whether a library of these kernels has calls along paths: if something goes forward along them."""
-    return any(OPERATIONS[kernel.operation].kind in ("forward", "stream") for kernel in compiled.kernels)
+    return any(OPERATIONS[kernel.operation].kind in (FORWARD, STREAM) for kernel in compiled.kernels)
 
 
 def calls_view(compiled: CompiledProblem, coordinates: bool) -> CallsView:
     """The view of the calls; ``coordinates``: the library has the maps."""
     problem = compiled.problem
-    maps = symbol(problem, COORDINATES) if coordinates else "NULL"
+    maps = symbol(problem, MAPS) if coordinates else "NULL"
     return CallsView(
         title=f"Calls along paths: dimension {problem.dimension}, degree {problem.degree}.",
         header=f"logsig_{problem.name}.h",
@@ -84,12 +82,12 @@ def _members(compiled: CompiledProblem, state: str) -> Iterator[str]:
 
 def call_functions(problem: Problem, coordinates: bool) -> Iterator[FunctionView]:
     """What the public header declares."""
-    for name, comment in CALLS.items():
+    for name, comment in zip(CALLS, _COMMENTS, strict=True):
         names = (f"{symbol(problem, name)}_{suffix}" for suffix in SUFFIXES.values())
         yield FunctionView((comment,), tuple(f"int {one}(const logsig_path_call *call);" for one in names))
     if coordinates:
         comment = "From Lyndon brackets to method 0 and to method 1, and the transposes of both."
-        yield FunctionView((comment,), (f"extern const logsig_map {symbol(problem, COORDINATES)}[4];",))
+        yield FunctionView((comment,), (f"extern const logsig_map {symbol(problem, MAPS)}[4];",))
 
 
 def coordinates_view(problem: Problem) -> CoordinatesView:
@@ -100,7 +98,7 @@ def coordinates_view(problem: Problem) -> CoordinatesView:
     return CoordinatesView(
         title=f"Maps between coordinates: dimension {problem.dimension}, degree {problem.degree}.",
         header=f"logsig_{problem.name}.h",
-        symbol=symbol(problem, COORDINATES),
+        symbol=symbol(problem, MAPS),
         arrays=tuple(array for name, linear in maps.items() for array in _arrays(name, linear)),
         maps=tuple(
             f"{{{linear.rows}, {linear.columns}, {name}_starts, {name}_indices, {name}_coefficients}}"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from logsig_codegen.build.artifact import Artifact
-from logsig_codegen.operations import GROUPS, OPERATIONS, STATES, default_state, group_of, path_operation
+from logsig_codegen.operations import CALLS, GROUPS, OPERATIONS, STATES, default_state, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import function_for
@@ -126,7 +126,7 @@ class LoadedGroups:
             functions = ffi.new("logsig_path_functions *")
             for member, operation in members.items():
                 setattr(functions, member, ffi.cast("void (*)(void)", function_for(self.functions(operation), dtype)))
-            calls = self.group(group_of(forward)).library.functions["paths_backprop" if backward else "paths"]
+            calls = self.group(group_of(forward)).library.functions[CALLS[backward]]
             found = self._path_calls[key] = PathCall(function_for(calls, dtype), functions)
         return found
 

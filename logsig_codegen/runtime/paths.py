@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from logsig_codegen.algebra.basis_maps import SparseMap
 from logsig_codegen.operations import WHOLE_STEPS
+from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import Array, address, as_rows, plain, row_stride
 from logsig_codegen.runtime.coordinates import chain_of, log_sig_size
@@ -22,6 +23,7 @@ from logsig_codegen.runtime.rows import transposed
 if TYPE_CHECKING:
     from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
+_kept: list[Any] = []  # maps whose addresses were handed on
 Indices: TypeAlias = "np.ndarray[Any, np.dtype[np.intp]]"
 
 
@@ -124,8 +126,7 @@ class Call:
             backward=backward,
         )
         if options.method < 2:
-            (linear,) = chain_of(self.problem, 2, options.method).maps
-            fields["map"] = _c_map(transposed(linear) if backward else linear)[0]
+            fields["map"] = _c_map(_map(self.problem, options.method, backward))[0]
         call = ffi.new("logsig_path_call *", {**self._fields, **fields, "functions": loaded.functions})
         error = loaded.call(call)
         if error == errno.ENOMEM:
@@ -136,17 +137,20 @@ class Call:
         """The leading shape of the paths, and the members that say where they are."""
         dimension = self.problem.dimension
         starts: Indices | None = None
+        lengths: Indices | None = None
         if self.options.ragged:
             points = np.array([len(path) for path in self.inputs], np.intp)
             self._keep(data := np.concatenate([path.reshape(-1) for path in self.inputs]))
             starts, lengths = (np.cumsum(points) - points) * dimension, points
-            batch, length, stride = (len(points),), int(points.max()), 0
+            batch: tuple[int, ...] = (len(points),)
+            length, stride = int(points.max()), 0
         else:
             (path,) = self.inputs
             batch, length = path.shape[:-2], path.shape[-2]
             data, stride = as_rows(path.reshape(*batch, length * dimension), batch)
             self._keep(data)
-            lengths = None if self.options.lengths is None else self.options.lengths.reshape(-1)
+            if self.options.lengths is not None:
+                lengths = self.options.lengths.reshape(-1)
         fields = {"path": address(data), "path_stride": stride, "batch": prod(batch), "length": length}
         return batch, {**fields, "lengths": self._indices(lengths), "starts": self._indices(starts)}
 
@@ -248,6 +252,22 @@ def _shared(lead: tuple[int, ...], full: tuple[int, ...]) -> Indices | None:
         return None
     numbers = np.arange(prod(lead), dtype=np.intp).reshape(lead)
     return np.ascontiguousarray(np.broadcast_to(numbers, full)).reshape(-1)
+
+
+def _map(problem: Problem, method: int, backward: bool) -> SparseMap:
+    """From Lyndon brackets to a method, or the transpose."""
+    (linear,) = chain_of(problem, 2, method).maps
+    return transposed(linear) if backward else linear
+
+
+@cache
+def coordinate_maps(problem: Problem) -> Any:
+    """The four maps of a problem, as a library has them; they stay where they are."""
+    order = [(method, backward) for backward in (False, True) for method in (0, 1)]
+    kept = [_c_map(_map(problem, *which)) for which in order]
+    _kept.extend(kept)
+    maps = ffi.new("logsig_map[4]", [one[0][0] for one in kept])
+    return maps
 
 
 @lru_cache(maxsize=64)

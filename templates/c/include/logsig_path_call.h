@@ -96,7 +96,7 @@ static inline const char *logsig_path_call_error(const logsig_path_call *call, i
     if (call->window < 0 || (call->window && call->step < 1)) return "window, step: expected numbers from 1 up";
     if (call->window && call->stream) return "window: expected 0 with stream";
     if (call->window && call->initial) return "initial: expected null with windows";
-    if (!logsig_within(call->lengths, call->batch, 0, call->length)) return "lengths: expected numbers from 0 to length";
+    if (!logsig_within(call->lengths, call->batch, 0, call->length)) return "lengths: expected values from 0 to length";
     if (!call->path && call->batch && call->length) return "path: expected an address";
     if (call->path_of && (call->stream || !call->initial)) return "path_of: expected null without initial, or with stream";
     if (call->initial) {
@@ -108,9 +108,13 @@ static inline const char *logsig_path_call_error(const logsig_path_call *call, i
         if (!call->initial_of && call->initial_rows != 1 && call->initial_rows != all)
             return "initial_rows: expected 1, or one for each row of the result";
     }
-    if (!backward) return call->out || !rows ? NULL : "out: expected an address";
-    if (rows && (!call->d_out || !call->d_path)) return "d_out, d_path: expected addresses";
-    if (call->initial_rows && call->initial && !call->d_initial) return "d_initial: expected an address";
+    const ptrdiff_t each = call->window   ? logsig_window_count(call->length, call->window, call->step)
+                           : call->stream ? call->length - (call->length > 0)
+                                          : 1;
+    if (!backward) return call->out || !rows || !each ? NULL : "out: expected an address";
+    if (!call->d_out && rows && each) return "d_out: expected an address";
+    if (!call->d_path && call->batch && call->length) return "d_path: expected an address";
+    if (!call->d_initial && call->initial && call->initial_rows) return "d_initial: expected an address";
     return NULL;
 }
 
