@@ -14,9 +14,9 @@ from logsig_codegen.operations import CALLS, LETTERS, MAPS, OPERATIONS, ROWS, Op
 from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
 
-CALL_HEADER = "logsig_path_call.h"
+_OF_C = ("logsig_path_call.h", "logsig_threads.h")
 HEADERS = (
-    CALL_HEADER,
+    *_OF_C,
     "logsig_torch_registry.h",
     "logsig_torch_gpu.h",
     "logsig_torch_rows.h",
@@ -95,7 +95,7 @@ def torch_sources(compiled: CompiledProblem, dtypes: Sequence[str]) -> dict[str,
         entries=tuple(entries),
         arguments=(str(problem.dimension), str(problem.degree), f'"{default_state(problem)}"'),
     )
-    headers = {name: verbatim(f"{'c/include' if name == CALL_HEADER else 'torch'}/{name}") for name in HEADERS}
+    headers = {name: verbatim(f"{'c/include' if name in _OF_C else 'torch'}/{name}") for name in HEADERS}
     table = render("torch/operations.h.j2", view=operations_view())
     return {SOURCE: render("torch/operators.cpp.j2", view=view), TABLE: table, **headers}
 

@@ -13,11 +13,11 @@
 #include <optional>
 #include <shared_mutex>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <utility>
 
 #include "logsig_path_call.h"
+#include "logsig_threads.h"
 #include "logsig_torch_operations.h"
 
 namespace logsig_torch {
@@ -198,7 +198,8 @@ inline int threads(int64_t n_jobs)
     TORCH_CHECK_VALUE(n_jobs != 0, "n_jobs: expected 1 or more threads, or a negative number (-1 for all processors), "
                                    "got 0");
     if (forked()) return 1; /* OpenMP has no threads there */
-    const int64_t usable = std::max<int64_t>(1, std::thread::hardware_concurrency());
+    static const double quota = logsig_own_quota();
+    const int64_t usable = logsig_usable_processors(quota);
     return static_cast<int>(n_jobs > 0 ? std::min(n_jobs, usable) : std::max<int64_t>(1, usable + 1 + n_jobs));
 }
 
