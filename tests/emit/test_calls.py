@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from native import COMPILERS, write_sources
 
+import logsig_codegen as lg
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.algebra.tensor import embed, join_oracle
 from logsig_codegen.compiler import compile_problem
@@ -133,6 +134,36 @@ def printed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     done = subprocess.run([str(folder / "calls")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [[float(x) for x in line.split()] for line in done.stdout.splitlines()]
+
+
+def test_the_program_of_the_page(tmp_path: Path) -> None:
+    """``docs/windows.c``, compiled as the page says it."""
+    folder = lg.generate(D, N, tmp_path, operations=("log_sig", "log_sig_backprop"), dtypes=("float64",)).path
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{folder}"]
+    link = [f"-L{folder}", f"-llogsig_{folder.name}", f"-Wl,-rpath,{folder}"]
+    source = Path(__file__).parent.parent.parent / "docs" / "windows.c"
+    subprocess.run(["cc", *flags, str(source), *link, "-o", str(tmp_path / "windows")], check=True)
+    printed = subprocess.run([str(tmp_path / "windows")], check=True, capture_output=True, text=True).stdout
+    points = [
+        [[0, 0], [1, 0], [1, 1], [0, 3], [2, 3], [2, 5], [-1, 4], [0, 0]],
+        [[0, 0], [2, 1], [3, -1], [3, 2], [1, 1], [0, 0], [0, 0], [0, 0]],
+    ]
+
+    def result(x: Numbers) -> Numbers:
+        paths = [[x[16 * b + 2 * t : 16 * b + 2 * t + 2] for t in range(8)] for b in range(2)]
+        rows = [
+            log_sig(path[first : min(first + 4, count)])
+            for path, count in zip(paths, (8, 5), strict=True)
+            for first in (0, 2, 4)
+        ]
+        return [y for row in rows for y in in_method(row, 1)]
+
+    def form(x: Numbers) -> Fraction:
+        return sum((y * (k % 7 - 3) for k, y in enumerate(result(x))), Fraction(0))
+
+    numbers = [Fraction(c) for path in points for point in path for c in point]
+    truth = [*result(numbers), *gradient(form, numbers)]
+    np.testing.assert_allclose(np.array(printed.split(), float), np.array(truth, float), atol=1e-8)
 
 
 @pytest.mark.parametrize("case", range(len(CASES)))
