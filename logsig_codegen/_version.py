@@ -2,5 +2,5 @@
 
 __version__ = "0.1.0"
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 """Version of the interface between a compiled library and its loader (``build/abi.py``); no other is called."""

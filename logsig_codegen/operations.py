@@ -23,6 +23,10 @@ _SIGNATURE_FROM = {2: 3, 3: 8, 4: 5, 5: 4, 6: 3}
 """By degree: dimensions from which on a step of the signature takes no more than about two thirds of the time."""
 WHOLE_STEPS = 192
 """Paths of fewer steps are never cut: twice LOGSIG_PIECE_STEPS of ``logsig_paths.h``."""
+CALLS = ("paths", "paths_backprop")
+"""Functions of a library that take a whole call along paths, the struct ``logsig_path_call``; gradients second."""
+MAPS = "coordinates"
+"""The array of maps between coordinates that comes with them in folders made to be copied."""
 
 LETTERS, COORDINATES = "letters", "coordinates"
 """Widths of a row: a number per letter (a displacement), a number per coordinate (a log-signature)."""

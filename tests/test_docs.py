@@ -97,7 +97,7 @@ def test_c_program(folder: Path, tmp_path: Path, name: str) -> None:
 
 def test_c_page_shows_the_program_and_its_output(folder: Path, tmp_path: Path) -> None:
     shown = documents.blocks((ROOT / "docs" / "c_api.md").read_text())
-    for name in ("join.c", "log_sig.c"):
+    for name in ("join.c", "log_sig.c", "windows.c"):
         assert (ROOT / "docs" / name).read_text() in [block.text for block in shown if block.language == "c"]
     steps = [[1.0, 0.0], [0.0, 1.0], [-1.0, 2.0]]
     kernel = lg.load(2, 3)
@@ -125,7 +125,7 @@ def test_c_declarations_on_the_page_are_those_of_the_header(folder: Path) -> Non
     ]
     declared = "".join(text for text in shown if "#include" not in text)
     names = re.findall(r"int (\w+)\(", declared)
-    assert len(names) == 3
+    assert len(names) == 5
     for declaration in declared.split(";"):
         assert squeeze(declaration) in header
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from logsig_codegen.emit.render import verbatim
 from logsig_codegen.operations import OPERATIONS, Operation
 
 _DESCRIPTION = """
@@ -26,6 +27,9 @@ typedef struct {
 const logsig_module *logsig_describe(void);
 typedef struct { void (*log_sig)(void); void (*combine)(void); void (*combine_backprop)(void); } logsig_products;
 """
+_CALL = """
+typedef int (*logsig_path_call_function)(const logsig_path_call *call);
+"""
 
 
 def declarations() -> str:
@@ -33,7 +37,14 @@ def declarations() -> str:
 
     Pointers to numbers are ``void *`` here: float32 and float64 functions are called in the same way.
     """
-    return _DESCRIPTION + "".join(map(_function_type, OPERATIONS.values()))
+    return _DESCRIPTION + _structs() + _CALL + "".join(map(_function_type, OPERATIONS.values()))
+
+
+def _structs() -> str:
+    """The declarations of ``logsig_path_call.h``: what stands between its includes and its functions."""
+    text = verbatim("c/include/logsig_path_call.h")
+    end = "} logsig_path_call;"
+    return text[text.index("#include <stddef.h>") + len("#include <stddef.h>") : text.index(end) + len(end)] + "\n"
 
 
 def _function_type(operation: Operation) -> str:

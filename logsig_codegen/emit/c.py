@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
+from logsig_codegen.emit.calls import call_functions, calls_view, coordinates_view, has_calls
 from logsig_codegen.emit.path_view import path_kernel_view
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.tables import bracket_types, tables_view
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.emit.view import header_view, module_view, tables_kernel_view, unrolled_view
 from logsig_codegen.ir.lie import LieProgram
+from logsig_codegen.operations import CALLS
 from logsig_codegen.stages import stage
 
 DTYPES = ("float64", "float32")
@@ -19,20 +21,33 @@ _BITS = {"float64": "LOGSIG_REAL_BITS=64", "float32": "LOGSIG_REAL_BITS=32"}
 
 
 @stage("emit C")
-def c_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> tuple[SourceUnit, ...]:
-    """All source files of ``compiled``: kernels, their description, the public header, and the hand-written headers."""
+def c_sources(
+    compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES, *, coordinates: bool = True
+) -> tuple[SourceUnit, ...]:
+    """All source files of ``compiled``: kernels, their description, the public header, and the hand-written headers.
+
+    ``coordinates``: whether calls along paths come with the maps to method 0 and 1; else callers bring them.
+    """
+    calls = tuple(call_functions(compiled.problem, coordinates)) if has_calls(compiled) else ()
     dtypes = [dtype for dtype in DTYPES if dtype in dtypes]
     variants = tuple((_BITS[dtype],) for dtype in dtypes)
     units = []
     for kernel in compiled.kernels:
         units.append(SourceUnit(f"{kernel.operation}.c", _kernel_text(compiled, kernel), "c", variants))
-    module = render("c/module.c.j2", view=module_view(compiled, ABI_VERSION, dtypes))
+    module = render("c/module.c.j2", view=module_view(compiled, ABI_VERSION, dtypes, CALLS if calls else ()))
     units.append(SourceUnit("module.c", module, "c"))
-    header = render("c/public.h.j2", view=header_view(compiled))
+    header = render("c/public.h.j2", view=header_view(compiled, calls))
     units.append(SourceUnit(f"logsig_{compiled.problem.name}.h", header, "header"))
     names = ["logsig_simd.h", "logsig_rows.h"]
     if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
         names.append("logsig_paths.h")
+    if calls:
+        names.extend(("logsig_path_call.h", "logsig_calls.h"))
+        text = render("c/calls.c.j2", view=calls_view(compiled, coordinates))
+        units.append(SourceUnit("calls.c", text, "c", variants))
+    if calls and coordinates:
+        text = render("c/coordinates.c.j2", view=coordinates_view(compiled.problem))
+        units.append(SourceUnit("coordinates.c", text, "c"))
     if compiled.tables:
         names.append("logsig_tables.h")
         units.extend(_table_units(compiled, compiled.tables))

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from logsig_codegen.compiler import CompiledProblem
+from logsig_codegen.emit.calls import has_calls
 from logsig_codegen.emit.cuda.sources import Image
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.view import SUFFIXES, symbol
-from logsig_codegen.operations import LETTERS, OPERATIONS, ROWS, Operation, default_state
+from logsig_codegen.operations import CALLS, LETTERS, MAPS, OPERATIONS, ROWS, Operation, default_state
 from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
 
+_OF_C = ("logsig_path_call.h", "logsig_threads.h")
 HEADERS = (
+    *_OF_C,
     "logsig_torch_registry.h",
     "logsig_torch_gpu.h",
     "logsig_torch_rows.h",
@@ -75,21 +78,24 @@ class ImagesView:
 def torch_sources(compiled: CompiledProblem, dtypes: Sequence[str]) -> dict[str, str]:
     """File name to text; the functions the file names are those of the C target."""
     problem = compiled.problem
-    entries = tuple(
-        f'{{"{kernel.operation}", "{dtype}", '
-        f"reinterpret_cast<logsig_torch::Function>({symbol(problem, kernel.operation)}_{suffix})}}"
-        for kernel in compiled.kernels
+    calls = CALLS if has_calls(compiled) else ()
+    entries = [
+        f'{{"{name}", "{dtype}", reinterpret_cast<logsig_torch::Function>({symbol(problem, name)}_{suffix})}}'
+        for name in (*(kernel.operation for kernel in compiled.kernels), *calls)
         for dtype, suffix in SUFFIXES.items()
         if dtype in dtypes
-    )
+    ]
+    if calls:
+        maps = symbol(problem, MAPS)
+        entries.append(f'{{"{MAPS}", "", reinterpret_cast<logsig_torch::Function>(&{maps})}}')
     view = ExtensionView(
         title=f"Operators of torch for dimension {problem.dimension}, degree {problem.degree}.",
         header=f"logsig_{problem.name}.h",
         images=IMAGES,
-        entries=entries,
+        entries=tuple(entries),
         arguments=(str(problem.dimension), str(problem.degree), f'"{default_state(problem)}"'),
     )
-    headers = {name: verbatim(f"torch/{name}") for name in HEADERS}
+    headers = {name: verbatim(f"{'c/include' if name in _OF_C else 'torch'}/{name}") for name in HEADERS}
     table = render("torch/operations.h.j2", view=operations_view())
     return {SOURCE: render("torch/operators.cpp.j2", view=view), TABLE: table, **headers}
 

@@ -263,6 +263,7 @@ class HeaderView:
     title: str
     introduction: tuple[str, ...]
     guard: str
+    includes: tuple[str, ...]
     defines: tuple[str, ...]
     functions: tuple[FunctionView, ...]
 
@@ -286,8 +287,8 @@ def _prototype(name: str, operation: str, real: str) -> Iterator[str]:
     yield f"{start}{last});"
 
 
-def header_view(compiled: CompiledProblem) -> HeaderView:
-    """The view of the public header."""
+def header_view(compiled: CompiledProblem, calls: Sequence[FunctionView] = ()) -> HeaderView:
+    """The view of the public header; ``calls`` are declared after the kernels."""
     problem = compiled.problem
     prefix = f"LOGSIG_{problem.name.upper()}"
     functions = tuple(
@@ -314,21 +315,25 @@ def header_view(compiled: CompiledProblem) -> HeaderView:
             "void (*)(void): with them long paths are cut into pieces that fill the lanes.",
         ),
         guard=f"{prefix}_H",
+        includes=("logsig_path_call.h",) if calls else (),
         defines=(
             f"#define {prefix}_DIMENSION {problem.dimension}",
             f"#define {prefix}_DEGREE {problem.degree}",
             f"#define {prefix}_SIZE {problem.size} /* coordinates of a log-signature */",
         ),
-        functions=functions,
+        functions=(*functions, *calls),
     )
 
 
-def module_view(compiled: CompiledProblem, abi_version: int, dtypes: Sequence[str]) -> ModuleView:
-    """The view of the library's description of itself."""
+def module_view(
+    compiled: CompiledProblem, abi_version: int, dtypes: Sequence[str], calls: Sequence[str] = ()
+) -> ModuleView:
+    """The view of the library's description of itself; ``calls`` are listed after the kernels."""
     problem = compiled.problem
+    names = (*(kernel.operation for kernel in compiled.kernels), *calls)
     entries = tuple(
-        f'{{"{kernel.operation}", "{dtype}", (void (*)(void)){symbol(problem, kernel.operation)}_{SUFFIXES[dtype]}}}'
-        for kernel in compiled.kernels
+        f'{{"{name}", "{dtype}", (void (*)(void)){symbol(problem, name)}_{SUFFIXES[dtype]}}}'
+        for name in names
         for dtype in dtypes
     )
     numbers = (abi_version, problem.dimension, problem.degree, len(entries), problem.size)

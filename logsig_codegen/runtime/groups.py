@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from logsig_codegen.build.artifact import Artifact
-from logsig_codegen.operations import GROUPS, OPERATIONS, STATES, default_state, group_of, path_operation
+from logsig_codegen.operations import CALLS, GROUPS, OPERATIONS, STATES, default_state, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import function_for
@@ -31,6 +31,14 @@ class Opened:
 
     artifact: Artifact
     library: Library
+
+
+@dataclass(frozen=True)
+class PathCall:
+    """The C function of a call along paths, and the functions it needs, as the struct ``logsig_path_functions``."""
+
+    call: Any
+    functions: Any
 
 
 def _not_loaded(*_: Any) -> Any:
@@ -61,6 +69,7 @@ class LoadedGroups:
         self._log_sig: dict[str | None, FastLogSig] = {}  # by state; None is the default
         self._log_sig_backprop: dict[str | None, FastLogSigBackprop] = {}
         self._products: dict[tuple[str, np.dtype[Any], bool], Any] = {}
+        self._path_calls: dict[tuple[Any, ...], PathCall] = {}
 
     def group(self, name: str) -> Opened:
         """A group, loaded if it is not yet."""
@@ -99,6 +108,26 @@ class LoadedGroups:
                 function = function_for(self.functions(operation), dtype)
                 setattr(found, member, ffi.cast("void (*)(void)", function))
             self._products[key] = found
+        return found
+
+    def path_call(self, state: str, dtype: np.dtype[Any], *, stream: bool, products: bool, backward: bool) -> PathCall:
+        """What calls along paths need: for streams, or for whole paths; with ``products`` also to multiply results."""
+        key = (state, dtype, stream, products, backward)
+        found = self._path_calls.get(key)
+        if found is None:
+            forward = "stream" if stream else path_operation(state)
+            members = {"stream" if stream else "log_sig": forward}
+            if backward:
+                members["stream_backprop" if stream else "log_sig_backprop"] = (
+                    "stream_backprop" if stream else path_operation(state, backward=True)
+                )
+            if products:
+                members.update({name: name for name in ("combine", "combine_backprop")[: 1 + backward]})
+            functions = ffi.new("logsig_path_functions *")
+            for member, operation in members.items():
+                setattr(functions, member, ffi.cast("void (*)(void)", function_for(self.functions(operation), dtype)))
+            calls = self.group(group_of(forward)).library.functions[CALLS[backward]]
+            found = self._path_calls[key] = PathCall(function_for(calls, dtype), functions)
         return found
 
     def _make_fast(self, name: str, opened: Opened) -> None:

@@ -10,11 +10,14 @@ from typing import Any
 from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.build.artifact import Artifact
 from logsig_codegen.errors import ArtifactError
-from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.operations import CALLS, OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 
-_TYPES = {name: f"logsig_{name}_function" for name in OPERATIONS}
+_TYPES = {
+    **{name: f"logsig_{name}_function" for name in OPERATIONS},
+    **dict.fromkeys(CALLS, "logsig_path_call_function"),
+}
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,34 @@
-"""Log-signatures of paths: arguments of every shape become rows for :mod:`logsig_codegen.runtime.walks`."""
+"""Log-signatures of paths on arrays: a call becomes the struct ``logsig_path_call``, which the library executes."""
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import cache, lru_cache
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from logsig_codegen.runtime import arrays, conversions
-from logsig_codegen.runtime.arrays import Array, address, as_rows, plain, row_stride, sum_to
-from logsig_codegen.runtime.request import PathRequest, window_count
-from logsig_codegen.runtime.walks import Paths, Walks
+from logsig_codegen.algebra.basis_maps import SparseMap
+from logsig_codegen.operations import WHOLE_STEPS
+from logsig_codegen.problem import Problem
+from logsig_codegen.runtime._abi import ffi
+from logsig_codegen.runtime.arrays import Array, address, as_rows, plain, row_stride
+from logsig_codegen.runtime.coordinates import chain_of, log_sig_size
+from logsig_codegen.runtime.fast import NO_MEMORY
+from logsig_codegen.runtime.request import PathRequest
+from logsig_codegen.runtime.rows import transposed
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
+_kept: list[Any] = []  # maps whose addresses were handed on
+Indices: TypeAlias = "np.ndarray[Any, np.dtype[np.intp]]"
+
 
 class Call:
-    """One call: the paths, laid out as rows, and what is to be done with them."""
+    """One call: the paths, and what is to be done with them."""
 
     def __init__(
         self, kernel: LoadedKernel, request: PathRequest, paths: Sequence[Array], initial: Array | None
@@ -26,82 +37,23 @@ class Call:
         self.problem = kernel.problem
         self.request = request
         self.options = request.options
-        self.run = Walks(kernel, request.state, request.threads)
         self.inputs = [plain(path) for path in paths]
         self.initial = None if initial is None else plain(initial)
-        self.batch, self.paths = self._layout()
-        self.windows = self._windows()
-
-    # -- layout -------------------------------------------------------------------------------------------------
-
-    def _layout(self) -> tuple[tuple[int, ...], Paths]:
-        dimension = self.problem.dimension
-        if self.request.ragged:
-            points = np.array([len(path) for path in self.inputs], np.intp)
-            dtype = self.inputs[0].dtype if self.inputs else np.dtype(np.float64)
-            data = np.concatenate([path.reshape(-1) for path in self.inputs] or [np.empty(0, dtype)])
-            starts = (np.cumsum(points) - points) * dimension
-            longest = int(points.max(initial=0))
-            return (len(points),), Paths(data, 0, len(points), longest, points, starts)
-        (path,) = self.inputs
-        batch, length = path.shape[:-2], path.shape[-2]
-        count = int(np.prod(batch, dtype=np.intp))
-        rows, stride = as_rows(path.reshape(*batch, length * dimension), batch)
-        lengths = self.request.lengths
-        return batch, Paths(rows, stride, count, length, None if lengths is None else lengths.reshape(-1))
-
-    def _windows(self) -> Paths | None:
-        """The windows as paths: those of one path follow one another."""
-        if self.options.windows is None:
-            return None
-        size, stride = self.options.windows
-        count = window_count(self.paths.length, size, stride)
-        first = np.arange(count, dtype=np.intp) * stride
-        starts = (self.paths.offsets()[:, None] + first * self.problem.dimension).reshape(-1)
-        lengths = None
-        if self.paths.lengths is not None:
-            lengths = np.clip(self.paths.lengths[:, None] - first, 0, size).reshape(-1)
-            starts = np.where(lengths > 0, starts, 0)
-        return Paths(self.paths.data, 0, len(starts), size, lengths, starts)
-
-    # -- forward ------------------------------------------------------------------------------------------------
+        self._alive: list[Any] = []  # what the struct points to
+        self.batch, self._fields = self._paths()
+        self.shape = (*request.shape[:-1], log_sig_size(self.problem, request.options.method))
+        self._fields.update(self._asked())
 
     def forward(self, out: Array | None = None) -> Array:
         """The result, in the basis of the method; ``out`` receives it, if given, and was checked."""
-        brackets = out if self.options.method >= 2 else None
-        multiplied = self.initial is not None and not self.options.stream
-        rows = self.along(None if multiplied or brackets is None else plain(brackets))
-        if self.initial is not None and multiplied:
-            functions = self.kernel.functions("combine")
-            rows = arrays.product(self.problem, functions, self.initial, rows, self.run.threads, brackets)
-        if self.options.method < 2:
-            rows = conversions.change_method(rows, self.problem, 2, self.options.method)
+        result = plain(out) if out is not None and self._fits(out) else np.empty(self.shape, self.inputs[0].dtype)
+        if result.size:
+            self._run(backward=False, out=address(result), out_stride=self._stride(result))
         if out is None:
-            return rows
-        if rows is not brackets:
-            out[...] = rows
+            return result
+        if address(result) != address(out):
+            out[...] = result
         return out
-
-    def along(self, out: Array | None = None) -> Array:
-        """In the Lyndon bracket basis, without ``initial`` except for streams, ``(*rows, size)``.
-
-        Where ``out`` is an array that the C functions can walk, it holds the result.
-        """
-        if self.options.stream:
-            target = out if out is not None and out.flags.carray else None
-            rows = self.run.stream(self.paths, self._initial_rows(), target)
-        else:
-            target = out if out is not None and row_stride(out) is not None else None
-            rows = self.run.forward(self.paths if self.windows is None else self.windows, target)
-        return rows.reshape(*self.request.rows, self.problem.size) if target is None else target
-
-    def _initial_rows(self) -> Array | None:
-        if self.initial is None:
-            return None
-        full = np.broadcast_to(self.initial, (*self.batch, self.problem.size))
-        return np.ascontiguousarray(full).reshape(self.paths.count, self.problem.size)
-
-    # -- backward -----------------------------------------------------------------------------------------------
 
     def backward(
         self, d_out: Array, result: Array | None = None, out: tuple[Array, ...] | None = None
@@ -110,29 +62,17 @@ class Call:
 
         ``out`` receives them, if given, and was checked.
         """
-        if self.options.method < 2:
-            d_out = conversions.change_method_backprop(d_out, self.problem, 2, self.options.method)
-            result = None
-        d_initial: tuple[Array, ...] = ()
-        if self.initial is not None and not self.options.stream:
-            along = self.along()
-            functions = self.kernel.functions("combine_backprop")
-            operands = (d_out, self.initial, along)
-            first, d_out = arrays.product_backprop(functions, operands, self.run.threads, None)
-            d_initial, result = (first,), along
-        shape = (*self.request.rows, self.problem.size)
-        d_rows = np.ascontiguousarray(np.broadcast_to(d_out, shape))
-        known = None if result is None else np.ascontiguousarray(result)
-        self._compact()
-        d_data = self._zeros(None if out is None else plain(out[0]))
-        if self.options.stream:
-            before = self._stream_backward(d_rows, known, d_data)
-            d_initial = () if before is None else (before,)
-        elif self.windows is not None:
-            self._windows_backward(d_rows, known, d_data)
-        else:
-            self.run.backward(self._flat(d_rows), None if known is None else self._flat(known), self.paths, d_data)
-        gradients = (*self._split(d_data), *d_initial)
+        fields: dict[str, Any] = dict(zip(("d_out", "d_out_stride"), self._rows(d_out), strict=True))
+        if result is not None and self.options.method >= 2 and (self.initial is None or self.options.stream):
+            fields.update(zip(("result", "result_stride"), self._rows(result), strict=True))
+        targets = (None,) * 2 if out is None else (*map(plain, out), None)
+        d_path, d_initial = self._gradient_of_paths(targets[0]), None
+        fields.update(d_path=address(d_path), d_path_stride=self._fields["length"] * self.problem.dimension)
+        if self.initial is not None:
+            d_initial = _room(self.initial.shape, self.initial.dtype, targets[1])
+            fields.update(d_initial=address(d_initial), d_initial_stride=self.problem.size)
+        self._run(backward=True, **fields)
+        gradients = (*self._split(d_path), *(() if d_initial is None else (d_initial,)))
         if out is None:
             return gradients
         for target, gradient in zip(out, gradients, strict=True):
@@ -140,61 +80,160 @@ class Call:
                 target[...] = gradient
         return out
 
-    def _flat(self, rows: Array) -> Array:
-        return rows.reshape(-1, self.problem.size)
+    # -- the struct ---------------------------------------------------------------------------------------------
 
-    def _compact(self) -> None:
-        """Lay the paths out without gaps, so that their gradients can be laid out in the same way."""
-        if self.paths.starts is None and self.paths.stride != self.paths.length * self.problem.dimension:
+    def _run(self, *, backward: bool, **fields: Any) -> None:
+        dtype, options = self.inputs[0].dtype, self.options
+        long = self._fields["length"] > WHOLE_STEPS
+        loaded = self.kernel.loaded.path_call(
+            self.request.state,
+            dtype,
+            stream=options.stream,
+            products=not options.stream and (long or self.initial is not None),
+            backward=backward,
+        )
+        if options.method < 2:
+            fields["map"] = _c_map(_map(self.problem, options.method, backward))[0]
+        call = ffi.new("logsig_path_call *", {**self._fields, **fields, "functions": loaded.functions})
+        error = loaded.call(call)
+        if error == errno.ENOMEM:
+            raise MemoryError(NO_MEMORY)
+        assert not error, f"the library refused a call that was checked: {errno.errorcode.get(error, error)}"
+
+    def _paths(self) -> tuple[tuple[int, ...], dict[str, Any]]:
+        """The leading shape of the paths, and the members that say where they are."""
+        dimension = self.problem.dimension
+        starts: Indices | None = None
+        lengths: Indices | None = None
+        if self.request.ragged:
+            points = np.array([len(path) for path in self.inputs], np.intp)
+            self._keep(data := np.concatenate([path.reshape(-1) for path in self.inputs]))
+            starts, lengths = (np.cumsum(points) - points) * dimension, points
+            batch: tuple[int, ...] = (len(points),)
+            length, stride = int(points.max()), 0
+        else:
             (path,) = self.inputs
-            self.inputs = [np.ascontiguousarray(path)]
-            self.batch, self.paths = self._layout()
-            self.windows = self._windows()
+            batch, length = path.shape[:-2], path.shape[-2]
+            data, stride = as_rows(path.reshape(*batch, length * dimension), batch)
+            self._keep(data)
+            if self.request.lengths is not None:
+                lengths = self.request.lengths.reshape(-1)
+        fields = {"path": address(data), "path_stride": stride, "batch": prod(batch), "length": length}
+        return batch, {**fields, "lengths": self._indices(lengths), "starts": self._indices(starts)}
 
-    def _zeros(self, out: Array | None = None) -> Array:
-        """Room for the gradient, zero where nothing depends on the points: that of ``out``, if it is laid out so."""
-        if out is None or not out.flags.carray:
-            return np.zeros(self.paths.data.shape, self.paths.data.dtype)
-        room = out.reshape(self.paths.data.shape)
-        room.fill(0)
-        return plain(room)
+    def _asked(self) -> dict[str, Any]:
+        options = self.options
+        window, step = (0, 0) if options.windows is None else options.windows
+        return {
+            "struct_size": ffi.sizeof("logsig_path_call"),
+            "n_jobs": self.request.threads,
+            "stream": options.stream,
+            "method": options.method,
+            "window": window,
+            "step": step,
+            **self._before(),
+        }
 
-    def _stream_backward(self, d_rows: Array, known: Array | None, d_data: Array) -> Array | None:
-        """Fill ``d_data``; the gradient with respect to ``initial``, if there is one."""
-        initial = self._initial_rows()
-        stream = self.run.stream(self.paths, initial) if known is None else known
-        d_before = self.run.stream_backward(d_rows, stream, self.paths, initial, d_data)
-        if d_before is None or self.initial is None:
-            return None
-        full = d_before.reshape(*self.batch, self.problem.size)
-        if full.shape == self.initial.shape:
-            return full
-        d_initial = np.empty_like(self.initial)
-        sum_to(full, d_initial)
-        return d_initial
+    def _before(self) -> dict[str, Any]:
+        """The members about ``initial``: which row of it, and which path, each row of the result belongs to."""
+        if self.initial is None:
+            return {}
+        lead = self.initial.shape[:-1]
+        full = self.batch if self.options.stream else self.shape[:-1]
+        rows, stride = as_rows(self.initial, lead) if self.initial.size else (self.initial, 0)
+        self._keep(rows)
+        return {
+            "initial": address(rows),
+            "initial_stride": stride,
+            "initial_rows": prod(lead),
+            "rows": prod(full),
+            "initial_of": ffi.NULL if prod(lead) == 1 else self._indices(_shared(lead, full)),
+            "path_of": self._indices(_shared(self.batch, full)),
+        }
 
-    def _windows_backward(self, d_rows: Array, known: Array | None, total: Array) -> None:
-        """Windows that share points are taken in turns, since each writes the gradient of all of its points."""
-        assert self.windows is not None
-        assert self.options.windows is not None
-        size, stride = self.options.windows
-        per_path = window_count(self.paths.length, size, stride)
-        turns = -(-size // stride)
-        position = np.arange(self.windows.count, dtype=np.intp) % max(per_path, 1)
-        d_rows = self._flat(d_rows)
-        for turn in range(min(turns, per_path)):
-            chosen = np.flatnonzero(position % turns == turn)
-            lengths = None if self.windows.lengths is None else self.windows.lengths[chosen]
-            starts = self.windows.offsets()[chosen]
-            some = Paths(self.windows.data, 0, len(chosen), size, lengths, starts)
-            d_data = self._zeros()
-            result = None if known is None else self._flat(known)[chosen]
-            self.run.backward(d_rows[chosen], result, some, d_data)
-            total += d_data
+    # -- arrays -------------------------------------------------------------------------------------------------
+
+    def _keep(self, array: Any) -> None:
+        self._alive.append(array)
+
+    def _indices(self, numbers: Indices | None) -> Any:
+        if numbers is None:
+            return ffi.NULL
+        self._keep(numbers)
+        return ffi.cast("ptrdiff_t *", numbers.__array_interface__["data"][0])
+
+    def _fits(self, rows: Array) -> bool:
+        """Whether the library can walk an array of the result's shape."""
+        return bool(rows.flags.carray) if self.options.stream else rows.size > 0 and row_stride(rows) is not None
+
+    def _stride(self, rows: Array) -> int:
+        """Numbers from one row to the next; for streams, from one path to the next."""
+        stride = prod(rows.shape[-2:]) if self.options.stream else row_stride(rows)
+        assert stride is not None
+        return stride
+
+    def _rows(self, given: Array) -> tuple[Any, int]:
+        """Address and stride of derivatives, or of a result, that the library reads."""
+        if not prod(self.shape):
+            return address(given), 0
+        rows, stride = plain(given), 0
+        if self.options.stream:
+            rows = np.ascontiguousarray(np.broadcast_to(rows, (*self.shape[:-1], rows.shape[-1])))
+            stride = prod(rows.shape[-2:])
+        else:
+            rows, stride = as_rows(rows, self.shape[:-1])
+        self._keep(rows)
+        return address(rows), stride
+
+    def _gradient_of_paths(self, out: Array | None) -> Array:
+        first = self.inputs[0]
+        if self.request.ragged:
+            return np.empty(sum(path.size for path in self.inputs), first.dtype)
+        return _room(first.shape, first.dtype, out)
 
     def _split(self, d_data: Array) -> tuple[Array, ...]:
         if not self.request.ragged:
-            return (d_data.reshape(self.inputs[0].shape),)
+            return (d_data,)
         ends = np.cumsum([path.size for path in self.inputs])
-        pieces = np.split(d_data, ends[:-1]) if self.inputs else []
+        pieces = np.split(d_data, ends[:-1])
         return tuple(piece.reshape(path.shape) for piece, path in zip(pieces, self.inputs, strict=True))
+
+
+def _room(shape: tuple[int, ...], dtype: np.dtype[Any], out: Array | None) -> Array:
+    """Where a gradient goes: ``out``, if its rows follow one another."""
+    return out if out is not None and out.flags.carray else np.empty(shape, dtype)
+
+
+def _shared(lead: tuple[int, ...], full: tuple[int, ...]) -> Indices | None:
+    """The row of an operand that each row of the result belongs to, if it is broadcast."""
+    if prod(lead) == prod(full):
+        return None
+    numbers = np.arange(prod(lead), dtype=np.intp).reshape(lead)
+    return np.ascontiguousarray(np.broadcast_to(numbers, full)).reshape(-1)
+
+
+def _map(problem: Problem, method: int, backward: bool) -> SparseMap:
+    """From Lyndon brackets to a method, or the transpose."""
+    (linear,) = chain_of(problem, 2, method).maps
+    return transposed(linear) if backward else linear
+
+
+@cache
+def coordinate_maps(problem: Problem) -> Any:
+    """The four maps of a problem, as a library has them; they stay where they are."""
+    order = [(method, backward) for backward in (False, True) for method in (0, 1)]
+    kept = [_c_map(_map(problem, *which)) for which in order]
+    _kept.extend(kept)
+    maps = ffi.new("logsig_map[4]", [one[0][0] for one in kept])
+    return maps
+
+
+@lru_cache(maxsize=64)
+def _c_map(linear: SparseMap) -> tuple[Any, ...]:
+    """A map as the struct ``logsig_map``, and the arrays it points to."""
+    starts, indices = (np.array(numbers, np.intp) for numbers in (linear.starts, linear.indices))
+    coefficients = np.array(linear.coefficients, np.float64)
+    found = ffi.new("logsig_map *", {"rows": linear.rows, "columns": linear.columns})
+    found.starts, found.indices = (ffi.cast("ptrdiff_t *", array.ctypes.data) for array in (starts, indices))
+    found.coefficients = ffi.cast("double *", coefficients.ctypes.data)
+    return found, starts, indices, coefficients

@@ -47,7 +47,10 @@ class CTarget(Target):
     def emit(self, compiled: CompiledProblem, spec: BuildSpec, tools: Any) -> Emitted:
         from logsig_codegen.emit.c import c_sources
 
-        return Emitted(c_sources(compiled, spec.dtypes), formula_texts(spec.problem) if spec.documents else {})
+        return Emitted(
+            c_sources(compiled, spec.dtypes, coordinates=spec.documents),
+            formula_texts(spec.problem) if spec.documents else {},
+        )
 
     def compile(self, folder: Path, emitted: Emitted, spec: BuildSpec, tools: Compiler | None) -> Built:
         if tools is None:

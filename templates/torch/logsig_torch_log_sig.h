@@ -8,11 +8,13 @@
 namespace logsig_torch {
 namespace {
 
+/* -- on a GPU ----------------------------------------------------------------------------------------------------- */
+
 /* Log-signatures of whole paths, (count, size). */
 inline Tensor walk(const Request &made, const Paths &paths)
 {
     Tensor out = at::empty({paths.count, made.problem.size}, paths.data.options());
-    if (paths.count) (out.is_cuda() ? gpu::walk : cpu::walk)(made, paths, out);
+    if (paths.count) gpu::walk(made, paths, out);
     return out;
 }
 
@@ -20,14 +22,14 @@ inline Tensor walk(const Request &made, const Paths &paths)
 inline void walk_back(const Request &made, const Paths &paths, const Tensor &d_out, const Tensor &result,
                       const Tensor &d_data)
 {
-    if (paths.count) (d_data.is_cuda() ? gpu::walk_back : cpu::walk_back)(made, paths, d_out, result, d_data);
+    if (paths.count) gpu::walk_back(made, paths, d_out, result, d_data);
 }
 
 /* Log-signatures of all beginnings, (count, steps, size). */
 inline Tensor stream_forward(const Request &made, const Tensor &initial)
 {
     Tensor out = at::empty({made.paths.count, made.steps(), made.problem.size}, made.paths.data.options());
-    if (out.numel()) (out.is_cuda() ? gpu::stream : cpu::stream)(made, initial, out);
+    if (out.numel()) gpu::stream(made, initial, out);
     return out;
 }
 
@@ -37,7 +39,7 @@ inline Tensor stream_backward(const Request &made, const Tensor &d_out, const Te
 {
     const Tensor d_initial = initial.defined() ? at::zeros_like(initial) : Tensor();
     if (made.paths.count && made.steps()) {
-        (d_data.is_cuda() ? gpu::stream_back : cpu::stream_back)(made, d_out, stream, initial, d_data, d_initial);
+        gpu::stream_back(made, d_out, stream, initial, d_data, d_initial);
     }
     return d_initial;
 }
@@ -79,12 +81,15 @@ template <class... Rest> Tensor convert(const char *name, const Tensor &tensor, 
     return stack.at(0).toTensor();
 }
 
+/* -- operators ---------------------------------------------------------------------------------------------------- */
+
 inline Tensor log_sig(const Tensor &path, const std::optional<Tensor> &lengths, const std::optional<Tensor> &initial,
                       int64_t dimension, int64_t degree, bool stream, Windows windows, State state, int64_t method,
                       int64_t n_jobs)
 {
     const Request made =
         request(path, lengths, initial, dimension, degree, stream, windows, state, method, n_jobs);
+    if (!path.is_cuda()) return cpu::log_sig(made, initial);
     at::DimVector shape = made.rows;
     shape.push_back(made.problem.size);
     Tensor result;
@@ -106,6 +111,7 @@ inline std::tuple<Tensor, Tensor> log_sig_backprop(
     const Request made =
         request(path, lengths, initial, dimension, degree, stream, windows, state, method, n_jobs);
     check_dtype("d_out", d_out_given, path);
+    if (!path.is_cuda()) return cpu::log_sig_backprop(made, d_out_given, result_given, initial);
     const int64_t size = made.problem.size;
     at::DimVector shape = made.rows;
     shape.push_back(size);
@@ -155,12 +161,7 @@ inline Tensor log_sig_meta(const Tensor &path, const std::optional<Tensor> &,
     }
     if (stream) shape.push_back((length - 1).max(0));
     if (windows.has_value()) shape.push_back(((length - (*windows)[0]) / (*windows)[1] + 1).max(0));
-    int64_t width = problem.size;
-    if (method == 0) {
-        width = 0;
-        for (int64_t k = 0, power = 1; k < degree; k++) width += power *= dimension;
-    }
-    shape.push_back(width);
+    shape.push_back(log_sig_width(problem, method));
     return at::empty_symint(shape, path.options());
 }
 

@@ -46,17 +46,28 @@ inline Tensor checked_lengths(const Tensor &lengths, int64_t longest)
     return lengths;
 }
 
+/* Coordinates of a log-signature: on all words for method 0. */
+inline int64_t log_sig_width(const Problem &problem, int64_t method)
+{
+    if (method) return problem.size;
+    int64_t width = 0;
+    for (int64_t k = 0, power = 1; k < problem.degree; k++) width += power *= problem.dimension;
+    return width;
+}
+
 /* What is to be done with the paths, checked. */
 struct Request {
     Problem &problem;
     bool stream, by_signature, windowed;
-    int64_t window = 0, step = 0;
+    int64_t window = 0, step = 0, method = 2;
     int threads;
     Paths paths;
     at::DimVector batch, rows; /* shapes: of the paths; of the result without its last axis and what initial adds */
 
     int64_t steps() const { return std::max<int64_t>(paths.length - 1, 0); }
+    bool single() const { return paths.data.scalar_type() == at::kFloat; }
     Function function(Operation operation) const { return function_of(problem, operation, paths.data); }
+    int64_t width() const { return log_sig_width(problem, method); }
 };
 
 inline int64_t window_count(int64_t length, int64_t size, int64_t stride)
@@ -74,7 +85,7 @@ inline Request request(const Tensor &path, const std::optional<Tensor> &lengths,
                       "), got ", path.sizes());
     TORCH_CHECK_VALUE(method >= 0 && method <= 3, "method: expected 0, 1, 2 or 3, got ", method);
     TORCH_CHECK_VALUE(!(stream && windows.has_value()), "windows: expected None with stream=True");
-    Request made{problem, stream, by_signature(problem), windows.has_value(), 0, 0, threads(n_jobs), {}, {}, {}};
+    Request made{problem, stream, by_signature(problem), windows.has_value(), 0, 0, method, threads(n_jobs), {}, {}, {}};
     if (state.has_value()) {
         TORCH_CHECK_VALUE(*state == "signature" || *state == "log_derivative",
                           "state: expected None or one of log_derivative, signature, got ", *state);

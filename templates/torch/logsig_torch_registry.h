@@ -13,10 +13,11 @@
 #include <optional>
 #include <shared_mutex>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <utility>
 
+#include "logsig_path_call.h"
+#include "logsig_threads.h"
 #include "logsig_torch_operations.h"
 
 namespace logsig_torch {
@@ -45,6 +46,8 @@ struct Launcher; /* a kernel on one GPU, see logsig_torch_gpu.h */
 struct Problem {
     int64_t dimension = 0, degree = 0, size = 0;
     std::array<std::array<std::atomic<Function>, 2>, OPERATIONS> functions{};
+    std::array<std::array<std::atomic<Function>, 2>, 2> calls{}; /* along paths, by direction: see logsig_path_call.h */
+    std::atomic<const logsig_map *> maps{nullptr}; /* to method 0 and to method 1, and their transposes */
     std::atomic<int> by_signature{-1}; /* what whole paths are carried in unless the caller says; -1: not known yet */
 
     std::shared_mutex mutex;                                          /* of what follows */
@@ -115,6 +118,12 @@ inline void add_kernel(int64_t dimension, int64_t degree, c10::string_view opera
         problem.by_signature = dtype == "signature";
         return;
     }
+    if (operation == "coordinates") problem.maps = reinterpret_cast<const logsig_map *>(address);
+    for (const bool backward : {false, true}) {
+        if (operation == (backward ? "paths_backprop" : "paths")) {
+            problem.calls[backward][dtype == "float32"] = reinterpret_cast<Function>(address);
+        }
+    }
     for (int k = 0; k < OPERATIONS; k++) {
         if (operation == TABLE[k].name) problem.functions[k][dtype == "float32"] = reinterpret_cast<Function>(address);
     }
@@ -147,6 +156,25 @@ inline bool by_signature(Problem &problem)
     return problem.by_signature > 0;
 }
 
+/* Maps from Lyndon brackets to method 0 and to method 1, then their transposes. */
+inline const logsig_map *maps_of(Problem &problem)
+{
+    if (!problem.maps) load(problem, "coordinates");
+    TORCH_CHECK_NOT_IMPLEMENTED(problem.maps, "method: expected 2 or 3 (Lyndon brackets) for (dimension=",
+                                problem.dimension, ", degree=", problem.degree,
+                                "): load an extension that has log_sig, or import logsig_codegen.torch_api");
+    return problem.maps;
+}
+
+/* The function of a call along paths: it comes with the kernels that go forward along paths. */
+inline int (*call_function(Problem &problem, bool backward, bool single))(const logsig_path_call *)
+{
+    const Function function = problem.calls[backward][single];
+    TORCH_CHECK_NOT_IMPLEMENTED(function, "no calls along paths for (dimension=", problem.dimension, ", degree=",
+                                problem.degree, "): they come with log_sig and stream of a newer logsig-codegen");
+    return reinterpret_cast<int (*)(const logsig_path_call *)>(function);
+}
+
 inline Function function_of(Problem &problem, Operation operation, const Tensor &like)
 {
     const Function function = find(problem, operation, like.scalar_type() == at::kFloat);
@@ -170,7 +198,8 @@ inline int threads(int64_t n_jobs)
     TORCH_CHECK_VALUE(n_jobs != 0, "n_jobs: expected 1 or more threads, or a negative number (-1 for all processors), "
                                    "got 0");
     if (forked()) return 1; /* OpenMP has no threads there */
-    const int64_t usable = std::max<int64_t>(1, std::thread::hardware_concurrency());
+    static const double quota = logsig_own_quota();
+    const int64_t usable = logsig_usable_processors(quota);
     return static_cast<int>(n_jobs > 0 ? std::min(n_jobs, usable) : std::max<int64_t>(1, usable + 1 + n_jobs));
 }
 

@@ -17,7 +17,6 @@ import logsig_codegen as lg
 from logsig_codegen.algebra.tensor import join_oracle, join_vjp_oracle
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.gpu import planner
-from logsig_codegen.runtime.walks import Paths, Walks
 
 Array = np.ndarray[Any, np.dtype[Any]]
 GROUPS = ("stream", "stream_backprop")
@@ -95,12 +94,11 @@ def run(emulation: Emulation, kernel: lg.LogSigKernel, dtype: str, layout: Layou
         initial[:] = initial[:1]
         given, initial_stride = initial[:1].copy(), 0
 
-    paths = Paths(np.ascontiguousarray(full), length * d, batch, length, np.ascontiguousarray(points, np.intp))
-    walks = Walks(kernel, "log_derivative", 1)
-    truth = walks.stream(paths, initial)
+    options = {"lengths": points, "initial": initial, "stream": True}
+    truth = kernel.log_sig(full, **options)
     d_out = numbers.standard_normal((batch, steps, size)).astype(real)
-    d_truth = np.zeros_like(full)
-    d_initial_truth = walks.stream_backward(d_out, truth, paths, initial, d_truth)
+    gradients = kernel.log_sig_backprop(d_out, full, **options)
+    d_truth, d_initial_truth = (gradients, None) if initial is None else gradients
 
     along = (data, stride, length, lengths, starts)
     out = np.full((batch + 1, steps * size + gap), np.nan, real)

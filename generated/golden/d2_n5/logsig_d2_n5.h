@@ -14,6 +14,8 @@
 
 #include <stddef.h>
 
+#include "logsig_path_call.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -301,6 +303,17 @@ int logsig_d2_n5_join_left_backprop_backprop_f32(const float *d_d_log_sig, ptrdi
                                                  float *d_log_sig, ptrdiff_t d_log_sig_stride,
                                                  float *d_displacement, ptrdiff_t d_displacement_stride,
                                                  ptrdiff_t batch, int n_jobs);
+
+/* What call asks for: log-signatures of paths or windows, or streams; see logsig_path_call.h. */
+int logsig_d2_n5_paths_f64(const logsig_path_call *call);
+int logsig_d2_n5_paths_f32(const logsig_path_call *call);
+
+/* The gradients of what call asks for. */
+int logsig_d2_n5_paths_backprop_f64(const logsig_path_call *call);
+int logsig_d2_n5_paths_backprop_f32(const logsig_path_call *call);
+
+/* From Lyndon brackets to method 0 and to method 1, and the transposes of both. */
+extern const logsig_map logsig_d2_n5_coordinates[4];
 
 #ifdef __cplusplus
 }

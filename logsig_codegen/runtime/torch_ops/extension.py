@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from logsig_codegen.operations import default_state
+from logsig_codegen.operations import CALLS, MAPS, default_state, group_of
 from logsig_codegen.runtime._abi import ffi
+from logsig_codegen.runtime.paths import coordinate_maps
 from logsig_codegen.runtime.registry import provider
 from logsig_codegen.runtime.torch_ops.define import has_operator, library, overload
 from logsig_codegen.runtime.torch_ops.rows import problem_of
@@ -22,8 +23,13 @@ def load_kernels(dimension: int, degree: int, operation: str) -> None:
         return
     kernel = provider(dimension, degree)
     _kept.append(kernel)
-    for dtype, function in kernel.functions(operation).items():
-        add(dimension, degree, operation, dtype, int(ffi.cast("intptr_t", function)))
+    if operation == MAPS:
+        add(dimension, degree, operation, "", int(ffi.cast("intptr_t", coordinate_maps(kernel.problem))))
+        return
+    functions = kernel.loaded.group(group_of(operation)).library.functions
+    for name in (operation, *CALLS):
+        for dtype, function in functions.get(name, {}).items():
+            add(dimension, degree, name, dtype, int(ffi.cast("intptr_t", function)))
 
 
 def load_cuda_kernel(dimension: int, degree: int, operation: str, dtype: str, ordinal: int) -> None:

@@ -1,0 +1,51 @@
+/* Calls along paths: dimension 3, degree 2. */
+#include "logsig_calls.h"
+#include "logsig_d3_n2.h"
+
+#if LOGSIG_REAL_BITS == 64
+#define ENTRY(name) logsig_d3_n2_##name##_f64
+#else
+#define ENTRY(name) logsig_d3_n2_##name##_f32
+#endif
+
+/* The functions this library has: for the default state, the logarithmic derivative, and the signature. */
+static const logsig_path_functions FUNCTIONS[] = {
+    {
+        .log_sig = (void (*)(void))ENTRY(log_sig_by_signature),
+        .log_sig_backprop = (void (*)(void))ENTRY(log_sig_by_signature_backprop),
+        .stream = (void (*)(void))ENTRY(stream),
+        .stream_backprop = (void (*)(void))ENTRY(stream_backprop),
+        .combine = (void (*)(void))ENTRY(combine),
+        .combine_backprop = (void (*)(void))ENTRY(combine_backprop),
+    },
+    {
+        .log_sig = (void (*)(void))ENTRY(log_sig),
+        .log_sig_backprop = (void (*)(void))ENTRY(log_sig_backprop),
+        .stream = (void (*)(void))ENTRY(stream),
+        .stream_backprop = (void (*)(void))ENTRY(stream_backprop),
+        .combine = (void (*)(void))ENTRY(combine),
+        .combine_backprop = (void (*)(void))ENTRY(combine_backprop),
+    },
+    {
+        .log_sig = (void (*)(void))ENTRY(log_sig_by_signature),
+        .log_sig_backprop = (void (*)(void))ENTRY(log_sig_by_signature_backprop),
+        .stream = (void (*)(void))ENTRY(stream),
+        .stream_backprop = (void (*)(void))ENTRY(stream_backprop),
+        .combine = (void (*)(void))ENTRY(combine),
+        .combine_backprop = (void (*)(void))ENTRY(combine_backprop),
+    },
+};
+
+int ENTRY(paths)(const logsig_path_call *call)
+{
+    logsig_request request;
+    const int error = logsig_make_request(call, 3, 6, FUNCTIONS, logsig_d3_n2_coordinates, 0, &request);
+    return error ? error : logsig_run_call(&request);
+}
+
+int ENTRY(paths_backprop)(const logsig_path_call *call)
+{
+    logsig_request request;
+    const int error = logsig_make_request(call, 3, 6, FUNCTIONS, logsig_d3_n2_coordinates, 1, &request);
+    return error ? error : logsig_run_call_back(&request);
+}
