@@ -41,7 +41,7 @@ def test_the_schema_is_that_of_the_value() -> None:
         "int dimension, int degree, bool stream=False, int[]? windows=None, str? state=None, int method=2, int n_jobs=1"
     )
     assert f"int dimension, int degree, {PathOptions.schema()}" == options
-    assert operators.log_sig._schema.arguments[5].name == "stream"
+    assert operators.log_sig.overload._schema.arguments[5].name == "stream"
 
 
 @pytest.mark.parametrize(
