@@ -81,7 +81,7 @@ def multiply_adds(dtype: str, at_least: float) -> float:
     described: Any = SimpleNamespace(source="chain.cu", symbol="chain", definition=f"REAL={real}")
     image = compile_kernel(find_nvrtc(), [SourceUnit("chain.cu", CHAIN, "cuda")], described, on.arch)
     geometry = {"warp_bytes": 16, "warps": 8}
-    launcher = Launcher(on, image, {"symbol": "chain", "form": "thread", "samples": 32, "shape": geometry})
+    launcher = Launcher(ordinal, image, {"symbol": "chain", "form": "thread", "samples": 32, "shape": geometry})
     threads = on.multiprocessors * 2048 * 4
     out = torch.empty(threads, device="cuda", dtype=getattr(torch, dtype))
 

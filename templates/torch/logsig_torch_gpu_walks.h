@@ -50,11 +50,11 @@ inline Paths cut(const Paths &paths, int64_t pieces, int64_t dimension)
 }
 
 /* The kernel that carries the state asked for, or, where that takes more than a thread has, the other one. */
-inline const Launcher &along(const Request &made, Operation by_log_derivative, Operation by_signature)
+inline const logsig_kernel &along(const Request &made, Operation by_log_derivative, Operation by_signature)
 {
     Problem &problem = made.problem;
     if (made.by_signature && problem.size <= MOST_OF_A_SIGNATURE) {
-        if (const Launcher *const found = find_launcher(problem, by_signature, made.paths.data)) return *found;
+        if (const logsig_kernel *const found = find_launcher(problem, by_signature, made.paths.data)) return *found;
     }
     return launcher_of(problem, by_log_derivative, made.paths.data);
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from logsig_codegen.build.nvidia import find_cuda_compiler
 from logsig_codegen.errors import CompilerNotFoundError
 from logsig_codegen.operations import DEFAULT_STATE, group_of, path_operation
 from logsig_codegen.problem import Problem
-from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, device
+from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, device, library
 from logsig_codegen.targets.base import BuildSpec
 from logsig_codegen.targets.builder import cached
 from logsig_codegen.targets.cuda import CUDA
@@ -51,6 +51,7 @@ class CudaPrograms:
         refused = self._refused.get((operation, dtype, ordinal))
         if refused is not None:
             raise refused
+        library(map(str, self._places()))
         try:
             image, kernel = self.binary(operation, dtype, device(ordinal).arch)
             return self._loaded.add(operation, dtype, ordinal, image, kernel)
@@ -104,13 +105,17 @@ class CudaPrograms:
         self._artifact(group, dtype, arch)
 
     def _artifact(self, group: str, dtype: str, arch: str) -> Artifact:
-        for folder in map(Path, self.folders):
-            for place in (folder, folder / CUDA.folder_name(self.problem)):
-                if (place / MANIFEST).is_file():
-                    artifact = read_artifact(place)
-                    if artifact.is_of(CUDA.name, self.problem) and self._has(artifact, group, dtype):
-                        return artifact
+        for place in self._places():
+            if (place / MANIFEST).is_file():
+                artifact = read_artifact(place)
+                if artifact.is_of(CUDA.name, self.problem) and self._has(artifact, group, dtype):
+                    return artifact
         return self._cached(group, dtype, arch)
+
+    def _places(self) -> Iterator[Path]:
+        """Folders that may have been written for the problem."""
+        for folder in map(Path, self.folders):
+            yield from (folder, folder / CUDA.folder_name(self.problem))
 
     def _has(self, artifact: Artifact, group: str, dtype: str) -> bool:
         CUDA.check(artifact, self.problem)
