@@ -76,7 +76,8 @@ def multiply_adds(dtype: str, at_least: float) -> float:
     from logsig_codegen.emit.unit import SourceUnit
     from logsig_codegen.runtime.cuda.driver import Launcher, device
 
-    on = device(torch.cuda.current_device())
+    ordinal = torch.cuda.current_device()
+    on = device(ordinal)
     real = {"float32": "float", "float64": "double"}[dtype]
     described: Any = SimpleNamespace(source="chain.cu", symbol="chain", definition=f"REAL={real}")
     image = compile_kernel(find_nvrtc(), [SourceUnit("chain.cu", CHAIN, "cuda")], described, on.arch)

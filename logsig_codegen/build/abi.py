@@ -14,6 +14,8 @@ import re
 import tempfile
 from pathlib import Path
 
+from logsig_codegen.build.launcher import HEADERS, sources
+from logsig_codegen.emit.shipped import verbatim
 from logsig_codegen.operations import OPERATIONS, Operation
 
 _DESCRIPTION = """
@@ -69,10 +71,16 @@ _MARK = re.compile(
 
 def launcher_declarations() -> str:
     """The C declarations of the launcher of kernels for GPUs, as its headers have them."""
-    from logsig_codegen.build.launcher import sources
+    texts = sources()
+    sections = (section for name in HEADERS for section in _MARK.findall(texts[name]))
+    return _structs() + "".join(sections).replace("LOGSIG_HOST ", "")
 
-    sections = (section for text in sources().values() for section in _MARK.findall(text))
-    return "".join(sections).replace("LOGSIG_HOST ", "")
+
+def _structs() -> str:
+    """The declarations of ``logsig_path_call.h``: what stands between its includes and its functions."""
+    text = verbatim("c/include/logsig_path_call.h")
+    end = "} logsig_path_call;"
+    return text[text.index("#include <stddef.h>") + len("#include <stddef.h>") : text.index(end) + len(end)] + "\n"
 
 
 def abi_source(module: str = MODULE) -> str:

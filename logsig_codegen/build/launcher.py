@@ -17,15 +17,18 @@ from logsig_codegen.build.toolchain import find_compiler
 from logsig_codegen.emit.shipped import verbatim
 from logsig_codegen.errors import CompilerError, CompilerNotFoundError
 
-HEADERS = ("logsig_launcher.h",)
+HEADERS = ("logsig_launcher.h", "logsig_gpu_paths.h")
 SOURCE = "logsig_launcher.c"
+FOLDERS = {"logsig_path_call.h": "c/include"}
+"""Where those headers stand that others use as well."""
 FLAGS = ("-O2", "-std=gnu11", "-fPIC", "-shared")
 LIBRARIES = ("-ldl", "-lpthread")
 
 
 def sources() -> dict[str, str]:
     """File name to text; nothing of it is generated."""
-    return {name: verbatim(f"cuda/host/{name}") for name in (*HEADERS, SOURCE)}
+    files = (*FOLDERS, *HEADERS, SOURCE)
+    return {name: verbatim(f"{FOLDERS.get(name, 'cuda/host')}/{name}") for name in files}
 
 
 @lru_cache(maxsize=1)

@@ -1,3 +1,3 @@
 /* The launcher as a library, for callers that find its functions by name. */
 #define LOGSIG_HOST
-#include "logsig_launcher.h"
+#include "logsig_gpu_paths.h"

@@ -29,7 +29,8 @@ enum {
     LOGSIG_DRIVER_ERROR, /* a function of the driver failed, or there is no driver */
     LOGSIG_UNSUPPORTED,  /* a device older than what kernels are compiled for */
     LOGSIG_NO_KERNEL,    /* a kernel needs more shared memory than the device has, or there is none */
-    LOGSIG_NO_MEMORY     /* of the host */
+    LOGSIG_NO_MEMORY,    /* of the host */
+    LOGSIG_WANTS_KERNEL  /* a kernel has to be looked for */
 };
 
 /* A GPU, in the primary context, which torch uses as well. architecture: 90 for compute capability 9.0. */
