@@ -15,7 +15,9 @@ from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
 
 HEADERS = (
+    "c/include/logsig_path_call.h",
     "cuda/host/logsig_launcher.h",
+    "cuda/host/logsig_gpu_paths.h",
     "torch/logsig_torch_registry.h",
     "torch/logsig_torch_gpu.h",
     "torch/logsig_torch_rows.h",

@@ -8,7 +8,7 @@
 #include <c10/core/Stream.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
-#include "logsig_launcher.h"
+#include "logsig_gpu_paths.h"
 #include "logsig_torch_registry.h"
 
 namespace logsig_torch {
@@ -26,6 +26,14 @@ inline const logsig_device &gpu_of(int ordinal)
     return *found;
 }
 
+/* Beside the operations, the kernel that the launcher uses for calls along paths. */
+constexpr int ARRANGE = OPERATIONS;
+
+constexpr const char *name_of(int operation)
+{
+    return operation == ARRANGE ? "arrange" : TABLE[operation].name;
+}
+
 /* logsig_codegen::_add_cuda_kernel: as _add_kernel. `shape`: samples, warps, warp_bytes, together. The image outlives
  * the process's use of it. */
 inline void add_cuda_kernel(int64_t dimension, int64_t degree, c10::string_view operation, c10::string_view dtype,
@@ -34,8 +42,8 @@ inline void add_cuda_kernel(int64_t dimension, int64_t degree, c10::string_view 
     TORCH_CHECK_VALUE(shape.size() == 4, "shape: expected samples, warps, warp_bytes, together");
     Problem &problem = problem_of(dimension, degree);
     const std::unique_lock<std::shared_mutex> lock(problem.mutex);
-    for (int k = 0; k < OPERATIONS; k++) {
-        if (operation != TABLE[k].name) continue;
+    for (int k = 0; k <= OPERATIONS; k++) {
+        if (operation != name_of(k)) continue;
         problem.binaries.insert({{k, dtype == "float32"},
                                  {std::string(symbol), architecture, reinterpret_cast<const void *>(image), shape[0],
                                   shape[1], shape[2], shape[3] != 0}});
@@ -43,7 +51,7 @@ inline void add_cuda_kernel(int64_t dimension, int64_t degree, c10::string_view 
 }
 
 /* The binary that suits a GPU best: made for it, made for several, or made for an earlier one of its kind. */
-inline std::optional<DeviceCode> binary_for(Problem &problem, Operation operation, bool single, const logsig_device &gpu)
+inline std::optional<DeviceCode> binary_for(Problem &problem, int operation, bool single, const logsig_device &gpu)
 {
     const std::shared_lock<std::shared_mutex> lock(problem.mutex);
     const auto [first, end] = problem.binaries.equal_range({operation, single});
@@ -61,7 +69,7 @@ inline std::optional<DeviceCode> binary_for(Problem &problem, Operation operatio
 }
 
 /* The kernel of an operation on the device of a tensor, or null where nobody has it. */
-inline const logsig_kernel *find_launcher(Problem &problem, Operation operation, const Tensor &like)
+inline const logsig_kernel *find_launcher(Problem &problem, int operation, const Tensor &like)
 {
     const bool single = like.scalar_type() == at::kFloat;
     const int ordinal = like.device().index();
@@ -76,7 +84,7 @@ inline const logsig_kernel *find_launcher(Problem &problem, Operation operation,
     if (!binary) { /* let Python, if it is there, compile it */
         const auto loader = operator_named("_load_cuda_kernel");
         if (!loader) return nullptr;
-        torch::jit::Stack stack{problem.dimension, problem.degree, std::string(TABLE[operation].name),
+        torch::jit::Stack stack{problem.dimension, problem.degree, std::string(name_of(operation)),
                                 std::string(single ? "float32" : "float64"), int64_t{ordinal}};
         loader->callBoxed(stack);
         binary = binary_for(problem, operation, single, gpu);

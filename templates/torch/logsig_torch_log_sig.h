@@ -12,7 +12,7 @@ namespace {
 inline Tensor walk(const Request &made, const Paths &paths)
 {
     Tensor out = at::empty({paths.count, made.problem.size}, paths.data.options());
-    if (paths.count) (out.is_cuda() ? gpu::walk : cpu::walk)(made, paths, out);
+    if (paths.count) cpu::walk(made, paths, out);
     return out;
 }
 
@@ -20,14 +20,14 @@ inline Tensor walk(const Request &made, const Paths &paths)
 inline void walk_back(const Request &made, const Paths &paths, const Tensor &d_out, const Tensor &result,
                       const Tensor &d_data)
 {
-    if (paths.count) (d_data.is_cuda() ? gpu::walk_back : cpu::walk_back)(made, paths, d_out, result, d_data);
+    if (paths.count) cpu::walk_back(made, paths, d_out, result, d_data);
 }
 
 /* Log-signatures of all beginnings, (count, steps, size). */
 inline Tensor stream_forward(const Request &made, const Tensor &initial)
 {
     Tensor out = at::empty({made.paths.count, made.steps(), made.problem.size}, made.paths.data.options());
-    if (out.numel()) (out.is_cuda() ? gpu::stream : cpu::stream)(made, initial, out);
+    if (out.numel()) cpu::stream(made, initial, out);
     return out;
 }
 
@@ -37,7 +37,7 @@ inline Tensor stream_backward(const Request &made, const Tensor &d_out, const Te
 {
     const Tensor d_initial = initial.defined() ? at::zeros_like(initial) : Tensor();
     if (made.paths.count && made.steps()) {
-        (d_data.is_cuda() ? gpu::stream_back : cpu::stream_back)(made, d_out, stream, initial, d_data, d_initial);
+        cpu::stream_back(made, d_out, stream, initial, d_data, d_initial);
     }
     return d_initial;
 }
@@ -88,11 +88,15 @@ inline Tensor log_sig(const Tensor &path, const std::optional<Tensor> &lengths, 
     at::DimVector shape = made.rows;
     shape.push_back(made.problem.size);
     Tensor result;
-    if (stream) {
+    if (path.is_cuda()) {
+        result = gpu::forward(made, stream ? initial_rows(made, initial) : Tensor());
+    } else if (stream) {
         result = stream_forward(made, initial_rows(made, initial)).reshape(shape);
     } else {
         result = walk(made, made.windowed ? windows_of(made) : made.paths).reshape(shape);
-        if (initial.has_value()) result = RowKernels<COMBINE>::run(*initial, result, dimension, degree, n_jobs);
+    }
+    if (!stream && initial.has_value()) {
+        result = RowKernels<COMBINE>::run(*initial, result, dimension, degree, n_jobs);
     }
     if (method >= 2) return result;
     return convert("change_method", result, dimension, degree, int64_t{2}, method, false);
@@ -116,14 +120,20 @@ inline std::tuple<Tensor, Tensor> log_sig_backprop(
         known = std::nullopt;
     }
     if (initial.has_value() && !stream) {
-        const Tensor along = walk(made, made.paths).reshape(shape);
+        const Tensor along = path.is_cuda() ? gpu::forward(made, Tensor()) : walk(made, made.paths).reshape(shape);
         std::tie(d_initial, d_out) =
             RowKernels<COMBINE_BACKPROP>::run(d_out, *initial, along, dimension, degree, n_jobs);
         known = along;
     }
     d_out = d_out.expand(shape).contiguous();
     Tensor d_data;
-    if (stream) {
+    if (path.is_cuda()) {
+        const Tensor before = stream ? initial_rows(made, initial) : Tensor();
+        Tensor d_before;
+        std::tie(d_data, d_before) =
+            gpu::backward(made, d_out, known.has_value() ? known->contiguous() : Tensor(), before);
+        if (d_before.defined()) d_initial = summed_to(d_before, initial->sizes());
+    } else if (stream) {
         const Tensor before = initial_rows(made, initial);
         const Tensor all = known.has_value() ? known->contiguous() : stream_forward(made, before);
         d_data = at::zeros_like(made.paths.data);

@@ -55,6 +55,8 @@ struct Request {
     Paths paths;
     at::DimVector batch, rows; /* shapes: of the paths; of the result without its last axis and what initial adds */
 
+    /* numbers from one row of the result to the next; of a stream, from one path's rows to the next one's */
+    int64_t between() const { return problem.size * (stream ? steps() : 1); }
     int64_t steps() const { return std::max<int64_t>(paths.length - 1, 0); }
     Function function(Operation operation) const { return function_of(problem, operation, paths.data); }
 };

@@ -119,6 +119,11 @@ class CudaSources:
     units: tuple[SourceUnit, ...]
     kernels: tuple[CudaKernel, ...]
 
+    @property
+    def operations(self) -> tuple[CudaKernel, ...]:
+        """The kernels that are operations of the table."""
+        return tuple(kernel for kernel in self.kernels if kernel.operation != ARRANGE)
+
 
 @stage("emit CUDA")
 def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:

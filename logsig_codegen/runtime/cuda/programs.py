@@ -10,7 +10,7 @@ from typing import Any
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.nvidia import find_cuda_compiler
 from logsig_codegen.errors import CompilerNotFoundError
-from logsig_codegen.operations import OPERATIONS, STREAM, STREAM_BACKWARD, group_of
+from logsig_codegen.operations import DEFAULT_STATE, OPERATIONS, STREAM, STREAM_BACKWARD, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda._launcher_abi import ffi
 from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, check, device, library
@@ -78,7 +78,7 @@ class CudaPrograms:
         CompilerNotFoundError, CompilerError, CacheError, ArtifactError
             If it cannot be had.
         """
-        artifact = self._artifact(group_of(operation) if operation in OPERATIONS else group or "", dtype, arch)
+        artifact = self._artifact(group_of(operation) if operation in OPERATIONS else group or path_operation(DEFAULT_STATE), dtype, arch)
         for kernel in artifact.manifest["kernels"]:
             if (kernel["operation"], kernel["dtype"]) == (operation, dtype):
                 return (artifact.path / kernel["binary"]).read_bytes(), kernel
