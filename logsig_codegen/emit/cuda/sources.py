@@ -17,7 +17,8 @@ from logsig_codegen.emit.unit import CUDA_FLAGS, SourceUnit
 from logsig_codegen.emit.view import SUFFIXES, file_suffix, symbol
 from logsig_codegen.gpu.block import BlockPlan
 from logsig_codegen.gpu.cooperative import CooperativePlan
-from logsig_codegen.gpu.occupancy import WARP, Occupancy
+from logsig_codegen.gpu.hardware import WARP
+from logsig_codegen.gpu.occupancy import Occupancy
 from logsig_codegen.gpu.path_scan import PathScanPlan
 from logsig_codegen.gpu.planner import Plan, plan_kernel
 from logsig_codegen.gpu.rows import RowsPlan
