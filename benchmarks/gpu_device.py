@@ -76,12 +76,13 @@ def multiply_adds(dtype: str, at_least: float) -> float:
     from logsig_codegen.emit.unit import SourceUnit
     from logsig_codegen.runtime.cuda.driver import Launcher, device
 
-    on = device(torch.cuda.current_device())
+    ordinal = torch.cuda.current_device()
+    on = device(ordinal)
     real = {"float32": "float", "float64": "double"}[dtype]
     described: Any = SimpleNamespace(source="chain.cu", symbol="chain", definition=f"REAL={real}")
     image = compile_kernel(find_nvrtc(), [SourceUnit("chain.cu", CHAIN, "cuda")], described, on.arch)
     geometry = {"warp_bytes": 16, "warps": 8}
-    launcher = Launcher(on, image, {"symbol": "chain", "form": "thread", "samples": 32, "shape": geometry})
+    launcher = Launcher(ordinal, image, {"symbol": "chain", "form": "thread", "samples": 32, "shape": geometry})
     threads = on.multiprocessors * 2048 * 4
     out = torch.empty(threads, device="cuda", dtype=getattr(torch, dtype))
 

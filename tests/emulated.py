@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,15 @@ from golden import ROOT
 from native import write_sources
 from shared import digest, once
 
+from logsig_codegen.build.launcher import compile_launcher
 from logsig_codegen.compiler import CompiledProblem
 from logsig_codegen.emit.cuda.sources import CudaKernel, CudaSources, cuda_sources
 from logsig_codegen.emit.unit import SourceUnit
-from logsig_codegen.operations import path_operation
-from logsig_codegen.runtime.cuda import calls
+from logsig_codegen.runtime.cuda import calls, driver
+from logsig_codegen.runtime.cuda._launcher_abi import ffi
+from logsig_codegen.runtime.cuda.driver import NoKernelError
+from logsig_codegen.runtime.cuda.programs import CudaPrograms
+from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HEADERS = ROOT / "tests" / "emulation"
@@ -109,22 +116,47 @@ class Emulation:
         return next(unit for unit in self.sources.units if unit.name == name)
 
 
-def emulate_launches(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> None:
+@lru_cache(maxsize=1)
+def launcher_on_host() -> Any:
+    """The launcher, with a driver whose devices are emulated grids."""
+    folder = Path(tempfile.mkdtemp(prefix="logsig-emulated-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    library = folder / "libcuda.so"
+    command = [CXX, "-shared", "-fPIC", "-w", "-xc", str(HEADERS / "cuda_on_host.c"), "-o", str(library), "-ldl"]
+    subprocess.run(command, check=True)
+    compile_launcher(folder / "launcher.so", (f'LOGSIG_CUDA_DRIVER="{library}"',))
+    return ffi.dlopen(str(folder / "launcher.so"))
+
+
+class EmulatedPrograms(CudaPrograms):
+    """Kernels of one problem that run on the host.
+
+    Attributes
+    ----------
+    refused : set of str
+        Operations that are to have no kernel.
+    """
+
+    def __init__(self, emulation: Emulation) -> None:
+        super().__init__(emulation.problem)
+        self.emulation = emulation
+        self.refused: set[str] = set()
+
+    def binary(self, operation: str, dtype: str, arch: str, group: str | None = None) -> tuple[bytes, dict[str, Any]]:
+        """The path of a library, which the emulated driver loads."""
+        known = {kernel.operation for kernel in self.emulation.sources.kernels}
+        if operation in self.refused or operation not in known:
+            raise NoKernelError(f"{operation}: too large")
+        emulated = self.emulation.kernel(operation, dtype)
+        return emulated.library._name.encode(), emulated.kernel.data()
+
+
+def emulate_launches(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> EmulatedPrograms:
     """Let the GPU's side of the run time start kernels on the emulated grid, on tensors in host memory."""
-
-    def launch(_: Any, operation: str, like: Any, count: int, arguments: Sequence[int]) -> None:
-        if count:
-            dtype = str(like.dtype).removeprefix("torch.")
-            emulation.kernel(operation, dtype)([*arguments, count], warps=2, blocks=3)
-
-    def launch_along(
-        kernel: Any, state: str, like: Any, count: int, arguments: Sequence[int], *, backward: bool = False
-    ) -> None:
-        launch(kernel, path_operation(state, backward=backward), like, count, arguments)
-
-    def available(_: Any, operation: str, like: Any) -> bool:
-        return any(known.operation == operation for known in emulation.sources.kernels)
-
-    monkeypatch.setattr(calls, "launch", launch)
-    monkeypatch.setattr(calls, "available", available)
-    monkeypatch.setattr(calls, "launch_along", launch_along)
+    programs = EmulatedPrograms(emulation)
+    monkeypatch.setattr(driver, "_library", launcher_on_host())
+    monkeypatch.setattr(LoadedKernel, "cuda", property(lambda self: programs))
+    monkeypatch.setattr("logsig_codegen.runtime.cuda.programs.device", lambda _: driver.Device("sm_90", 2))
+    monkeypatch.setattr(calls, "ordinal_of", lambda _: 0)
+    monkeypatch.setattr(calls, "stream_of", lambda _: 0x5740)
+    return programs

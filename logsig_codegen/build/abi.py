@@ -4,14 +4,18 @@ The declarations never change from one problem to the next, so they are parsed o
 ``logsig_codegen/runtime/_abi.py`` is written, and not each time a library is loaded. To write that file again::
 
     python -c "from logsig_codegen.build.abi import write_abi; write_abi()"
+
+The same is done with the declarations of the launcher of kernels for GPUs, which stand in its headers.
 """
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
-from logsig_codegen.emit.render import verbatim
+from logsig_codegen.build.launcher import HEADERS, sources
+from logsig_codegen.emit.shipped import verbatim
 from logsig_codegen.operations import OPERATIONS, Operation
 
 _DESCRIPTION = """
@@ -69,16 +73,29 @@ _HEADER = '''"""Written by ``logsig_codegen.build.abi.write_abi`` from the decla
 '''
 
 
-def abi_source() -> str:
-    """Text of ``logsig_codegen/runtime/_abi.py``: the declarations, parsed (nothing else needs cffi's parser)."""
+LAUNCHER_MODULE = "logsig_codegen.runtime.cuda._launcher_abi"
+_MARK = re.compile(
+    r"^/\* -- declarations -+ \*/$(.*?)^/\* -- end of the declarations -+ \*/$", re.MULTILINE | re.DOTALL
+)
+
+
+def launcher_declarations() -> str:
+    """The C declarations of the launcher of kernels for GPUs, as its headers have them."""
+    texts = sources()
+    sections = (section for name in HEADERS for section in _MARK.findall(texts[name]))
+    return _structs() + "".join(sections).replace("LOGSIG_HOST ", "")
+
+
+def abi_source(module: str = MODULE) -> str:
+    """Text of a module that holds parsed declarations (nothing else needs cffi's parser)."""
     import contextlib
     import io
 
     from cffi import FFI
 
     builder = FFI()
-    builder.cdef(declarations())
-    builder.set_source(MODULE, None)
+    builder.cdef(launcher_declarations() if module == LAUNCHER_MODULE else declarations())
+    builder.set_source(module, None)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "_abi.py")
         with contextlib.redirect_stdout(io.StringIO()):  # cffi announces the file it writes
@@ -87,5 +104,7 @@ def abi_source() -> str:
 
 
 def write_abi() -> None:
-    """Write ``logsig_codegen/runtime/_abi.py``."""
-    Path(__file__).parent.parent.joinpath("runtime", "_abi.py").write_text(abi_source(), encoding="utf-8")
+    """Write the modules of parsed declarations."""
+    package = Path(__file__).parent.parent
+    for module in (MODULE, LAUNCHER_MODULE):
+        package.joinpath(*module.split(".")[1:]).with_suffix(".py").write_text(abi_source(module), encoding="utf-8")

@@ -138,7 +138,7 @@ def lookup(request: Request) -> Artifact | None:
     Without a compiler an entry that any compiler made will do: an image may be warmed up first and have its compiler
     removed later.
     """
-    for root in _roots():
+    for root in roots():
         candidates = [root / request.folder]
         if request.takes_any_compiler:
             candidates = sorted(root.glob(f"{request.problem.name}-*"))
@@ -162,7 +162,7 @@ def obtain(request: Request, build: Callable[[Path], object]) -> Artifact:
     found = lookup(request)
     if found is not None:
         return found
-    root = _writable_root()
+    root = writable_root()
     with _locked(root / f".lock-{request.folder}"):
         found = lookup(request)
         if found is not None:
@@ -187,17 +187,17 @@ def discard(artifact: Artifact) -> None:
 
 def clear() -> None:
     """Remove every entry from the cache's folder; nothing else in it is touched, nor what is being built right now."""
-    for root in _roots():
+    for root in roots():
         for folder in sorted(root.glob("[!.]*")):
             _remove(folder)
 
 
 def entries() -> tuple[str, ...]:
     """Names of the entries in the cache's folder, sorted."""
-    return tuple(sorted(path.parent.name for root in _roots() for path in root.glob(f"[!.]*/{MANIFEST}")))
+    return tuple(sorted(path.parent.name for root in roots() for path in root.glob(f"[!.]*/{MANIFEST}")))
 
 
-def _roots() -> tuple[Path, ...]:
+def roots() -> tuple[Path, ...]:
     """Folders that may hold entries: all below one name of ours, so that a shared folder can be cleared safely."""
     bases = (cache_dir(),) if _temporary is None else (cache_dir(), _temporary)
     return tuple(base / "kernels" for base in bases)
@@ -251,7 +251,7 @@ def _sweep(root: Path, request: Request) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _writable_root() -> Path:
+def writable_root() -> Path:
     """The cache's folder if entries can be written there, else, with one warning, a temporary one for this process."""
     global _temporary
     root = cache_dir() / "kernels"

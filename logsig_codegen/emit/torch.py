@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from logsig_codegen.compiler import CompiledProblem
 from logsig_codegen.emit.calls import has_calls
@@ -14,18 +15,20 @@ from logsig_codegen.operations import CALLS, LETTERS, MAPS, OPERATIONS, ROWS, Op
 from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
 
-_OF_C = ("logsig_path_call.h", "logsig_threads.h")
 HEADERS = (
-    *_OF_C,
-    "logsig_torch_registry.h",
-    "logsig_torch_gpu.h",
-    "logsig_torch_rows.h",
-    "logsig_torch_paths.h",
-    "logsig_torch_walks.h",
-    "logsig_torch_gpu_walks.h",
-    "logsig_torch_log_sig.h",
-    "logsig_torch_autograd.h",
-    "logsig_torch.h",
+    "c/include/logsig_path_call.h",
+    "c/include/logsig_threads.h",
+    "cuda/host/logsig_launcher.h",
+    "cuda/host/logsig_gpu_paths.h",
+    "torch/logsig_torch_registry.h",
+    "torch/logsig_torch_gpu.h",
+    "torch/logsig_torch_rows.h",
+    "torch/logsig_torch_paths.h",
+    "torch/logsig_torch_walks.h",
+    "torch/logsig_torch_gpu_walks.h",
+    "torch/logsig_torch_log_sig.h",
+    "torch/logsig_torch_autograd.h",
+    "torch/logsig_torch.h",
 )
 """What does not depend on the problem, in the order in which it is included."""
 TABLE = "logsig_torch_operations.h"
@@ -95,7 +98,7 @@ def torch_sources(compiled: CompiledProblem, dtypes: Sequence[str]) -> dict[str,
         entries=tuple(entries),
         arguments=(str(problem.dimension), str(problem.degree), f'"{default_state(problem)}"'),
     )
-    headers = {name: verbatim(f"{'c/include' if name in _OF_C else 'torch'}/{name}") for name in HEADERS}
+    headers = {Path(name).name: verbatim(name) for name in HEADERS}
     table = render("torch/operations.h.j2", view=operations_view())
     return {SOURCE: render("torch/operators.cpp.j2", view=view), TABLE: table, **headers}
 

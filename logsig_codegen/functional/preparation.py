@@ -106,7 +106,7 @@ def _prepare_cuda(problem: Problem, method: int, gradients: bool) -> None:
             if gradients or not operation.backward:
                 kernel.cuda.launcher(operation.name, dtype, ordinal)
         for back in _passes(gradients):
-            kernel.cuda.along_paths(default_state(problem), dtype, ordinal, backward=back)
+            kernel.cuda.prepare_paths(default_state(problem), dtype, ordinal, backward=back)
     from logsig_codegen.runtime.cuda import maps
 
     for linear in chain_of(problem, 2, method).maps:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.build import nvidia
 from logsig_codegen.build.artifact import Artifact, check_file
+from logsig_codegen.build.launcher import copy_launcher
 from logsig_codegen.errors import ArtifactError, CompilerNotFoundError
 from logsig_codegen.targets.base import BuildSpec, Built, Emitted, Target
 
@@ -57,7 +58,8 @@ class CudaTarget(Target):
             "architectures": list(architectures),
             "kernels": [{**kernel.data(), "binary": binaries.get(kernel.symbol)} for kernel in sources.kernels],
         }
-        return Built(tuple(binaries.values()), fields=fields)
+        launcher = () if tools is None else copy_launcher(folder)  # for machines without a C compiler
+        return Built((*binaries.values(), *launcher), fields=fields)
 
     def check(self, artifact: Artifact, problem: Problem) -> None:
         """Make sure that the binaries are there, and undamaged; the sources may be gone."""

@@ -1,157 +1,38 @@
-/* Kernels on NVIDIA GPUs: the driver, found when the first tensor on a GPU comes, and what is started through it.
+/* Kernels on NVIDIA GPUs, through the launcher: found for a tensor, started in torch's current stream.
  *
- * Nothing of CUDA is needed to build this: the few functions of the driver are looked up by name, the current stream
- * comes from torch. Nothing here waits for a device, and nothing is allocated on one.
+ * Nothing of CUDA is needed to build this. Nothing here waits for a device.
  */
 #ifndef LOGSIG_TORCH_GPU_H
 #define LOGSIG_TORCH_GPU_H
 
 #include <c10/core/Stream.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
-#include <dlfcn.h>
 
-#include <limits>
-#include <memory>
-
+#include "logsig_gpu_paths.h"
 #include "logsig_torch_registry.h"
 
 namespace logsig_torch {
 namespace {
 
-/* -- the driver --------------------------------------------------------------------------------------------------- */
-
-enum DeviceAttribute { MULTIPROCESSORS = 16, CAPABILITY_MAJOR = 75, CAPABILITY_MINOR = 76, SHARED_BYTES_OF_BLOCK = 97 };
-constexpr int64_t WARP = 32;
-enum FunctionAttribute { DYNAMIC_SHARED_BYTES = 8, SHARED_CARVEOUT = 9 };
-
-/* What is used of libcuda; handles are pointers, a status of 0 is success. */
-struct Driver {
-    int (*init)(unsigned);
-    int (*device)(int *, int);
-    int (*attribute)(int *, int, int);
-    int (*retain)(void **, int);
-    int (*push)(void *);
-    int (*pop)(void **);
-    int (*load)(void **, const void *);
-    int (*function)(void **, void *, const char *);
-    int (*set)(void *, int, int);
-    int (*launch)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **,
-                  void **);
-    int (*error_name)(int, const char **);
-    int (*error_text)(int, const char **);
-
-    void check(int status, const char *call) const
-    {
-        if (!status) return;
-        const char *name = nullptr, *text = nullptr;
-        error_name(status, &name);
-        error_text(status, &text);
-        TORCH_CHECK(false, call, ": ", name ? name : "unknown error", ": ", text ? text : c10::str(status));
-    }
-};
-
-inline Driver find_driver()
+inline void check_launcher(int status)
 {
-    void *const library = dlopen("libcuda.so.1", RTLD_NOW);
-    TORCH_CHECK(library, "the CUDA driver cannot be loaded: ", dlerror());
-    const auto find = [library](auto &function, const char *name) {
-        function = reinterpret_cast<std::decay_t<decltype(function)>>(dlsym(library, name));
-        TORCH_CHECK(function, "the CUDA driver lacks ", name);
-    };
-    Driver driver;
-    find(driver.init, "cuInit");
-    find(driver.device, "cuDeviceGet");
-    find(driver.attribute, "cuDeviceGetAttribute");
-    find(driver.retain, "cuDevicePrimaryCtxRetain");
-    find(driver.push, "cuCtxPushCurrent_v2");
-    find(driver.pop, "cuCtxPopCurrent_v2");
-    find(driver.load, "cuModuleLoadData");
-    find(driver.function, "cuModuleGetFunction");
-    find(driver.set, "cuFuncSetAttribute");
-    find(driver.launch, "cuLaunchKernel");
-    find(driver.error_name, "cuGetErrorName");
-    find(driver.error_text, "cuGetErrorString");
-    driver.check(driver.init(0), "cuInit");
-    return driver;
+    TORCH_CHECK(status == LOGSIG_OK, logsig_gpu_error());
 }
 
-inline const Driver &driver()
+inline const logsig_device &gpu_of(int ordinal)
 {
-    static const Driver found = find_driver();
-    return found;
+    const logsig_device *found = nullptr;
+    check_launcher(logsig_gpu_device(ordinal, &found));
+    return *found;
 }
 
-/* A GPU, in the context that torch uses as well. */
-struct Gpu {
-    int ordinal = 0;
-    void *context = nullptr;
-    int architecture = 0, multiprocessors = 0, shared_bytes = 0;
+/* Beside the operations, the kernel that the launcher uses for calls along paths. */
+constexpr int ARRANGE = OPERATIONS;
 
-    explicit Gpu(int number) : ordinal(number)
-    {
-        const Driver &cuda = driver();
-        int handle = 0, major = 0, minor = 0;
-        cuda.check(cuda.device(&handle, number), "cuDeviceGet");
-        const auto attribute = [&](int &value, DeviceAttribute which) {
-            cuda.check(cuda.attribute(&value, which, handle), "cuDeviceGetAttribute");
-        };
-        attribute(major, CAPABILITY_MAJOR);
-        attribute(minor, CAPABILITY_MINOR);
-        attribute(multiprocessors, MULTIPROCESSORS);
-        attribute(shared_bytes, SHARED_BYTES_OF_BLOCK);
-        architecture = 10 * major + minor;
-        cuda.check(cuda.retain(&context, handle), "cuDevicePrimaryCtxRetain");
-    }
-};
-
-/* Its context, current for a while; whatever was current before comes back. */
-class Current {
-  public:
-    explicit Current(const Gpu &gpu) { driver().check(driver().push(gpu.context), "cuCtxPushCurrent"); }
-    Current(const Current &) = delete;
-    Current &operator=(const Current &) = delete;
-    ~Current()
-    {
-        void *context = nullptr;
-        driver().pop(&context);
-    }
-};
-
-inline const Gpu &gpu_of(int ordinal)
+constexpr const char *name_of(int operation)
 {
-    static std::mutex mutex;
-    static std::map<int, Gpu> gpus;
-    const std::lock_guard<std::mutex> lock(mutex);
-    return gpus.try_emplace(ordinal, ordinal).first->second;
+    return operation == ARRANGE ? "arrange" : TABLE[operation].name;
 }
-
-/* -- kernels ------------------------------------------------------------------------------------------------------ */
-
-struct Launcher {
-    const Gpu &gpu;
-    void *function = nullptr;
-    int64_t samples, warps, warp_bytes;
-    bool together;
-
-    /* It may have no room on the device: then it is not loaded. */
-    Launcher(const Gpu &on, const DeviceCode &code)
-        : gpu(on), samples(code.samples), warps(code.warps), warp_bytes(code.warp_bytes), together(code.together)
-    {
-        if (together) warp_bytes /= warps;
-        while (!together && warps > 1 && warps * warp_bytes > on.shared_bytes) warps--;
-        if (warps * warp_bytes > on.shared_bytes) return;
-        const Driver &cuda = driver();
-        const Current current(on);
-        void *module = nullptr;
-        const auto set = [&](FunctionAttribute attribute, int64_t value) {
-            cuda.check(cuda.set(function, attribute, static_cast<int>(value)), "cuFuncSetAttribute");
-        };
-        cuda.check(cuda.load(&module, code.image), "cuModuleLoadData");
-        cuda.check(cuda.function(&function, module, code.symbol.c_str()), "cuModuleGetFunction");
-        set(DYNAMIC_SHARED_BYTES, warps * warp_bytes);
-        if (!together || samples == WARP) set(SHARED_CARVEOUT, 100); /* tables want a cache, rows and points do not */
-    }
-};
 
 /* logsig_codegen::_add_cuda_kernel: as _add_kernel. `shape`: samples, warps, warp_bytes, together. The image outlives
  * the process's use of it. */
@@ -161,8 +42,8 @@ inline void add_cuda_kernel(int64_t dimension, int64_t degree, c10::string_view 
     TORCH_CHECK_VALUE(shape.size() == 4, "shape: expected samples, warps, warp_bytes, together");
     Problem &problem = problem_of(dimension, degree);
     const std::unique_lock<std::shared_mutex> lock(problem.mutex);
-    for (int k = 0; k < OPERATIONS; k++) {
-        if (operation != TABLE[k].name) continue;
+    for (int k = 0; k <= OPERATIONS; k++) {
+        if (operation != name_of(k)) continue;
         problem.binaries.insert({{k, dtype == "float32"},
                                  {std::string(symbol), architecture, reinterpret_cast<const void *>(image), shape[0],
                                   shape[1], shape[2], shape[3] != 0}});
@@ -170,7 +51,7 @@ inline void add_cuda_kernel(int64_t dimension, int64_t degree, c10::string_view 
 }
 
 /* The binary that suits a GPU best: made for it, made for several, or made for an earlier one of its kind. */
-inline std::optional<DeviceCode> binary_for(Problem &problem, Operation operation, bool single, const Gpu &gpu)
+inline std::optional<DeviceCode> binary_for(Problem &problem, int operation, bool single, const logsig_device &gpu)
 {
     const std::shared_lock<std::shared_mutex> lock(problem.mutex);
     const auto [first, end] = problem.binaries.equal_range({operation, single});
@@ -188,7 +69,7 @@ inline std::optional<DeviceCode> binary_for(Problem &problem, Operation operatio
 }
 
 /* The kernel of an operation on the device of a tensor, or null where nobody has it. */
-inline const Launcher *find_launcher(Problem &problem, Operation operation, const Tensor &like)
+inline const logsig_kernel *find_launcher(Problem &problem, int operation, const Tensor &like)
 {
     const bool single = like.scalar_type() == at::kFloat;
     const int ordinal = like.device().index();
@@ -198,27 +79,31 @@ inline const Launcher *find_launcher(Problem &problem, Operation operation, cons
         const auto found = problem.launchers.find(key);
         if (found != problem.launchers.end()) return found->second;
     }
-    const Gpu &gpu = gpu_of(ordinal);
+    const logsig_device &gpu = gpu_of(ordinal);
     auto binary = binary_for(problem, operation, single, gpu);
     if (!binary) { /* let Python, if it is there, compile it */
         const auto loader = operator_named("_load_cuda_kernel");
         if (!loader) return nullptr;
-        torch::jit::Stack stack{problem.dimension, problem.degree, std::string(TABLE[operation].name),
+        torch::jit::Stack stack{problem.dimension, problem.degree, std::string(name_of(operation)),
                                 std::string(single ? "float32" : "float64"), int64_t{ordinal}};
         loader->callBoxed(stack);
         binary = binary_for(problem, operation, single, gpu);
     }
-    auto made = binary ? std::make_unique<const Launcher>(gpu, *binary) : nullptr;
-    if (made && !made->function) made = nullptr;
+    const logsig_kernel *made = nullptr;
+    if (binary) {
+        const DeviceCode &code = *binary;
+        const logsig_image image = {code.symbol.c_str(), code.image,      code.samples,
+                                    code.warps,          code.warp_bytes, code.together};
+        const int status = logsig_gpu_load(ordinal, &image, &made);
+        if (status != LOGSIG_NO_KERNEL) check_launcher(status);
+    }
     const std::unique_lock<std::shared_mutex> lock(problem.mutex);
-    const auto [place, added] = problem.launchers.try_emplace(key, made.get());
-    if (added) made.release(); /* it lives as long as the process */
-    return place->second;
+    return problem.launchers.try_emplace(key, made).first->second;
 }
 
-inline const Launcher &launcher_of(Problem &problem, Operation operation, const Tensor &like)
+inline const logsig_kernel &launcher_of(Problem &problem, Operation operation, const Tensor &like)
 {
-    const Launcher *const found = find_launcher(problem, operation, like);
+    const logsig_kernel *const found = find_launcher(problem, operation, like);
     TORCH_CHECK_NOT_IMPLEMENTED(found, "no kernel of ", TABLE[operation].name, " on a GPU for (dimension=",
                                 problem.dimension, ", degree=", problem.degree, ") and ", like.scalar_type(),
                                 ": load an extension that has it, or import logsig_codegen.torch_api");
@@ -238,26 +123,16 @@ struct Arguments {
     }
 };
 
-/* Start a kernel in torch's current stream of the device of `like`, in as many blocks as the batch takes. */
-inline void start(const Launcher &kernel, const Tensor &like, Arguments arguments, int64_t batch)
+inline void *stream_of(const Tensor &like)
 {
-    if (batch <= 0) return;
-    arguments.number(batch);
-    int64_t tiles = (batch + kernel.samples - 1) / kernel.samples, warps = kernel.warps;
-    if (!kernel.together) { /* few tiles: a block each, so that every multiprocessor has one */
-        warps = std::max<int64_t>(1, std::min(warps, tiles / kernel.gpu.multiprocessors));
-        tiles = (tiles + warps - 1) / warps;
-    }
-    const int64_t blocks = std::min<int64_t>(tiles, std::numeric_limits<int>::max());
-    c10::SmallVector<void *, 20> pointers;
-    for (int64_t &value : arguments.values) pointers.push_back(&value);
-    const c10::Stream stream = c10::impl::VirtualGuardImpl(like.device().type()).getStream(like.device());
-    const Current current(kernel.gpu);
-    driver().check(driver().launch(kernel.function, static_cast<unsigned>(blocks), 1, 1,
-                                   static_cast<unsigned>(WARP * warps), 1, 1,
-                                   static_cast<unsigned>(warps * kernel.warp_bytes), stream.native_handle(),
-                                   pointers.data(), nullptr),
-                   "cuLaunchKernel");
+    return c10::impl::VirtualGuardImpl(like.device().type()).getStream(like.device()).native_handle();
+}
+
+/* Start a kernel in torch's current stream of the device of `like`. */
+inline void start(const logsig_kernel &kernel, const Tensor &like, const Arguments &arguments, int64_t batch)
+{
+    check_launcher(logsig_gpu_launch(&kernel, batch, arguments.values.data(),
+                                     static_cast<int>(arguments.values.size()), stream_of(like)));
 }
 
 } // namespace

@@ -8,68 +8,6 @@
 namespace logsig_torch {
 namespace {
 
-/* -- on a GPU ----------------------------------------------------------------------------------------------------- */
-
-/* Log-signatures of whole paths, (count, size). */
-inline Tensor walk(const Request &made, const Paths &paths)
-{
-    Tensor out = at::empty({paths.count, made.problem.size}, paths.data.options());
-    if (paths.count) gpu::walk(made, paths, out);
-    return out;
-}
-
-/* Their gradients, into d_data, which is zero and laid out as the paths are. */
-inline void walk_back(const Request &made, const Paths &paths, const Tensor &d_out, const Tensor &result,
-                      const Tensor &d_data)
-{
-    if (paths.count) gpu::walk_back(made, paths, d_out, result, d_data);
-}
-
-/* Log-signatures of all beginnings, (count, steps, size). */
-inline Tensor stream_forward(const Request &made, const Tensor &initial)
-{
-    Tensor out = at::empty({made.paths.count, made.steps(), made.problem.size}, made.paths.data.options());
-    if (out.numel()) gpu::stream(made, initial, out);
-    return out;
-}
-
-/* Their gradients, into d_data as above; returned is that with respect to what came before. */
-inline Tensor stream_backward(const Request &made, const Tensor &d_out, const Tensor &stream, const Tensor &initial,
-                              const Tensor &d_data)
-{
-    const Tensor d_initial = initial.defined() ? at::zeros_like(initial) : Tensor();
-    if (made.paths.count && made.steps()) {
-        gpu::stream_back(made, d_out, stream, initial, d_data, d_initial);
-    }
-    return d_initial;
-}
-
-/* Windows that share points are taken in turns, since each writes the gradient of all of its points. */
-inline Tensor windows_backward(const Request &made, const Tensor &d_out, const std::optional<Tensor> &known)
-{
-    const Paths windows = windows_of(made);
-    const Tensor total = at::zeros_like(made.paths.data);
-    if (!windows.count) return total;
-    const int64_t per_path = window_count(made.paths.length, made.window, made.step), size = made.problem.size;
-    const int64_t turns = std::min((made.window + made.step - 1) / made.step, per_path);
-    const Tensor result = known.has_value() ? *known : walk(made, windows);
-    for (int64_t turn = 0; turn < turns; turn++) {
-        const auto chosen = [&](const Tensor &all) {
-            at::DimVector shape{-1, per_path};
-            if (all.dim() > 1) shape.push_back(size);
-            return all.reshape(shape).slice(1, turn, per_path, turns).contiguous().flatten(0, 1);
-        };
-        Paths some = windows;
-        some.starts = chosen(windows.starts);
-        some.count = some.starts.numel();
-        if (windows.lengths.defined()) some.lengths = chosen(windows.lengths);
-        const Tensor d_data = at::zeros_like(made.paths.data);
-        walk_back(made, some, chosen(d_out), chosen(result), d_data);
-        total.add_(d_data);
-    }
-    return total;
-}
-
 /* Another operator of the namespace, which Python has and this file does not. */
 template <class... Rest> Tensor convert(const char *name, const Tensor &tensor, Rest... rest)
 {
@@ -81,8 +19,6 @@ template <class... Rest> Tensor convert(const char *name, const Tensor &tensor, 
     return stack.at(0).toTensor();
 }
 
-/* -- operators ---------------------------------------------------------------------------------------------------- */
-
 inline Tensor log_sig(const Tensor &path, const std::optional<Tensor> &lengths, const std::optional<Tensor> &initial,
                       int64_t dimension, int64_t degree, bool stream, Windows windows, State state, int64_t method,
                       int64_t n_jobs)
@@ -90,14 +26,9 @@ inline Tensor log_sig(const Tensor &path, const std::optional<Tensor> &lengths, 
     const Request made =
         request(path, lengths, initial, dimension, degree, stream, windows, state, method, n_jobs);
     if (!path.is_cuda()) return cpu::log_sig(made, initial);
-    at::DimVector shape = made.rows;
-    shape.push_back(made.problem.size);
-    Tensor result;
-    if (stream) {
-        result = stream_forward(made, initial_rows(made, initial)).reshape(shape);
-    } else {
-        result = walk(made, made.windowed ? windows_of(made) : made.paths).reshape(shape);
-        if (initial.has_value()) result = RowKernels<COMBINE>::run(*initial, result, dimension, degree, n_jobs);
+    Tensor result = gpu::forward(made, stream ? initial_rows(made, initial) : Tensor());
+    if (!stream && initial.has_value()) {
+        result = RowKernels<COMBINE>::run(*initial, result, dimension, degree, n_jobs);
     }
     if (method >= 2) return result;
     return convert("change_method", result, dimension, degree, int64_t{2}, method, false);
@@ -112,9 +43,8 @@ inline std::tuple<Tensor, Tensor> log_sig_backprop(
         request(path, lengths, initial, dimension, degree, stream, windows, state, method, n_jobs);
     check_dtype("d_out", d_out_given, path);
     if (!path.is_cuda()) return cpu::log_sig_backprop(made, d_out_given, result_given, initial);
-    const int64_t size = made.problem.size;
     at::DimVector shape = made.rows;
-    shape.push_back(size);
+    shape.push_back(made.problem.size);
     Tensor d_out = d_out_given, d_initial = at::empty({0}, path.options());
     std::optional<Tensor> known = result_given;
     if (method < 2) {
@@ -122,27 +52,15 @@ inline std::tuple<Tensor, Tensor> log_sig_backprop(
         known = std::nullopt;
     }
     if (initial.has_value() && !stream) {
-        const Tensor along = walk(made, made.paths).reshape(shape);
+        const Tensor along = gpu::forward(made, Tensor());
         std::tie(d_initial, d_out) =
             RowKernels<COMBINE_BACKPROP>::run(d_out, *initial, along, dimension, degree, n_jobs);
         known = along;
     }
-    d_out = d_out.expand(shape).contiguous();
-    Tensor d_data;
-    if (stream) {
-        const Tensor before = initial_rows(made, initial);
-        const Tensor all = known.has_value() ? known->contiguous() : stream_forward(made, before);
-        d_data = at::zeros_like(made.paths.data);
-        const Tensor d_before = stream_backward(made, d_out, all, before, d_data);
-        if (initial.has_value()) d_initial = summed_to(d_before, initial->sizes());
-    } else if (made.windowed) {
-        if (known.has_value()) known = known->contiguous().reshape({-1, size});
-        d_data = windows_backward(made, d_out.reshape({-1, size}), known);
-    } else {
-        const Tensor result = known.has_value() ? known->contiguous() : walk(made, made.paths);
-        d_data = at::zeros_like(made.paths.data);
-        walk_back(made, made.paths, d_out, result, d_data);
-    }
+    const auto [d_data, d_before] =
+        gpu::backward(made, d_out.expand(shape).contiguous(), known.has_value() ? known->contiguous() : Tensor(),
+                      stream ? initial_rows(made, initial) : Tensor());
+    if (d_before.defined()) d_initial = summed_to(d_before, initial->sizes());
     return {d_data, d_initial};
 }
 

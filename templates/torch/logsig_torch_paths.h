@@ -7,28 +7,15 @@
 namespace logsig_torch {
 namespace {
 
-constexpr int64_t WHOLE_STEPS = 192; /* shorter paths are never cut */
-
 /* Paths in one array, as kernels want them. */
 struct Paths {
-    Tensor data, lengths, starts; /* lengths, starts: int64, or undefined */
+    Tensor data, lengths; /* lengths: int64, or undefined */
     int64_t count = 0, length = 0, stride = 0;
 
     const ptrdiff_t *length_data() const
     {
         return lengths.defined() ? reinterpret_cast<const ptrdiff_t *>(lengths.const_data_ptr<int64_t>()) : nullptr;
     }
-    const ptrdiff_t *start_data() const
-    {
-        return starts.defined() ? reinterpret_cast<const ptrdiff_t *>(starts.const_data_ptr<int64_t>()) : nullptr;
-    }
-    /* 0, step, 2 step, ...: on the device of the paths */
-    Tensor multiples(int64_t number, int64_t step) const
-    {
-        return at::arange(number, at::TensorOptions(at::kLong).device(data.device())) * step;
-    }
-    /* where each begins */
-    Tensor offsets() const { return starts.defined() ? starts : multiples(count, stride); }
 };
 static_assert(sizeof(ptrdiff_t) == sizeof(int64_t));
 
@@ -64,6 +51,8 @@ struct Request {
     Paths paths;
     at::DimVector batch, rows; /* shapes: of the paths; of the result without its last axis and what initial adds */
 
+    /* numbers from one row of the result to the next; of a stream, from one path's rows to the next one's */
+    int64_t between() const { return problem.size * (stream ? steps() : 1); }
     int64_t steps() const { return std::max<int64_t>(paths.length - 1, 0); }
     bool single() const { return paths.data.scalar_type() == at::kFloat; }
     Function function(Operation operation) const { return function_of(problem, operation, paths.data); }
@@ -123,24 +112,6 @@ inline Request request(const Tensor &path, const std::optional<Tensor> &lengths,
                           at::IntArrayRef(made.batch), ", that of path, got ", lead);
     }
     return made;
-}
-
-/* The windows as paths: those of one path follow one another. */
-inline Paths windows_of(const Request &made)
-{
-    const Paths &paths = made.paths;
-    const int64_t per_path = window_count(paths.length, made.window, made.step);
-    const Tensor first = paths.multiples(per_path, made.step);
-    Paths found;
-    found.data = paths.data;
-    found.length = made.window;
-    found.count = paths.count * per_path;
-    found.starts = (paths.offsets().unsqueeze(1) + first * made.problem.dimension).reshape(-1).contiguous();
-    if (paths.lengths.defined()) {
-        found.lengths = (paths.lengths.unsqueeze(1) - first).clamp(0, made.window).reshape(-1).contiguous();
-        found.starts = found.starts * (found.lengths > 0);
-    }
-    return found;
 }
 
 /* What came before the paths, a row for each; undefined if nothing did. */

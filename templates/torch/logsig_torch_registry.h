@@ -40,7 +40,6 @@ struct DeviceCode {
     int64_t samples, warps, warp_bytes; /* of a tile; of a block, at most; of shared memory of a warp or a block */
     bool together;                      /* whether all warps of a block work on the same samples */
 };
-struct Launcher; /* a kernel on one GPU, see logsig_torch_gpu.h */
 
 /* The kernels of one problem, float64 and float32. Entries are written once. */
 struct Problem {
@@ -52,7 +51,7 @@ struct Problem {
 
     std::shared_mutex mutex;                                          /* of what follows */
     std::multimap<std::pair<int, bool>, DeviceCode> binaries;             /* by operation, and whether float32 */
-    std::map<std::tuple<int, bool, int>, const Launcher *> launchers; /* and by device; null: there is no kernel */
+    std::map<std::tuple<int, bool, int>, const logsig_kernel *> launchers; /* and by device; null: there is no kernel */
 };
 
 inline int64_t moebius(int64_t n)

@@ -8,10 +8,12 @@ from pathlib import Path
 from logsig_codegen.build import abi
 from logsig_codegen.emit import c
 from logsig_codegen.runtime import _abi
+from logsig_codegen.runtime.cuda import _launcher_abi
 
 
 def test_the_committed_module_is_what_the_declarations_give() -> None:
-    assert Path(_abi.__file__).read_text(encoding="utf-8") == abi.abi_source()
+    for module in (_abi, _launcher_abi):
+        assert Path(module.__file__).read_text(encoding="utf-8") == abi.abi_source(module.__name__)
 
 
 def test_emitted_structures_are_the_declared_ones() -> None:

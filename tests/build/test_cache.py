@@ -230,7 +230,7 @@ def test_an_entry_in_a_folder_that_cannot_be_written_is_used(monkeypatch: pytest
         raise AssertionError("a hit must not look for a place to write")
 
     monkeypatch.setenv(cache.VARIABLE, str(filled))
-    monkeypatch.setattr(cache, "_writable_root", refuse)
+    monkeypatch.setattr(cache, "writable_root", refuse)
     lg.clear_cache()
     assert lg.load(2, 2).path == entry_of(filled)
     lg.clear_cache()

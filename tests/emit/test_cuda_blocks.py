@@ -29,7 +29,7 @@ def check(folder: Path, dimension: int, degree: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(planner, "THREAD_OPERATIONS", -1)
     compiled = compile_problem(lg.Problem(dimension, degree), groups=GROUPS)
     emulation, kernel = Emulation(folder, compiled), lg.load(dimension, degree)
-    assert {described.form for described in emulation.sources.kernels} == {"block"}
+    assert {described.form for described in emulation.sources.operations} == {"block"}
     numbers = np.random.default_rng([dimension, degree])
     for dtype, batch in (("float64", 1), ("float64", 7), ("float32", 7)):
         for described in OPERATIONS.values():

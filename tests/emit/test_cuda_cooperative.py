@@ -154,7 +154,7 @@ def check(problem: tuple[int, int], folder: Path, monkeypatch: pytest.MonkeyPatc
         planner, "best_cooperative_plan", lambda kernel, problem, dtype: cooperative_plan(kernel, problem, dtype, parts)
     )
     emulation = Emulation(folder, compile_problem(lg.Problem(*problem), groups=GROUPS))
-    for described in emulation.sources.kernels:
+    for described in emulation.sources.operations:
         assert (described.form, described.samples, described.shape.warps) == ("block", 32, parts)
     numbers = np.random.default_rng([*problem, parts])
     d = problem[0]
@@ -201,5 +201,5 @@ def test_states_that_do_not_fit_in_a_thread_are_partitioned() -> None:
     plan = plan_kernel(problem, forward, "float32")
     assert isinstance(plan, CooperativePlan)
     assert plan.cost == min(cooperative_plan(forward, problem, "float32", parts).cost for parts in (2, 4, 8, 12, 16))
-    names = [kernel.source for kernel in cuda_sources(compile_problem(problem, groups=GROUPS[:1])).kernels]
+    names = [kernel.source for kernel in cuda_sources(compile_problem(problem, groups=GROUPS[:1])).operations]
     assert sorted(names) == ["log_sig_by_signature_f32.cu", "log_sig_by_signature_f64.cu"]

@@ -190,7 +190,7 @@ def test_exactly(problem: tuple[int, int], form: str, tmp_path: Path, monkeypatc
 
 def check(folder: Path, problem: tuple[int, int], form: str, layouts: tuple[Layout, ...] = LAYOUTS) -> None:
     emulation = Emulation(folder, compile_problem(lg.Problem(*problem), groups=GROUPS))
-    forms = {(described.operation, described.form) for described in emulation.sources.kernels}
+    forms = {(described.operation, described.form) for described in emulation.sources.operations}
     assert forms == {(group, form) for group in GROUPS}
     kernel = lg.load(*problem)
     for dtype in ("float32", "float64"):

@@ -6,20 +6,20 @@ their own, on the same numbers. Tensors lie in host memory, so that every other 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from emulated import Emulation, emulate_launches
+from emulated import EmulatedPrograms, Emulation, emulate_launches
 from torch_cases import overload
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.operations import DERIVED_GROUPS, GROUPS, Operation, columns
-from logsig_codegen.runtime.cuda import calls, pieces
+from logsig_codegen.runtime.cuda import calls, driver, paths
+from logsig_codegen.runtime.cuda.driver import Loaded, NoKernelError
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.registry import provide
 from logsig_codegen.runtime.request import PathOptions, path_request
@@ -34,8 +34,12 @@ def emulation(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
 
 
 @pytest.fixture
-def kernel(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> lg.LogSigKernel:
-    emulate_launches(emulation, monkeypatch)
+def programs(emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> EmulatedPrograms:
+    return emulate_launches(emulation, monkeypatch)
+
+
+@pytest.fixture
+def kernel(programs: EmulatedPrograms) -> lg.LogSigKernel:
     return lg.load(D, N)
 
 
@@ -174,22 +178,29 @@ def test_streams_of_any_layout(kernel: lg.LogSigKernel) -> None:
         compare(kernel, listed, stream(initial=initial), initial.dtype)
 
 
-def test_a_stream_is_one_launch(kernel: lg.LogSigKernel, emulation: Emulation, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[str] = []
-    launch = calls.launch
-
-    def noted(kernel: Any, operation: str, like: torch.Tensor, count: int, arguments: Sequence[int]) -> None:
-        started.append(operation)
-        launch(kernel, operation, like, count, arguments)
-
-    monkeypatch.setattr(calls, "launch", noted)
+def test_a_stream_is_one_launch(kernel: lg.LogSigKernel) -> None:
+    """Its gradient is one too, after the derivatives by the points were set to zero."""
     path, initial = normal(3, 20, D), normal(3, SIZE)
-    compare(kernel, path, stream(initial=initial), path.dtype)
-    assert started == ["stream", "stream_backprop", "stream", "stream_backprop"]  # the second time without the result
+    request = path_request(path, D, N, PathOptions(stream=True), initial=initial)
+    call, before = PathCall(kernel, request, 1), driver.launches()
+    out = call.forward(path, initial)
+    assert driver.launches() - before == 1
+    call.backward(torch.ones_like(out), out, path, initial)
+    assert driver.launches() - before == 3
+    call.backward(torch.ones_like(out), None, path, initial)
+    assert driver.launches() - before == 6
 
 
-def test_streams_without_a_kernel_are_joins(kernel: lg.LogSigKernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "available", lambda *_: False)
+STREAMS = {"stream", "stream_backprop"}
+
+
+@pytest.mark.parametrize(
+    "refused", [STREAMS, {"stream"}, {"stream_backprop"}], ids=lambda names: "+".join(sorted(names))
+)
+def test_streams_without_a_kernel_are_joins(
+    kernel: lg.LogSigKernel, programs: EmulatedPrograms, refused: set[str]
+) -> None:
+    programs.refused |= refused
     path = 0.3 * normal(7, 6, D)
     lengths = np.array([0, 1, 2, 3, 4, 5, 6])
     for initial in (None, normal(7, SIZE), normal(SIZE)):
@@ -200,12 +211,49 @@ def test_streams_without_a_kernel_are_joins(kernel: lg.LogSigKernel, monkeypatch
         )
 
 
-def test_a_step_of_a_stream_is_a_join_to_the_last_bit(kernel: lg.LogSigKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_needs_no_kernel_that_nothing_can_compile(
+    kernel: lg.LogSigKernel, programs: EmulatedPrograms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Joins do, until there is one; other kernels have to be there."""
+    path, binary, there = 0.3 * normal(4, 5, D), programs.binary, [False]
+
+    def none(operation: str, *others: Any) -> Any:
+        if operation in {*STREAMS, "log_sig"} and not there[0]:
+            raise lg.CompilerNotFoundError("no compiler")
+        return binary(operation, *others)
+
+    monkeypatch.setattr(programs, "binary", none)
+    compare(kernel, path, stream(), path.dtype)
+    request = path_request(path, D, N, PathOptions())
+    with pytest.raises(lg.CompilerNotFoundError):
+        PathCall(kernel, request, 1).forward(path)
+    there[0] = True
+    PathCall(kernel, request, 1).forward(path)
+    before = driver.launches()
+    compare(kernel, path, stream(), path.dtype)
+    assert driver.launches() - before < 10
+
+
+def test_what_carries_a_path(kernel: lg.LogSigKernel, programs: EmulatedPrograms) -> None:
+    """Where there is no kernel for the state that is asked for, the other one; where there is none, an error."""
+    options: dict[str, Any] = {"lengths": None, "initial": None, "windows": None, "stream": False}
+    programs.refused |= {"log_sig_by_signature", "log_sig_by_signature_backprop"}
+    path = 0.3 * normal(3, 8, D)
+    compare(kernel, path, {**options, "state": "signature"}, path.dtype)
+    programs.refused.add("log_sig")
+    programs._loaded, programs._problems = Loaded(), {}
+    request = path_request(path, D, N, PathOptions())
+    with pytest.raises(NoKernelError, match=r"log_sig: there is no kernel for a GPU for \(dimension=3, degree=3\)"):
+        PathCall(kernel, request, 1).forward(path)
+
+
+def test_a_step_of_a_stream_is_a_join_to_the_last_bit(kernel: lg.LogSigKernel, programs: EmulatedPrograms) -> None:
     path, results = 0.3 * normal(40, 9, D, dtype=torch.float32), []
-    for there in (True, False):
-        monkeypatch.setattr(calls, "available", lambda *_, there=there: there)
-        request = path_request(path, kernel.dimension, kernel.degree, PathOptions(stream=True))
-        results.append(PathCall(kernel, request, 1).forward(path))
+    request = path_request(path, D, N, PathOptions(stream=True))
+    results.append(PathCall(kernel, request, 1).forward(path))
+    programs.refused |= STREAMS
+    programs._loaded, programs._problems = Loaded(), {}
+    results.append(PathCall(kernel, request, 1).forward(path))
     assert torch.equal(*results)
 
 
@@ -240,15 +288,13 @@ def compare(kernel: lg.LogSigKernel, path: Any, options: dict[str, Any], dtype: 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_long_paths_are_cut_into_pieces(kernel: lg.LogSigKernel, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     path = 0.1 * normal(batch, 900, D)
-    assert pieces.piece_count(900) == 8
-    assert [pieces.piece_count(length) for length in (0, 192, 193, 385, 10**6)] == [1, 1, 2, 4, 64]
     for lengths in (None, np.array([900, 5, 0][:batch])):
         compare(kernel, path, {"lengths": lengths, "initial": None, "windows": None, "stream": False}, path.dtype)
     compare(kernel, path, {"lengths": None, "initial": None, "windows": (400, 100), "stream": False}, path.dtype)
     compare(
         kernel, [*path, path[0, :0]], {"lengths": None, "initial": None, "windows": None, "stream": False}, path.dtype
     )
-    monkeypatch.setattr(pieces, "ROOM", 1)  # one path at a time
+    monkeypatch.setattr(paths, "ROOM", 1)  # one path at a time
     compare(kernel, path, {"lengths": None, "initial": None, "windows": None, "stream": False}, path.dtype)
 
 

@@ -14,6 +14,7 @@ from processes import RunPython
 import logsig_codegen as lg
 from logsig_codegen.build import cache, nvidia
 from logsig_codegen.build.artifact import read_artifact
+from logsig_codegen.build.launcher import copy_launcher
 from logsig_codegen.build.nvidia import compile_kernel, find_cuda_compiler, find_nvcc, find_nvrtc
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda.sources import cuda_sources
@@ -103,18 +104,46 @@ def test_without_nvidias_package(run_python: RunPython) -> None:
     sys.modules["cuda"] = None
     import logsig_codegen as lg
     from logsig_codegen.runtime.loader import obtain
-    for call in (lambda: obtain(2, 3).cuda.launcher("join", "float32", 0),
-                 lambda: obtain(2, 3).cuda.prepare("join", "float32", "sm_86")):
-        try:
-            call()
-        except lg.LogSigError as error:
-            print(type(error).__name__, error)
+    try:
+        obtain(2, 3).cuda.prepare("join", "float32", "sm_86")
+    except lg.LogSigError as error:
+        print(type(error).__name__, error)
     """
-    lines = run_python(code, env={"NVCC": "/nowhere/nvcc"}).stdout.splitlines()
-    assert lines[0].startswith("UnsupportedError CUDA tensors need NVIDIA's Python package")
-    assert lines[1].startswith("CompilerNotFoundError No compiler for the GPU: NVRTC cannot be used")
-    assert all("pip install 'logsig-codegen[cuda]'" in line for line in lines)
-    assert "'/nowhere/nvcc'" in lines[1]
+    output = run_python(code, env={"NVCC": "/nowhere/nvcc"}).stdout
+    assert output.startswith("CompilerNotFoundError No compiler for the GPU: NVRTC cannot be used")
+    assert "pip install 'logsig-codegen[cuda]'" in output
+    assert "'/nowhere/nvcc'" in output
+
+
+def test_kernels_that_are_there_need_no_package_of_nvidias(stub: Path, run_python: RunPython) -> None:
+    CudaPrograms(lg.Problem(2, 3)).prepare("join", "float32", "sm_90")
+    code = """
+    import sys
+    sys.modules["cuda"] = None
+    from logsig_codegen.runtime.loader import obtain
+    obtain(2, 3).cuda.launcher("join", "float32", 0)(1, [11, 12, 13, 14, 15, 16], 0)
+    """
+    done = run_python(code, env={**environment(stub), "NVCC": "/nowhere/nvcc"})
+    assert "launch logsig_d2_n3_join_f32 grid 1,1,1" in done.stderr
+
+
+def test_without_a_c_compiler(tmp_path: Path, stub: Path, run_python: RunPython) -> None:
+    """The launcher comes from a folder that has it, or the message says what to do."""
+    code = """
+    import logsig_codegen as lg
+    from logsig_codegen.runtime.cuda.driver import library
+    try:
+        print(library(FOLDERS))
+    except lg.CompilerNotFoundError as error:
+        print(error)
+    """
+    nowhere = {**environment(stub), "CC": "/nowhere/cc", "LOGSIG_CODEGEN_CACHE": str(tmp_path / "cache")}
+    refused = run_python(code.replace("FOLDERS", ""), env=nowhere).stdout
+    assert refused.startswith("Kernels for GPUs are started by a small C library. $CC is '/nowhere/cc'")
+    assert "copy the folder it writes here" in refused
+    (name,) = copy_launcher(tmp_path)
+    found = run_python(code.replace("FOLDERS", repr([str(tmp_path)])), env=nowhere).stdout
+    assert name in found
 
 
 def test_the_cache_tells_architectures_and_compilers_apart() -> None:

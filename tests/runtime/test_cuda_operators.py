@@ -261,7 +261,8 @@ ON_ROWS = [
 def test_what_is_too_large_for_a_kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Second derivatives are composed of brackets, brackets by torch: they stay on the device. Others are refused."""
     case, launch = CASES[name], calls.launch
-    refused = case.operator in ("join", "join_backprop", "combine", "combine_backprop")
+    products = [operation for operation in OPERATIONS.values() if operation.is_product]
+    refused = case.operator in {name for one in products for name in (one.name, one.gradient)}
 
     def none(kernel: Any, operation: str, *others: Any) -> None:
         if operation == case.operator:

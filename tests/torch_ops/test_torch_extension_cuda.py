@@ -205,7 +205,7 @@ def test_python_adds_kernels(on_host: OnHost, emulated_folder: Path) -> None:
         """
         import logsig_codegen as lg
         from logsig_codegen.runtime.cuda import driver
-        driver.device = lambda ordinal: driver.Device(ordinal, None, "sm_90", 2, 232448)
+        driver.device = lambda ordinal: driver.Device("sm_90", 2)
         import logsig_codegen.torch_api
         torch.manual_seed(0)
         path = torch.randn(2, 5, 3, dtype=torch.float64)

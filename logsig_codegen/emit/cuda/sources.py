@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from logsig_codegen.compiler import CompiledProblem
+from logsig_codegen.compiler import CompiledProblem, PathKernel
 from logsig_codegen.emit.cuda.block import block_view
 from logsig_codegen.emit.cuda.cooperative import cooperative_view
 from logsig_codegen.emit.cuda.path_scan import path_scan_view
@@ -17,14 +17,18 @@ from logsig_codegen.emit.unit import CUDA_FLAGS, SourceUnit
 from logsig_codegen.emit.view import SUFFIXES, file_suffix, symbol
 from logsig_codegen.gpu.block import BlockPlan
 from logsig_codegen.gpu.cooperative import CooperativePlan
+from logsig_codegen.gpu.hardware import WARP
 from logsig_codegen.gpu.occupancy import Occupancy
 from logsig_codegen.gpu.path_scan import PathScanPlan
 from logsig_codegen.gpu.planner import Plan, plan_kernel
 from logsig_codegen.gpu.rows import RowsPlan
 from logsig_codegen.gpu.stream import StreamPlan
+from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
 
 DTYPES = ("float64", "float32")
+ARRANGE = "arrange"
+"""The kernel beside those of operations along paths: what the launcher has to compute on the device."""
 DEFINITIONS = {"float64": "LOGSIG_REAL_BITS=64", "float32": "LOGSIG_REAL_BITS=32"}
 
 
@@ -116,6 +120,11 @@ class CudaSources:
     units: tuple[SourceUnit, ...]
     kernels: tuple[CudaKernel, ...]
 
+    @property
+    def operations(self) -> tuple[CudaKernel, ...]:
+        """The kernels that are operations of the table."""
+        return tuple(kernel for kernel in self.kernels if kernel.operation != ARRANGE)
+
 
 @stage("emit CUDA")
 def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> CudaSources:
@@ -137,8 +146,42 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
             units.append(SourceUnit(file, text, "cuda", variants))
             headers.update(dict.fromkeys(writer.headers))
             kernels.extend(described)
+    if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
+        units.append(arrange_unit(compiled.problem, dtypes))
+        headers["logsig_arrange.cuh"] = None
+        kernels.extend(_arrange(compiled.problem, dtype) for dtype in DTYPES if dtype in dtypes)
     units.extend(SourceUnit(name, verbatim(f"cuda/include/{name}"), "header") for name in headers)
     return CudaSources(tuple(units), tuple(kernels))
+
+
+@dataclass(frozen=True)
+class ArrangeView:
+    """What the template of :data:`ARRANGE` sees."""
+
+    title: str
+    symbol: str
+
+
+def arrange_unit(problem: Problem, dtypes: Sequence[str]) -> SourceUnit:
+    """The source file of :data:`ARRANGE`."""
+    title = f"Index arithmetic along paths for dimension {problem.dimension}, degree {problem.degree}."
+    variants = tuple((DEFINITIONS[dtype],) for dtype in DTYPES if dtype in dtypes)
+    view = ArrangeView(title, symbol(problem, ARRANGE))
+    return SourceUnit(f"{ARRANGE}.cu", render("cuda/arrange.cu.j2", view=view), "cuda", variants)
+
+
+def _arrange(problem: Problem, dtype: str) -> CudaKernel:
+    return CudaKernel(
+        operation=ARRANGE,
+        dtype=dtype,
+        source=f"{ARRANGE}.cu",
+        symbol=f"{symbol(problem, ARRANGE)}_{SUFFIXES[dtype]}",
+        form="thread",
+        definition=DEFINITIONS[dtype],
+        columns={},
+        samples=WARP,
+        shape=Occupancy(live=16, registers=64, spills=False, warp_bytes=0, warps=4, blocks=8),
+    )
 
 
 def file_name(plan: Plan) -> str:

@@ -96,21 +96,17 @@ def start(
 
 def launch(kernel: LoadedKernel, operation: str, like: Tensor, count: int, arguments: Sequence[int]) -> None:
     """Start a kernel for ``count`` samples on the device of ``like``, in that device's current stream."""
-    launcher = kernel.cuda.launcher(operation, dtype_name(like), like.device.index)
-    launcher(count, arguments, torch.cuda.current_stream(like.device).cuda_stream)
+    kernel.cuda.launcher(operation, dtype_name(like), ordinal_of(like))(count, arguments, stream_of(like))
 
 
-def available(kernel: LoadedKernel, operation: str, like: Tensor) -> bool:
-    """Whether an operation has a kernel on the device of ``like``; it is loaded if it has."""
-    return kernel.cuda.has(operation, dtype_name(like), like.device.index)
+def ordinal_of(tensor: Tensor) -> int:
+    """Number of the device of a tensor."""
+    return int(tensor.device.index)
 
 
-def launch_along(
-    kernel: LoadedKernel, state: str, like: Tensor, count: int, arguments: Sequence[int], *, backward: bool = False
-) -> None:
-    """The same for a kernel along paths that carries ``state``."""
-    launcher = kernel.cuda.along_paths(state, dtype_name(like), like.device.index, backward=backward)
-    launcher(count, arguments, torch.cuda.current_stream(like.device).cuda_stream)
+def stream_of(tensor: Tensor) -> int:
+    """The current stream of the device of a tensor."""
+    return int(torch.cuda.current_stream(tensor.device).cuda_stream)
 
 
 def dtype_name(tensor: Tensor) -> str:

@@ -1,121 +1,92 @@
-"""The CUDA driver, as far as it is needed: devices, modules, launches. Every call is checked."""
+"""Devices and kernels on them, by the launcher, a C library (``templates/cuda/host``). Every call is checked."""
 
 from __future__ import annotations
 
-import ctypes
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from logsig_codegen.build.launcher import obtain_launcher
 from logsig_codegen.errors import CudaError, UnsupportedError
-
-WARP = 32
-MOST_BLOCKS = 2**31 - 1
-OLDEST = (7, 0)
-"""Compute capability below which nothing is compiled."""
+from logsig_codegen.runtime.cuda._launcher_abi import ffi
 
 
 class NoKernelError(UnsupportedError):
     """An operation has no kernel on a device: it is too large for it."""
 
 
-@lru_cache(maxsize=1)
-def driver() -> Any:
-    """NVIDIA's bindings of the driver, initialised.
+_library: Any = None
+_opening = threading.Lock()
+
+
+def library(folders: Iterable[str] = ()) -> Any:
+    """The launcher: opened once, from one of ``folders``, the cache, or compiled.
 
     Raises
     ------
+    CompilerNotFoundError, CompilerError, CacheError
+        If it cannot be had.
+    """
+    global _library
+    if _library is None:
+        with _opening:
+            if _library is None:
+                _library = ffi.dlopen(str(obtain_launcher(map(Path, folders))))
+    return _library
+
+
+def check(status: int) -> None:
+    """Raise what a function of the launcher has returned.
+
+    Raises
+    ------
+    CudaError
+        With the name of the driver's function and its error string.
+    NoKernelError
+        Where a kernel needs more shared memory than there is.
     UnsupportedError
-        If NVIDIA's Python package is not there.
-    CudaError
-        If the driver is not, or refuses to start.
+        For a device that is too old.
     """
-    try:
-        from cuda.bindings import driver as bindings
-    except ImportError as error:
-        raise UnsupportedError(
-            f"CUDA tensors need NVIDIA's Python package ({error}): pip install 'logsig-codegen[cuda]'"
-        ) from error
-    try:
-        (status,) = bindings.cuInit(0)
-    except (RuntimeError, OSError) as error:
-        raise CudaError(f"the CUDA driver cannot be loaded: {error}") from error
-    _check(bindings, status, "cuInit")
-    return bindings
-
-
-def _check(bindings: Any, status: Any, call: str) -> None:
-    if int(status) == 0:
+    if status == 0:
         return
-    _, name = bindings.cuGetErrorName(status)
-    _, text = bindings.cuGetErrorString(status)
-    name, text = (part.decode() if isinstance(part, bytes) else str(part) for part in (name, text))
-    raise CudaError(f"{call}: {name}: {text}")
-
-
-def call(name: str, *arguments: Any) -> Any:
-    """Call a function of the driver; its result, or the tuple of them.
-
-    Raises
-    ------
-    CudaError
-        With the driver's error string.
-    """
-    bindings = driver()
-    status, *results = getattr(bindings, name)(*arguments)
-    _check(bindings, status, name)
-    return results[0] if len(results) == 1 else tuple(results)
+    launcher = library()
+    error = {launcher.LOGSIG_NO_KERNEL: NoKernelError, launcher.LOGSIG_UNSUPPORTED: UnsupportedError}
+    text = ffi.string(launcher.logsig_gpu_error()).decode(errors="replace")
+    if status == launcher.LOGSIG_NO_MEMORY:
+        raise MemoryError(text)
+    raise error.get(status, CudaError)(text)
 
 
 @dataclass(frozen=True)
 class Device:
-    """One GPU, in the primary context that torch uses as well.
+    """What is known of one GPU.
 
     Attributes
     ----------
-    ordinal : int
-    context : object
     arch : str
-        Such as ``"sm_90"``.
-    multiprocessors, shared_bytes : int
-        How many there are; shared memory a block can have.
+        What kernels for it are compiled for, such as ``"sm_90"``.
+    multiprocessors : int
     """
 
-    ordinal: int
-    context: Any
     arch: str
     multiprocessors: int
-    shared_bytes: int
-
-    @contextmanager
-    def current(self) -> Iterator[None]:
-        """Make the context current for a while; whatever was current before comes back."""
-        call("cuCtxPushCurrent", self.context)
-        try:
-            yield
-        finally:
-            call("cuCtxPopCurrent")
 
 
 @lru_cache(maxsize=64)
 def device(ordinal: int) -> Device:
-    """The GPU of a number."""
-    handle = call("cuDeviceGet", ordinal)
-    attribute = driver().CUdevice_attribute
-    wanted = (
-        attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
-        attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
-        attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
-        attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
-    )
-    major, minor, multiprocessors, shared_bytes = (int(call("cuDeviceGetAttribute", a, handle)) for a in wanted)
-    if (major, minor) < OLDEST:
-        raise UnsupportedError(f"device cuda:{ordinal} has compute capability {major}.{minor}; 7.0 is the least")
-    context = call("cuDevicePrimaryCtxRetain", handle)
-    return Device(ordinal, context, f"sm_{major}{minor}", multiprocessors, shared_bytes)
+    """The GPU of a number.
+
+    Raises
+    ------
+    CudaError, UnsupportedError
+        If the device cannot be used.
+    """
+    found = ffi.new("const logsig_device **")
+    check(library().logsig_gpu_device(ordinal, found))
+    return Device(f"sm_{found[0].architecture}", found[0].multiprocessors)
 
 
 class Launcher:
@@ -123,69 +94,48 @@ class Launcher:
 
     Parameters
     ----------
-    on : Device
+    ordinal : int
+        The device.
     image : bytes
-        Its binary.
+        The kernel's binary.
     kernel : mapping
         Its description, from the manifest.
+
+    Raises
+    ------
+    CudaError, NoKernelError, UnsupportedError
     """
 
-    def __init__(self, on: Device, image: bytes, kernel: Any) -> None:
-        self.device = on
-        self.kernel = kernel
+    def __init__(self, ordinal: int, image: bytes, kernel: Any) -> None:
+        self._kept = ffi.new("char[]", image), ffi.new("char[]", kernel["symbol"].encode())  # the driver reads them
         shape = kernel["shape"]
-        self.warp_bytes: int = shape["warp_bytes"]
-        self.warps: int = shape["warps"]
-        self.samples: int = kernel["samples"]
-        self.together: bool = kernel["form"] == "block"  # all warps of a block work on the same samples
-        if self.together:
-            self.warp_bytes //= self.warps
-        while not self.together and self.warps > 1 and self.warps * self.warp_bytes > on.shared_bytes:
-            self.warps -= 1
-        if self.warps * self.warp_bytes > on.shared_bytes:
-            raise NoKernelError(
-                f"{kernel['symbol']} needs {self.warps * self.warp_bytes:,} bytes of shared memory, device "
-                f"cuda:{on.ordinal} has {on.shared_bytes:,} for a block"
-            )
-        self._image = ctypes.create_string_buffer(image, len(image) + 1)  # the driver may read it later
-        with on.current():
-            self.module = call("cuModuleLoadData", ctypes.addressof(self._image))
-            self.function = call("cuModuleGetFunction", self.module, kernel["symbol"].encode())
-            attributes = driver().CUfunction_attribute
-            most = attributes.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-            call("cuFuncSetAttribute", self.function, most, self.warps * self.warp_bytes)
-            if not self.together or self.samples == WARP:  # tables want a cache, rows and points do not
-                preferred = attributes.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT
-                call("cuFuncSetAttribute", self.function, preferred, 100)
+        described = ffi.new(
+            "logsig_image *",
+            {
+                "image": self._kept[0],
+                "symbol": self._kept[1],
+                "samples": kernel["samples"],
+                "warps": shape["warps"],
+                "warp_bytes": shape["warp_bytes"],
+                "cooperative": kernel["form"] == "block",
+            },
+        )
+        loaded = ffi.new("const logsig_kernel **")
+        check(library().logsig_gpu_load(ordinal, described, loaded))
+        self.handle = loaded[0]
 
     def __call__(self, batch: int, arguments: Sequence[int], stream: int) -> None:
         """Start it, in as many blocks as the batch takes.
 
         ``arguments`` are addresses and 64-bit integers, in the kernel's order; ``batch`` is added as the last one.
         """
-        if batch <= 0:
-            return
-        tiles = -(-batch // self.samples)
-        warps = self.warps
-        if not self.together:  # few tiles: a block each, so that every multiprocessor has one
-            warps = max(1, min(warps, tiles // self.device.multiprocessors))
-            tiles = -(-tiles // warps)
-        blocks = min(tiles, MOST_BLOCKS)
-        count = len(arguments) + 1
-        values = (ctypes.c_longlong * count)(*arguments, batch)
-        base = ctypes.addressof(values)
-        pointers = (ctypes.c_void_p * count)(*range(base, base + 8 * count, 8))
-        with self.device.current():
-            call(
-                "cuLaunchKernel",
-                self.function,
-                *(blocks, 1, 1),
-                *(WARP * warps, 1, 1),
-                warps * self.warp_bytes,
-                stream,
-                ctypes.addressof(pointers),
-                0,
-            )
+        values, count = ffi.new("int64_t[]", arguments), len(arguments)
+        check(library().logsig_gpu_launch(self.handle, batch, values, count, ffi.cast("void *", stream)))
+
+
+def launches() -> int:
+    """How many kernels this process has started through the launcher."""
+    return int(library().logsig_gpu_launches())
 
 
 class Loaded:
@@ -204,5 +154,5 @@ class Loaded:
         with self._lock:
             key = (operation, dtype, ordinal)
             if key not in self._launchers:
-                self._launchers[key] = Launcher(device(ordinal), image, kernel)
+                self._launchers[key] = Launcher(ordinal, image, kernel)
             return self._launchers[key]

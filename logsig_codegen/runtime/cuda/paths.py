@@ -1,23 +1,58 @@
-"""Log-signatures of paths on a GPU: the counterpart of :mod:`logsig_codegen.runtime.paths` for torch tensors."""
+"""Log-signatures of paths on a GPU: tensors are laid out, and the launcher does the rest.
+
+What a call consists of (chunks of long paths, windows, streams, sums of gradients) is decided in
+``templates/cuda/host/logsig_gpu_paths.h``. Nothing waits for the device, and memory on it comes from torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from logsig_codegen.operations import path_operation
 from logsig_codegen.runtime.coordinates import change_method_backprop_map, change_method_map
-from logsig_codegen.runtime.cuda import maps, pieces, streams
+from logsig_codegen.runtime.cuda import calls, maps
+from logsig_codegen.runtime.cuda._launcher_abi import ffi
 from logsig_codegen.runtime.cuda.calls import Tensor, as_rows, product, product_backprop, shape_of_both
+from logsig_codegen.runtime.cuda.driver import library
 from logsig_codegen.runtime.cuda.lengths import to_device
-from logsig_codegen.runtime.cuda.pieces import DevicePaths
-from logsig_codegen.runtime.request import PathRequest, window_count
+from logsig_codegen.runtime.cuda.programs import Place
+from logsig_codegen.runtime.request import PathRequest
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.loaded_kernel import LoadedKernel
+
+ROOM = 0
+"""Numbers of the chunks' log-signatures that are kept at a time, about; 0: as many as the launcher finds good."""
+
+
+@dataclass(frozen=True)
+class DevicePaths:
+    """``count`` paths in one tensor.
+
+    Attributes
+    ----------
+    data : tensor
+        Holds the points of every path one after the other.
+    stride : int
+        Numbers from one path to the next, where ``starts`` is ``None``.
+    count, length : int
+        Paths; points of a path, the largest number of them where ``lengths`` is given.
+    lengths, starts : tensors of ``count`` int64 on the device, or None
+        Points of each path; number of its first element within ``data``.
+    """
+
+    data: Tensor
+    stride: int
+    count: int
+    length: int
+    lengths: Tensor | None = None
+    starts: Tensor | None = None
 
 
 class PathCall:
@@ -53,14 +88,13 @@ class _Call:
         self.initial = None if initial is None else initial.detach().resolve_neg()
         self.device = self.inputs[0].device
         self.batch, self.paths = self._layout()
-        self.windows = self._windows()
 
     # -- layout -------------------------------------------------------------------------------------------------
 
     def _indices(self, numbers: Tensor | np.ndarray[tuple[int], np.dtype[np.intp]]) -> Tensor:
         """Numbers, from wherever they are, as one row on the device."""
         if isinstance(numbers, Tensor):
-            return numbers.reshape(-1)
+            return numbers.reshape(-1).contiguous()
         return to_device(torch.from_numpy(numbers), self.device).reshape(-1)
 
     def _layout(self) -> tuple[tuple[int, ...], DevicePaths]:
@@ -77,19 +111,44 @@ class _Call:
         lengths = None if self.request.lengths is None else self._indices(self.request.lengths)
         return batch, DevicePaths(rows, stride, prod(batch), length, lengths)
 
-    def _windows(self) -> DevicePaths | None:
-        """The windows as paths: those of one path follow one another."""
-        if self.options.windows is None:
-            return None
-        size, stride = self.options.windows
-        count = window_count(self.paths.length, size, stride)
-        first = torch.arange(count, device=self.device) * stride
-        starts = (self.paths.offsets()[:, None] + first * self.problem.dimension).reshape(-1)
-        lengths = None
-        if self.paths.lengths is not None:
-            lengths = (self.paths.lengths[:, None] - first).clamp(0, size).reshape(-1)
-            starts = torch.where(lengths > 0, starts, 0)
-        return DevicePaths(self.paths.data, 0, len(starts), size, lengths, starts)
+    def _compact(self) -> None:
+        """Lay the paths out without gaps, so that their gradients can be laid out in the same way."""
+        if self.paths.starts is None and self.paths.stride != self.paths.length * self.problem.dimension:
+            (path,) = self.inputs
+            self.inputs = [path.contiguous()]
+            self.batch, self.paths = self._layout()
+
+    @property
+    def _between(self) -> int:
+        """Numbers from one row of the result to the next; of a stream, from one path's rows to the next one's."""
+        return self.problem.size * (max(self.paths.length - 1, 0) if self.options.stream else 1)
+
+    # -- the launcher -------------------------------------------------------------------------------------------
+
+    def _run(self, *, backward: bool, tensors: dict[str, Tensor | None], **numbers: int) -> None:
+        """Carry the call out; ``tensors`` and ``numbers`` are members of ``logsig_path_call``."""
+        paths, options = self.paths, self.options
+        size, stride = (0, 0) if options.windows is None else options.windows
+        given = {"path": paths.data, "lengths": paths.lengths, "starts": paths.starts, **tensors}
+        addresses = {name: one.data_ptr() for name, one in given.items() if one is not None}
+        call = ffi.new("logsig_path_call *", {"method": 2, "stream": options.stream, **numbers})
+        for name, address in addresses.items():
+            setattr(call, name, ffi.cast("void *", address))
+        states = {"signature": library().LOGSIG_SIGNATURE, "log_derivative": library().LOGSIG_LOG_DERIVATIVE}
+        call.state = states[self.request.state]
+        call.path_stride, call.batch, call.length = paths.stride, paths.count, paths.length
+        call.window, call.step = size, stride
+        if options.stream:
+            group = "stream_backprop" if backward else "stream"
+        else:
+            group = path_operation(self.request.state, backward=backward)
+        place = Place(calls.dtype_name(paths.data), calls.ordinal_of(paths.data), group)
+        run: Any = ffi.new("logsig_gpu_run *", {"extent": paths.data.numel(), "room": ROOM})
+        self.kernel.cuda.along_paths(call, run, place, backward=backward)
+        workspace = torch.empty(run.bytes, dtype=torch.uint8, device=self.device)
+        run.workspace = ffi.cast("void *", workspace.data_ptr())
+        run.stream = ffi.cast("void *", calls.stream_of(paths.data))
+        self.kernel.cuda.along_paths(call, run, place, backward=backward)
 
     # -- forward ------------------------------------------------------------------------------------------------
 
@@ -101,44 +160,23 @@ class _Call:
 
     def _along(self) -> Tensor:
         """In the Lyndon bracket basis, without ``initial`` except for streams, ``(*rows, size)``."""
-        if self.options.stream:
-            return self._stream()
-        return self._log_sig(self.paths if self.windows is None else self.windows).reshape(
-            *self.request.rows, self.problem.size
-        )
+        out = self.paths.data.new_empty((*self.request.rows, self.problem.size))
+        if out.numel():
+            before, numbers = self._before()
+            self._run(backward=False, tensors={"out": out, "initial": before}, out_stride=self._between, **numbers)
+        return out
 
-    def _log_sig(self, paths: DevicePaths) -> Tensor:
-        return pieces.log_sig(self.kernel, self.request.state, paths)
+    def _before(self) -> tuple[Tensor | None, dict[str, int]]:
+        """What comes before a stream, a row per path, and the distance between the rows: 0 for one row for all."""
+        if self.initial is None or not self.options.stream:
+            return None, {}
+        rows, stride = as_rows(self.initial, self.batch)
+        return rows, {"initial_stride": stride, "initial_rows": self.paths.count}
 
     def _to_method(self, rows: Tensor) -> Tensor:
         if self.options.method >= 2:
             return rows
         return maps.apply(change_method_map(rows, self.problem, 2, self.options.method), rows)
-
-    # -- streams ------------------------------------------------------------------------------------------------
-
-    def _initial_rows(self) -> streams.Rows | None:
-        return None if self.initial is None else as_rows(self.initial, self.batch)
-
-    def _stream(self) -> Tensor:
-        """(*rows, size)."""
-        return streams.stream(self.kernel, self.paths, self._initial_rows()).reshape(
-            *self.request.rows, self.problem.size
-        )
-
-    def _stream_backward(self, d_rows: Tensor, known: Tensor | None) -> tuple[Tensor, ...]:
-        """Gradients with respect to each path and, last, ``initial`` if there is one."""
-        self._compact()
-        shape = (self.paths.count, max(self.paths.length - 1, 0), self.problem.size)
-        rows = (self._stream() if known is None else known.detach().resolve_neg().contiguous()).reshape(shape)
-        d_data, initial = self._room(), self._initial_rows()
-        full = streams.stream_backprop(self.kernel, d_rows.reshape(shape), rows, self.paths, initial, d_data)
-        d_paths = self._split(d_data)
-        if full is None or self.initial is None:
-            return d_paths
-        full = full.reshape(*self.batch, self.problem.size)
-        d_initial = full if full.shape == self.initial.shape else full.double().sum_to_size(self.initial.shape)
-        return (*d_paths, d_initial.to(full.dtype))
 
     # -- backward -----------------------------------------------------------------------------------------------
 
@@ -155,61 +193,22 @@ class _Call:
             first, d_out = product_backprop(self.kernel, "combine", d_out, self.initial, along)
             d_initial, result = (first,), along
         d_rows = d_out.detach().resolve_neg().expand(*self.request.rows, self.problem.size).contiguous()
-        if self.options.stream:
-            return self._stream_backward(d_rows, result)
+        known = None if result is None else result.detach().resolve_neg().contiguous()
         self._compact()
-        known = None if result is None else result.detach().contiguous().reshape(-1, self.problem.size)
-        flat = d_rows.reshape(-1, self.problem.size)
-        if self.windows is not None:
-            d_data = self._windows_backward(flat, known)
-        else:
-            d_data = self._room()
-            self._log_sig_backprop(flat, known, self.paths, d_data)
+        d_data = torch.empty_like(self.paths.data, memory_format=torch.contiguous_format)
+        before, numbers = self._before()
+        d_before = None if before is None else d_data.new_empty((*self.batch, self.problem.size))
+        tensors = {"d_out": d_rows, "result": known, "d_path": d_data, "initial": before, "d_initial": d_before}
+        if d_data.numel() or d_before is not None:
+            numbers |= {"d_out_stride": self._between, "result_stride": self._between}
+            numbers |= {"d_path_stride": self.paths.length * self.problem.dimension}
+            self._run(backward=True, tensors=tensors, d_initial_stride=self.problem.size, **numbers)
+        if d_before is not None and self.initial is not None:
+            d_initial = (calls.summed_to(self.initial.shape, d_before),)
         return (*self._split(d_data), *d_initial)
-
-    def _compact(self) -> None:
-        """Lay the paths out without gaps, so that their gradients can be laid out in the same way."""
-        if self.paths.starts is None and self.paths.stride != self.paths.length * self.problem.dimension:
-            (path,) = self.inputs
-            self.inputs = [path.contiguous()]
-            self.batch, self.paths = self._layout()
-            self.windows = self._windows()
-
-    def _room(self) -> Tensor:
-        """Room for the gradient: zero where nothing depends on the points."""
-        return torch.zeros_like(self.paths.data, memory_format=torch.contiguous_format)
-
-    def _log_sig_backprop(self, d_out: Tensor, known: Tensor | None, paths: DevicePaths, d_data: Tensor) -> None:
-        stride = paths.length * self.problem.dimension
-        pieces.log_sig_backprop(self.kernel, self.request.state, d_out, known, paths, d_data, stride)
-
-    def _windows_backward(self, d_rows: Tensor, known: Tensor | None) -> Tensor:
-        """Windows that share points are taken in turns, since each writes the gradient of all of its points."""
-        assert self.windows is not None
-        assert self.options.windows is not None
-        size, stride = self.options.windows
-        per_path = window_count(self.paths.length, size, stride)
-        turns = -(-size // stride)
-        total = self._room()
-        if not self.windows.count:
-            return total
-        starts = self.windows.offsets().reshape(-1, per_path)
-        lengths = None if self.windows.lengths is None else self.windows.lengths.reshape(-1, per_path)
-        width = self.problem.size
-        d_rows = d_rows.reshape(-1, per_path, width)
-        rows = None if known is None else known.reshape(-1, per_path, width)
-        for turn in range(min(turns, per_path)):
-            chosen = starts[:, turn::turns].reshape(-1).contiguous()
-            points = None if lengths is None else lengths[:, turn::turns].reshape(-1).contiguous()
-            some = DevicePaths(self.windows.data, 0, len(chosen), size, points, chosen)
-            d_data = self._room()
-            result = None if rows is None else rows[:, turn::turns].reshape(-1, width).contiguous()
-            self._log_sig_backprop(d_rows[:, turn::turns].reshape(-1, width).contiguous(), result, some, d_data)
-            total += d_data
-        return total
 
     def _split(self, d_data: Tensor) -> tuple[Tensor, ...]:
         if not self.request.ragged:
             return (d_data.reshape(self.inputs[0].shape),)
-        pieces = torch.split(d_data, [path.numel() for path in self.inputs])
-        return tuple(piece.reshape(path.shape) for piece, path in zip(pieces, self.inputs, strict=True))
+        parts = torch.split(d_data, [path.numel() for path in self.inputs])
+        return tuple(part.reshape(path.shape) for part, path in zip(parts, self.inputs, strict=True))

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.nvidia import find_cuda_compiler
 from logsig_codegen.errors import CompilerNotFoundError
-from logsig_codegen.operations import DEFAULT_STATE, group_of, path_operation
+from logsig_codegen.operations import DEFAULT_STATE, OPERATIONS, STREAM, STREAM_BACKWARD, group_of, path_operation
 from logsig_codegen.problem import Problem
-from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, device
+from logsig_codegen.runtime.cuda._launcher_abi import ffi
+from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, check, device, library
 from logsig_codegen.targets.base import BuildSpec
 from logsig_codegen.targets.builder import cached
 from logsig_codegen.targets.cuda import CUDA
 
-SIGNATURE_SIZE = 1_000
-"""Coordinates up to which threads may carry the signature."""
+
+@dataclass(frozen=True)
+class Place:
+    """Where a call along paths runs: number type, device, and the group that is sure to have what it needs besides."""
+
+    dtype: str
+    ordinal: int
+    group: str
+
+
+ARRANGE = "arrange"
+"""The kernel that computes where chunks and windows of paths begin, and adds up gradients that overlap."""
 
 
 class CudaPrograms:
@@ -31,10 +43,11 @@ class CudaPrograms:
         self.folders = folders
         self.max_terms = max_terms
         self._loaded = Loaded()
+        self._problems: dict[tuple[str, int], Any] = {}
         self._refused: dict[tuple[str, str, int], NoKernelError] = {}
 
-    def launcher(self, operation: str, dtype: str, ordinal: int) -> Launcher:
-        """The kernel of an operation.
+    def launcher(self, operation: str, dtype: str, ordinal: int, group: str | None = None) -> Launcher:
+        """The kernel of an operation; ``group``: where it is, if it is not an operation of the table.
 
         Raises
         ------
@@ -51,14 +64,15 @@ class CudaPrograms:
         refused = self._refused.get((operation, dtype, ordinal))
         if refused is not None:
             raise refused
+        library(map(str, self._places()))
         try:
-            image, kernel = self.binary(operation, dtype, device(ordinal).arch)
+            image, kernel = self.binary(operation, dtype, device(ordinal).arch, group)
             return self._loaded.add(operation, dtype, ordinal, image, kernel)
         except NoKernelError as error:
             self._refused[operation, dtype, ordinal] = error.with_traceback(None)
             raise
 
-    def binary(self, operation: str, dtype: str, arch: str) -> tuple[bytes, dict[str, Any]]:
+    def binary(self, operation: str, dtype: str, arch: str, group: str | None = None) -> tuple[bytes, dict[str, Any]]:
         """The code of an operation for an architecture, and what the manifest says of it.
 
         Raises
@@ -68,7 +82,9 @@ class CudaPrograms:
         CompilerNotFoundError, CompilerError, CacheError, ArtifactError
             If it cannot be had.
         """
-        artifact = self._artifact(group_of(operation), dtype, arch)
+        artifact = self._artifact(
+            group_of(operation) if operation in OPERATIONS else group or path_operation(DEFAULT_STATE), dtype, arch
+        )
         for kernel in artifact.manifest["kernels"]:
             if (kernel["operation"], kernel["dtype"]) == (operation, dtype):
                 return (artifact.path / kernel["binary"]).read_bytes(), kernel
@@ -77,40 +93,89 @@ class CudaPrograms:
             f"degree={self.problem.degree}): it is too large"
         )
 
-    def has(self, operation: str, dtype: str, ordinal: int) -> bool:
-        """Whether the kernel of an operation can be had.
+    def along_paths(self, call: Any, run: Any, place: Place, *, backward: bool) -> None:
+        """Carry out a ``logsig_path_call``, or measure its workspace, with a ``logsig_gpu_run``; kernels are loaded.
 
-        Not where the problem is too large for it, nor where it is in no folder and there is no compiler.
+        Raises
+        ------
+        NoKernelError, CudaError, UnsupportedError, CompilerNotFoundError, CompilerError, CacheError, ArtifactError
+            As :meth:`launcher`.
         """
+        launcher = library(map(str, self._places()))
+        problem, missing = self._kernels_on(place), []
+        while True:
+            status = launcher.logsig_gpu_paths(problem, call, backward, run)
+            if status != launcher.LOGSIG_WANTS_KERNEL:
+                break
+            wanted = run.wanted
+            if not self._look(problem, wanted, place):
+                missing.append(wanted)
+        for wanted in missing:  # there may be one later
+            problem.known[wanted] = 0
+        check(status)
+
+    def _look(self, problem: Any, wanted: int, place: Place) -> bool:
+        """Look for a kernel of a call along paths; ``False`` if it has to be looked for again in the next call."""
+        problem.known[wanted] = 1
+        name = ffi.string(library().logsig_gpu_operation(wanted)).decode()
         try:
-            self.launcher(operation, dtype, ordinal)
-        except (CompilerNotFoundError, NoKernelError):
-            return False
+            problem.kernels[wanted] = self.launcher(name, place.dtype, place.ordinal, place.group).handle
+        except NoKernelError:
+            return True
+        except CompilerNotFoundError:
+            if name not in OPERATIONS or OPERATIONS[name].kind not in (STREAM, STREAM_BACKWARD):
+                problem.known[wanted] = 0
+                raise
+            return False  # joins will do
         return True
 
-    def along_paths(self, state: str, dtype: str, ordinal: int, *, backward: bool) -> Launcher:
-        """The kernel along paths that carries ``state``, or, where that takes more than a thread has, the other one."""
-        name = path_operation(state, backward=backward)
-        other = path_operation(DEFAULT_STATE, backward=backward)
-        if name != other and self.problem.size <= SIGNATURE_SIZE:
-            try:
-                return self.launcher(name, dtype, ordinal)
-            except NoKernelError:
-                pass
-        return self.launcher(other, dtype, ordinal)
+    def _kernels_on(self, place: Place) -> Any:
+        key = place.dtype, place.ordinal
+        if key not in self._problems:
+            self._problems[key] = ffi.new(
+                "logsig_gpu_problem *",
+                {
+                    "dimension": self.problem.dimension,
+                    "degree": self.problem.degree,
+                    "size": self.problem.size,
+                    "real_bytes": 8 if place.dtype == "float64" else 4,
+                },
+            )
+        return self._problems[key]
+
+    def prepare_paths(self, state: str, dtype: str, ordinal: int, *, backward: bool) -> None:
+        """Load what calls along paths that carry ``state`` need, or, where a device has no room for it, the default one.
+
+        Raises
+        ------
+        NoKernelError, CudaError, UnsupportedError, CompilerNotFoundError, CompilerError, CacheError, ArtifactError
+            As :meth:`launcher`.
+        """
+        name, usual = (path_operation(one, backward=backward) for one in (state, DEFAULT_STATE))
+        try:
+            self.launcher(name, dtype, ordinal)
+        except NoKernelError:
+            if name == usual:
+                raise
+            self.launcher(usual, dtype, ordinal)
+        self.launcher(ARRANGE, dtype, ordinal, group_of(name))
 
     def prepare(self, group: str, dtype: str, arch: str) -> None:
         """Compile a group of operations for an architecture now, unless it is there; needs no GPU."""
         self._artifact(group, dtype, arch)
 
     def _artifact(self, group: str, dtype: str, arch: str) -> Artifact:
-        for folder in map(Path, self.folders):
-            for place in (folder, folder / CUDA.folder_name(self.problem)):
-                if (place / MANIFEST).is_file():
-                    artifact = read_artifact(place)
-                    if artifact.is_of(CUDA.name, self.problem) and self._has(artifact, group, dtype):
-                        return artifact
+        for place in self._places():
+            if (place / MANIFEST).is_file():
+                artifact = read_artifact(place)
+                if artifact.is_of(CUDA.name, self.problem) and self._has(artifact, group, dtype):
+                    return artifact
         return self._cached(group, dtype, arch)
+
+    def _places(self) -> Iterator[Path]:
+        """Folders that may have been written for the problem."""
+        for folder in map(Path, self.folders):
+            yield from (folder, folder / CUDA.folder_name(self.problem))
 
     def _has(self, artifact: Artifact, group: str, dtype: str) -> bool:
         CUDA.check(artifact, self.problem)
