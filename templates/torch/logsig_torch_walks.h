@@ -64,7 +64,7 @@ struct Call {
             function(functions.log_sig, along);
             const auto back = made.by_signature ? LOG_SIG_BY_SIGNATURE_BACKPROP : LOG_SIG_BACKPROP;
             if (backward) function(functions.log_sig_backprop, back);
-            if (call.initial || made.paths.length > WHOLE_STEPS) {
+            if (call.initial || made.paths.length > LOGSIG_WHOLE_STEPS) {
                 function(functions.combine, COMBINE, call.initial);
                 if (backward) function(functions.combine_backprop, COMBINE_BACKPROP, call.initial);
             }

@@ -144,7 +144,7 @@ class CudaPrograms:
         return self._problems[key]
 
     def prepare_paths(self, state: str, dtype: str, ordinal: int, *, backward: bool) -> None:
-        """Load what calls along paths that carry ``state`` need, or, where a device has no room for it, the default one.
+        """Load what calls along paths that carry ``state`` need; where it has no room on a device, for the default one.
 
         Raises
         ------
