@@ -18,7 +18,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "generated" / "golden"
-HEADERS = {path.name: path.read_bytes() for path in sorted((ROOT / "templates").glob("*/include/*"))}
+HEADERS = {
+    path.name: path.read_bytes()
+    for kind in ("include", "host")
+    for path in sorted((ROOT / "templates").glob(f"*/{kind}/*"))
+}
 """The hand-written headers, by name."""
 DIGESTS = ROOT / "generated" / "digests.json"
 DIGESTED = (
