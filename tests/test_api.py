@@ -96,7 +96,7 @@ def test_a_folder_with_some_groups(tmp_path: Path) -> None:
     assert result.manifest["groups"] == ["combine", "log_sig_by_signature"]
     kernels = {"combine", "combine_backprop", "log_sig_by_signature"}
     assert set(result.manifest["plan"]) == set(result.manifest["bytes_per_sample"]) == kernels
-    assert {file.stem for file in result.path.glob("*.c")} == {*kernels, "module"}
+    assert {file.stem for file in result.path.glob("*.c")} == {*kernels, "calls", "coordinates", "module"}
     header = (result.path / "logsig_d2_n3.h").read_text(encoding="utf-8")
     declared = {operation for operation in OPERATIONS if f"logsig_d2_n3_{operation}_f64(" in header}
     assert declared == kernels

@@ -29,7 +29,7 @@ NAMES = [
 OURS = ["log_sig_backprop"]
 OURS += [f"log_sig_{name}{end}" for name in ("change_method", "from_hall", "to_hall") for end in ("", "_backprop")]
 """Functions pySigLib has not."""
-FURTHER = {"out", "gradients", "lengths", "initial", "stream", "windows", "state"}
+FURTHER = {"out", "gradients", "prepend", "lengths", "initial", "stream", "windows", "state"}
 """Arguments pySigLib has not."""
 
 

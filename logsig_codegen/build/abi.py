@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 from logsig_codegen.build.launcher import HEADERS, sources
-from logsig_codegen.emit.shipped import verbatim
 from logsig_codegen.operations import OPERATIONS, Operation
+from logsig_codegen.shipped import verbatim
 
 _DESCRIPTION = """
 typedef struct { const char *operation; const char *dtype; void (*function)(void); } logsig_entry;

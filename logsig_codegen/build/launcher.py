@@ -14,8 +14,8 @@ from pathlib import Path
 
 from logsig_codegen.build import cache, cpu
 from logsig_codegen.build.toolchain import find_compiler
-from logsig_codegen.emit.shipped import verbatim
 from logsig_codegen.errors import CompilerError, CompilerNotFoundError
+from logsig_codegen.shipped import verbatim
 
 HEADERS = ("logsig_launcher.h", "logsig_gpu_paths.h")
 SOURCE = "logsig_launcher.c"

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.build.cpu import usable_processors
-from logsig_codegen.emit.unit import CUDA_FLAGS
 from logsig_codegen.errors import CompilerError, CompilerNotFoundError
 from logsig_codegen.stages import stage
 
@@ -189,6 +188,8 @@ def compile_ahead(
     CompilerError
         With the command and what the compiler printed.
     """
+    from logsig_codegen.emit.unit import CUDA_FLAGS
+
     targets = [f"-gencode=arch={arch.replace('sm_', 'compute_')},code={arch}" for arch in architectures]
     virtual = architectures[-1].replace("sm_", "compute_")
     targets.append(f"-gencode=arch={virtual},code={virtual}")  # for later architectures
@@ -227,6 +228,8 @@ def _run(command: tuple[str, ...], folder: Path) -> subprocess.CompletedProcess[
 
 def _nvrtc_compile(units: Sequence[SourceUnit], kernel: CudaKernel, arch: str) -> bytes:
     from cuda.bindings import nvrtc
+
+    from logsig_codegen.emit.unit import CUDA_FLAGS
 
     texts = {unit.name: unit.text for unit in units}
     headers = [unit for unit in units if unit.language == "header"]

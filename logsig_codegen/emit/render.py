@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from logsig_codegen.emit.shipped import template_folder, verbatim
+from logsig_codegen.shipped import template_folder, verbatim
 
 __all__ = ["render", "template_folder", "verbatim"]
 

@@ -19,7 +19,7 @@ from logsig_codegen.gpu.gather import gather
 from logsig_codegen.operations import DERIVED_GROUPS, OPERATIONS, columns
 from logsig_codegen.runtime.registry import provide
 
-GROUPS = ("join", "combine", "log_sig", "log_sig_backprop", *DERIVED_GROUPS)
+GROUPS = ("join", "join_left", "combine", "log_sig", "log_sig_backprop", *DERIVED_GROUPS)
 QUICK = ((2, 3),)
 SLOW = ((1, 2), (2, 1), (3, 3), (2, 5), (2, 7), (3, 4), (3, 5), (4, 4), (5, 4), (5, 5))
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}

@@ -195,7 +195,9 @@ def check(folder: Path, problem: tuple[int, int], form: str, layouts: tuple[Layo
     kernel = lg.load(*problem)
     for dtype in ("float32", "float64"):
         for layout in layouts:
-            run(emulation, kernel, dtype, layout, bits=form == "thread")
+            run(
+                emulation, kernel, dtype, layout, bits=form == "thread" and problem[1] > 1
+            )  # of degree 1, the processor subtracts points
 
 
 @pytest.mark.parametrize("problem", QUICK, ids=str)

@@ -89,8 +89,8 @@ def test_groups_are_opened_once_and_side_by_side(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(loader, "_find", find)
     kernel = loader.obtain(2, 2)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(kernel.loaded.group, ["combine", "stream"] * 4))
-    assert sorted(opened) == ["combine", "stream"]
+        found = list(pool.map(kernel.loaded.group, ["bracket", "stream"] * 4))
+    assert sorted(opened) == ["bracket", "stream"]
     assert len(set(map(id, found[::2]))) == len(set(map(id, found[1::2]))) == 1
     lg.clear_cache()
 

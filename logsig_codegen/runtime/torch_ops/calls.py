@@ -97,6 +97,12 @@ def transform_path_backprop(derivs: Tensor, how: Transform, lengths: Tensor | No
     return maps.transform_backprop(derivs, lengths, how.time_aug, how.lead_lag)  # type: ignore[no-any-return]
 
 
+def _integer(degree: Any) -> Any:
+    """A degree as an ``int``, which is what operators take."""
+    plain = type(degree) is int or torch.compiler.is_compiling()
+    return degree if plain else checks.check_problem(1, degree).degree
+
+
 def _check_paths(arguments: Mapping[str, Any]) -> None:
     if not torch.compiler.is_compiling():
         check_tensors(arguments)
@@ -120,7 +126,7 @@ def log_sig(
     ``dimension``: the channels that paths must have before the transform; ``None``: those they have.
     """
     given = _given(path, dimension, lengths, transform, {"initial": initial})
-    channels = transform.channels(given.dimension)
+    channels, degree = transform.channels(given.dimension), _integer(degree)
     result: Tensor = paths.log_sig(given.points, given.lengths, initial, channels, degree, *options.arguments)
     if not scalar_term or options.method:
         return result
@@ -141,7 +147,7 @@ def log_sig_backprop(
 ) -> Any:
     """The gradient of :func:`log_sig`: for the path or paths, and for ``initial`` if there is one."""
     given = _given(path, dimension, lengths, transform, {"d_out": d_out, "initial": initial})
-    channels = transform.channels(given.dimension)
+    channels, degree = transform.channels(given.dimension), _integer(degree)
     if scalar_term and options.method == 0:
         width = log_sig_size(problem_of(channels, degree), 0, scalar_term)
         check_width("d_out", d_out, (width,), "with scalar_term")

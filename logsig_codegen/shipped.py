@@ -9,7 +9,7 @@ from logsig_codegen.errors import GenerationError
 
 def template_folder() -> Path:
     """Folder of the templates: inside the installed package, or beside it in a source checkout."""
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parent
     for folder in (package / "templates", package.parent / "templates"):
         if (folder / "c").is_dir():
             return folder
