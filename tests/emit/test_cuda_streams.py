@@ -193,11 +193,10 @@ def check(folder: Path, problem: tuple[int, int], form: str, layouts: tuple[Layo
     forms = {(described.operation, described.form) for described in emulation.sources.operations}
     assert forms == {(group, form) for group in GROUPS}
     kernel = lg.load(*problem)
+    bits = form == "thread" and problem[1] > 1  # of degree 1, the processor subtracts points
     for dtype in ("float32", "float64"):
         for layout in layouts:
-            run(
-                emulation, kernel, dtype, layout, bits=form == "thread" and problem[1] > 1
-            )  # of degree 1, the processor subtracts points
+            run(emulation, kernel, dtype, layout, bits=bits)
 
 
 @pytest.mark.parametrize("problem", QUICK, ids=str)
