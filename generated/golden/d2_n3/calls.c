@@ -1,4 +1,7 @@
 /* Calls along paths: dimension 2, degree 3. */
+#ifndef LOGSIG_MAX_VECTOR_BYTES
+#define LOGSIG_MAX_VECTOR_BYTES 16 /* only gradients of windows are added here: no intrinsics, which take long to read */
+#endif
 #include "logsig_calls.h"
 #include "logsig_d2_n3.h"
 
