@@ -224,22 +224,28 @@ def test_what_has_no_kernel_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -
     asked: list[str] = []
 
     def refuse(error: Exception) -> None:
-        def binary(operation: str, dtype: str, arch: str) -> None:
+        def binary(operation: str, dtype: str, arch: str, group: str | None) -> None:
             asked.append(operation)
             raise error
 
         monkeypatch.setattr(programs, "binary", binary)
 
     monkeypatch.setattr("logsig_codegen.runtime.cuda.programs.device", lambda _: SimpleNamespace(arch="sm_90"))
+    monkeypatch.setattr("logsig_codegen.runtime.cuda.programs.library", lambda *_: None)
+
+    def refused(error: type[Exception], times: int) -> None:
+        for _ in range(times):
+            with pytest.raises(error):
+                programs.launcher("stream", "float32", 0)
+
     refuse(lg.CudaError("the driver is beyond use"))
-    with pytest.raises(lg.CudaError, match="beyond use"):
-        programs.has("stream", "float32", 0)
+    refused(lg.CudaError, 1)
     refuse(lg.CompilerNotFoundError("no compiler"))
-    assert not any(programs.has("stream", "float32", 0) for _ in range(2))  # there may be one later
+    refused(lg.CompilerNotFoundError, 2)  # there may be one later
     refuse(NoKernelError("too large"))
-    assert not any(programs.has("stream", "float32", 0) for _ in range(3))
+    refused(NoKernelError, 3)
     assert len(asked) == 4
+    loaded = object()
     monkeypatch.setattr(programs, "binary", lambda *_: (b"", {}))
-    monkeypatch.setattr(programs._loaded, "add", lambda *_: object())
-    assert programs.has("stream", "float64", 0)
-    assert not programs.has("stream", "float32", 0)
+    monkeypatch.setattr(programs._loaded, "add", lambda *_: loaded)
+    assert programs.launcher("stream", "float64", 0) is loaded

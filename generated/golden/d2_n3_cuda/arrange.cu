@@ -2,6 +2,10 @@
  *
  * What a call along paths does beside its kernels: where chunks and windows of paths begin, sums of derivatives at points
  * that they share, steps of streams that are too large for a kernel. A thread per item; the launcher says which task.
+ *
+ * To compile, here for compute capability 9.0:
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=64 -fatbin arrange.cu -o logsig_d2_n3_arrange_f64.fatbin
+ *     nvcc -std=c++17 -fmad=false -arch=sm_90 -DLOGSIG_REAL_BITS=32 -fatbin arrange.cu -o logsig_d2_n3_arrange_f32.fatbin
  */
 #include "logsig_device.cuh"
 

@@ -147,9 +147,10 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
             headers.update(dict.fromkeys(writer.headers))
             kernels.extend(described)
     if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
-        units.append(arrange_unit(compiled.problem, dtypes))
+        arranging = [_arrange(compiled.problem, dtype) for dtype in DTYPES if dtype in dtypes]
+        units.append(arrange_unit(compiled.problem, arranging))
         headers["logsig_arrange.cuh"] = None
-        kernels.extend(_arrange(compiled.problem, dtype) for dtype in DTYPES if dtype in dtypes)
+        kernels.extend(arranging)
     units.extend(SourceUnit(name, verbatim(f"cuda/include/{name}"), "header") for name in headers)
     return CudaSources(tuple(units), tuple(kernels))
 
@@ -159,14 +160,15 @@ class ArrangeView:
     """What the template of :data:`ARRANGE` sees."""
 
     title: str
+    commands: tuple[str, ...]
     symbol: str
 
 
-def arrange_unit(problem: Problem, dtypes: Sequence[str]) -> SourceUnit:
+def arrange_unit(problem: Problem, kernels: Sequence[CudaKernel]) -> SourceUnit:
     """The source file of :data:`ARRANGE`."""
     title = f"Index arithmetic along paths for dimension {problem.dimension}, degree {problem.degree}."
-    variants = tuple((DEFINITIONS[dtype],) for dtype in DTYPES if dtype in dtypes)
-    view = ArrangeView(title, symbol(problem, ARRANGE))
+    variants = tuple((kernel.definition,) for kernel in kernels)
+    view = ArrangeView(title, tuple(map(_command, kernels)), symbol(problem, ARRANGE))
     return SourceUnit(f"{ARRANGE}.cu", render("cuda/arrange.cu.j2", view=view), "cuda", variants)
 
 
