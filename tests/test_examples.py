@@ -5,8 +5,8 @@ Trusts pySigLib for the features and the labels of the data for the answers.
 
 from __future__ import annotations
 
+import csv
 import importlib.util
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -106,38 +106,45 @@ def test_a_recurrent_network_learns_the_speakers(capsys: pytest.CaptureFixture[s
     assert "times as long" in capsys.readouterr().out
 
 
+def saved(path: Path) -> list[dict[str, str]]:
+    """Rows of measurements; the first line is about the machine."""
+    with path.open(encoding="utf-8", newline="") as file:
+        assert file.readline().startswith("# ")
+        return list(csv.DictReader(file))
+
+
 def test_the_benchmark_of_calls_in_torch_runs(tmp_path: Path) -> None:
-    result = tmp_path / "torch.json"
+    result = tmp_path / "torch.csv"
     command = [sys.executable, str(ROOT / "benchmarks" / "torch_overhead.py"), "--problem", "2,3", "--seconds", "0.5"]
-    done = subprocess.run([*command, "--json", str(result)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "--results", str(result)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    content = json.loads(result.read_text())
-    assert set(content["targets"]) <= set(content["microseconds"])
-    assert all(value > 0 for value in content["microseconds"].values())
+    rows = saved(result)
+    assert {"torch.add", "C++ extension"} <= {row["call"] for row in rows}
+    assert all(float(row["microseconds"]) > 0 for row in rows)
 
 
 def test_the_benchmark_of_joins_runs_and_saves(tmp_path: Path) -> None:
     """A short run of one problem: the tables are printed, the numbers saved, the figure drawn."""
-    result, figure = tmp_path / "join.json", tmp_path / "join.png"
+    result, figure = tmp_path / "join.csv", tmp_path / "join.png"
     command = [sys.executable, str(ROOT / "benchmarks" / "join.py"), "--minutes", "0.02", "--problem", "2,3"]
     done = subprocess.run(
-        [*command, "--json", str(result), "--plot", str(figure)], capture_output=True, text=True, check=False
+        [*command, "--results", str(result), "--plot", str(figure)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    rows = json.loads(result.read_text())["rows"]
-    assert {(row["case"]["operation"], row["case"]["dtype"]) for row in rows} == {
+    rows = saved(result)
+    assert {(row["operation"], row["dtype"]) for row in rows} == {
         (operation, dtype) for operation in ("join", "backprop") for dtype in ("float32", "float64")
     }
-    assert all(row["ours"] > 0 and row["peer"] > 0 and row["ratio"] > 0 for row in rows)
-    assert "geometric mean" in done.stdout
+    assert all(float(row[name]) > 0 for row in rows for name in ("ours", "peer", "ratio"))
+    assert "times faster than pySigLib" in done.stdout
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_benchmark_of_single_calls_runs(tmp_path: Path) -> None:
-    result = tmp_path / "call.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "call.py"), "--problem", "2,3", "--json", str(result)]
+    result = tmp_path / "call.csv"
+    command = [sys.executable, str(ROOT / "benchmarks" / "call.py"), "--problem", "2,3", "--results", str(result)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    content = json.loads(result.read_text())
-    assert content["nanoseconds"]["kernel.join"]["median"] > 0
-    assert content["seconds"]["load, cached"] < content["seconds"]["load, cold"]
+    times = {row["call"]: float(row["microseconds"]) for row in saved(result)}
+    assert times["kernel.join"] > 0
+    assert times["load, cached"] < times["load, cold"]
