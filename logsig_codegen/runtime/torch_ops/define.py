@@ -52,6 +52,9 @@ def overload(name: str) -> Any:
     return getattr(getattr(torch.ops, NAMESPACE), name).default
 
 
+_PLAIN = frozenset({int, bool, float, str, list, type(None)})
+
+
 class Operator:
     """An operator, called as torch calls it, or at once where the dispatcher would do nothing of use."""
 
@@ -72,6 +75,9 @@ class Operator:
                     return self.overload(*args)
                 if one.requires_grad:
                     recorded = True
+        for one in args[self._tensors :]:
+            if type(one) not in _PLAIN:  # the dispatcher converts it, or says what is wrong
+                return self.overload(*args)
         if len(args) < self._count:
             args += self._defaults[len(args) :]
         return self._apply(None, *args) if recorded and torch.is_grad_enabled() else self._cpu(*args)
