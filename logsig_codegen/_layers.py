@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Iterable
+from dataclasses import fields, replace
 from typing import Any, SupportsIndex
 
 import torch
@@ -13,6 +14,7 @@ from logsig_codegen.functional import log_sig_length, sig_length
 from logsig_codegen.functional.paths import forward
 from logsig_codegen.problem import check_positive_integer
 from logsig_codegen.runtime.checks import check_bool
+from logsig_codegen.runtime.parts import Parts, check_any_windows, for_each, windows_in_points
 from logsig_codegen.runtime.request import PathOptions
 from logsig_codegen.runtime.threads import check_jobs
 from logsig_codegen.runtime.transforms import Transform
@@ -27,9 +29,10 @@ class LogSig(nn.Module):
         Channels of the paths before ``time_aug`` and ``lead_lag``; truncation degree.
     stream : bool
         All expanding log-signatures instead of the last.
-    windows : (size, stride), optional
-        Log-signatures of windows instead; counted in points after the transforms.
-    time_aug, lead_lag, end_time
+    windows : (size, stride), or list of them, optional
+        Log-signatures of windows instead, counted in points after the transforms, or with ``times`` in their unit; a list
+        of them gives a list of results.
+    time_aug, lead_lag, end_time, missing, count_observations
         Transforms of the path.
     method : int
         Coordinates of the result: 0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
@@ -39,8 +42,10 @@ class LogSig(nn.Module):
     Attributes
     ----------
     options, transform
-        The options above in normal form: ``options`` has ``stream``, ``windows``, ``method`` and ``n_jobs``,
-        ``transform`` the others.
+        The options above in normal form: ``options`` has ``stream``, ``windows`` (if it is one pair of integers),
+        ``method`` and ``n_jobs``, ``transform`` the others.
+    windows
+        As given, in tuples.
     out_features : int
         Length of the last axis of the result.
     """
@@ -51,22 +56,34 @@ class LogSig(nn.Module):
         degree: SupportsIndex,
         *,
         stream: bool = False,
-        windows: tuple[int, int] | None = None,
+        windows: Any = None,
         time_aug: bool = False,
         lead_lag: bool = False,
         end_time: float = 1.0,
+        missing: str | None = None,
+        count_observations: bool = False,
         method: int = 2,
         n_jobs: SupportsIndex = 1,
     ) -> None:
         super().__init__()
         self.dimension = check_positive_integer("dimension", dimension)
         self.degree = check_positive_integer("degree", degree)
-        self.options = PathOptions(stream, windows, None, method, n_jobs)  # type: ignore[arg-type]
-        self.transform = Transform(time_aug, lead_lag, end_time)
+        self.windows = check_any_windows(windows)
+        plain = self.windows if windows_in_points(self.windows) else None
+        self.options = PathOptions(stream, plain, None, method, n_jobs)  # type: ignore[arg-type]
+        self.transform = Transform(time_aug, lead_lag, end_time, missing, count_observations)
         length = sig_length if self.options.method == 0 else log_sig_length
-        self.out_features = length(self.dimension, self.degree, time_aug=time_aug, lead_lag=lead_lag)
+        self.out_features = length(self.transform.channels(self.dimension), self.degree)
 
-    def forward(self, path: Tensor, lengths: Any = None, initial: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        path: Tensor,
+        lengths: Any = None,
+        initial: Tensor | None = None,
+        *,
+        intervals: Any = None,
+        times: Any = None,
+    ) -> Any:
         """Log-signatures.
 
         Parameters
@@ -76,28 +93,36 @@ class LogSig(nn.Module):
             Points of each path of a padded batch.
         initial : tensor, optional
             Log-signatures, in Lyndon brackets, of what came before.
+        intervals, times : optional
+            As for :func:`logsig_codegen.log_sig`.
 
         Returns
         -------
         tensor, shape (..., out_features); (..., length - 1, out_features) or (..., windows, out_features)
+            For a list of windows a list of them.
 
         Raises
         ------
         TypeError, ValueError
             For arguments of the wrong type, dtype or shape.
         """
-        return forward(  # type: ignore[no-any-return]
-            path, self.dimension, self.degree, self.options, self.transform, False, lengths, initial
-        )
+
+        def call(windows: Any, parts: Parts) -> Any:
+            options = self.options if windows == self.options.windows else replace(self.options, windows=windows)
+            return forward(path, self.dimension, self.degree, options, self.transform, False, lengths, initial, parts)
+
+        return for_each(self.windows, intervals, times, None, call)
 
     def extra_repr(self) -> str:
         """What stands between the brackets of ``repr``: dimension, degree, and what is not the default."""
-        changed = (
+        changed: Iterable[str] = (
             f"{one.name}={getattr(value, one.name)!r}"
             for value in (self.options, self.transform)
             for one in fields(value)
             if getattr(value, one.name) != one.default
         )
+        if self.windows != self.options.windows:
+            changed = (*changed, f"windows={self.windows!r}")
         return ", ".join((f"dimension={self.dimension}", f"degree={self.degree}", *changed))
 
 

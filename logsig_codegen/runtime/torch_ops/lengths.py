@@ -26,7 +26,7 @@ def beside(path: Tensor, lengths: Tensor | None) -> Tensor | None:
     """The same numbers on the device of ``path``."""
     if lengths is None or lengths.device == path.device:
         return lengths
-    if path.device.type != "cuda" or _is_traced(lengths):
+    if path.device.type != "cuda" or is_traced(lengths):
         return lengths.to(path.device)
     from logsig_codegen.runtime.cuda.lengths import to_device
 
@@ -46,14 +46,14 @@ def only_lengths_there(path: Tensor, lengths: Tensor | None) -> bool:
 def of_list(paths: Sequence[Tensor]) -> Tensor:
     """Numbers of points of each path of a list."""
     numbers, device = [one.shape[0] for one in paths], paths[0].device
-    if device.type != "cuda" or _is_traced(paths[0]):
+    if device.type != "cuda" or is_traced(paths[0]):
         return torch.tensor(numbers, device=device)
     if torch.cuda.is_current_stream_capturing():  # a kernel each: nothing may be copied from the host
         return torch.stack([torch.full((), number, device=device) for number in numbers])
     return beside(paths[0], torch.tensor(numbers))  # type: ignore[return-value]
 
 
-def _is_traced(tensor: Tensor) -> bool:
+def is_traced(tensor: Tensor) -> bool:
     """Whether ``tensor`` is no plain one, so that its memory must be left alone."""
     return (
         torch.compiler.is_compiling()
