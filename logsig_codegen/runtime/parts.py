@@ -284,7 +284,7 @@ def padded_times(times: Any, paths: Sequence[Any]) -> Any:
     return found
 
 
-def windows_of_time(durations: tuple[float, float], times: Any, lengths: Any) -> Any:
+def windows_of_time(durations: tuple[float, float], times: Any) -> Any:
     """Intervals of time, ``(W, 2)`` or ``(*batch, W, 2)``, a step apart from the first time of a path on.
 
     There are as many as fit the path that takes the longest time; those that go beyond the end of a path end there.
@@ -293,7 +293,11 @@ def windows_of_time(durations: tuple[float, float], times: Any, lengths: Any) ->
     if not times.shape[-1]:
         return np.zeros((0, 2))
     first, last = times[..., :1], times[..., -1:]
-    span = (last - first)[..., 0] if lengths is None else np.where(lengths > 0, (last - first)[..., 0], 0)
-    count = max(math.floor((float(np.max(span, initial=0)) - duration) / step + SLACK) + 1, 0)
-    begin = first + step * np.arange(count)
+    begin = first + step * np.arange(windows_within(float(np.max(last - first, initial=0)), durations))
     return np.minimum(np.stack([begin, begin + duration], -1), last[..., None])
+
+
+def windows_within(span: float, durations: tuple[float, float]) -> int:
+    """How many windows of time fit."""
+    duration, step = durations
+    return max(math.floor((span - duration) / step + SLACK) + 1, 0)

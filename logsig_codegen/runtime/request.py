@@ -245,7 +245,7 @@ def _placed(parts: Parts, path: Any, given: Any, batch: Shape, points: int, leng
             counts, times = np.array([len(one) for one in path], np.intp), padded_times(times, path)
         times = check_times(times, batch, points, counts)
     if parts.durations is not None:
-        intervals = windows_of_time(parts.durations, times, counts)
+        intervals = windows_of_time(parts.durations, times)
     elif intervals is not None and times is not None and is_real(np.asarray(intervals)):
         if not points:
             raise ValueError("intervals: expected none of paths without points")

@@ -126,7 +126,8 @@ def _displacements(path: Tensor, lengths: Tensor | None, windows: Windows) -> Te
 
 def _gathered(path: Tensor, places: Tensor) -> Tensor:
     """The points of windows of each path."""
-    return path.gather(-2, _of_channels(places, path)).unflatten(-2, places.shape[-2:])
+    flat = path.gather(-2, _of_channels(places, path))
+    return flat.reshape(*flat.shape[:-2], *places.shape[-2:], path.shape[-1])
 
 
 def _of_channels(places: Tensor, path: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from logsig_codegen.runtime.parts import (
     check_times,
     check_times_shape,
     is_real,
-    windows_of_time,
+    windows_within,
 )
 from logsig_codegen.runtime.torch_ops import private
 from logsig_codegen.runtime.torch_ops.lengths import beside, is_traced
@@ -135,7 +135,7 @@ def intervals_of(
     given = parts.intervals
     if parts.durations is not None:
         assert times is not None
-        given = _windows_of_time(parts.durations, times, lengths)
+        given = _windows_of_time(parts.durations, times)
     if given is None:
         return points, None
     if not isinstance(given, Tensor):
@@ -156,18 +156,19 @@ def intervals_of(
     intervals = beside(points, intervals)
     assert intervals is not None
     first, last = intervals[..., 0], intervals[..., 1]
-    return points, torch.stack([first + 0 * last, last.minimum(lengths[..., None] - 1).maximum(first - 1)], -1)
+    last = last.minimum(lengths[..., None] - 1).maximum(first - 1)
+    return points, torch.stack([first.expand_as(last), last], -1)
 
 
-def _windows_of_time(durations: tuple[float, float], times: Tensor, lengths: Tensor | None) -> Tensor:
+def _windows_of_time(durations: tuple[float, float], times: Tensor) -> Tensor:
     """See :func:`logsig_codegen.runtime.parts.windows_of_time`; how many there are is looked at."""
-    del lengths  # times beyond the end of a path are its last
-    count = windows_of_time(durations, times.detach().cpu().numpy(), None).shape[-2]
-    if not times.shape[-1]:
+    if not times.numel():
         return times.new_zeros((0, 2))
     duration, step = durations
-    begin = times[..., :1] + step * torch.arange(count, dtype=times.dtype, device=times.device)
-    return torch.stack([begin, begin + duration], -1).minimum(times[..., -1:, None])
+    first, last = times[..., :1], times[..., -1:]
+    count = windows_within(float((last - first).detach().max()), durations)
+    begin = first + step * torch.arange(count, dtype=times.dtype, device=times.device)
+    return torch.stack([begin, begin + duration], -1).minimum(last[..., None])
 
 
 def _refined(points: Tensor, lengths: Tensor | None, times: Tensor, intervals: Tensor) -> tuple[Tensor, Tensor]:
@@ -191,7 +192,7 @@ def _refined(points: Tensor, lengths: Tensor | None, times: Tensor, intervals: T
     if lengths is not None:
         keys = torch.where(_counted(points, lengths), keys, torch.full_like(keys, torch.inf))
     order = torch.cat([keys, ends.detach()], -1).argsort(dim=-1, stable=True)
-    places = order.argsort(dim=-1)[..., length:].unflatten(-1, (-1, 2))
+    places = order.argsort(dim=-1)[..., length:].reshape(*lead, -1, 2)
     first, last = places[..., 0], places[..., 1]
     if lengths is not None:
         last = torch.where(lengths[..., None] > 1, last, first - 1)  # one point, or none, which must not be read
