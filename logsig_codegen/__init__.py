@@ -26,6 +26,7 @@ from logsig_codegen.errors import (
 )
 from logsig_codegen.functional import (
     clear_cache,
+    hall_windows,
     idx_to_word,
     is_lyndon,
     linear_log_sig,
@@ -45,6 +46,7 @@ from logsig_codegen.functional import (
     log_sig_to_hall_backprop,
     logsig_to_sig,
     logsig_to_sig_backprop,
+    logsig_windows,
     lyndon_words,
     lyndon_words_of_length,
     prepare_log_sig,
@@ -84,6 +86,7 @@ __all__ = [
     "clear_cache",
     "formulas",
     "generate",
+    "hall_windows",
     "idx_to_word",
     "is_lyndon",
     "linear_log_sig",
@@ -104,6 +107,7 @@ __all__ = [
     "log_sig_to_hall_backprop",
     "logsig_to_sig",
     "logsig_to_sig_backprop",
+    "logsig_windows",
     "lyndon_words",
     "lyndon_words_of_length",
     "prepare_log_sig",

@@ -17,7 +17,9 @@ from logsig_codegen.runtime.checks import check_bool
 from logsig_codegen.runtime.parts import Parts, check_any_windows, for_each, windows_in_points
 from logsig_codegen.runtime.request import PathOptions
 from logsig_codegen.runtime.threads import check_jobs
-from logsig_codegen.runtime.transforms import Transform
+from logsig_codegen.runtime.torch_ops import preparation
+from logsig_codegen.runtime.torch_ops.lengths import as_lengths
+from logsig_codegen.runtime.transforms import Transform, filled
 
 
 class LogSig(nn.Module):
@@ -30,8 +32,8 @@ class LogSig(nn.Module):
     stream : bool
         All expanding log-signatures instead of the last.
     windows : (size, stride), or list of them, optional
-        Log-signatures of windows instead, counted in points after the transforms, or with ``times`` in their unit; a list
-        of them gives a list of results.
+        Log-signatures of windows instead, counted in points after the transforms, or with ``times`` in their unit. A
+        list of them gives a list of results.
     time_aug, lead_lag, end_time, missing, count_observations
         Transforms of the path.
     method : int
@@ -174,7 +176,7 @@ class LogSigJoin(nn.Module):
 class LogODE(nn.Module):
     """A recurrent model driven by log-signatures: one step of the log-ODE method per window of the path.
 
-    The path is cut into windows that share their end points. Over a window with log-signature ``L`` the state moves by
+    The path is cut into windows that share their end points, the last one of what is left. Over a window with log-signature ``L`` the state moves by
     ``f(state) L``, where ``f`` is a small network whose values are matrices; degree one is an Euler step of the
     controlled equation, higher degrees see how the channels moved together within the window.
 
@@ -190,6 +192,8 @@ class LogODE(nn.Module):
         Steps of the path per window.
     width : int
         Width of the hidden layer of ``f``.
+    missing : {"raise", "linear", "forward"}, optional
+        What is done about values that are NaN; see :func:`logsig_codegen.log_sig`.
 
     Examples
     --------
@@ -208,25 +212,38 @@ class LogODE(nn.Module):
         out_features: int,
         window: int,
         width: int = 64,
+        missing: str | None = None,
     ) -> None:
         super().__init__()
         self.hidden, self.window = hidden, check_positive_integer("window", window)
-        channels = check_positive_integer("dimension", dimension) + 1
-        self.log_sig = LogSig(channels, degree, windows=(self.window + 1, self.window))
+        self.log_sig = LogSig(dimension, degree, time_aug=True)
+        self.filling = filled(missing)
         size = self.log_sig.out_features
-        self.first = nn.Linear(channels, hidden)
+        self.first = nn.Linear(self.log_sig.dimension + 1, hidden)
         self.field = nn.Sequential(nn.Linear(hidden, width), nn.Tanh(), nn.Linear(width, hidden * size), nn.Tanh())
         self.readout = nn.Linear(hidden, out_features)
         self.scale = 1.0 / size
 
-    def forward(self, path: Tensor) -> Tensor:
-        """``(batch, length, dimension)`` to ``(batch, out_features)``; points after the last whole window are unread.
+    def forward(self, path: Tensor, lengths: Any = None, times: Any = None) -> Tensor:
+        """``(batch, length, dimension)`` to ``(batch, out_features)``.
 
-        ``length`` is at least ``window + 1``, or the state does not move.
+        Parameters
+        ----------
+        path : tensor, shape (..., length, dimension)
+        lengths : integers of shape (...), optional
+            Points of each path of a padded batch; the state stays as it is beyond them.
+        times : tensor, shape (length,) or (..., length), optional
+            Increasing; from 0 to 1 in equal steps by default.
         """
-        timed = functional.transform_path(path, time_aug=True)
-        log_sigs = self.log_sig(timed)
-        state = self.first(timed[..., 0, :])
+        counts = as_lengths(path, lengths)
+        moments = None if times is None else preparation.times_of(path, counts, times)
+        if self.filling:
+            path = preparation.fill(path, counts, moments, self.filling)
+        first = torch.arange((path.shape[-2] + self.window - 2) // self.window, device=path.device) * self.window
+        pairs = torch.stack([first, (first + self.window).clamp(max=path.shape[-2] - 1)], -1)
+        log_sigs = self.log_sig(path, counts, intervals=pairs, times=times)
+        start = path.new_zeros(1) if moments is None else moments[..., :1].to(path.dtype)
+        state = self.first(torch.cat([path[..., 0, :], start.expand(*path.shape[:-2], 1)], -1))
         for index in range(log_sigs.shape[-2]):
             field = self.field(state).unflatten(-1, (self.hidden, -1))
             state = state + (field @ log_sigs[..., index, :, None]).squeeze(-1) * self.scale
@@ -234,7 +251,7 @@ class LogODE(nn.Module):
 
     def extra_repr(self) -> str:
         """What stands between the brackets of ``repr``."""
-        return f"window={self.window}"
+        return f"window={self.window}" + (f", missing={self.filling.missing!r}" if self.filling else "")
 
 
 for _module in (LogODE, LogSig, LogSigJoin):

@@ -38,7 +38,7 @@ def log_sig(
     state: str | None = None,
     out: ArrayOrTensor | None = None,
 ) -> Any:
-    """Log-signatures of piecewise linear paths; :meth:`LogSigKernel.log_sig` describes the arguments from ``lengths`` on.
+    """Log-signatures of piecewise linear paths; :meth:`LogSigKernel.log_sig` describes those from ``lengths`` on.
 
     Of degree 1 it is end minus start, and needs no kernel.
 

@@ -209,14 +209,14 @@ class LogSigKernel(LoadedKernel):
             ``times``: ``(duration, step)``, from the first time of a path on. A list of them gives a list of results.
         intervals : integers, shape (W, 2) or (..., W, 2), optional
             Log-signatures of intervals: their first and last points, both included, for all paths or for each, in any
-            order. One with ``last = first - 1`` is empty, and zero. Beyond the end of a shorter path there are no points.
-            With ``times``, real numbers are beginnings and ends in time; between points the path is straight.
+            order. One with ``last = first - 1`` is empty, and zero. A shorter path has no points beyond its end. With
+            ``times``, real numbers are beginnings and ends in time; between points the path is straight.
         times : real numbers, shape (length,) or (..., length), optional
             Strictly increasing; for all paths or for each. For a list of paths also a list.
         missing : {"raise", "linear", "forward"}, optional
-            What is done about values that are NaN: an error that names the first one; filled in channel by channel, on the
-            straight line (in ``times``) between the observations before and after, or by the one before. At both ends the
-            nearest observation is held; a channel without any stays at 0. ``None``: nothing is done.
+            What is done about values that are NaN: an error that names the first one; filled in channel by channel, on
+            the straight line (in ``times``) between the observations before and after, or by the one before. At both
+            ends the nearest observation is held; a channel without any stays at 0. ``None``: nothing is done.
         state : {"log_derivative", "signature"}, optional
             What a path is carried in; the default depends on dimension and degree. The first is the more accurate one
             on long paths, the second needs fewer operations. ``stream`` does without either.
@@ -300,7 +300,8 @@ class LogSigKernel(LoadedKernel):
         Returns
         -------
         d_path : array of the shape of path, or list of them
-            Zero for points that do not count and values that are missing. With ``initial``: the pair ``(d_path, d_initial)``.
+            Zero for points that do not count and values that are missing. With ``initial``: the pair ``(d_path,
+            d_initial)``.
 
         Raises
         ------

@@ -107,7 +107,7 @@ def is_several(windows: Any) -> bool:
         return False
     if not windows:
         raise ValueError("windows: expected at least one pair (size, stride), got an empty list")
-    return isinstance(windows[0], (list, tuple, np.ndarray))
+    return isinstance(windows[0], (list, tuple)) or np.ndim(windows[0]) > 0
 
 
 def check_windows(windows: Any) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Paths before a kernel walks them, on numpy arrays: padded, filled, transformed, refined; and derivatives the way back."""
+"""Paths before a kernel walks them, on numpy arrays: padded, filled, transformed, refined; and derivatives back."""
 
 from __future__ import annotations
 

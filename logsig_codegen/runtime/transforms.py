@@ -153,7 +153,7 @@ def transform(path: Array, how: Transform, lengths: Lengths | None = None, times
 
 
 def later(times: Array, how: Transform) -> Array:
-    """Times after the transform: a point of lead-lag's that comes between two others is halfway between them in time."""
+    """Times after the transform: a point of lead-lag's between two others is halfway between them in time."""
     if not how.lead_lag:
         return times
     result = np.empty((*times.shape[:-1], how.length(times.shape[-1])))

@@ -1,8 +1,8 @@
 """Log-signatures of intervals of paths on a GPU: rows that begin anywhere, with numbers of points of their own.
 
 Forward they are walked where they lie. Backward their points are copied, some intervals at a time, so that each has
-derivatives of its own, which are then added in a fixed order. Nothing waits for the device: where the intervals are there,
-all are taken to be as long as a path may be.
+derivatives of its own, which are then added in a fixed order. Nothing waits for the device: an interval that only the
+device knows is taken to be as long as a path may be.
 """
 
 from __future__ import annotations

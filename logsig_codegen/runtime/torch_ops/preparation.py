@@ -84,7 +84,7 @@ def later(times: Tensor, how: Transform) -> Tensor:
 
 
 def fill(points: Tensor, lengths: Tensor | None, times: Tensor | None, how: Transform) -> Tensor:
-    """Paths without missing values, see :func:`logsig_codegen.runtime.interpolation.filling`; and counts beside them."""
+    """Paths without missing values, see :func:`logsig_codegen.runtime.interpolation.filling`; counts beside them."""
     there = ~torch.isnan(points)
     if how.missing == "raise":
         _check_observed(points, there, lengths)
@@ -168,37 +168,33 @@ def _windows_of_time(durations: tuple[float, float], times: Tensor) -> Tensor:
     first, last = times[..., :1], times[..., -1:]
     count = windows_within(float((last - first).detach().max()), durations)
     begin = first + step * torch.arange(count, dtype=times.dtype, device=times.device)
-    return torch.stack([begin, begin + duration], -1).minimum(last[..., None])
+    return torch.stack([begin, begin + duration], -1).clamp(max=last[..., None])
 
 
 def _refined(points: Tensor, lengths: Tensor | None, times: Tensor, intervals: Tensor) -> tuple[Tensor, Tensor]:
-    """See :func:`logsig_codegen.runtime.interpolation.refinement`."""
+    """See :func:`logsig_codegen.runtime.interpolation.refinement`; ends beyond a path become its ends."""
     length = points.shape[-2]
     lead = torch.broadcast_shapes(times.shape[:-1], intervals.shape[:-2])
-    times, ends = times.expand(*lead, length), intervals.flatten(-2).expand(*lead, 2 * intervals.shape[-2])
-    ends = torch.minimum(torch.maximum(ends, times[..., :1]), times[..., -1:])
+    times = times.expand(*lead, length)
+    ends = intervals.flatten(-2).expand(*lead, 2 * intervals.shape[-2]).clamp(times[..., :1], times[..., -1:])
     counts = times.new_full((), length, dtype=torch.int64) if lengths is None else lengths
-    left = torch.searchsorted(times.detach().contiguous(), ends.detach().contiguous())
-    left = (left - (times.detach().gather(-1, left) > ends.detach()).long()).minimum(
-        (counts[..., None] - 2).clamp(min=0)
-    )
+    moments, where = times.detach().contiguous(), ends.detach().contiguous()
+    left = torch.searchsorted(moments, where)
+    left = (left - (moments.gather(-1, left) > where).long()).minimum((counts[..., None] - 2).clamp(min=0))
     right = (left + 1).minimum((counts[..., None] - 1).clamp(min=0))
-    start, gap = times.gather(-1, left), times.gather(-1, right) - times.gather(-1, left)
-    inside = gap > 0
-    weight = torch.where(inside, (ends - start) / torch.where(inside, gap, torch.ones_like(gap)), torch.zeros_like(gap))
-    new = _picked(points, left) * (1 - weight)[..., None].to(points.dtype)
-    new = new + _picked(points, right) * weight[..., None].to(points.dtype)
-    keys = times.detach()
+    start, end = times.gather(-1, left), times.gather(-1, right)
+    zero, one = torch.zeros_like(start), torch.ones_like(start)
+    weight = torch.where(end > start, (ends - start) / torch.where(end > start, end - start, one), zero)[..., None]
+    weight = weight.to(points.dtype)
+    new = (1 - weight) * _picked(points, left) + weight * _picked(points, right)
     if lengths is not None:
-        keys = torch.where(_counted(points, lengths), keys, torch.full_like(keys, torch.inf))
-    order = torch.cat([keys, ends.detach()], -1).argsort(dim=-1, stable=True)
+        moments = torch.where(_counted(points, lengths), moments, torch.full_like(moments, torch.inf))
+    order = torch.cat([moments, where], -1).argsort(dim=-1, stable=True)
     places = order.argsort(dim=-1)[..., length:].reshape(*lead, -1, 2)
     first, last = places[..., 0], places[..., 1]
     if lengths is not None:
         last = torch.where(lengths[..., None] > 1, last, first - 1)  # one point, or none, which must not be read
-    return _picked(torch.cat([points, new.expand(*points.shape[:-2], *new.shape[-2:])], -2), order), torch.stack(
-        [first, last], -1
-    )
+    return _picked(torch.cat([points, new], -2), order), torch.stack([first, last], -1)
 
 
 def _picked(points: Tensor, places: Tensor) -> Tensor:
