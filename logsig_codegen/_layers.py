@@ -176,9 +176,10 @@ class LogSigJoin(nn.Module):
 class LogODE(nn.Module):
     """A recurrent model driven by log-signatures: one step of the log-ODE method per window of the path.
 
-    The path is cut into windows that share their end points, the last one of what is left. Over a window with log-signature ``L`` the state moves by
-    ``f(state) L``, where ``f`` is a small network whose values are matrices; degree one is an Euler step of the
-    controlled equation, higher degrees see how the channels moved together within the window.
+    The path is cut into windows that share their end points, the last one of what is left. Over a window with
+    log-signature ``L`` the state moves by ``f(state) L``, where ``f`` is a small network whose values are matrices;
+    degree one is an Euler step of the controlled equation, higher degrees see how the channels moved together within
+    the window.
 
     Parameters
     ----------

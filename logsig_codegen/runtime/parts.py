@@ -71,11 +71,11 @@ def for_each(windows: Any, intervals: Any, times: Any, out: Any, call: Callable[
         and (windows is None or (type(windows) is tuple and type(windows[0]) is int))
     ):
         return call(windows, WHOLE)
+    several = is_several(windows)
+    if several:
+        _check_no_out(out)
     found = [call(*one) for one in asked(windows, intervals, times)]
-    if not is_several(windows):
-        return found[0]
-    _check_no_out(out)
-    return found
+    return found if several else found[0]
 
 
 def sum_over_each(
