@@ -54,16 +54,19 @@ def _edges(times: Any, window_length: float) -> Any:
     """Beginning and end of each window, ``(number of windows, 2)``."""
     if not is_tensor(times):
         times = np.asarray(times, np.float64)
-    span = float(times[-1] - times[0]) if len(times) else 0.0
-    count = max(math.ceil(span / window_length - SLACK), 0)
-    if not is_tensor(times):
-        edges = np.minimum(times[:1] + window_length * np.arange(count + 1), times[-1:])
+        edges = np.minimum(times[:1] + window_length * np.arange(_count(times, window_length) + 1), times[-1:])
         return np.stack([edges[:-1], edges[1:]], -1)
     import torch
 
-    steps = torch.arange(count + 1, dtype=torch.float64, device=times.device)
-    edges = (times[:1] + window_length * steps).clamp(max=times[-1:].double())
+    times = times.double()
+    steps = torch.arange(_count(times.detach(), window_length) + 1, dtype=times.dtype, device=times.device)
+    edges = (times[:1] + window_length * steps).clamp(max=times[-1:])
     return torch.stack([edges[:-1], edges[1:]], -1)
+
+
+def _count(times: Any, window_length: float) -> int:
+    span = float(times[-1] - times[0]) if len(times) else 0.0
+    return max(math.ceil(span / window_length - SLACK), 0)
 
 
 def hall_windows(data: ArrayOrTensor, stepsize: SupportsIndex, depth: SupportsIndex) -> ArrayOrTensor:

@@ -56,12 +56,14 @@ class Between:
         total = np.zeros(path.size * length * dimension)
         for place, part in zip(places, parts, strict=True):
             total += np.bincount(place, part, minlength=total.size)
-        return total.reshape(*batch, length, dimension).astype(dtype)
+        result: Array = total.reshape(*batch, length, dimension).astype(dtype)
+        return result
 
 
 def _ranked(array: Array, rank: int) -> Array:
     """An array with as many axes; those that are new come first."""
-    return array.reshape((1,) * (rank - array.ndim) + array.shape)
+    result: Array = array.reshape((1,) * (rank - array.ndim) + array.shape)
+    return result
 
 
 # -- missing values -------------------------------------------------------------------------------------------------

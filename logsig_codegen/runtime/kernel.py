@@ -254,7 +254,7 @@ class LogSigKernel(LoadedKernel):
             threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
             result: Any = self.loaded.log_sig(state)(path, out, threads)
             if result is not None:
-                return result  # type: ignore[no-any-return]
+                return result
         transform = filled(missing)
 
         def call(windows: Any, parts: Parts) -> Any:
@@ -262,7 +262,7 @@ class LogSigKernel(LoadedKernel):
             others = {"lengths": lengths, "initial": initial, "transform": transform, "parts": parts}
             if tensors:
                 return operators_of(self, out).log_sig(path, self.dimension, self.degree, options, **others)
-            request = path_request(path, self.dimension, self.degree, options, **others)  # type: ignore[arg-type]
+            request = path_request(path, self.dimension, self.degree, options, **others)
             return evaluation.forward(self, request, path, initial, out)
 
         return for_each(windows, intervals, times, out, call)
@@ -323,7 +323,7 @@ class LogSigKernel(LoadedKernel):
             if tensors:
                 back: Any = operators_of(self, out).log_sig_backprop
                 return back(d_out, path, self.dimension, self.degree, options, **others)
-            request = path_request(path, self.dimension, self.degree, options, d_out=d_out, **others)  # type: ignore[arg-type]
+            request = path_request(path, self.dimension, self.degree, options, d_out=d_out, **others)
             return evaluation.backward(self, request, d_out, path, initial, out)
 
         return sum_over_each(d_out, windows, intervals, times, out, call)

@@ -141,7 +141,7 @@ def check_durations(windows: Any) -> tuple[float, float]:
     for index, one in enumerate(windows):
         if isinstance(one, (bool, np.bool_)) or not isinstance(one, numbers.Real):
             raise TypeError(f"windows[{index}]: expected a real number, got {type(one).__name__} {one!r}")
-        if not 0 < one < math.inf:
+        if not 0 < float(one) < math.inf:
             raise ValueError(f"windows[{index}]: expected a positive number, a length of time, got {one}")
     return float(windows[0]), float(windows[1])
 
@@ -191,15 +191,19 @@ def check_intervals(intervals: Any, batch: Shape, length: int, *, timed: bool = 
     return np.ascontiguousarray(np.stack([first, last], -1))
 
 
-def check_real_intervals(intervals: Any, batch: Shape, start: Any, end: Any) -> Any:
-    """Intervals of time as an array of double precision; ``start``, ``end``: numbers that broadcast to the batch."""
+def check_real_intervals(intervals: Any, batch: Shape, times: Any, lengths: Any) -> Any:
+    """Intervals of time as an array of double precision; where ``lengths`` are given, cut where the paths end."""
+    if not times.shape[-1]:
+        raise ValueError("intervals: expected none of paths without points")
     found = np.asarray(intervals)
     _check_shape(found.shape, batch)
     if found.dtype.kind != "f":
         raise TypeError(f"intervals: expected real numbers, got dtype {found.dtype}")
     found = found.astype(np.float64)
     first, last = found[..., 0], found[..., 1]
-    start, end = np.asarray(start)[..., None], np.asarray(end)[..., None]
+    start, end = times[..., :1], times[..., -1:]
+    if lengths is not None:
+        start, end = np.where(lengths[..., None] > 0, start, -np.inf), np.inf
     wrong = ~((first >= start) & (last <= end) & (first <= last))
     if wrong.any():
         place = np.argwhere(wrong)[0]
@@ -209,7 +213,7 @@ def check_real_intervals(intervals: Any, batch: Shape, start: Any, end: Any) -> 
             f"{_named(wrong)}: expected (begin, end) with {least} <= begin <= end <= {most}, the times of the path, "
             f"got {_pair(chosen, wrong)}"
         )
-    return found
+    return found if lengths is None else np.clip(found, times[..., :1, None], times[..., -1:, None])
 
 
 def _check_shape(shape: Shape, batch: Shape) -> None:
@@ -249,17 +253,14 @@ def check_times(times: Any, batch: Shape, length: int, lengths: Any = None) -> A
         counts = np.arange(length) < lengths[..., None]
         last = np.take_along_axis(found, np.maximum(lengths - 1, 0)[..., None], -1) if length else found
         found = np.where(counts, found, np.where(lengths[..., None] > 0, last, 0))
-    steps = ~(np.diff(found) > 0)
+    endless, back = ~np.isfinite(found), np.diff(found) <= 0
     if lengths is not None:
-        steps &= counts[..., 1:]
-    if steps.any() or not np.isfinite(found).all():
-        wrong = steps if steps.any() else ~np.isfinite(found)
-        place = np.argwhere(wrong)[0]
-        place[-1] += steps.any()
-        where, value = ", ".join(map(str, place)), found[tuple(place)]
-        before = found[(*place[:-1], place[-1] - 1)] if steps.any() else None
-        than = "a finite number" if before is None else f"a number above {before}, the time before it"
-        raise ValueError(f"times[{where}]: expected {than}, got {value}")
+        back &= counts[..., 1:]
+    for wrong, after, expected in ((endless, 0, "a finite number"), (back, 1, "a number above the time before it")):
+        if wrong.any():
+            *place, last = np.argwhere(wrong)[0].tolist()
+            at = (*place, last + after)
+            raise ValueError(f"times[{', '.join(map(str, at))}]: expected {expected}, got {found[at]}")
     return found
 
 

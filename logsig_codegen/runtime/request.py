@@ -247,12 +247,7 @@ def _placed(parts: Parts, path: Any, given: Any, batch: Shape, points: int, leng
     if parts.durations is not None:
         intervals = windows_of_time(parts.durations, times)
     elif intervals is not None and times is not None and is_real(np.asarray(intervals)):
-        if not points:
-            raise ValueError("intervals: expected none of paths without points")
-        latest = times[..., -1] if counts is None else times.max()
-        intervals = check_real_intervals(intervals, batch, times[..., 0], latest)
-        if counts is not None:
-            intervals = np.minimum(intervals, times[..., -1:, None])
+        intervals = check_real_intervals(intervals, batch, times, counts)
     elif intervals is not None:
         intervals = check_intervals(intervals, batch, length, timed=times is not None, look=look)
     return intervals, times

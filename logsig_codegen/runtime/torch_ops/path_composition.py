@@ -138,8 +138,8 @@ def _of_channels(places: Tensor, path: Tensor) -> Tensor:
 def _windows(path: Tensor, lengths: Tensor | None, windows: Sequence[int] | Tensor) -> tuple[Tensor, Tensor | None]:
     """The points of each window, ``(..., number of windows, size)``, and how many of them count."""
     if isinstance(windows, Tensor):
-        windows = beside(path, windows)
-        first, counts = windows[..., 0], windows[..., 1] - windows[..., 0] + 1
+        first, last = windows.to(path.device).unbind(-1)
+        counts = last - first + 1
         longest = path.shape[-2] if is_traced(counts) or counts.is_cuda else int(counts.max()) if counts.numel() else 0
         places = first[..., None] + torch.arange(longest, device=path.device)
         return places.clamp(0, max(path.shape[-2] - 1, 0)), counts

@@ -58,10 +58,10 @@ def times_of(points: Tensor, lengths: Tensor | None, times: Any) -> Tensor:
     check_times_shape(tuple(times.shape), tuple(points.shape[:-2]), points.shape[-2])
     if _can_look(times, lengths):
         check_times(_array(times), tuple(points.shape[:-2]), points.shape[-2], _array(lengths))
-    times = times.to(points.device, torch.float64)
+    moments: Tensor = times.to(points.device, torch.float64)
     if lengths is None or not points.shape[-2]:
-        return times
-    counts, wide = _counted(points, lengths), times.expand(points.shape[:-1])
+        return moments
+    counts, wide = _counted(points, lengths), moments.expand(points.shape[:-1])
     last = wide.gather(-1, (lengths - 1).clamp(min=0)[..., None])
     return torch.where(counts, wide, torch.where(lengths[..., None] > 0, last, torch.zeros_like(last)))
 
@@ -77,7 +77,8 @@ def later(times: Tensor, how: Transform) -> Tensor:
         return times
     middle = (times[..., 1:] + times[..., :-1]) / 2
     both = torch.stack([times[..., :-1], middle], -1).flatten(-2)
-    return torch.cat([both, times[..., -1:]], -1)
+    result: Tensor = torch.cat([both, times[..., -1:]], -1)
+    return result
 
 
 # -- missing values -------------------------------------------------------------------------------------------------
@@ -142,12 +143,8 @@ def intervals_of(
         given = torch.from_numpy(np.asarray(given))
     batch, length, look = tuple(points.shape[:-2]), points.shape[-2], _can_look(given, times, lengths)
     if times is not None and is_real(given):
-        if not length:
-            raise ValueError("intervals: expected none of paths without points")
         if look:
-            moments = _array(times)
-            latest = moments[..., -1] if lengths is None else moments.max()
-            check_real_intervals(_array(given), batch, moments[..., 0], latest)
+            check_real_intervals(_array(given), batch, _array(times), _array(lengths))
         return _refined(points, lengths, times, given.to(points.device, torch.float64))
     intervals = check_intervals(_array(given) if look else given, batch, length, timed=times is not None, look=look)
     intervals = intervals if isinstance(intervals, Tensor) else torch.from_numpy(intervals)
