@@ -61,6 +61,7 @@ def test_results_and_gradients_are_those_of_arrays(name: str, transform: Any, fi
         d_out = RNG.normal(size=expected.shape)
         found.backward(torch.from_numpy(d_out))
         gradient = lg.log_sig_backprop(d_out, path, 2, **options)
+        assert tensor.grad is not None
         np.testing.assert_allclose(tensor.grad, gradient, atol=1e-11)
         again = lg.log_sig_backprop(torch.from_numpy(d_out), tensor.detach(), 2, **options)
         np.testing.assert_allclose(again, gradient, atol=1e-11)
@@ -70,7 +71,7 @@ def leaves(*arrays: Any) -> list[Tensor]:
     return [torch.tensor(one, requires_grad=True) for one in arrays]
 
 
-def timed(path: Tensor, times: Tensor, ends: Tensor) -> Tensor:
+def timed(path: Tensor, times: Tensor, ends: Tensor) -> Any:
     return lg.log_sig(path, 2, times=times, intervals=ends, time_aug=True)
 
 
@@ -86,7 +87,7 @@ def test_derivatives_by_paths_times_and_ends() -> None:
 def test_derivatives_by_observed_values_and_times() -> None:
     there = torch.from_numpy(~np.isnan(GAPS))
 
-    def call(values: Tensor, times: Tensor) -> Tensor:
+    def call(values: Tensor, times: Tensor) -> Any:
         path = torch.full(there.shape, torch.nan, dtype=torch.float64).masked_scatter(there, values)
         return lg.log_sig(path, 2, times=times, windows=(1.1, 0.5), missing="linear")
 
@@ -109,7 +110,7 @@ def test_a_batch_is_a_loop(name: str) -> None:
         asked["intervals"] = asked["intervals"].minimum(asked["times"][:, -1:, None])
     own = {key: one.ndim - (1 if key == "times" else 2) > 0 for key, one in asked.items()}
 
-    def call(path: Tensor, *given: Tensor) -> Tensor:
+    def call(path: Tensor, *given: Tensor) -> Any:
         options: dict[str, Any] = dict(zip(asked, given, strict=True))
         return lg.log_sig(path, 2, missing="linear", **options)
 
@@ -193,7 +194,7 @@ def test_errors_are_those_of_arrays() -> None:
 
 
 def test_ends_that_cannot_be_looked_at_stop_at_the_ends_of_a_path() -> None:
-    def call(ends: Tensor) -> Tensor:
+    def call(ends: Tensor) -> Any:
         return lg.log_sig(torch.from_numpy(PATH), 2, times=TIMES, intervals=ends)
 
     beyond = torch.tensor([[-5.0, 100.0]], dtype=torch.float64)
