@@ -84,7 +84,8 @@ LOGSIG_NOINLINE int logsig_forward_intervals(const logsig_request *request)
 {
     const logsig_path_call *const call = request->call;
     const ptrdiff_t size = request->size;
-    const ptrdiff_t chunk = logsig_at_a_time(size, 8 * LOGSIG_LANES * (ptrdiff_t)call->n_jobs, request->items);
+    /* few enough that their rows stay in the cache until they are put in their places */
+    const ptrdiff_t chunk = logsig_at_a_time(16 * size, 8 * LOGSIG_LANES * (ptrdiff_t)call->n_jobs, request->items);
     logsig_interval_work work = {.request = request};
     logsig_real *const rows = logsig_numbers(chunk * size);
     int error = logsig_interval_room(&work, chunk) || !rows ? ENOMEM : 0;
