@@ -12,7 +12,7 @@ from logsig_codegen._version import __version__
 from logsig_codegen.build import cache, cpu, toolchain
 from logsig_codegen.build.artifact import read_artifact
 from logsig_codegen.errors import ArtifactError, CompilerError
-from logsig_codegen.runtime.loader import VARIABLE
+from logsig_codegen.runtime.origin import VARIABLE
 
 
 def examine(march: str = "native") -> dict[str, Any]:

@@ -87,7 +87,7 @@ class CudaPrograms:
         )
         for kernel in artifact.manifest["kernels"]:
             if (kernel["operation"], kernel["dtype"]) == (operation, dtype):
-                return (artifact.path / kernel["binary"]).read_bytes(), kernel
+                return artifact.content(kernel["binary"]), kernel
         raise NoKernelError(
             f"{operation}: there is no kernel for a GPU for (dimension={self.problem.dimension}, "
             f"degree={self.problem.degree}): it is too large"
