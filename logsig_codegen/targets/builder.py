@@ -100,7 +100,7 @@ def cached(
     target: Target,
     spec: BuildSpec,
     find_tools: Callable[[], Any],
-    use: Callable[[Artifact], Used] = lambda artifact: artifact,  # type: ignore[assignment,return-value]
+    use: Callable[[Artifact], Used] = cache.itself,
 ) -> Used:
     """What ``use`` makes of the entry of the cache for a target, built if there is none: by default the entry.
 

@@ -89,7 +89,12 @@ def lookup(request: Request) -> Artifact | None:
     return None
 
 
-def obtain(request: Request, build: Callable[[Path], object], use: Callable[[Artifact], Used]) -> Used:
+def itself(artifact: Artifact) -> Any:
+    """What is made of an entry where nothing else is wanted."""
+    return artifact
+
+
+def obtain(request: Request, build: Callable[[Path], object], use: Callable[[Artifact], Used] = itself) -> Used:
     """What ``use`` makes of the entry that answers a request, calling ``build(folder)`` if there is none yet.
 
     ``build`` fills a folder and writes its manifest last. One process builds, others that want the same wait. ``use``
@@ -139,7 +144,7 @@ def trusted_entry(folder: Path) -> bool:
     except OSError:
         return False
     if reason:
-        places.warn_once(f"The cache entry {folder} {reason}; it is not used.")
+        places.warn_once(folder, f"The cache entry {folder} {reason}; it is not used.")
     return not reason
 
 
@@ -148,7 +153,7 @@ def _keyed(name: str) -> Iterator[Path]:
     """The folder that an entry is to be written into, with the lock of the entry, if there are locks."""
     root = places.writable_root()
     if os.path.lexists(root / name) and not marks.is_own(root / name):
-        root = places.private_root(f"{root} holds a {name} that is not the cache's")
+        root = places.private_root(root, f"{root} holds a {name} that is not the cache's")
     lock = locks.wait_for(root / f"{retention.LOCK}{name}", name.split("-")[0], time_limit())
     try:
         yield root
@@ -167,7 +172,7 @@ def _built_and_used(
 
     def is_valid() -> bool:
         with contextlib.suppress(ArtifactError):
-            return trusted_entry(validated().path)
+            return trusted_entry(root / request.folder) and request.matches(validated())
         return False
 
     for last in (False, True):

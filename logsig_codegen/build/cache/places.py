@@ -25,7 +25,7 @@ NAMES = ("kernels", "logsig_codegen_kernels")
 """Names of the cache's own folder: the second where the first is somebody else's."""
 _chosen: Path | None = None  # by set_cache_dir
 _private: Path | None = None  # this process's own folder, where no other can be used
-_warned: set[str] = set()
+_warned: set[Path] = set()
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def roots() -> tuple[Path, ...]:
     """Folders that may hold entries, and may be trusted; a warning says so, once, where the cache's own may not."""
     found = place()
     if found.refused:
-        _refuse(found.refused)
+        _refuse(found.root, found.refused)
     return (*(() if found.refused else (found.root,)), *(() if _private is None else (_private / NAMES[0],)))
 
 
@@ -126,11 +126,11 @@ def writable_root() -> Path:
                 return found.root
         except OSError as error:
             reason = f"{found.root} cannot be written ({error})"
-    return private_root(reason)
+    return private_root(found.root, reason)
 
 
-def private_root(reason: str) -> Path:
-    """A folder of this process alone, removed when it ends; a warning says so, once for each reason.
+def private_root(root: Path, reason: str) -> Path:
+    """A folder of this process alone instead of ``root``, removed when it ends; a warning says so, once per reason.
 
     Raises
     ------
@@ -148,8 +148,8 @@ def private_root(reason: str) -> Path:
             _private = folder
             atexit.register(_remove_private, folder, os.getpid())
     except OSError as error:
-        raise CacheError(f"Neither the cache nor a temporary folder can be written: {reason}; {error}") from error
-    _refuse(reason)
+        raise CacheError(f"Neither {root} nor a temporary folder can be written: {reason}; {error}") from error
+    _refuse(root, reason)
     return _private / NAMES[0]
 
 
@@ -164,17 +164,18 @@ def distrust(status: os.stat_result) -> str:
     return ""
 
 
-def warn_once(text: str) -> None:
-    """Warn, unless this process has read the same before."""
-    if text not in _warned:
-        _warned.add(text)
+def warn_once(folder: Path, text: str) -> None:
+    """Warn about a folder, unless this process has done so before."""
+    if folder not in _warned:
+        _warned.add(folder)
         warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
-def _refuse(reason: str) -> None:
+def _refuse(root: Path, reason: str) -> None:
     warn_once(
+        root,
         f"The cache folder {reason}; what this process compiles is kept in a temporary folder and lost when it ends. "
-        f"Set ${VARIABLE} or call set_cache_dir to name a better place."
+        f"Set ${VARIABLE} or call set_cache_dir to name a better place.",
     )
 
 
