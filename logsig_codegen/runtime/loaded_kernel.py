@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from logsig_codegen import targets
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.build import cache
+from logsig_codegen.build.artifact import Artifact
 from logsig_codegen.build.toolchain import find_compiler
 from logsig_codegen.errors import ArtifactError
 from logsig_codegen.operations import GROUPS
@@ -116,9 +117,8 @@ class LoadedKernel:
         except ArtifactError:
             if artifact.path.parent not in cache.roots():
                 raise
-            cache.discard(artifact)
-            spec = BuildSpec(self.problem, (group,), march=self.origin.march, max_terms=self.origin.max_terms)
-            return cached(targets.C, spec, find_compiler).sources()
+        spec = BuildSpec(self.problem, (group,), march=self.origin.march, max_terms=self.origin.max_terms)
+        return cached(targets.C, spec, find_compiler, Artifact.sources)
 
     def source(self, target: str = "c", *, group: str = "join") -> str:
         """All source files of a group of operations, each after a comment with its file name.

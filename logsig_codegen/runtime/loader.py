@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import SupportsIndex, TypeAlias
 
-from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.toolchain import check_march, find_compiler
 from logsig_codegen.errors import ArtifactError, CacheError
@@ -190,12 +189,4 @@ def _search(problem: Problem, origin: Origin) -> Artifact | None:
 
 def _from_cache(problem: Problem, group: str, origin: Origin) -> Opened:
     spec = BuildSpec(problem, (group,), march=origin.march, max_terms=origin.max_terms)
-    for attempt in (1, 2):
-        artifact = cached(C, spec, find_compiler)
-        try:
-            return Opened(artifact, open_library(artifact, problem))
-        except ArtifactError as error:
-            cache.discard(artifact)
-            if attempt == 2:
-                raise CacheError(f"What was just built cannot be used: {error}") from error
-    raise AssertionError("unreachable")
+    return cached(C, spec, find_compiler, lambda artifact: Opened(artifact, open_library(artifact, problem)))
