@@ -109,6 +109,12 @@ def kind_of(name: str, value: object) -> str:
     raise TypeError(f"{name}: expected a numpy array or a torch tensor, got {type(value).__name__}{hint}")
 
 
+def is_masked(value: object) -> bool:
+    """Whether ``value`` is a masked array; ``numpy.ma`` is not imported to find out."""
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
+    return masked is not None and isinstance(value, masked)
+
+
 def is_tensor(value: object) -> bool:
     """Whether ``value`` is a torch tensor, or a list that begins with one; torch is not imported to find out."""
     tensor = getattr(sys.modules.get("torch"), "Tensor", None)
@@ -174,7 +180,7 @@ def _common(what: str, found: Mapping[str, str]) -> str:
 
 
 def _check_array(name: str, value: Any) -> str:
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked(value):
         raise TypeError(
             f"{name}: expected a plain array, got a masked array (its mask would be ignored; fill it first)"
         )
