@@ -73,7 +73,8 @@ def stage(parent: Path, name: str) -> Staging:
     lock = None
     try:
         with contextlib.suppress(OSError):
-            lock = locks.take(str(mark), descriptor)
+            # On Windows a folder with an open file in it cannot be renamed.
+            lock = locks.take(str(mark), descriptor) if os.name == "posix" else None
         os.write(descriptor, "\n".join((_FIRST, name, _LOCKED if lock else "", _LAST, "")).encode())
     finally:
         if lock is None:
