@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from logsig_codegen.errors import shown
 from logsig_codegen.problem import check_positive_integer
 
 Shape = tuple[int, ...]
@@ -140,15 +141,15 @@ def check_durations(windows: Any) -> tuple[float, float]:
     _check_pair(windows, "(duration, step)")
     for index, one in enumerate(windows):
         if isinstance(one, (bool, np.bool_)) or not isinstance(one, numbers.Real):
-            raise TypeError(f"windows[{index}]: expected a real number, got {type(one).__name__} {one!r}")
+            raise TypeError(f"windows[{index}]: expected a real number, got {type(one).__name__} {shown(one)}")
         if not 0 < float(one) < math.inf:
             raise ValueError(f"windows[{index}]: expected a positive number, a length of time, got {one}")
     return float(windows[0]), float(windows[1])
 
 
 def _check_pair(windows: Any, what: str) -> None:
-    if not isinstance(windows, (tuple, list, np.ndarray)) or len(windows) != 2:
-        raise TypeError(f"windows: expected a pair {what}, got {type(windows).__name__} {windows!r}")
+    if not isinstance(windows, (tuple, list, np.ndarray)) or getattr(windows, "ndim", 1) == 0 or len(windows) != 2:
+        raise TypeError(f"windows: expected a pair {what}, got {type(windows).__name__} {shown(windows)}")
 
 
 # -- intervals ------------------------------------------------------------------------------------------------------
