@@ -156,7 +156,7 @@ ERRORS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (None, {"times": [0, 1, 2, 3, 3, 4, 5, 6, 7, 8]}, ValueError, r"times\[4\]: expected a number above the .* 3.0"),
     (None, {"times": [np.nan, *range(9)]}, ValueError, r"times\[0\]: expected a finite number, got nan"),
     (None, {"times": [*range(9), np.inf]}, ValueError, r"times\[9\]: expected a finite number, got inf"),
-    (None, {"times": ["a"] * 10}, TypeError, "times: expected real numbers"),
+    (None, {"times": ["a"] * 10}, TypeError, "times: expected an array of numbers"),
     (None, {"times": np.arange(10), "windows": (0.0, 1)}, ValueError, r"windows\[0\]: expected a positive number"),
     (None, {"times": np.arange(10), "windows": (1.0, "x")}, TypeError, r"windows\[1\]: expected a real number"),
     (None, {"windows": []}, ValueError, "windows: expected at least one pair"),

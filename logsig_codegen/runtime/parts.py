@@ -152,6 +152,23 @@ def _check_pair(windows: Any, what: str) -> None:
         raise TypeError(f"windows: expected a pair {what}, got {type(windows).__name__} {shown(windows)}")
 
 
+def numbers_of(name: str, given: Any) -> Any:
+    """What was given as an array of numbers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none.
+    """
+    try:
+        found = np.asarray(given)
+    except (TypeError, ValueError, RuntimeError):
+        found = None
+    if found is None or found.dtype.kind not in "iufcb":
+        raise TypeError(f"{name}: expected an array of numbers, got {type(given).__name__} {shown(given)}")
+    return found
+
+
 # -- intervals ------------------------------------------------------------------------------------------------------
 
 
@@ -173,7 +190,7 @@ def check_intervals(intervals: Any, batch: Shape, length: int, *, timed: bool = 
     """
     look = look and getattr(getattr(intervals, "device", None), "type", "cpu") == "cpu"
     if look:
-        intervals = np.asarray(intervals)
+        intervals = numbers_of("intervals", intervals)
     dtype = str(intervals.dtype).removeprefix("torch.")
     _check_shape(tuple(intervals.shape), batch)
     if not dtype.startswith(("int", "uint")) and (not look or intervals.size):
@@ -244,7 +261,7 @@ def check_times(times: Any, batch: Shape, length: int, lengths: Any = None) -> A
     TypeError, ValueError
         For other types and shapes, and for the first time that does not increase, by its place.
     """
-    found = np.asarray(times)
+    found = numbers_of("times", times)
     if found.dtype.kind not in "iuf":
         raise TypeError(f"times: expected real numbers, got dtype {found.dtype}")
     check_times_shape(found.shape, batch, length)

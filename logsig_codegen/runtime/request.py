@@ -34,6 +34,7 @@ from logsig_codegen.runtime.parts import (
     check_times,
     check_windows,
     is_real,
+    numbers_of,
     padded_times,
     windows_of_time,
 )
@@ -246,7 +247,7 @@ def _placed(parts: Parts, path: Any, given: Any, batch: Shape, points: int, leng
         times = check_times(times, batch, points, counts)
     if parts.durations is not None:
         intervals = windows_of_time(parts.durations, times)
-    elif intervals is not None and times is not None and is_real(np.asarray(intervals)):
+    elif intervals is not None and times is not None and is_real(numbers_of("intervals", intervals)):
         intervals = check_real_intervals(intervals, batch, times, counts)
     elif intervals is not None:
         intervals = check_intervals(intervals, batch, length, timed=times is not None, look=look)

@@ -19,12 +19,19 @@ def as_lengths(path: Tensor, lengths: Any) -> Tensor | None:
     if not isinstance(lengths, Tensor):
         batch, length = tuple(path.shape[:-2]), int(path.shape[-2])
         lengths = torch.from_numpy(check_lengths(lengths, batch, length))
-    elif not is_traced(lengths):
-        if lengths.layout is not torch.strided:
-            raise TypeError(f"lengths: expected a dense tensor, got layout {lengths.layout}")
-        if lengths.is_meta and not path.is_meta:
-            raise ValueError("lengths: expected numbers, got a tensor without any, on the device meta")
+    else:
+        check_numbers("lengths", path, lengths)
     return beside(path, lengths)
+
+
+def check_numbers(name: str, path: Tensor, numbers: Tensor) -> None:
+    """Raise for a tensor beside ``path`` whose numbers cannot be had."""
+    if is_traced(numbers):
+        return
+    if numbers.layout is not torch.strided:
+        raise TypeError(f"{name}: expected a dense tensor, got layout {numbers.layout}")
+    if numbers.is_meta and not path.is_meta:
+        raise ValueError(f"{name}: expected numbers, got a tensor without any, on the device meta")
 
 
 def beside(path: Tensor, lengths: Tensor | None) -> Tensor | None:

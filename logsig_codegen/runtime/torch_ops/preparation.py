@@ -21,10 +21,11 @@ from logsig_codegen.runtime.parts import (
     check_times,
     check_times_shape,
     is_real,
+    numbers_of,
     windows_within,
 )
 from logsig_codegen.runtime.torch_ops import private
-from logsig_codegen.runtime.torch_ops.lengths import beside, is_traced
+from logsig_codegen.runtime.torch_ops.lengths import beside, check_numbers, is_traced
 from logsig_codegen.runtime.transforms import Transform
 
 
@@ -52,7 +53,8 @@ def times_of(points: Tensor, lengths: Tensor | None, times: Any) -> Tensor:
         longest = max(len(one) for one in rows)
         times = torch.stack([torch.nn.functional.pad(one, (0, longest - len(one))) for one in rows])
     if not isinstance(times, Tensor):
-        times = torch.from_numpy(np.asarray(times, np.float64))
+        times = torch.from_numpy(numbers_of("times", times))
+    check_numbers("times", points, times)
     if times.dtype == torch.bool or times.is_complex():
         raise TypeError(f"times: expected real numbers, got dtype {str(times.dtype).removeprefix('torch.')}")
     check_times_shape(tuple(times.shape), tuple(points.shape[:-2]), points.shape[-2])
@@ -140,7 +142,8 @@ def intervals_of(
     if given is None:
         return points, None
     if not isinstance(given, Tensor):
-        given = torch.from_numpy(np.asarray(given))
+        given = torch.from_numpy(numbers_of("intervals", given))
+    check_numbers("intervals", points, given)
     batch, length, look = tuple(points.shape[:-2]), points.shape[-2], _can_look(given, times, lengths)
     if times is not None and is_real(given):
         if look:
