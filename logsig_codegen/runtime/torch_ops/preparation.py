@@ -38,6 +38,11 @@ def _array(tensor: Tensor | None) -> Any:
     return None if tensor is None else tensor.detach().numpy()
 
 
+def _tensor_of(name: str, given: Any) -> Tensor:
+    """Numbers from the host; what a compiler traces is checked less."""
+    return torch.from_numpy(np.asarray(given) if torch.compiler.is_compiling() else numbers_of(name, given))
+
+
 def _counted(points: Tensor, lengths: Tensor) -> Tensor:
     """Which points count, ``(..., length)``."""
     return torch.arange(points.shape[-2], device=points.device) < lengths[..., None]
@@ -53,7 +58,7 @@ def times_of(points: Tensor, lengths: Tensor | None, times: Any) -> Tensor:
         longest = max(len(one) for one in rows)
         times = torch.stack([torch.nn.functional.pad(one, (0, longest - len(one))) for one in rows])
     if not isinstance(times, Tensor):
-        times = torch.from_numpy(numbers_of("times", times))
+        times = _tensor_of("times", times)
     check_numbers("times", points, times)
     if times.dtype == torch.bool or times.is_complex():
         raise TypeError(f"times: expected real numbers, got dtype {str(times.dtype).removeprefix('torch.')}")
@@ -142,7 +147,7 @@ def intervals_of(
     if given is None:
         return points, None
     if not isinstance(given, Tensor):
-        given = torch.from_numpy(numbers_of("intervals", given))
+        given = _tensor_of("intervals", given)
     check_numbers("intervals", points, given)
     batch, length, look = tuple(points.shape[:-2]), points.shape[-2], _can_look(given, times, lengths)
     if times is not None and is_real(given):
