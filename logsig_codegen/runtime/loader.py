@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import SupportsIndex, TypeAlias
 
-from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.toolchain import check_march, find_compiler
-from logsig_codegen.errors import ArtifactError, CacheError
+from logsig_codegen.errors import ArtifactError
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import registry
 from logsig_codegen.runtime.checks import check_problem
@@ -196,12 +195,4 @@ def _named(folders: tuple[str, ...] | None) -> tuple[str, ...]:
 
 def _from_cache(problem: Problem, group: str, march: str, max_terms: int | None) -> Opened:
     spec = BuildSpec(problem, (group,), march=march, max_terms=max_terms)
-    for attempt in (1, 2):
-        artifact = cached(C, spec, find_compiler)
-        try:
-            return Opened(artifact, open_library(artifact, problem))
-        except ArtifactError as error:
-            cache.discard(artifact)
-            if attempt == 2:
-                raise CacheError(f"What was just built cannot be used: {error}") from error
-    raise AssertionError("unreachable")
+    return cached(C, spec, find_compiler, lambda artifact: Opened(artifact, open_library(artifact, problem)))
