@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import pkgutil
+import re
 import signal
 import sys
 import time
@@ -15,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 import logsig_codegen as lg
-from logsig_codegen.operations import GROUPS
 
 MARK = "LOGSIG_FAULTS"
 """A variable of the environment by which what a process has started is found after its death."""
@@ -24,9 +25,18 @@ PATIENCE = 120.0
 RIGHT, REPORTED, WRONG = 0, 10, 11
 """Exit statuses: right numbers; an error of the package; anything else."""
 
-for _name in ("sympy", "jinja2", "filelock", "platformdirs", "concurrent.futures", "logsig_codegen.compiler",
-              "logsig_codegen.symbolic.formulas", "logsig_codegen.emit.c", "subprocess"):  # fmt: skip
+for _module in pkgutil.walk_packages(lg.__path__, "logsig_codegen."):
+    if not re.search("torch|_tensor|_layers|[.]nn$|__main__|cuda", _module.name):
+        importlib.import_module(_module.name)
+for _name in ("jinja2.loaders", "filelock", "platformdirs.unix", "sympy", "tempfile", "traceback", "encodings.idna", "ctypes"):
     importlib.import_module(_name)
+
+
+def become(user: int) -> None:
+    """Be another user from now on, of the group of the same number."""
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
 
 
 def start(work: Callable[[], int], output: Path | None = None) -> int:
@@ -102,8 +112,3 @@ def strictly(work: Callable[[], int]) -> Callable[[], int]:
         return work()
 
     return strict
-
-
-def all_groups() -> tuple[str, ...]:
-    """Names of all groups of operations."""
-    return tuple(GROUPS)

@@ -20,7 +20,7 @@ from shared import once
 
 HERE = Path(__file__).parent
 STRANGER, OTHER = 54321, 54322
-"""Users that nobody is."""
+"""Users that nobody is. What they need of Python and the package, which may lie where they cannot read, is imported first."""
 RESULT = """
 import numpy as np, logsig_codegen as lg
 found = lg.load(2, 2).join(np.array([1.0, 2.0, 3.0]), np.array([0.5, -2.0]))
@@ -62,18 +62,18 @@ class Place:
             f"import resource; resource.setrlimit(resource.{name}, ({value}, {value}))\n"
             for name, value in self.limits.items()
         )
-        command = [sys.executable, "-c", head + textwrap.dedent(code)]
         if self.user is not None:
-            number = str(self.user)
-            command = ["setpriv", "--reuid", number, "--regid", number, "--clear-groups", *command]
+            head += f"from faults import children; children.become({self.user})\n"
+        command = [sys.executable, "-c", head + textwrap.dedent(code)]
         if self.mount is not None:
             script = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
             command = ["unshare", "--mount", "sh", "-c", script, "sh", self.mount, str(self.cache), *command]
         variables: dict[str, str | None] = {"LOGSIG_CODEGEN_CACHE": str(self.cache), **self.variables}
+        path = os.pathsep.join([str(HERE.parent), str(HERE.parent.parent)])
         if self.lacks:
             variables.update(LD_PRELOAD=str(preloaded()), LOGSIG_LACKS=self.lacks)
         return subprocess.Popen(
-            command, env=process_environment(variables), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            command, env={**process_environment(variables), "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def run(self, code: str = RESULT, *, timeout: float = 120) -> subprocess.CompletedProcess[str]:
@@ -105,9 +105,12 @@ def preloaded() -> Path:
 
 
 def needs_root() -> None:
-    """Skip a test where it cannot be another user."""
+    """Skip a test where it cannot be another user, or where others cannot read the package."""
     if os.geteuid() != 0:
         pytest.skip("only root can be other users")
+    done = Place(Path("/nowhere"), user=STRANGER).run("import logsig_codegen.shipped as s; s.verbatim('c/include/logsig_rows.h')")
+    if done.returncode:
+        pytest.skip(f"another user cannot read the package: {done.stderr.splitlines()[-1]}")
 
 
 def needs_mounts(folder: Path) -> None:
