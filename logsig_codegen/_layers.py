@@ -185,13 +185,18 @@ class LogODE(nn.Module):
         width: int = 64,
     ) -> None:
         super().__init__()
-        self.hidden, self.window = hidden, check_positive_integer("window", window)
+        self.hidden = check_positive_integer("hidden", hidden)
+        self.window = check_positive_integer("window", window)
+        out_features = check_positive_integer("out_features", out_features)
+        width = check_positive_integer("width", width)
         channels = check_positive_integer("dimension", dimension) + 1
         self.log_sig = LogSig(channels, degree, windows=(self.window + 1, self.window))
         size = self.log_sig.out_features
-        self.first = nn.Linear(channels, hidden)
-        self.field = nn.Sequential(nn.Linear(hidden, width), nn.Tanh(), nn.Linear(width, hidden * size), nn.Tanh())
-        self.readout = nn.Linear(hidden, out_features)
+        self.first = nn.Linear(channels, self.hidden)
+        self.field = nn.Sequential(
+            nn.Linear(self.hidden, width), nn.Tanh(), nn.Linear(width, self.hidden * size), nn.Tanh()
+        )
+        self.readout = nn.Linear(self.hidden, out_features)
         self.scale = 1.0 / size
 
     def forward(self, path: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from logsig_codegen._version import __version__
 from logsig_codegen.build import cache, cpu, toolchain
 from logsig_codegen.build.cache import Place
 from logsig_codegen.errors import CompilerError
-from logsig_codegen.runtime.loader import VARIABLE
+from logsig_codegen.runtime.origin import VARIABLE
 
 
 def examine(march: str = "native") -> dict[str, Any]:
@@ -35,12 +35,12 @@ def examine(march: str = "native") -> dict[str, Any]:
         "compiler": None,
         "problem": None,
         "cache": {"path": str(folder), "state": _state(place), "entries": _entries()},
-        "targets": {name: target.found() for name, target in targets.known().items()},
+        "targets": {name: _found(target) for name, target in targets.known().items()},
         "artifacts": {"variable": VARIABLE, "value": os.environ.get(VARIABLE)},
     }
     try:
         tools = toolchain.describe(toolchain.find_compiler(), march)
-    except CompilerError as error:
+    except (CompilerError, OSError) as error:
         return {**found, "problem": str(error)}
     flags = dict.fromkeys((*tools.compile_flags, *tools.link_flags))
     return {
@@ -53,6 +53,13 @@ def examine(march: str = "native") -> dict[str, Any]:
         "features": list(tools.features),
         "missing_features": list(cpu.missing_features(tools.features)),
     }
+
+
+def _found(target: targets.Target) -> str:
+    try:
+        return target.found()
+    except OSError as error:  # the system refuses what it takes to ask
+        return str(error)
 
 
 def _entries() -> dict[str, list[str]]:

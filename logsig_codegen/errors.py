@@ -71,6 +71,10 @@ class ArtifactError(LogSigError):
     """A folder that should hold a compiled problem is missing, damaged, or made for another problem or machine."""
 
 
+class OutputError(LogSigError, OSError):
+    """A folder that is to be generated cannot be written."""
+
+
 class UnsupportedError(LogSigError, NotImplementedError):
     """A valid request this version has no code for: a device without kernels, or corrections."""
 

@@ -16,6 +16,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from logsig_codegen.algebra.lyndon import LyndonBasis, Word, lyndon_basis
+from logsig_codegen.errors import ProblemTooLargeError
+
+MOST_ENTRIES = 20_000_000
+"""Words of all brackets of a problem, at most: each takes some hundred bytes while a map is made."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +164,25 @@ def combination(factors: Mapping[int, int], vectors: Callable[[int], Mapping[int
     return {index: value for index, value in total.items() if value}
 
 
+def check_entries(basis: LyndonBasis) -> None:
+    """Refuse maps of coordinates that would fill the memory.
+
+    Raises
+    ------
+    ProblemTooLargeError
+        If the brackets together may have too many words: ``2**(n - 1)`` for one of ``n`` letters.
+    """
+    entries = sum(2 ** (len(word) - 1) for word in basis.words)
+    if entries > MOST_ENTRIES:
+        raise ProblemTooLargeError(
+            f"(dimension={basis.dimension}, degree={basis.degree}): other coordinates than Lyndon brackets need tables "
+            f"of up to {entries:,} numbers, more than {MOST_ENTRIES:,}"
+        )
+
+
 def _bracket_polynomials(basis: LyndonBasis) -> Sequence[Mapping[int, int]]:
     """Every ``P_w`` as coefficients by the places of words of its length, in coordinate order."""
+    check_entries(basis)
     powers = [int(basis.dimension**length) for length in range(basis.degree + 1)]
     table: list[dict[int, int]] = []
     for word, (left, right) in zip(basis.words, basis.factors, strict=True):

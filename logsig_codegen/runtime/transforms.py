@@ -78,9 +78,13 @@ def _check_end_time(end_time: Any) -> float:
             raise TypeError(f"end_time: expected a real number, got {type(end_time).__name__} {end_time!r}")
     elif isinstance(end_time, bool):
         raise TypeError(f"end_time: expected a real number, got bool {end_time!r}")
-    if not -math.inf < end_time < math.inf:
-        raise ValueError(f"end_time: expected a finite number, got {end_time}")
-    return float(end_time)
+    try:
+        number = float(end_time)
+    except OverflowError:
+        number = math.inf
+    if not -math.inf < number < math.inf:
+        raise ValueError(f"end_time: expected a finite number, got {number}")
+    return number
 
 
 UNCHANGED = Transform()

@@ -70,16 +70,30 @@ def set_cache_dir(dir: str | os.PathLike[str]) -> None:
 def cache_dir() -> Path:
     """The cache's folder: :func:`set_cache_dir`, else ``$LOGSIG_CODEGEN_CACHE``, else the platform's place for caches.
 
-    It need not exist yet.
+    It need not exist yet. For a user without a home folder (``$HOME`` is empty or missing) the platform has no such
+    place, and it is one below that for temporary files, whose name has the number of the user.
+
+    Raises
+    ------
+    CacheError
+        If the variable names the home folder of a user who has none.
     """
     if _chosen is not None:
         return _chosen
     named = os.environ.get(VARIABLE)
     if named:
-        return Path(named).expanduser().absolute()
+        try:
+            return Path(named).expanduser().absolute()
+        except RuntimeError:
+            raise CacheError(f"${VARIABLE}: {named!r} is below a home folder ($HOME) that is not known") from None
     from platformdirs import user_cache_path
 
-    return user_cache_path("logsig_codegen", appauthor=False)
+    with contextlib.suppress(RuntimeError):
+        folder = user_cache_path("logsig_codegen", appauthor=False)
+        if folder.is_absolute():
+            return folder
+    user = os.geteuid() if hasattr(os, "geteuid") else "user"
+    return Path(tempfile.gettempdir(), f"logsig_codegen-{user}").absolute()
 
 
 def place() -> Place:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.nvidia import find_cuda_compiler
-from logsig_codegen.errors import ArtifactError, CompilerNotFoundError
+from logsig_codegen.errors import CompilerNotFoundError
 from logsig_codegen.operations import DEFAULT_STATE, OPERATIONS, STREAM, STREAM_BACKWARD, group_of, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda._launcher_abi import ffi
@@ -89,10 +89,7 @@ class CudaPrograms:
         def read(artifact: Artifact) -> tuple[bytes, dict[str, Any]] | None:
             for kernel in artifact.manifest["kernels"]:
                 if (kernel["operation"], kernel["dtype"]) == (operation, dtype):
-                    try:
-                        return (artifact.path / kernel["binary"]).read_bytes(), kernel
-                    except OSError as error:
-                        raise ArtifactError(f"{artifact.path}: cannot be read: {error}") from error
+                    return artifact.content(kernel["binary"]), kernel
             return None
 
         found = self._used(group, dtype, arch, read)
