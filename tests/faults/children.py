@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 import logsig_codegen as lg
+from logsig_codegen.compiler import compile_problem
+from logsig_codegen.emit.c import c_sources
 
 MARK = "LOGSIG_FAULTS"
 """A variable of the environment by which what a process has started is found after its death."""
@@ -33,7 +35,8 @@ for _name in ("jinja2.loaders", "filelock", "platformdirs.unix", "sympy", "tempf
 
 
 def become(user: int) -> None:
-    """Be another user from now on, of the group of the same number."""
+    """Be another user from now on, of the group of the same number; what a build imports on its way is imported before."""
+    c_sources(compile_problem(lg.Problem(2, 2), groups=("join",)))
     os.setgroups([])
     os.setgid(user)
     os.setuid(user)

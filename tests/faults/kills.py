@@ -1,7 +1,8 @@
 """Processes that load kernels from an empty cache are killed; the cache has to be usable, and nothing may go on working.
 
 As a program, ``python kills.py KILLS SEED FOLDER`` prints JSON: signals that were sent, how many processes were done
-before, and what was found. Signals go to the process alone, at a random moment of its work.
+before, and what was found. Signals go to the process alone, at a random moment of its work; every fourth process has a
+compiler that hangs, with a process of its own.
 """
 
 from __future__ import annotations
@@ -36,6 +37,12 @@ def slowly() -> int:
     return children.load_and_check()
 
 
+def with_a_hanging_compiler() -> int:
+    """The same, which never ends."""
+    os.environ["CC"] = os.environ["LOGSIG_FAULTS_CC"]
+    return children.load_and_check()
+
+
 def and_clear() -> int:
     """The same, with an empty cache left behind."""
     status = children.load_and_check()
@@ -67,10 +74,14 @@ def main(words: Sequence[str]) -> int:
         started = time.monotonic()
         assert children.wait(children.start(children.strictly(attempt), output)) == children.RIGHT, output.read_text()
         whole = time.monotonic() - started if attempt is slowly else whole
+    hanging = folder / "compiler"
+    hanging.write_text("#!/bin/sh\nsleep 60 &\nwait\n", encoding="utf-8")
+    hanging.chmod(0o755)
+    os.environ["LOGSIG_FAULTS_CC"] = str(hanging)
     sent: Counter[str] = Counter()
     findings: Counter[str] = Counter()
-    for _ in range(count):
-        number = children.start(slowly, output)
+    for turn in range(count):
+        number = children.start(slowly if turn % 4 else with_a_hanging_compiler, output)
         time.sleep(chance.uniform(0, 0.9 * whole))
         chosen = chance.choice(SIGNALS)
         os.kill(number, chosen)
