@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from logsig_codegen import functional
 from logsig_codegen.functional import log_sig_length, sig_length
+from logsig_codegen.functional._arguments import non_negative
 from logsig_codegen.functional.paths import forward
 from logsig_codegen.problem import check_positive_integer
 from logsig_codegen.runtime.checks import check_bool
@@ -136,8 +137,18 @@ class LogSigJoin(nn.Module):
         )
 
     def start(self, *batch: int, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
-        """The log-signature of paths that have not begun: zeros, ``(*batch, size)``."""
-        return torch.zeros(*batch, self.size, dtype=dtype, device=device)
+        """The log-signature of paths that have not begun: zeros, ``(*batch, size)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a batch shape that is none, and for a type or a device that torch has no zeros for.
+        """
+        shape = [non_negative(f"batch[{axis}]", length) for axis, length in enumerate(batch)]
+        try:
+            return torch.zeros(*shape, self.size, dtype=dtype, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"batch, dtype, device: {error}") from error
 
     def extra_repr(self) -> str:
         """What stands between the brackets of ``repr``."""
@@ -203,8 +214,17 @@ class LogODE(nn.Module):
         """``(batch, length, dimension)`` to ``(batch, out_features)``; points after the last whole window are unread.
 
         ``length`` is at least ``window + 1``, or the state does not move.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a path of the wrong type or shape; without autocast its dtype and device are those of the parameters.
         """
         timed = functional.transform_path(path, time_aug=True)
+        like = self.first.weight
+        if (path.dtype, path.device) != (like.dtype, like.device) and not torch.is_autocast_enabled(path.device.type):
+            expected, came = (f"{one.dtype} on {one.device}" for one in (like, path))
+            raise TypeError(f"path: expected {expected}, as the parameters are, got {came}")
         log_sigs = self.log_sig(timed)
         state = self.first(timed[..., 0, :])
         for index in range(log_sigs.shape[-2]):

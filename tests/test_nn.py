@@ -73,6 +73,13 @@ def test_what_is_printed() -> None:
         (lambda: nn.LogSigJoin(2, 2, n_jobs=0), ValueError, "n_jobs"),
         (lambda: nn.LogSig(2, 2)(torch.zeros(4, 3)), ValueError, "path: expected last dimension 2, got 3"),
         (lambda: nn.LogSigJoin(2, 2)(torch.zeros(4), torch.zeros(2)), ValueError, "log_sig: expected last dimension 3"),
+        (lambda: nn.LogSigJoin(2, 2).start(3, -1), ValueError, r"batch\[1\]: expected at least 0, got -1"),
+        (lambda: nn.LogSigJoin(2, 2).start(3, device="nowhere"), ValueError, "device"),
+        (
+            lambda: nn.LogODE(2, 1, hidden=2, out_features=1, window=2)(paths(1, 3, 2).double()),
+            TypeError,
+            "path: expected torch.float32 on cpu, as the parameters are, got torch.float64 on cpu",
+        ),
     ],
 )
 def test_wrong_arguments(make: Any, error: type[Exception], message: str) -> None:

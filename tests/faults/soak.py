@@ -22,8 +22,8 @@ from logsig_codegen.problem import Problem
 
 PROBLEMS = ((1, 1), (2, 1), (1, 4), (2, 2), (2, 3), (3, 2), (2, 4), (3, 3), (5, 2), (2, 6), (4, 3), (20, 2))
 """For sanitizers and guarded memory."""
-WIDTHS = {"native vectors": (), "16 bytes": ("-DLOGSIG_MAX_VECTOR_BYTES=16",), "no vectors": ("-DLOGSIG_MAX_VECTOR_BYTES=8",)}
-"""Of vectors."""
+WIDTHS = {f"vectors of {width} bytes": (f"-DLOGSIG_MAX_VECTOR_BYTES={width}",) for width in (32, 16, 8)}
+"""Other vectors than the processor's own; in one of 8 bytes there is one number."""
 AT_A_TIME = 2_000_000
 """Calls of one process."""
 
@@ -42,12 +42,12 @@ def sanitized(options: argparse.Namespace, folder: Path) -> Iterator[str]:
 
 
 def guarded(options: argparse.Namespace, folder: Path) -> Iterator[str]:
-    """Compiled as users have it, and for other vectors, beside pages that cannot be touched."""
-    for dimension, degree in PROBLEMS:
-        for name, flags in WIDTHS.items():
-            share = options.kernel_calls / len(PROBLEMS) * (0.5 if not flags else 0.25)
-            flags = (*native_calls.AS_BUILT, *native_calls.NATIVE, *flags)
-            yield from _native(options, folder, f"guarded, {name}", (dimension, degree), flags, share)
+    """Compiled as users have it, and small problems for other vectors too, beside pages that cannot be touched."""
+    cases = [("native vectors", problem, ()) for problem in PROBLEMS]
+    cases += [(name, problem, flags) for name, flags in WIDTHS.items() for problem in ((2, 3), (3, 2))]
+    for name, problem, others in cases:
+        flags = (*native_calls.AS_BUILT, *native_calls.NATIVE, *others)
+        yield from _native(options, folder, f"guarded, {name}", problem, flags, options.kernel_calls / len(cases))
 
 
 def refused(options: argparse.Namespace, folder: Path) -> Iterator[str]:

@@ -50,7 +50,7 @@ def provide(kernel: LoadedKernel) -> None:
 def rows(name: str, tensors: Sequence[Any], dimension: Any, degree: Any, n_jobs: Any) -> Any:
     """A product of the table, or its gradient."""
     if not torch.compiler.is_compiling() and not (
-        all(type(one) is Tensor and one.layout is torch.strided for one in tensors)
+        all(type(one) is Tensor and is_dense(one) for one in tensors)
         and type(dimension) is type(degree) is type(n_jobs) is int
         and n_jobs == 1
         and 0 < dimension <= LARGEST_INTEGER
@@ -62,7 +62,7 @@ def rows(name: str, tensors: Sequence[Any], dimension: Any, degree: Any, n_jobs:
 
 def _check(arguments: Mapping[str, Any], dimension: Any, degree: Any, n_jobs: Any) -> None:
     for value in arguments.values():
-        if not isinstance(value, Tensor) or value.layout is not torch.strided:
+        if not is_dense(value):
             checks.check_types(arguments)  # says what is wrong
     if type(dimension) is not int or type(degree) is not int:
         checks.check_problem(dimension, degree)
@@ -70,6 +70,11 @@ def _check(arguments: Mapping[str, Any], dimension: Any, degree: Any, n_jobs: An
         problem_of(dimension, degree)
     if type(n_jobs) is not int or n_jobs != 1:
         check_jobs(n_jobs)
+
+
+def is_dense(value: Any) -> bool:
+    """Whether it is a tensor, and one that has a shape and strides: not sparse, not nested."""
+    return isinstance(value, Tensor) and value.layout is torch.strided and not value.is_nested
 
 
 def convert(name: str, arguments: Mapping[str, Any], *others: Any) -> Tensor:
@@ -82,7 +87,7 @@ def convert(name: str, arguments: Mapping[str, Any], *others: Any) -> Tensor:
 def check_tensors(arguments: Mapping[str, Any]) -> None:
     """Raise for anything but dense tensors with at least one axis; number types are the operators' business."""
     for name, value in arguments.items():
-        if not isinstance(value, Tensor) or value.layout is not torch.strided:
+        if not is_dense(value):
             checks.check_types(arguments)
         if value.ndim < 1:
             raise ValueError(f"{name}: expected at least one axis, got an array without axes")
@@ -177,7 +182,7 @@ class _Given(NamedTuple):
 def _given(path: Any, dimension: int | None, lengths: Any, transform: Transform, others: Mapping[str, Any]) -> _Given:
     """Paths, padded and transformed; what the operator sees of them is left to it to check."""
     others = {name: one for name, one in others.items() if one is not None}
-    if type(path) is Tensor and lengths is None and not transform and not others and path.layout is torch.strided:
+    if type(path) is Tensor and lengths is None and not transform and not others and is_dense(path):
         return _Given(path, channels_of("path", path) if dimension is None else dimension, None, None)
     arrays = named_paths(path)
     if not torch.compiler.is_compiling():

@@ -19,6 +19,8 @@ def as_lengths(path: Tensor, lengths: Any) -> Tensor | None:
     if not isinstance(lengths, Tensor):
         batch, length = tuple(path.shape[:-2]), int(path.shape[-2])
         lengths = torch.from_numpy(check_lengths(lengths, batch, length))
+    elif lengths.is_nested or lengths.layout is not torch.strided:
+        raise TypeError(f"lengths: expected a dense tensor, got a {'nested' if lengths.is_nested else 'sparse'} one")
     return beside(path, lengths)
 
 
