@@ -1,8 +1,8 @@
 """Calls of everything public with arguments that make sense and arguments that do not.
 
 What is public is read from ``__all__`` of the fronts, and how it is called from signatures: a new function is tried
-without being named here. The outcome is a result, a ``TypeError``, a ``ValueError`` or a ``LogSigError``; ``DOCUMENTED``
-has the few methods that promise something else.
+without being named here. The outcome is a result, a ``TypeError``, a ``ValueError`` or a ``LogSigError``; a few
+functions, in ``DOCUMENTED``, promise something else.
 
 As a program, ``python arguments.py CALLS SEED FOLDER [thorough]`` makes random calls and prints JSON: how many calls of
 what came out how, and the first finding of each kind. `thorough`: more problems, transforms, and functions that remove
@@ -35,6 +35,10 @@ from typing import Any
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from faults.garbage import ARRAYS, NUMBERS, THINGS
+
 import logsig_codegen as lg
 from logsig_codegen import api, cli, functional, nn, torch_api
 
@@ -47,6 +51,13 @@ DOCUMENTED: dict[str, tuple[type[BaseException], ...]] = {
 }
 RARE = {"generate": 400, "main": 40, "clear_cache": 40, "set_cache_dir": 10, "formulas": 20, "load": 5}
 """Of so many choices of such a function, one is made: they take long, or make others take long."""
+PROBLEM = "--dim 2 --degree 1"
+WORDS: tuple[str, ...] = (
+    "--dim", "2", "--degree", "1", "1-2", "show", "doctor", "cache", "--json", "--format", "latex", "--what", "report",
+    "plan", "--operations", "join", "all", "--target", "cuda", "c", "--dtype", "float32", "--march", "native", "--jobs",
+    "-1", "--max-terms", "--version", "--help", "0", "--timings", "--cuda-arch", "none", "", "\0", "é", "2" * 40,
+)  # fmt: skip
+"""Of the command; those of a sensible one, in no order, and others."""
 SECONDS = 300
 """A call that takes longer hangs."""
 
@@ -80,72 +91,6 @@ class Outcome:
     kind: Kind
     error: str = ""
     trace: str = ""
-
-
-class Integer:
-    """An integer by protocol only."""
-
-    def __index__(self) -> int:
-        return 2
-
-
-class Hollow:
-    """Has the attributes of an array and is none."""
-
-    shape, ndim, dtype, device, strides, size = (2, 2), 2, "float64", "cpu", (16, 8), 4
-
-    def __len__(self) -> int:
-        return 2
-
-
-class Fraud:
-    """Says that it becomes an array, and does not."""
-
-    def __array__(self, *_: object, **__: object) -> Any:
-        raise TypeError("no array after all")
-
-
-def _recursive() -> list[Any]:
-    made: list[Any] = []
-    made.append(made)
-    return made
-
-
-class _Garbage:
-    """Values that no argument is meant to have, made anew each time."""
-
-    numbers: tuple[Any, ...] = (
-        0, -1, -2, 1, 3, 7, 255, 2**31 - 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64, 2**100, -(2**63), -(2**70), True, False,
-        0.0, 1.0, 1.5, -0.0, float("nan"), float("inf"), 1e308, 1j, np.int64(2), np.int8(-1), np.uint64(2**63), np.bool_(True),
-        np.float32(2), np.float64("nan"), np.longdouble(1), 10**30, 10**400,
-    )  # fmt: skip
-    things: tuple[Callable[[], Any], ...] = (
-        lambda: None, lambda: "", lambda: "2", lambda: "x\0y", lambda: "é" * 300, lambda: b"2", bytearray, list, tuple, dict, set,
-        lambda: [1, 2], lambda: (2, 2), lambda: (2, 2**70), lambda: (0, 0), lambda: (-1, 1), lambda: (1, 2, 3), lambda: (1.5, 1),
-        lambda: [[]], lambda: [None, None], lambda: ["join", 3], lambda: range(3), lambda: slice(1), lambda: ..., object,
-        lambda: int, lambda: len, lambda: (_ for _ in range(2)), _recursive, Integer, Hollow, Fraud, lambda: {"a": 1},
-        lambda: memoryview(b"12345678"), lambda: np.dtype(float), lambda: torch.float64, lambda: Path("/dev/null/x"),
-        lambda: Path("\0"), lambda: "/proc/self/mem", lambda: np.str_("join"), lambda: (2**40, 1), lambda: NotImplemented,
-    )  # fmt: skip
-    arrays: tuple[Callable[[], Any], ...] = (
-        lambda: np.array(2), lambda: np.array(2.5), lambda: np.array([]), lambda: np.zeros((0, 2)), lambda: np.zeros((2, 0)),
-        lambda: np.zeros((3, 2), ">f8"), lambda: np.zeros((3, 2), np.float16), lambda: np.zeros((3, 2), np.longdouble),
-        lambda: np.zeros((3, 2), complex), lambda: np.zeros((3, 2), int), lambda: np.zeros((3, 2), bool),
-        lambda: np.zeros((3, 2), object), lambda: np.array([["1", "x"]], object), lambda: np.zeros(3, "S3"),
-        lambda: np.zeros(3, "M8[s]"), lambda: np.zeros(3, [("a", float), ("b", int)]), lambda: np.ma.masked_array([1.0, 2.0], [0, 1]),
-        lambda: np.matrix([[1.0, 2.0], [0.0, 1.0]]), lambda: np.zeros((3, 2)).view(np.recarray), lambda: np.zeros((1,) * 60),
-        lambda: np.zeros((2,) * 12), lambda: np.zeros((0, 0, 0)), lambda: np.full((4, 2), np.nan), lambda: np.zeros((5, 3, 2)),
-        lambda: np.lib.stride_tricks.as_strided(np.zeros(6), (4, 2), (3, 8)), lambda: np.zeros((2, 2)).T, lambda: np.zeros(3, np.uint8),
-        lambda: torch.zeros(2), lambda: torch.tensor(2), lambda: torch.zeros(3, 2, dtype=torch.int64), lambda: torch.zeros(0, 2),
-        lambda: torch.zeros(3, 2, dtype=torch.bfloat16), lambda: torch.zeros(3, 2, dtype=torch.complex64), lambda: torch.zeros(2, 0),
-        lambda: torch.zeros(3, 2, device="meta"), lambda: torch.zeros(3, 2).to_sparse(), lambda: torch.nn.Parameter(torch.zeros(3, 2)),
-        lambda: torch.zeros(3, 2, dtype=torch.complex128).conj().imag, lambda: torch.zeros(3, 2).to_sparse_csr(),
-        lambda: torch.zeros(3, 2, dtype=torch.bool), lambda: torch.zeros(1).expand(4, 2), lambda: torch.zeros((1,) * 40),
-        lambda: torch.quantize_per_tensor(torch.zeros(3, 2), 1.0, 0, torch.quint8), lambda: torch.zeros(3, 2, requires_grad=True),
-        lambda: [np.zeros((3, 2)), torch.zeros(3, 2)], lambda: [np.zeros((3, 2)), np.zeros((0, 2))], lambda: [torch.zeros(3, 2), 1],
-        lambda: [np.zeros((2, 2), np.float32), np.zeros((3, 2))], lambda: (np.zeros(2), np.zeros(3)),
-        lambda: torch.nested.nested_tensor([torch.zeros(3, 2), torch.zeros(2, 2)]),
-    )  # fmt: skip
 
 
 Choose = Callable[[Sequence[Any]], Any]
@@ -275,9 +220,7 @@ class _Context:
 
     def garbage(self) -> Any:
         """Something."""
-        pool = self.choose((_Garbage.numbers, _Garbage.things, _Garbage.arrays))
-        value = self.choose(pool)
-        return value if pool is _Garbage.numbers else value()
+        return self.choose(self.choose((NUMBERS, THINGS, ARRAYS)))()
 
     def array(self, shape: tuple[int, ...]) -> Any:
         """An array or a tensor, in one of several layouts."""
@@ -445,15 +388,10 @@ class _Context:
     def _arguments(self) -> Any:
         """Words of the command, which writes sources only."""
         out = str(self.generator.scratch / "command")
-        pool = ("--dim", "2", "--degree", "1", "1-2", "show", "doctor", "--json", "--format", "latex", "--what", "report", "plan",
-                "--operations", "join", "all", "--target", "cuda", "c", "--dtype", "float32", "--march", "native", "--jobs", "-1",
-                "--max-terms", "", "\0", "é", "--version", "--help", "0", "2" * 40, "cache", "--timings", "--cuda-arch", "none")  # fmt: skip
-        sane: tuple[list[str], ...] = (
-            ["--dim", "2", "--degree", "1", "--out", out, "--emit-only"], ["show", "--dim", "2", "--degree", "2"], ["doctor"],
-        )  # fmt: skip
-        words = [*self.choose(sane), *(self.choose(pool) for _ in range(self.choose((0, 1, 2, 4))))]
+        sane = ([*PROBLEM.split(), "--out", out, "--emit-only"], ["show", *PROBLEM.split()], ["doctor"])
+        words = [*self.choose(sane), *(self.choose(WORDS) for _ in range(self.choose((0, 1, 2, 4))))]
         if self.choose((True, False)):
-            words[self.choose(range(len(words)))] = self.choose(pool)
+            words[self.choose(range(len(words)))] = self.choose(WORDS)
         return [*words, *([] if words[0] in ("show", "doctor", "cache") else ["--emit-only", "--out", out])]
 
 
@@ -505,7 +443,8 @@ def confine(folder: Path) -> Path:
 
 def _shown(value: Any) -> str:
     if isinstance(value, (np.ndarray, torch.Tensor)):
-        return f"{type(value).__name__}{tuple(value.shape) if not getattr(value, 'is_nested', False) else ''}:{value.dtype}"
+        shape = () if getattr(value, "is_nested", False) else tuple(value.shape)
+        return f"{type(value).__name__}{shape}:{value.dtype}"
     try:
         return repr(value)[:120]
     except Exception:

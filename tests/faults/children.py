@@ -1,4 +1,4 @@
-"""Processes that are made to suffer: forked from one that has imported everything, so that many of them take little time."""
+"""Processes that are made to suffer: forked from one that has imported everything, so that each takes little time."""
 
 from __future__ import annotations
 
@@ -30,12 +30,21 @@ RIGHT, REPORTED, WRONG = 0, 10, 11
 for _module in pkgutil.walk_packages(lg.__path__, "logsig_codegen."):
     if not re.search("torch|_tensor|_layers|[.]nn$|__main__|cuda", _module.name):
         importlib.import_module(_module.name)
-for _name in ("jinja2.loaders", "filelock", "platformdirs.unix", "sympy", "tempfile", "traceback", "encodings.idna", "ctypes"):
+for _name in (
+    "jinja2.loaders",
+    "filelock",
+    "platformdirs.unix",
+    "sympy",
+    "tempfile",
+    "traceback",
+    "encodings.idna",
+    "ctypes",
+):
     importlib.import_module(_name)
 
 
 def become(user: int) -> None:
-    """Be another user from now on, of the group of the same number; what a build imports on its way is imported before."""
+    """Be another user from now on, of the group of the same number; what a build imports late is imported before."""
     c_sources(compile_problem(lg.Problem(2, 2), groups=("join",)))
     os.setgroups([])
     os.setgid(user)

@@ -67,20 +67,20 @@ void driver_free(void *at)
 /* Sizes around those where the code takes another way. */
 static ptrdiff_t any_batch(ptrdiff_t most)
 {
-    const ptrdiff_t size = once_in(1024) ? any(1 + most)
-                           : once_in(32) ? any(600)
-                           : any(2)      ? any(5)
-                                         : ((ptrdiff_t)1 << any(7)) - 1 + any(3);
+    const ptrdiff_t size = once_in(8192)  ? any(1 + most)
+                           : once_in(128) ? any(600)
+                           : any(3)       ? any(5)
+                                          : ((ptrdiff_t)1 << any(6)) - 1 + any(3);
     return size < most ? size : most;
 }
 
 static ptrdiff_t any_length(ptrdiff_t most)
 {
-    const ptrdiff_t size = once_in(1024) ? any(1 + most)
-                           : once_in(64) ? any(900)
-                           : once_in(16) ? 190 + any(5)
-                           : any(2)      ? any(5)
-                                         : any(40);
+    const ptrdiff_t size = once_in(8192)  ? any(1 + most)
+                           : once_in(256) ? any(900)
+                           : once_in(64)  ? 190 + any(5)
+                           : any(3)       ? any(5)
+                                          : any(36);
     return size < most ? size : most;
 }
 

@@ -55,8 +55,10 @@ static int REAL_NAME(tooth_for)(ptrdiff_t rows, ptrdiff_t width)
 static ARRAY REAL_NAME(in_comb)(const edges *memory, int tooth, ptrdiff_t rows, ptrdiff_t width, int backwards)
 {
     const ptrdiff_t period = tooth_period(tooth) / (ptrdiff_t)sizeof(REAL), most = tooth_count(tooth);
-    const ptrdiff_t apart = rows > 1 ? 1 + any((most - 1) / (rows - 1)) : 1, spare = most - 1 - (rows ? rows - 1 : 0) * apart;
-    const ptrdiff_t first = any(1 + (spare < 0 ? 0 : spare)) + (backwards && rows ? (rows - 1) * apart : 0);
+    const int near = !once_in(16); /* mostly where the processor's caches have it */
+    const ptrdiff_t apart = rows > 1 && !near ? 1 + any((most - 1) / (rows - 1)) : 1;
+    const ptrdiff_t spare = most - 1 - (rows ? rows - 1 : 0) * apart;
+    const ptrdiff_t first = (near ? 0 : any(1 + spare)) + (backwards && rows ? (rows - 1) * apart : 0);
     const ptrdiff_t shift = once_in(3) ? 0 : tooth_bytes(tooth) / (ptrdiff_t)sizeof(REAL) - width;
     REAL *const at = (REAL *)memory->combs[tooth] + first * period + shift;
     return (ARRAY){at, (backwards ? -apart : apart) * period, rows, width, memory->combs[tooth], NULL, tooth};
@@ -68,11 +70,12 @@ static ARRAY REAL_NAME(in_strip)(unsigned char *low, ptrdiff_t rows, ptrdiff_t w
     const ptrdiff_t numbers = STRIP / (ptrdiff_t)sizeof(REAL);
     const ptrdiff_t most = rows > 1 ? (numbers - width) / (rows - 1) : width + 9;
     const int kind = (int)any(input ? 6 : 4);
-    ptrdiff_t apart = width + (kind == 1 ? any(10) : kind == 2 ? 16 - width % 16 : kind == 3 ? any(1 + most) : 0);
+    const ptrdiff_t far = kind == 3 ? any(once_in(16) ? 1 + most : 600) : 0;
+    ptrdiff_t apart = width + (kind == 1 ? any(10) : kind == 2 ? 16 - width % 16 : far);
     if (kind == 5) apart = 0;
     if (apart > most) apart = width;
     const ptrdiff_t span = rows ? (rows - 1) * apart + width : 0, spare = numbers - span;
-    const ptrdiff_t begin = any(4) ? (any(2) ? spare : 0) : any(1 + spare);
+    const ptrdiff_t begin = once_in(16) ? any(1 + spare) : any(2) ? spare : 0;
     ARRAY made = {(REAL *)low + begin, apart, rows, width, low, low + STRIP, -1};
     if (kind == 4 && rows) made.at += (rows - 1) * apart, made.stride = -apart;
     return made;
@@ -493,11 +496,11 @@ static void REAL_NAME(try_calls)(void)
 static void REAL_NAME(try_one)(void)
 {
     const ptrdiff_t which = any(32);
-    if (which < 26)
+    if (which < 29)
         REAL_NAME(try_rows)(&REAL_NAME(row_cases)[any(ROW_CASES)]);
-    else if (which < 28)
-        REAL_NAME(try_along)();
     else if (which < 30)
+        REAL_NAME(try_along)();
+    else if (which < 31)
         REAL_NAME(try_streams)();
     else
         REAL_NAME(try_calls)();

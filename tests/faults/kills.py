@@ -1,4 +1,4 @@
-"""Processes that load kernels from an empty cache are killed; the cache has to be usable, and nothing may go on working.
+"""Processes that load kernels from an empty cache are killed; the cache has to be usable, and nothing may work on.
 
 As a program, ``python kills.py KILLS SEED FOLDER`` prints JSON: signals that were sent, how many processes were done
 before, and what was found. Signals go to the process alone, at a random moment of its work; every fourth process has a
@@ -67,7 +67,9 @@ def main(words: Sequence[str]) -> int:
     cache, temporary = folder / "cache", folder / "tmp"
     for one in (cache, temporary):
         one.mkdir(parents=True, exist_ok=True)
-    os.environ.update({"LOGSIG_CODEGEN_CACHE": str(cache), "TMPDIR": str(temporary), children.MARK: f"{os.getpid()}-{seed}"})
+    os.environ.update(
+        {"LOGSIG_CODEGEN_CACHE": str(cache), "TMPDIR": str(temporary), children.MARK: f"{os.getpid()}-{seed}"}
+    )
     output = folder / "output"
     whole = 0.0
     for attempt in (and_clear, slowly, and_clear):  # how long it takes, once the system has read what it needs

@@ -20,7 +20,7 @@ from shared import once
 
 HERE = Path(__file__).parent
 STRANGER, OTHER = 54321, 54322
-"""Users that nobody is. What they need of Python and the package, which may lie where they cannot read, is imported first."""
+"""Users that nobody is. What they need of the package is imported first: it may lie where they cannot read."""
 RESULT = """
 import numpy as np, logsig_codegen as lg
 found = lg.load(2, 2).join(np.array([1.0, 2.0, 3.0]), np.array([0.5, -2.0]))
@@ -72,16 +72,17 @@ class Place:
         path = os.pathsep.join([str(HERE.parent), str(HERE.parent.parent)])
         if self.lacks:
             variables.update(LD_PRELOAD=str(preloaded()), LOGSIG_LACKS=self.lacks)
-        return subprocess.Popen(
-            command, env={**process_environment(variables), "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        environment = {**process_environment(variables), "PYTHONPATH": path}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def run(self, code: str = RESULT, *, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run Python in this place until it ends."""
         return finish([self.start(code)], timeout=timeout)[0]
 
 
-def finish(processes: Sequence[subprocess.Popen[str]], *, timeout: float = 120) -> list[subprocess.CompletedProcess[str]]:
+def finish(
+    processes: Sequence[subprocess.Popen[str]], *, timeout: float = 120
+) -> list[subprocess.CompletedProcess[str]]:
     """Wait for processes; one that hangs is an error."""
     done = []
     for process in processes:
@@ -108,7 +109,9 @@ def needs_root() -> None:
     """Skip a test where it cannot be another user, or where others cannot read the package."""
     if os.geteuid() != 0:
         pytest.skip("only root can be other users")
-    done = Place(Path("/nowhere"), user=STRANGER).run("import logsig_codegen.shipped as s; s.verbatim('c/include/logsig_rows.h')")
+    done = Place(Path("/nowhere"), user=STRANGER).run(
+        "import logsig_codegen.shipped as s; s.verbatim('c/include/logsig_rows.h')"
+    )
     if done.returncode:
         pytest.skip(f"another user cannot read the package: {done.stderr.splitlines()[-1]}")
 

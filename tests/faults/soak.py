@@ -1,4 +1,4 @@
-"""A day's worth of faults: ``python tests/faults/soak.py --kernel-calls 1e8 --api-calls 1e6 --kills 1000 --damages 4000``.
+"""A day's worth of faults: ``python tests/faults/soak.py --kernel-calls 1e8 --api-calls 1e6 --kills 1000``.
 
 What is not named is not done. Prints what was tried, how often, and what was found, a line for each part; the exit
 status is 1 if anything was found. Numbers of every part begin with ``--seed``.
@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent.parent)]
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from faults import native_calls, programs
 
@@ -36,15 +36,19 @@ def _said(text: str) -> None:
 
 def sanitized(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     """Under the address and undefined-behaviour sanitizers."""
-    for number, (dimension, degree) in enumerate(PROBLEMS):
+    for number, problem in enumerate(options.problems):
         flags = (*native_calls.SANITIZERS, "-fopenmp", "-march=native", *(native_calls.SHORT if number % 2 else ()))
-        yield from _native(options, folder, "sanitized", (dimension, degree), flags, options.sanitized_calls / len(PROBLEMS))
+        yield from _native(
+            options, folder, "sanitized", (dimension, degree), flags, options.sanitized_calls / len(PROBLEMS)
+        )
 
 
 def guarded(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     """Compiled as users have it, and small problems for other vectors too, beside pages that cannot be touched."""
-    cases = [("native vectors", problem, ()) for problem in PROBLEMS]
-    cases += [(name, problem, flags) for name, flags in WIDTHS.items() for problem in ((2, 3), (3, 2))]
+    cases: list[tuple[str, tuple[int, int], tuple[str, ...]]]
+    cases = [("native vectors", problem, ()) for problem in options.problems]
+    for name, flags in WIDTHS.items():
+        cases += [(name, problem, flags) for problem in ((2, 3), (3, 2)) if problem in options.problems]
     for name, problem, others in cases:
         flags = (*native_calls.AS_BUILT, *native_calls.NATIVE, *others)
         yield from _native(options, folder, f"guarded, {name}", problem, flags, options.kernel_calls / len(cases))
@@ -52,10 +56,10 @@ def guarded(options: argparse.Namespace, folder: Path) -> Iterator[str]:
 
 def refused(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     """Every allocation of a call is refused in turn."""
-    for dimension, degree in PROBLEMS:
+    for problem in options.problems:
         flags = (*native_calls.SANITIZERS, "-fopenmp", "-march=native", *native_calls.SHORT)
-        share = options.refused_calls / len(PROBLEMS)
-        yield from _native(options, folder, "refused", (dimension, degree), flags, share, refuse=True)
+        share = options.refused_calls / len(options.problems)
+        yield from _native(options, folder, "refused", problem, flags, share, refuse=True)
 
 
 def _native(
@@ -110,12 +114,20 @@ PARTS: dict[str, Part] = {
 }  # fmt: skip
 
 
+def _problem(text: str) -> tuple[int, int]:
+    dimension, degree = map(int, text.split(","))
+    return dimension, degree
+
+
 def main() -> int:
     """The command; see above."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, part in PARTS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=0, help=part.__doc__)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--problems", type=_problem, nargs="+", default=PROBLEMS, help="as 2,3; for the C (default: 12)"
+    )
     options = parser.parse_args()
     findings = 0
     with tempfile.TemporaryDirectory(prefix="logsig-faults-") as folder:

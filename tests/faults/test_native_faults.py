@@ -1,4 +1,4 @@
-"""Generated C under sanitizers, in guarded memory, and where allocations fail; see native_calls.py for what is trusted."""
+"""Generated C under sanitizers, in guarded memory, and where allocations fail; native_calls.py says what is trusted."""
 
 from __future__ import annotations
 

@@ -52,8 +52,7 @@ def filled_cache(folder: Path) -> Path:
 
 
 def plant(folder: Path, outside: Path, names: list[str]) -> None:
-    """Things that are not ours, old ones, in ``folder``: files, folders, hidden ones, links to ``outside``; with the names
-    of what is there too."""
+    """Put old things that are not ours into ``folder``: files, folders, links to ``outside``; with ``names`` too."""
     outside.mkdir()
     (outside / "kept").write_text("kept")
     for name in ["notes", ".git", ".hidden", "d2_n2-0123456789abcdef0123456789abcdef", *names]:
@@ -96,7 +95,9 @@ def test_a_folder_of_ones_own_is_no_cache(tmp_path: Path) -> None:
     plant(tmp_path, tmp_path / "outside", ["kernels"])
     plant(tmp_path / "kernels", tmp_path / "outside2", [])
     before = snapshot(tmp_path)
-    code = f"import logsig_codegen as lg\nlg.set_cache_dir({str(tmp_path)!r})\n{RESULT}\nlg.clear_cache(use_disk=True)\n"
+    code = (
+        f"import logsig_codegen as lg\nlg.set_cache_dir({str(tmp_path)!r})\n{RESULT}\nlg.clear_cache(use_disk=True)\n"
+    )
     done = Place(tmp_path / "elsewhere").run(code)
     assert done.returncode == 0, done.stderr
     after = snapshot(tmp_path)
@@ -124,7 +125,9 @@ def test_what_another_user_plants_is_not_loaded(tmp_path: Path) -> None:
     """A library with its checksum recomputed, in a cache folder that everybody may write; owned by a stranger."""
     needs_root()
     cache, trace = filled_cache(tmp_path / "cache"), tmp_path / "trace"
-    source = f'#include <stdio.h>\n__attribute__((constructor)) static void f(void) {{ fclose(fopen("{trace}", "w")); }}\n'
+    source = (
+        f'#include <stdio.h>\n__attribute__((constructor)) static void f(void) {{ fclose(fopen("{trace}", "w")); }}\n'
+    )
     (tmp_path / "planted.c").write_text(source)
     subprocess.run(["cc", "-shared", "-fPIC", "planted.c", "-o", "planted.so"], cwd=tmp_path, check=True)
     from logsig_codegen.build.artifact import describe_file
@@ -201,8 +204,8 @@ def test_out_of_descriptors(tmp_path: Path) -> None:
     code = f"""
     import os, resource, sys
     import numpy, logsig_codegen as lg
-    import logsig_codegen.compiler, logsig_codegen.symbolic.formulas, logsig_codegen.emit.c, jinja2, filelock, subprocess
-    import platformdirs, tempfile, concurrent.futures, traceback, encodings.idna, linecache
+    import traceback
+    from faults import children
     for spare in range(0, 30, 1):
         number = os.fork()
         if not number:
