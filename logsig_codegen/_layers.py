@@ -18,6 +18,9 @@ from logsig_codegen.runtime.request import PathOptions
 from logsig_codegen.runtime.threads import check_jobs
 from logsig_codegen.runtime.transforms import Transform
 
+_MOST_NUMBERS = 2**40
+"""A model of more would not fit the memory."""
+
 
 class LogSig(nn.Module):
     """Log-signatures of paths; :func:`logsig_codegen.log_sig` describes the options.
@@ -203,6 +206,9 @@ class LogODE(nn.Module):
         channels = check_positive_integer("dimension", dimension) + 1
         self.log_sig = LogSig(channels, degree, windows=(self.window + 1, self.window))
         size = self.log_sig.out_features
+        numbers = self.hidden * (channels + width + width * size + out_features)
+        if numbers > _MOST_NUMBERS:
+            raise ValueError(f"hidden, out_features, width: a model of about {numbers:.0e} numbers is too large")
         self.first = nn.Linear(channels, self.hidden)
         self.field = nn.Sequential(
             nn.Linear(self.hidden, width), nn.Tanh(), nn.Linear(width, self.hidden * size), nn.Tanh()

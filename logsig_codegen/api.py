@@ -15,10 +15,10 @@ from logsig_codegen.build.artifact import DTYPES, MANIFEST, Artifact, read_artif
 from logsig_codegen.build.nvidia import check_architectures
 from logsig_codegen.build.replace import carry_over, make_beside, put_in_place
 from logsig_codegen.build.toolchain import check_march
-from logsig_codegen.errors import ArtifactError, OutputError, ProblemTooLargeError
+from logsig_codegen.errors import ArtifactError, OutputError, ProblemTooLargeError, shown
 from logsig_codegen.operations import GROUPS, available_groups
 from logsig_codegen.problem import Problem, check_positive_integer
-from logsig_codegen.runtime.checks import check_problem
+from logsig_codegen.runtime.checks import check_bool, check_problem
 from logsig_codegen.runtime.loader import load
 from logsig_codegen.targets.base import BuildSpec, Target
 from logsig_codegen.targets.builder import build_into
@@ -143,7 +143,7 @@ def generate(
         dtypes=_check_choices("dtypes", dtypes, DTYPES),
         march=check_march(march),
         architectures=None if architectures is None else check_architectures(architectures, some=False),
-        emit_only=emit_only,
+        emit_only=check_bool("emit_only", emit_only),
         documents=True,
         max_terms=None if max_terms is None else check_positive_integer("max_terms", max_terms),
         jobs=None if jobs is None else check_positive_integer("jobs", jobs),
@@ -183,10 +183,10 @@ def _write(folder: Path, target: Target, spec: BuildSpec, tools: Any) -> dict[st
 def _check_choices(name: str, chosen: Sequence[str], possible: Sequence[str]) -> tuple[str, ...]:
     """Return the choices in their canonical order, each once."""
     if isinstance(chosen, str) or not isinstance(chosen, Sequence):
-        raise TypeError(f"{name}: expected a sequence of strings, got {type(chosen).__name__} {chosen!r}")
+        raise TypeError(f"{name}: expected a sequence of strings, got {type(chosen).__name__} {shown(chosen)}")
     unknown = [choice for choice in chosen if choice not in possible]
     if unknown or not chosen:
-        raise ValueError(f"{name}: expected one or more of {', '.join(possible)}, got {tuple(chosen)!r}")
+        raise ValueError(f"{name}: expected one or more of {', '.join(possible)}, got {shown(tuple(chosen))}")
     return tuple(choice for choice in possible if choice in chosen)
 
 
@@ -208,9 +208,13 @@ def _check_operations(problem: Problem, chosen: Sequence[str] | None) -> tuple[s
 def _check_out(out: str | os.PathLike[str]) -> Path:
     name = os.fspath(out) if isinstance(out, (str, os.PathLike)) else None
     if not isinstance(name, str):
-        raise TypeError(f"out: expected a path, got {type(out).__name__} {out!r}")
-    if "\0" in name:
-        raise ValueError(f"out: expected a path, got {name!r}")
+        raise TypeError(f"out: expected a path, got {type(out).__name__} {shown(out)}")
+    try:
+        os.stat(name)
+    except ValueError as error:  # no system has such a name
+        raise ValueError(f"out: expected a path, got {shown(name)}: {error}") from None
+    except OSError:
+        pass
     return Path(name)
 
 

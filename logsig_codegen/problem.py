@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import SupportsIndex
 
-from logsig_codegen.errors import ProblemTooLargeError
+from logsig_codegen.errors import ProblemTooLargeError, shown
 
 LARGEST_DEGREE = 10_000
 """Degrees beyond this are refused even for one letter, where only the first one matters."""
@@ -44,7 +44,7 @@ def as_integer(name: str, value: object) -> int:
         except TypeError:
             pass
     kind = type(value).__name__.rstrip("_")
-    raise TypeError(f"{name}: expected an integer, got {kind} {value!r}")
+    raise TypeError(f"{name}: expected an integer, got {kind} {shown(value)}")
 
 
 def check_size(name: str, number: int) -> int:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pwd
 import tempfile
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from processes import RunPython
 
 import logsig_codegen as lg
+from logsig_codegen import nn
 from logsig_codegen.build import cache
 
 
@@ -111,3 +115,46 @@ def test_no_array_is_masked_where_nobody_makes_such(run_python: RunPython) -> No
         assert not loaded or np.__version__ < "2"
         """
     )
+
+
+# -- values that nobody expects -------------------------------------------------------------------------------------
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+
+PATH, TENSOR = np.zeros((4, 3, 2)), torch.zeros(4, 3, 2).double()
+FOREIGN: list[tuple[str, Callable[[], Any]]] = [
+    ("lengths", lambda: lg.log_sig(TENSOR, 2, lengths=torch.zeros(4, device="meta", dtype=torch.int64))),
+    ("lengths", lambda: lg.log_sig(TENSOR, 2, lengths=torch.zeros(4, dtype=torch.int64).to_sparse())),
+    ("path", lambda: lg.log_sig(TENSOR.bfloat16(), 2)),
+    ("d_out", lambda: lg.log_sig_backprop(None, TENSOR, 2)),  # type: ignore[type-var]
+    ("windows", lambda: lg.log_sig(PATH, 2, windows=np.array(2))),  # type: ignore[arg-type]
+    ("windows", lambda: lg.log_sig(PATH, 2, windows=2**20_000)),  # type: ignore[arg-type]
+    ("state", lambda: lg.log_sig(PATH, 2, state=Unprintable())),  # type: ignore[arg-type]
+    ("stream", lambda: lg.log_sig(PATH, 2, stream=2**20_000)),  # type: ignore[arg-type]
+    ("end_time", lambda: lg.log_sig(PATH, 2, time_aug=True, end_time=Fraction(10**400))),  # type: ignore[arg-type]
+    ("dimension", lambda: lg.log_sig_combine(TENSOR[..., 0], TENSOR[..., 0], "2", 2, time_aug=True)),  # type: ignore[arg-type]
+    ("group", lambda: lg.load(2, 2).prepare(np.array(["join", "combine"]))),  # type: ignore[arg-type]
+    ("group", lambda: lg.load(2, 2).source("c", group=np.zeros(3))),  # type: ignore[arg-type]
+    ("group", lambda: lg.load(2, 2).source("cuda", group=np.zeros(3))),  # type: ignore[arg-type]
+    ("emit_only", lambda: lg.generate(2, 2, "/nowhere", emit_only=np.zeros(3))),  # type: ignore[arg-type]
+    ("out", lambda: lg.generate(2, 2, "\ud800", emit_only=True)),
+    ("dir", lambda: lg.set_cache_dir("x" * 5000)),
+    ("dir", lambda: lg.set_cache_dir("a\0b")),
+    ("intervals", lambda: lg.LogSigStream(2, 2).sig_batch(3)),  # type: ignore[arg-type]
+    ("hidden", lambda: nn.LogODE(2, 2, hidden=2**62, out_features=1, window=2)),
+    ("artifacts", lambda: lg.load(2, 2, artifacts="x" * 5000)),
+    ("artifacts", lambda: lg.load(2, 2, artifacts="a\0b")),
+    ("artifacts", lambda: lg.load(2, 2, artifacts=[Unprintable()])),  # type: ignore[list-item]
+]
+
+
+@pytest.mark.parametrize(("argument", "call"), FOREIGN)
+def test_values_that_nobody_expects(argument: str, call: Callable[[], Any]) -> None:
+    with pytest.raises((TypeError, ValueError, lg.LogSigError)) as caught:
+        call()
+    assert argument in str(caught.value)
+    assert len(str(caught.value)) < 6000

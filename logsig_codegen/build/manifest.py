@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import math
 import re
-import reprlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from logsig_codegen.errors import shown
 from logsig_codegen.problem import Problem
 
 MANIFEST = "manifest.json"
@@ -91,7 +91,7 @@ def _levels(value: Any) -> int:
 
 
 def _wrong(where: str, expected: str, value: Any) -> ValueError:
-    return ValueError(f"{where}: expected {expected}, got {reprlib.repr(value)}")
+    return ValueError(f"{where}: expected {expected}, got {shown(value)}")
 
 
 def _text(where: str, value: Any) -> None:
@@ -147,7 +147,7 @@ def _by_name(inner: Check, name: Check = _text) -> Check:
         if not isinstance(value, dict):
             raise _wrong(where, "an object", value)
         for key, one in value.items():
-            name(f"{where}: {reprlib.repr(key)}", key)
+            name(f"{where}: {shown(key)}", key)
             inner(f"{where}.{key}", one)
 
     return check

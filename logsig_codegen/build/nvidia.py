@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from logsig_codegen.build.cache.failures import check
 from logsig_codegen.build.cpu import usable_processors
 from logsig_codegen.build.processes import Crew, run
-from logsig_codegen.errors import CompilerError, CompilerNotFoundError
+from logsig_codegen.errors import CompilerError, CompilerNotFoundError, shown
 from logsig_codegen.stages import stage
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def check_architectures(names: Sequence[str], *, some: bool = True) -> tuple[str
         If one cannot be the name of an architecture.
     """
     if isinstance(names, str) or not isinstance(names, Sequence):
-        raise TypeError(f"architectures: expected a sequence of strings, got {type(names).__name__} {names!r}")
+        raise TypeError(f"architectures: expected a sequence of strings, got {type(names).__name__} {shown(names)}")
     for name in names:
         if not isinstance(name, str) or not _ARCHITECTURE.match(name):
-            raise ValueError(f"architectures: expected names such as 'sm_90', got {name!r}")
+            raise ValueError(f"architectures: expected names such as 'sm_90', got {shown(name)}")
     if some and not names:
         raise ValueError("architectures: expected at least one, such as 'sm_90', got none")
     return tuple(dict.fromkeys(names))

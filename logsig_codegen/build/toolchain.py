@@ -19,7 +19,7 @@ from pathlib import Path
 
 from logsig_codegen.build import cpu
 from logsig_codegen.build.processes import Finished, run, time_limit
-from logsig_codegen.errors import CompilerError, CompilerNotFoundError
+from logsig_codegen.errors import CompilerError, CompilerNotFoundError, shown
 
 CANDIDATES = ("cc", "gcc", "clang")
 
@@ -144,9 +144,9 @@ def check_march(march: str) -> str:
         If it is not a string, or not one word of letters, digits, ``. _ + -``.
     """
     if not isinstance(march, str):
-        raise TypeError(f"march: expected a string, got {type(march).__name__} {march!r}")
+        raise TypeError(f"march: expected a string, got {type(march).__name__} {shown(march)}")
     if not _MARCH.match(march):
-        raise ValueError(f"march: expected the name of a processor such as 'native' or 'x86-64-v3', got {march!r}")
+        raise ValueError(f"march: expected the name of a processor such as 'native' or 'x86-64-v3', got {shown(march)}")
     return march
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, SupportsIndex
 
 from logsig_codegen.algebra import lyndon
+from logsig_codegen.errors import shown
 from logsig_codegen.functional._arguments import augmented, non_negative
 from logsig_codegen.problem import check_positive_integer, check_size, witt
 from logsig_codegen.runtime.checks import check_bool
@@ -164,10 +165,10 @@ def idx_to_word(idx: SupportsIndex, alphabet_size: SupportsIndex, *, scalar_term
 
 def _check_word(word: Iterable[Any], letters: int | None = None) -> Word:
     if not isinstance(word, tuple):
-        raise TypeError(f"word: expected a tuple of integers, got {type(word).__name__} {word!r}")
+        raise TypeError(f"word: expected a tuple of integers, got {type(word).__name__} {shown(word)}")
     checked = tuple(non_negative("word", letter) for letter in word)
     if letters is not None and any(letter >= letters for letter in checked):
-        raise ValueError(f"word: expected letters from 0 to {letters - 1}, got {word!r}")
+        raise ValueError(f"word: expected letters from 0 to {letters - 1}, got {shown(word)}")
     return checked
 
 

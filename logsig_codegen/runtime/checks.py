@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from logsig_codegen.errors import UnsupportedError
+from logsig_codegen.errors import UnsupportedError, shown
 from logsig_codegen.operations import JOINS, Operation, columns
 from logsig_codegen.problem import Problem, as_integer, check_size
 
@@ -35,7 +35,7 @@ def check_bool(name: str, value: object) -> bool:
         return value
     if isinstance(value, np.bool_) or (isinstance(value, np.ndarray) and value.dtype == bool and not value.ndim):
         return bool(value)
-    raise TypeError(f"{name}: expected a bool, got {type(value).__name__} {value!r}")
+    raise TypeError(f"{name}: expected a bool, got {type(value).__name__} {shown(value)}")
 
 
 def check_integer(name: str, value: object) -> int:

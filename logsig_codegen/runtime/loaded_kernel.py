@@ -12,7 +12,7 @@ from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import Artifact
 from logsig_codegen.build.toolchain import find_compiler
-from logsig_codegen.errors import ArtifactError
+from logsig_codegen.errors import ArtifactError, shown
 from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.groups import LoadedGroups, Opened
@@ -52,8 +52,8 @@ class LoadedKernel:
             As :func:`load`.
         """
         for group in groups:
-            if group not in tuple(GROUPS):  # a list would not do as a key
-                raise ValueError(f"groups: expected names out of {', '.join(GROUPS)}, got {group!r}")
+            if not isinstance(group, str) or group not in GROUPS:
+                raise ValueError(f"groups: expected names out of {', '.join(GROUPS)}, got {shown(group)}")
         for group in groups:
             self.loaded.group(group)
 
@@ -138,8 +138,8 @@ class LoadedKernel:
         chosen = targets.named(target)
         if chosen is targets.C:
             return joined(self._sources(group))
-        if group not in tuple(GROUPS):
-            raise ValueError(f"group: expected one of {', '.join(GROUPS)}, got {group!r}")
+        if not isinstance(group, str) or group not in GROUPS:
+            raise ValueError(f"group: expected one of {', '.join(GROUPS)}, got {shown(group)}")
         limit = self.origin.max_terms
         return joined(source_texts(chosen, BuildSpec(self.problem, (group,), max_terms=limit, emit_only=True)))
 
@@ -153,5 +153,5 @@ class LoadedKernel:
     def functions(self, operation: str) -> Any:
         """The C functions of an operation (``"join"``, ``"log_sig_backprop"``, …) by the name of their number type."""
         if operation not in OPERATIONS:
-            raise ValueError(f"operation: expected one of {', '.join(OPERATIONS)}, got {operation!r}")
+            raise ValueError(f"operation: expected one of {', '.join(OPERATIONS)}, got {shown(operation)}")
         return self.loaded.functions(operation)

@@ -10,7 +10,7 @@ from typing import SupportsIndex, TypeAlias
 
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.toolchain import check_march, find_compiler
-from logsig_codegen.errors import ArtifactError, CacheError
+from logsig_codegen.errors import ArtifactError, CacheError, shown
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import registry
 from logsig_codegen.runtime.checks import check_problem
@@ -151,7 +151,9 @@ if hasattr(os, "register_at_fork"):
 def _paths(artifacts: Folders) -> tuple[str, ...]:
     paths = (artifacts,) if isinstance(artifacts, (str, os.PathLike)) else artifacts
     if not isinstance(paths, (tuple, list)) or not all(isinstance(path, (str, os.PathLike)) for path in paths):
-        raise TypeError(f"artifacts: expected a path or a list of paths, got {type(artifacts).__name__} {artifacts!r}")
+        raise TypeError(
+            f"artifacts: expected a path or a list of paths, got {type(artifacts).__name__} {shown(artifacts)}"
+        )
     return tuple(os.path.abspath(path) for path in paths)
 
 

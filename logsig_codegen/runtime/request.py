@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from logsig_codegen.errors import ProblemTooLargeError
+from logsig_codegen.errors import ProblemTooLargeError, shown
 from logsig_codegen.operations import STATES, default_state, path_operation
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.checks import (
@@ -267,7 +267,7 @@ def check_state(state: Any) -> str | None:
     if state is None:
         return None
     if not isinstance(state, str) or state not in STATES:
-        raise ValueError(f"state: expected None or one of {', '.join(STATES)}, got {state!r}")
+        raise ValueError(f"state: expected None or one of {', '.join(STATES)}, got {shown(state)}")
     return str(state)
 
 
@@ -276,7 +276,7 @@ def check_windows(windows: Any) -> tuple[int, int] | None:
     if windows is None:
         return None
     if not isinstance(windows, (tuple, list, np.ndarray)) or getattr(windows, "ndim", 1) == 0 or len(windows) != 2:
-        raise TypeError(f"windows: expected a pair (size, stride), got {type(windows).__name__} {windows!r}")
+        raise TypeError(f"windows: expected a pair (size, stride), got {type(windows).__name__} {shown(windows)}")
     size, stride = windows
     return check_positive_integer("windows[0]", size), check_positive_integer("windows[1]", stride)
 

@@ -39,7 +39,7 @@ def sanitized(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     for number, problem in enumerate(options.problems):
         flags = (*native_calls.SANITIZERS, "-fopenmp", "-march=native", *(native_calls.SHORT if number % 2 else ()))
         yield from _native(
-            options, folder, "sanitized", (dimension, degree), flags, options.sanitized_calls / len(PROBLEMS)
+            options, folder, "sanitized", problem, flags, options.sanitized_calls / len(options.problems)
         )
 
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from logsig_codegen.build.cache import marks
-from logsig_codegen.errors import CacheError
+from logsig_codegen.errors import CacheError, shown
 
 VARIABLE = "LOGSIG_CODEGEN_CACHE"
 TRUSTED = "LOGSIG_CODEGEN_CACHE_OWNERS"
@@ -58,11 +58,11 @@ def set_cache_dir(dir: str | os.PathLike[str]) -> None:
     """
     global _chosen
     if not isinstance(dir, (str, os.PathLike)):
-        raise TypeError(f"dir: expected a path, got {type(dir).__name__} {dir!r}")
-    folder = Path(dir)
-    if not folder.exists():
+        raise TypeError(f"dir: expected a path, got {type(dir).__name__} {shown(dir)}")
+    folder = Path(os.fsdecode(dir))
+    if not os.path.exists(folder):
         raise ValueError(f"dir: {folder} does not exist")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ValueError(f"dir: {folder} is not a folder")
     _chosen = folder.absolute()
 

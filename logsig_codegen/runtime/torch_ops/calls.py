@@ -154,6 +154,8 @@ def log_sig_backprop(
     scalar_term: bool = False,
 ) -> Any:
     """The gradient of :func:`log_sig`: for the path or paths, and for ``initial`` if there is one."""
+    if d_out is None:
+        checks.kind_of("d_out", d_out)  # says what is wrong
     given = _given(path, dimension, lengths, transform, {"d_out": d_out, "initial": initial})
     channels, degree = transform.channels(given.dimension), _integer(degree)
     if scalar_term and options.method == 0:
