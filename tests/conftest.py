@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,7 @@ import shared
 from hypothesis import settings
 from processes import RunPython, process_environment
 
-# The environment with the lowest versions has no torch, see .ci/run.
-pytest_plugins = ("side_by_side", *(("torch_extension",) if find_spec("torch") else ()))
+pytest_plugins = ("side_by_side", "torch_extension")
 
 settings.register_profile("logsig", deadline=None)  # how long an example takes says something about the machine only
 settings.load_profile("logsig")

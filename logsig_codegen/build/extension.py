@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from logsig_codegen.build.cache import failures
 from logsig_codegen.build.processes import run
 from logsig_codegen.build.toolchain import absolute_command
 from logsig_codegen.errors import CompilerError, CompilerNotFoundError
@@ -66,9 +67,16 @@ def build_extension(folder: Path, problem: Problem, source: str, library: str, *
         command = (sys.executable, "-c", _SCRIPT, *arguments)
         done = run(command, Path(build), environment=_environment(folder))
         if done.status != 0:
-            kind = CompilerNotFoundError if done.status == MISSING else CompilerError
-            failure = done.failure("it") if done.status is None else ""
-            raise kind(f"the torch extension of {problem.name}: {failure or (done.stderr or done.stdout).strip()}")
+            what = f"the torch extension of {problem.name}"
+            if done.status == MISSING:
+                raise CompilerNotFoundError(f"{what}: {done.stderr.strip()}")
+            kept = failures.keep(folder, command, done.stdout + done.stderr)
+            raise CompilerError(
+                f"{done.failure(what)}\nsource: {kept}\n{(done.stderr or done.stdout).strip()}",
+                command=command,
+                stderr=done.stderr,
+                source=kept,
+            )
         shutil.move(Path(build, f"{module}.so"), folder / name)
 
 

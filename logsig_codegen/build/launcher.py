@@ -60,6 +60,7 @@ def obtain_launcher(folders: Iterable[Path] = ()) -> Path:
     entry = Path(name).stem
     for root in cache.roots():
         if cache.trusted_entry(root / entry) and _is_whole(root / entry / name):
+            cache.touch(root / entry)
             return root / entry / name
     try:
         find_compiler()

@@ -100,10 +100,7 @@ class Crew:
         limit = time_limit() if limit is None else limit
         with tempfile.TemporaryFile(dir=folder) as out, tempfile.TemporaryFile(dir=folder) as err:
             with self._started(tuple(command), folder, environment, out.fileno(), err.fileno()) as process:
-                try:
-                    status = process.wait(timeout=limit)
-                except subprocess.TimeoutExpired:
-                    status = None
+                status = _wait(process, limit)
             texts = []
             for file in (out, err):
                 file.seek(0)
@@ -179,6 +176,26 @@ def time_limit() -> float | None:
     if not 0.0 < seconds < threading.TIMEOUT_MAX:
         raise ValueError(f"${LIMIT}: expected a positive number of seconds, or {UNLIMITED}, got {text!r}")
     return seconds
+
+
+def _wait(process: subprocess.Popen[bytes], limit: float | None) -> int | None:
+    """The exit status, or ``None`` where the limit was reached; ``subprocess`` itself would look 20 times a second."""
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        _kill(process)
+
+    timer = None if limit is None else threading.Timer(limit, stop)
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        status = process.wait()
+    finally:
+        if timer is not None:
+            timer.cancel()
+    return None if late.is_set() else status
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

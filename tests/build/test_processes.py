@@ -92,7 +92,7 @@ def test_a_compiler_that_hangs_is_stopped(hanging: Path, tmp_path: Path, monkeyp
     monkeypatch.setenv(processes.LIMIT, "0.5")
     with pytest.raises(lg.CompilerError, match=r"stopped after 0\.5 seconds \(\$LOGSIG_CODEGEN_COMPILER_SEC") as caught:
         compile_unit(tmp_path)
-    assert not hanging.exists() or not runs(int(hanging.read_text()))
+    wait_until(lambda: not hanging.exists() or not runs(int(hanging.read_text())))
     assert "unit.c" in caught.value.command
     assert Path(caught.value.source).read_text() == UNIT.text
 
@@ -182,3 +182,25 @@ def test_failed_builds_keep_their_evidence_but_not_for_ever(
     assert os.listdir(tmp_path / "temporary") == []
     lg.clear_cache(use_disk=True)
     assert failures.kept(tmp_path / "cache" / "kernels") == []
+
+
+def test_nvcc_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler for GPUs that fails, or writes nothing, is run and blamed as that for C."""
+    from logsig_codegen.build.nvidia import CudaCompiler, compile_ahead, find_nvcc
+    from logsig_codegen.compiler import compile_problem
+    from logsig_codegen.emit.cuda.sources import cuda_sources
+
+    monkeypatch.setenv(places.VARIABLE, str(tmp_path / "cache"))
+    nvcc = tmp_path / "nvcc"
+    nvcc.write_text('#!/bin/sh\ncase "$*" in --version) echo "release 13.0";; esac\nexit 0\n')
+    nvcc.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NVCC", "./nvcc")
+    assert find_nvcc() == CudaCompiler("nvcc", "13.0", str(nvcc))
+    kernels = cuda_sources(compile_problem(lg.Problem(2, 2), groups=("join",)), ("float32",)).kernels
+    names = {kernel.symbol: f"{kernel.symbol}.fatbin" for kernel in kernels}
+    with pytest.raises(lg.CompilerError, match=r"nvcc reported success .* has not written .*\.fatbin"):
+        compile_ahead(find_nvcc(), tmp_path, kernels, ("sm_90",), names=names)
+    nvcc.write_text("#!/bin/sh\necho refused >&2\nexit 2\n")
+    with pytest.raises(lg.CompilerError, match=r"(?s)nvcc failed with status 2.*refused"):
+        compile_ahead(find_nvcc(), tmp_path, kernels, ("sm_90",), names=names)

@@ -9,7 +9,7 @@ or command (``retention``). What failed builds leave is kept for a while (``fail
 from logsig_codegen.build.cache.entries import Request, itself, keep, lookup, obtain, trusted_entry
 from logsig_codegen.build.cache.fingerprint import fingerprint_lines, package_fingerprint
 from logsig_codegen.build.cache.places import VARIABLE, Place, cache_dir, place, roots, set_cache_dir, writable_root
-from logsig_codegen.build.cache.retention import Entry, clean, clear, contents, entries, size_limit
+from logsig_codegen.build.cache.retention import Entry, clean, clear, contents, entries, size_limit, touch
 
 __all__ = [
     "VARIABLE",
@@ -31,6 +31,7 @@ __all__ = [
     "roots",
     "set_cache_dir",
     "size_limit",
+    "touch",
     "trusted_entry",
     "writable_root",
 ]

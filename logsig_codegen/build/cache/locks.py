@@ -38,11 +38,12 @@ class Lock:
     def write(self, text: bytes) -> None:
         """Replace the content of the file, which has to begin with :data:`SIGNATURE`."""
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        os.write(self._descriptor, text)
 
     def is_signed(self) -> bool:
         """Whether the file has content of ours."""
-        return os.pread(self._descriptor, len(SIGNATURE), 0) == SIGNATURE
+        return _head(self._descriptor) == SIGNATURE
 
     def release(self) -> None:
         """Let others have it; once more does nothing, nor does it in a forked child."""
@@ -136,11 +137,16 @@ def _holder(path: Path) -> str:
 
 def _check_ours(path: Path, descriptor: int) -> None:
     status = os.fstat(descriptor)
-    ours = stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 and os.pread(descriptor, len(SIGNATURE), 0)
-    if ours not in (b"", SIGNATURE):
+    plain = stat.S_ISREG(status.st_mode) and status.st_nlink <= 1
+    if not plain or _head(descriptor) not in (b"", SIGNATURE):
         raise OSError(errno.EEXIST, "is no lock of the cache, and is left alone", str(path))
     if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
         raise OSError(errno.EPERM, "belongs to another user", str(path))
+
+
+def _head(descriptor: int) -> bytes:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, len(SIGNATURE))
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

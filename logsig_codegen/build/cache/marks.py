@@ -47,7 +47,9 @@ def bears_mark(folder: Path) -> bool:
 
 def is_own(folder: Path) -> bool:
     """Whether it bears our mark, and is this user's to replace."""
-    return bears_mark(folder) and (not hasattr(os, "geteuid") or os.lstat(folder).st_uid == os.geteuid())
+    with contextlib.suppress(FileNotFoundError):
+        return bears_mark(folder) and (not hasattr(os, "geteuid") or os.lstat(folder).st_uid == os.geteuid())
+    return False
 
 
 def make_folder(parent: Path, name: str) -> Path:
@@ -68,16 +70,22 @@ def stage(parent: Path, name: str) -> Staging:
         If it cannot be made.
     """
     folder = make_folder(parent, name)
-    mark = folder / MARK
-    descriptor = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o644)
-    lock = None
+    mark, lock = folder / MARK, None
     try:
-        with contextlib.suppress(OSError):
-            lock = locks.take(str(mark), descriptor)
-        os.write(descriptor, "\n".join((_FIRST, name, _LOCKED if lock else "", _LAST, "")).encode())
-    finally:
-        if lock is None:
-            os.close(descriptor)
+        descriptor = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o644)
+        try:
+            with contextlib.suppress(OSError):
+                # On Windows a folder with an open file in it cannot be renamed.
+                lock = locks.take(str(mark), descriptor) if os.name == "posix" else None
+            os.write(descriptor, "\n".join((_FIRST, name, _LOCKED if lock else "", _LAST, "")).encode())
+        finally:
+            if lock is None:
+                os.close(descriptor)
+    except OSError:
+        _delete(folder)
+        if lock is not None:
+            lock.release()
+        raise
     return Staging(folder, lock)
 
 
@@ -89,10 +97,10 @@ def publish(staging: Staging, target: Path) -> None:
     OSError
         If there is something already.
     """
-    for entry in os.scandir(staging.folder):
-        mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISREG(mode) and stat.S_IMODE(mode) & ~0o755:
-            os.chmod(entry.path, stat.S_IMODE(mode) & 0o755)
+    for path in staging.folder.rglob("*"):
+        mode = path.lstat().st_mode
+        if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) & ~0o755:
+            path.chmod(stat.S_IMODE(mode) & 0o755)
     os.rename(staging.folder, target)
 
 

@@ -93,8 +93,7 @@ def clear() -> None:
     """
     for root in places.roots():
         for entry in _contents(root):
-            if marks.is_own(entry.path) and not _remove(entry.path, without_lock=True):
-                raise CacheError(f"{entry.path} is to be removed from the cache, but cannot be")
+            _remove(entry.path, ordered=True)
         failures.forget(root)
         _tidy(root)
 
@@ -112,14 +111,14 @@ def clean(*, older_than: float | None = None, max_size: int | None = None) -> tu
         if older_than is not None:
             oldest = time.time() - older_than
             old = [entry for entry in _contents(root) if entry.used < oldest]
-            removed += [entry for entry in old if _remove(entry.path, without_lock=True)]
+            removed += [entry for entry in old if _remove(entry.path, ordered=True)]
             failures.forget(root, before=oldest)
-        removed += shrink(root, max_size, without_lock=True)
+        removed += shrink(root, max_size, ordered=True)
         _tidy(root)
     return tuple(removed)
 
 
-def shrink(root: Path, limit: int | None, *, keep: str = "", without_lock: bool = False) -> list[Entry]:
+def shrink(root: Path, limit: int | None, *, keep: str = "", ordered: bool = False) -> list[Entry]:
     """Remove the least recently used entries above a limit in bytes, but not the one named ``keep``."""
     if limit is None:
         return []
@@ -128,7 +127,7 @@ def shrink(root: Path, limit: int | None, *, keep: str = "", without_lock: bool 
     for entry in sorted(known, key=lambda entry: entry.used):
         if total <= limit:
             break
-        if entry.path.name != keep and _remove(entry.path, without_lock=without_lock):
+        if entry.path.name != keep and _remove(entry.path, ordered=ordered):
             removed.append(entry)
             total -= entry.size
     return removed
@@ -161,22 +160,29 @@ def _entry(folder: Path) -> Entry:
     return Entry(folder, int(size), used, artifact)
 
 
-def _remove(folder: Path, *, without_lock: bool) -> bool:
-    """Remove an entry unless somebody builds or loads it now; whether it is gone, or left to them."""
-    file = folder.parent / f"{LOCK}{folder.name}"
-    lock = None
+def _remove(folder: Path, *, ordered: bool) -> bool:
+    """Remove an entry, unless somebody else owns it, or builds or loads it now; whether it was removed.
+
+    By somebody's order that is done without a lock, too, and not being able to do it is a ``CacheError``.
+    """
+    if not marks.is_own(folder):
+        return False
+    file, lock = folder.parent / f"{LOCK}{folder.name}", None
     try:
         lock = locks.try_lock(file, create=True)
         if lock is None:
-            return True
+            return False
     except OSError:
-        if not without_lock:
+        if not ordered:
             return False
     try:
-        return marks.remove(folder)
+        removed = marks.remove(folder)
     finally:
         if lock is not None:
             _drop(file, lock)
+    if ordered and not removed and marks.is_own(folder):
+        raise CacheError(f"{folder} is to be removed from the cache, but cannot be")
+    return removed
 
 
 def _tidy(root: Path) -> None:
