@@ -226,7 +226,11 @@ class LogODE(nn.Module):
         TypeError, ValueError
             For a path of the wrong type or shape; without autocast its dtype and device are those of the parameters.
         """
+        if not isinstance(path, Tensor):
+            raise TypeError(f"path: expected a torch tensor, got {type(path).__name__}")
         timed = functional.transform_path(path, time_aug=True)
+        if not path.shape[-2]:
+            raise ValueError(f"path: expected at least 1 point, got shape {tuple(path.shape)}")
         like = self.first.weight
         if (path.dtype, path.device) != (like.dtype, like.device) and not torch.is_autocast_enabled(path.device.type):
             expected, came = (f"{one.dtype} on {one.device}" for one in (like, path))

@@ -73,6 +73,8 @@ def test_what_is_printed() -> None:
         (lambda: nn.LogSigJoin(2, 2, n_jobs=0), ValueError, "n_jobs"),
         (lambda: nn.LogSig(2, 2)(torch.zeros(4, 3)), ValueError, "path: expected last dimension 2, got 3"),
         (lambda: nn.LogSigJoin(2, 2)(torch.zeros(4), torch.zeros(2)), ValueError, "log_sig: expected last dimension 3"),
+        (lambda: nn.LogODE(2, 1, hidden=2, out_features=1, window=2)([[0.0, 0.0]]), TypeError, "path: expected a torch"),
+        (lambda: nn.LogODE(2, 1, hidden=2, out_features=1, window=2)(torch.zeros(3, 0, 2)), ValueError, "at least 1 point"),
         (lambda: nn.LogSigJoin(2, 2).start(3, -1), ValueError, r"batch\[1\]: expected at least 0, got -1"),
         (lambda: nn.LogSigJoin(2, 2).start(3, device="nowhere"), ValueError, "device"),
         (

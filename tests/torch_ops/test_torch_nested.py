@@ -43,3 +43,15 @@ def test_nested_tensors(name: str, layout: torch.layout) -> None:
         with pytest.raises(TypeError) as caught:
             CALLS[name](make)
     assert str(caught.value).startswith(f"{name.partition(' ')[0]}: expected a dense tensor")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_quantized_tensors(name: str) -> None:
+    def make(width: int) -> torch.Tensor:
+        return torch.quantize_per_tensor(torch.zeros(2, 4, width), 1.0, 0, torch.quint8)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch announces that it will have none
+        with pytest.raises((TypeError, ValueError)) as caught:
+            CALLS[name](make)
+    assert str(caught.value).startswith(f"{name.partition(' ')[0]}: ")

@@ -50,14 +50,20 @@ def provide(kernel: LoadedKernel) -> None:
 def rows(name: str, tensors: Sequence[Any], dimension: Any, degree: Any, n_jobs: Any) -> Any:
     """A product of the table, or its gradient."""
     if not torch.compiler.is_compiling() and not (
-        all(type(one) is Tensor and is_dense(one) for one in tensors)
+        all(type(one) is Tensor and one.layout is torch.strided for one in tensors)
         and type(dimension) is type(degree) is type(n_jobs) is int
         and n_jobs == 1
         and 0 < dimension <= LARGEST_INTEGER
         and 0 < degree <= LARGEST_INTEGER  # or the operator would not take them
     ):
         _check(dict(zip(OPERATIONS[name].inputs, tensors, strict=True)), dimension, degree, n_jobs)
-    return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
+    if torch.compiler.is_compiling():
+        return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
+    try:
+        return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
+    except NotImplementedError:  # of torch, for kinds of tensors that would take too long to look for in every call
+        _check(dict(zip(OPERATIONS[name].inputs, tensors, strict=True)), dimension, degree, n_jobs)
+        raise
 
 
 def _check(arguments: Mapping[str, Any], dimension: Any, degree: Any, n_jobs: Any) -> None:
@@ -73,8 +79,10 @@ def _check(arguments: Mapping[str, Any], dimension: Any, degree: Any, n_jobs: An
 
 
 def is_dense(value: Any) -> bool:
-    """Whether it is a tensor, and one that has a shape and strides: not sparse, not nested."""
-    return isinstance(value, Tensor) and value.layout is torch.strided and not value.is_nested
+    """Whether it is a tensor, and one of numbers with a shape and strides: not sparse, nested or quantized."""
+    if not isinstance(value, Tensor) or value.layout is not torch.strided:
+        return False
+    return not (value.is_nested or value.is_quantized)
 
 
 def convert(name: str, arguments: Mapping[str, Any], *others: Any) -> Tensor:

@@ -19,10 +19,12 @@ def as_lengths(path: Tensor, lengths: Any) -> Tensor | None:
     if not isinstance(lengths, Tensor):
         batch, length = tuple(path.shape[:-2]), int(path.shape[-2])
         lengths = torch.from_numpy(check_lengths(lengths, batch, length))
+    elif lengths.is_nested or lengths.is_quantized:
+        kind = "nested" if lengths.is_nested else "quantized"
+        raise TypeError(f"lengths: expected a dense tensor of integers, got a {kind} one")
     elif not _is_traced(lengths):
-        if lengths.is_nested or lengths.layout is not torch.strided:
-            came = "a nested one" if lengths.is_nested else f"layout {lengths.layout}"
-            raise TypeError(f"lengths: expected a dense tensor, got {came}")
+        if lengths.layout is not torch.strided:
+            raise TypeError(f"lengths: expected a dense tensor, got layout {lengths.layout}")
         if lengths.is_meta and not path.is_meta:
             raise ValueError("lengths: expected numbers, got a tensor without any, on the device meta")
     return beside(path, lengths)
