@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import importlib
 import os
 import pkgutil
@@ -24,8 +25,8 @@ MARK = "LOGSIG_FAULTS"
 """A variable of the environment by which what a process has started is found after its death."""
 PATIENCE = 120.0
 """Seconds after which a process hangs."""
-RIGHT, REPORTED, WRONG = 0, 10, 11
-"""Exit statuses: right numbers; an error of the package; anything else."""
+RIGHT, REPORTED, WRONG, HANGS = 0, 10, 11, 12
+"""Exit statuses: right numbers; an error of the package; anything else; no end after :data:`PATIENCE`."""
 
 for _module in pkgutil.walk_packages(lg.__path__, "logsig_codegen."):
     if not re.search("torch|_tensor|_layers|[.]nn$|__main__|cuda", _module.name):
@@ -62,6 +63,7 @@ def start(work: Callable[[], int], output: Path | None = None) -> int:
             with output.open("wb") as file:
                 os.dup2(file.fileno(), 1)
                 os.dup2(file.fileno(), 2)
+        faulthandler.register(signal.SIGUSR1)
         status = work()
     except lg.LogSigError as error:
         status = REPORTED
@@ -78,17 +80,29 @@ def start(work: Callable[[], int], output: Path | None = None) -> int:
 
 
 def wait(number: int, seconds: float = PATIENCE) -> int:
-    """The exit status of a process, or minus the signal that ended it; one that hangs is an ``AssertionError``."""
+    """The exit status of a process, or minus the signal that ended it; one that hangs says where, and is killed."""
     end = time.monotonic() + seconds
     while True:
         found, status = os.waitpid(number, os.WNOHANG)
         if found:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() > end:
+            os.kill(number, signal.SIGUSR1)
+            time.sleep(1)
             os.kill(number, signal.SIGKILL)
             os.waitpid(number, 0)
-            raise AssertionError(f"a process hangs for {seconds:.0f} s")
+            return HANGS
         time.sleep(0.002)
+
+
+def ended(number: int, seconds: float) -> bool:
+    """Whether a process ends within so many seconds; its status is left for :func:`wait`."""
+    end = time.monotonic() + seconds
+    while os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.002)
+    return True
 
 
 def marked() -> list[tuple[int, str]]:

@@ -87,8 +87,13 @@ def main(words: Sequence[str]) -> int:
         time.sleep(chance.uniform(0, 0.9 * whole))
         chosen = chance.choice(SIGNALS)
         os.kill(number, chosen)
+        if chosen is signal.SIGINT and not children.ended(number, GRACE):
+            sent["SIGINT once more"] += 1  # Python drops the exception where it runs what a fork or a collection calls
+            os.kill(number, chosen)
         status = children.wait(number)
         sent["none: it was done" if status == children.RIGHT else chosen.name] += 1
+        if status == children.HANGS:
+            findings[f"{chosen.name}, a hang: {output.read_text()[-3000:]}"] += 1
         if status == children.RIGHT and "Error" in output.read_text():
             findings[f"done, but: {output.read_text()[-500:]}"] += 1
         for command in orphans():

@@ -12,7 +12,7 @@ from faults import programs
 def test_kills(tmp_path: Path, count: int) -> None:
     found = programs.report("kills", [count, count, tmp_path])
     assert found["findings"] == {}, programs.listed(found["findings"])
-    assert sum(found["sent"].values()) == count
+    assert sum(found["sent"].values()) >= count
 
 
 @pytest.mark.parametrize("times", [5, pytest.param(150, marks=pytest.mark.slow)])
