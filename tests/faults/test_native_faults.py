@@ -32,9 +32,8 @@ def test_a_refused_allocation_is_an_error_and_no_leak(guarded: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dimension", "degree"), [(2, 3), (3, 2)])
-def test_every_function_under_sanitizers(tmp_path: Path, dimension: int, degree: int) -> None:
-    program = build(tmp_path, Problem(dimension, degree), (*SANITIZERS, "-fopenmp", *NATIVE, *SHORT))
+def test_every_function_under_sanitizers(tmp_path: Path) -> None:
+    program = build(tmp_path, Problem(2, 3), (*SANITIZERS, "-fopenmp", *NATIVE, *SHORT))
     assert run(program, 30_000, 3).calls >= 30_000
     assert run(program, 30_000, 4, refuse=True).refused > 1000
 
@@ -42,7 +41,7 @@ def test_every_function_under_sanitizers(tmp_path: Path, dimension: int, degree:
 @pytest.mark.slow
 def test_every_function_as_it_is_built_for_users(tmp_path: Path) -> None:
     program = build(tmp_path, Problem(2, 3), (*AS_BUILT, *NATIVE))
-    assert run(program, 3_000_000, 5).calls >= 3_000_000
+    assert run(program, 1_000_000, 5).calls >= 1_000_000
 
 
 def test_the_launcher_gives_back_what_it_has(tmp_path: Path) -> None:
