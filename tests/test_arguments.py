@@ -394,7 +394,7 @@ BIG: dict[str, tuple[str, Any]] = {
     "degree of load": ("degree", lambda n: lg.load(1, n)),
     "degree of a length": ("degree", lambda n: lg.log_sig_length(2, n)),
     "dimension of a length": ("dimension", lambda n: lg.sig_length(n, 2)),
-    "jobs": ("jobs", lambda n: lg.generate(2, 2, "/nowhere", jobs=n)),
+    "jobs": ("jobs", lambda n: lg.generate(2, 2, "/dev/null/out", jobs=n)),
     "alphabet_size": ("alphabet_size", lambda n: lg.words(n, 2)),
     "letter": ("word", lambda n: lg.is_lyndon((0, n))),
     "window_size": ("window_size", lambda n: lg.LogSigWindowStream(2, 3, n)),

@@ -140,7 +140,7 @@ FOREIGN: list[tuple[str, Callable[[], Any]]] = [
     ("group", lambda: lg.load(2, 2).prepare(np.array(["join", "combine"]))),  # type: ignore[arg-type]
     ("group", lambda: lg.load(2, 2).source("c", group=np.zeros(3))),  # type: ignore[arg-type]
     ("group", lambda: lg.load(2, 2).source("cuda", group=np.zeros(3))),  # type: ignore[arg-type]
-    ("emit_only", lambda: lg.generate(2, 2, "/nowhere", emit_only=np.zeros(3))),  # type: ignore[arg-type]
+    ("emit_only", lambda: lg.generate(2, 2, "/dev/null/out", emit_only=np.zeros(3))),  # type: ignore[arg-type]
     ("out", lambda: lg.generate(2, 2, "\ud800", emit_only=True)),
     ("dir", lambda: lg.set_cache_dir("x" * 5000)),
     ("dir", lambda: lg.set_cache_dir("a\0b")),

@@ -45,7 +45,7 @@
 
 /* A frame of up to this many bytes lives on the stack; a call takes no more than 64 KiB of it in all. */
 #ifndef LOGSIG_STACK_BYTES
-#define LOGSIG_STACK_BYTES (40 * 1024)
+#define LOGSIG_STACK_BYTES (32 * 1024)
 #endif
 
 /* Where all rows are narrow, so many lanes walk side by side: fewer, denser streams from memory. */
