@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from logsig_codegen import functional
 from logsig_codegen.functional import log_sig_length, sig_length
+from logsig_codegen.functional._arguments import non_negative
 from logsig_codegen.functional.paths import forward
 from logsig_codegen.problem import check_positive_integer
 from logsig_codegen.runtime.checks import check_bool
@@ -18,6 +19,7 @@ from logsig_codegen.runtime.parts import Parts, check_any_windows, for_each, win
 from logsig_codegen.runtime.request import PathOptions
 from logsig_codegen.runtime.threads import check_jobs
 from logsig_codegen.runtime.torch_ops import preparation
+from logsig_codegen.runtime.torch_ops.calls import check_path_tensors
 from logsig_codegen.runtime.torch_ops.lengths import as_lengths
 from logsig_codegen.runtime.transforms import Transform, filled
 
@@ -166,8 +168,18 @@ class LogSigJoin(nn.Module):
         )
 
     def start(self, *batch: int, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
-        """The log-signature of paths that have not begun: zeros, ``(*batch, size)``."""
-        return torch.zeros(*batch, self.size, dtype=dtype, device=device)
+        """The log-signature of paths that have not begun: zeros, ``(*batch, size)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a batch shape that is none, and for a type or a device that torch has no zeros for.
+        """
+        shape = [non_negative(f"batch[{axis}]", length) for axis, length in enumerate(batch)]
+        try:
+            return torch.zeros(*shape, self.size, dtype=dtype, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"batch, dtype, device: {error}") from error
 
     def extra_repr(self) -> str:
         """What stands between the brackets of ``repr``."""
@@ -245,7 +257,13 @@ class LogODE(nn.Module):
             Points of each path of a padded batch; the state stays as it is beyond them.
         times : tensor, shape (length,) or (..., length), optional
             Increasing; from 0 to 1 in equal steps by default.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For a path of the wrong type or shape; without autocast its dtype and device are those of the parameters.
         """
+        self._check_path(path)
         counts = as_lengths(path, lengths)
         moments = None if times is None else preparation.times_of(path, counts, times)
         if self.filling:
@@ -259,6 +277,17 @@ class LogODE(nn.Module):
             field = self.field(state).unflatten(-1, (self.hidden, -1))
             state = state + (field @ log_sigs[..., index, :, None]).squeeze(-1) * self.scale
         return self.readout(state)  # type: ignore[no-any-return]
+
+    def _check_path(self, path: Tensor) -> None:
+        if not isinstance(path, Tensor):
+            raise TypeError(f"path: expected a torch tensor, got {type(path).__name__}")
+        check_path_tensors({"path": path})
+        if not path.shape[-2]:
+            raise ValueError(f"path: expected at least 1 point, got shape {tuple(path.shape)}")
+        like = self.first.weight
+        if (path.dtype, path.device) != (like.dtype, like.device) and not torch.is_autocast_enabled(path.device.type):
+            expected, came = (f"{one.dtype} on {one.device}" for one in (like, path))
+            raise TypeError(f"path: expected {expected}, as the parameters are, got {came}")
 
     def extra_repr(self) -> str:
         """What stands between the brackets of ``repr``."""

@@ -191,7 +191,7 @@ def compile_problem(
 
 def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
     """Refuse a problem that is too large to build; see :func:`compile_problem`."""
-    terms = structure_constant_terms(problem)
+    terms = structure_constant_terms(problem) or problem.size  # of degree one there are coordinates only
     if terms > max_terms:
         raise ProblemTooLargeError(
             f"(dimension={problem.dimension}, degree={problem.degree}) has {problem.size:,} coordinates and needs "

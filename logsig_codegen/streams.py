@@ -13,7 +13,7 @@ from logsig_codegen.errors import shown
 from logsig_codegen.functional.paths import forward
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import NUMPY, check_integer, check_problem, check_types
+from logsig_codegen.runtime.checks import NUMPY, TORCH, check_integer, check_problem, check_types
 from logsig_codegen.runtime.parts import WHOLE, Parts
 from logsig_codegen.runtime.request import PathOptions
 from logsig_codegen.runtime.storage import ArrayStorage, TensorStorage, make_storage
@@ -28,7 +28,7 @@ class _Points:
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
         self.batch: tuple[int, ...] | None = None
-        self._like: tuple[str, str] | None = None  # kind and dtype of the first points
+        self._like: tuple[str, str] | None = None  # kind, dtype and device of the first points
         self._rows: ArrayStorage | TensorStorage | None = None
 
     @property
@@ -50,7 +50,7 @@ class _Points:
         shape = tuple(points.shape)
         if len(shape) < 2 or shape[-1] != self.dimension:
             raise ValueError(f"{name}: expected last dimension {self.dimension}, got shape {shape}")
-        like = (kind, str(points.dtype))
+        like = (kind, f"{points.dtype} on {points.device}" if kind == TORCH else str(points.dtype))
         if self._like is None:
             if shape[-2]:
                 self._like, self.batch = like, shape[:-2]

@@ -290,3 +290,8 @@ def test_the_limit_can_be_raised_to_what_the_message_says_and_lowered() -> None:
 @pytest.mark.parametrize(("dimension", "degree"), [(10, 4), (20, 3), (2, 12), (5, 5), (10, 5), (40, 3), (4, 8)])
 def test_problems_of_ordinary_size_are_within_the_limit(dimension: int, degree: int) -> None:
     check_size(Problem(dimension, degree))
+
+
+def test_a_problem_of_degree_one_is_refused_by_its_coordinates() -> None:
+    with pytest.raises(ProblemTooLargeError, match="4,294,967,296 coordinates"):
+        compile_problem(Problem(2**32, 1))

@@ -79,6 +79,10 @@ def test_what_is_printed() -> None:
     assert "window=5" in repr(nn.LogODE(3, 2, hidden=4, out_features=2, window=5))
 
 
+def small_model() -> nn.LogODE:
+    return nn.LogODE(2, 1, hidden=2, out_features=1, window=2)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -90,6 +94,15 @@ def test_what_is_printed() -> None:
         (lambda: nn.LogSigJoin(2, 2, n_jobs=0), ValueError, "n_jobs"),
         (lambda: nn.LogSig(2, 2)(torch.zeros(4, 3)), ValueError, "path: expected last dimension 2, got 3"),
         (lambda: nn.LogSigJoin(2, 2)(torch.zeros(4), torch.zeros(2)), ValueError, "log_sig: expected last dimension 3"),
+        (lambda: small_model()([[0.0, 0.0]]), TypeError, "path: expected a torch tensor, got list"),
+        (lambda: small_model()(torch.zeros(3, 0, 2)), ValueError, "path: expected at least 1 point"),
+        (lambda: nn.LogSigJoin(2, 2).start(3, -1), ValueError, r"batch\[1\]: expected at least 0, got -1"),
+        (lambda: nn.LogSigJoin(2, 2).start(3, device="nowhere"), ValueError, "device"),
+        (
+            lambda: small_model()(paths(1, 3, 2).double()),
+            TypeError,
+            "path: expected torch.float32 on cpu, as the parameters are, got torch.float64 on cpu",
+        ),
     ],
 )
 def test_wrong_arguments(make: Any, error: type[Exception], message: str) -> None:

@@ -162,6 +162,10 @@ def test_pushes_that_do_not_fit() -> None:
         stream.push(np.zeros((3, D), np.float32))
     with pytest.raises(TypeError, match="as before"):
         stream.push(torch.zeros(3, D, dtype=torch.float64))
+    of_tensors = lg.LogSigStream(D, N)
+    of_tensors.push(torch.zeros(D))
+    with pytest.raises(TypeError, match="float32 on cpu as before, got torch tensor of torch"):
+        of_tensors.push(torch.zeros(D, device="meta"))
     assert stream.size == 4
 
 

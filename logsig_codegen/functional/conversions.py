@@ -314,6 +314,9 @@ def _of_degree_zero(name: str, x: Any, columns: int, width: int) -> Any:
     if is_tensor(x):
         import torch
 
+        from logsig_codegen.runtime.torch_ops import calls
+
+        calls.check_tensors({name: x})
         check_width(name, x, (columns,), "for degree 0")
         return torch.nn.functional.pad(x[..., :0], (width, 0))  # with a gradient, which is zero
     _check_arrays({name: x})

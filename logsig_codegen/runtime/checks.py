@@ -228,8 +228,9 @@ def _check_tensor(name: str, value: Any) -> str:
     dtype = str(value.dtype).removeprefix("torch.")
     if dtype not in DTYPES:
         raise TypeError(wrong_dtype(name, dtype))
-    if str(value.layout) != "torch.strided":
-        raise TypeError(f"{name}: expected a dense tensor, got layout {value.layout}")
+    if value.is_nested or str(value.layout) != "torch.strided":
+        came = "a nested one" if value.is_nested else f"layout {value.layout}"
+        raise TypeError(f"{name}: expected a dense tensor, got {came}")
     if value.device.type not in DEVICES:
         raise UnsupportedError(f"{name}: there are no kernels for device {value.device}; move the tensor with .cpu()")
     return dtype

@@ -14,7 +14,7 @@ from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import Artifact
 from logsig_codegen.build.toolchain import find_compiler
 from logsig_codegen.errors import ArtifactError, shown
-from logsig_codegen.operations import GROUPS
+from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.groups import LoadedGroups, Opened
 from logsig_codegen.runtime.origin import DEFAULT_ORIGIN, Origin, named_folders
@@ -165,4 +165,6 @@ class LoadedKernel:
 
     def functions(self, operation: str) -> Any:
         """The C functions of an operation (``"join"``, ``"log_sig_backprop"``, …) by the name of their number type."""
+        if operation not in OPERATIONS:
+            raise ValueError(f"operation: expected one of {', '.join(OPERATIONS)}, got {shown(operation)}")
         return self.loaded.functions(operation)

@@ -136,3 +136,9 @@ def test_a_pickled_kernel_works_in_another_process(kernel: lg.LogSigKernel) -> N
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         found = pool.submit(kernel.join, log_sig, displacement).result(timeout=120)
     assert found.tobytes() == kernel.join(log_sig, displacement).tobytes()
+
+
+@pytest.mark.parametrize("name", ["nothing", 3, None])
+def test_functions_of_an_operation_that_there_is_not(name: object) -> None:
+    with pytest.raises(ValueError, match="operation: expected one of join,"):
+        lg.load(2, 3).functions(name)  # type: ignore[arg-type]

@@ -58,12 +58,18 @@ def rows(name: str, tensors: Sequence[Any], dimension: Any, degree: Any, n_jobs:
         and 0 < degree <= LARGEST_INTEGER  # or the operator would not take them
     ):
         _check(dict(zip(OPERATIONS[name].inputs, tensors, strict=True)), dimension, degree, n_jobs)
-    return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
+    if torch.compiler.is_compiling():
+        return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
+    try:
+        return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
+    except NotImplementedError:  # of torch, for kinds of tensors that would take too long to look for in every call
+        _check(dict(zip(OPERATIONS[name].inputs, tensors, strict=True)), dimension, degree, n_jobs)
+        raise
 
 
 def _check(arguments: Mapping[str, Any], dimension: Any, degree: Any, n_jobs: Any) -> None:
     for value in arguments.values():
-        if not isinstance(value, Tensor) or value.layout is not torch.strided:
+        if not is_dense(value):
             checks.check_types(arguments)  # says what is wrong
     if type(dimension) is not int or type(degree) is not int:
         checks.check_problem(dimension, degree)
@@ -71,6 +77,13 @@ def _check(arguments: Mapping[str, Any], dimension: Any, degree: Any, n_jobs: An
         problem_of(dimension, degree)
     if type(n_jobs) is not int or n_jobs != 1:
         check_jobs(n_jobs)
+
+
+def is_dense(value: Any) -> bool:
+    """Whether it is a tensor, and one of numbers with a shape and strides: not sparse, nested or quantized."""
+    if not isinstance(value, Tensor) or value.layout is not torch.strided:
+        return False
+    return not (value.is_nested or value.is_quantized)
 
 
 def convert(name: str, arguments: Mapping[str, Any], *others: Any) -> Tensor:
@@ -83,7 +96,7 @@ def convert(name: str, arguments: Mapping[str, Any], *others: Any) -> Tensor:
 def check_tensors(arguments: Mapping[str, Any]) -> None:
     """Raise for anything but dense tensors with at least one axis; number types are the operators' business."""
     for name, value in arguments.items():
-        if not isinstance(value, Tensor) or value.layout is not torch.strided:
+        if not is_dense(value):
             checks.check_types(arguments)
         if value.ndim < 1:
             raise ValueError(f"{name}: expected at least one axis, got an array without axes")
@@ -91,7 +104,7 @@ def check_tensors(arguments: Mapping[str, Any]) -> None:
 
 def transform_path(path: Tensor, how: Transform, lengths: Tensor | None = None, times: Any = None) -> Tensor:
     """Paths with time or lead-lag channels, and without missing values."""
-    _check_paths({"path": path})
+    check_path_tensors({"path": path})
     if times is not None:
         times = preparation.times_of(path, lengths, times)
     elif how.missing is None:
@@ -101,7 +114,7 @@ def transform_path(path: Tensor, how: Transform, lengths: Tensor | None = None, 
 
 def transform_path_backprop(derivs: Tensor, how: Transform, lengths: Tensor | None = None) -> Tensor:
     """The transpose of :func:`transform_path`."""
-    _check_paths({"derivs": derivs})
+    check_path_tensors({"derivs": derivs})
     return maps.transform_backprop(derivs, lengths, how.time_aug, how.lead_lag)  # type: ignore[no-any-return]
 
 
@@ -111,7 +124,8 @@ def _integer(degree: Any) -> Any:
     return degree if plain else checks.check_problem(1, degree).degree
 
 
-def _check_paths(arguments: Mapping[str, Any]) -> None:
+def check_path_tensors(arguments: Mapping[str, Any]) -> None:
+    """Raise for anything but dense tensors with points and channels."""
     if not torch.compiler.is_compiling():
         check_tensors(arguments)
     for name, path in arguments.items():
@@ -226,7 +240,7 @@ def _given(
     """Paths, padded and transformed; what the operator sees of them is left to it to check."""
     others = {name: one for name, one in others.items() if one is not None}
     plain = lengths is None and not transform and not parts and not others
-    if type(path) is Tensor and plain and path.layout is torch.strided:
+    if type(path) is Tensor and plain and is_dense(path):
         return _Given(path, channels_of("path", path) if dimension is None else dimension, None, None)
     arrays = named_paths(path)
     if not torch.compiler.is_compiling():

@@ -26,6 +26,8 @@ def as_lengths(path: Tensor, lengths: Any) -> Tensor | None:
 
 def check_numbers(name: str, path: Tensor, numbers: Tensor) -> None:
     """Raise for a tensor beside ``path`` whose numbers cannot be had."""
+    if numbers.is_nested or numbers.is_quantized:
+        raise TypeError(f"{name}: expected a dense tensor, got a {'nested' if numbers.is_nested else 'quantized'} one")
     if is_traced(numbers):
         return
     if numbers.layout is not torch.strided:
