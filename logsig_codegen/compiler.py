@@ -94,7 +94,8 @@ class PathKernel:
     phases : tuple of Kernel
         ``step`` takes the state over a displacement (``steps``: over ``steps_at_once`` of them, with the same result;
         ``step_backprop``: back); ``finish`` turns it into the result;
-        ``start`` makes state and derivative from the operands of a backward pass. Not all kinds have all of them.
+        ``start`` makes state and derivative from the operands of a backward pass. Not all kinds have all of them. For
+        windows: products and their adjoints, by their names in the table.
     state_size : int
         Numbers the state consists of.
     steps_at_once : int
@@ -240,6 +241,15 @@ def stream_kernel(problem: Problem, backward: bool) -> PathKernel:
     step = renamed(adjoint(join), {"d_out": "d_state", "log_sig": "state", "d_log_sig": "d_previous_state"})
     phase = _kernel("step_backprop", step, problem, in_place=(0, -1))
     return PathKernel("stream_backprop", (phase,), problem.size, d_state_size=problem.size)
+
+
+def windows_kernel(problem: Problem, backward: bool) -> PathKernel:
+    """The products that windows which overlap are made of; for their gradient also the adjoints of these."""
+    names = ("join", "join_left", "combine")
+    adjoints = tuple(OPERATIONS[name].gradient for name in names) if backward else ()
+    phases = tuple(make_kernel(problem, OPERATIONS[name]) for name in (*names, *adjoints))
+    name = "windows_backprop" if backward else "windows"
+    return PathKernel(name, tuple(phase for phase in phases if isinstance(phase, Kernel)), problem.size)
 
 
 def log_derivative_kernel(problem: Problem, backward: bool) -> PathKernel:
@@ -394,6 +404,7 @@ MADE_BY: dict[str, Callable[[LieProgram], LieProgram]] = {
 """The pass that makes the program of an operation from its plan."""
 PATHS: dict[str, Callable[[Problem, bool], PathKernel]] = {
     "join": stream_kernel,
+    "windows": windows_kernel,
     "log_derivative": log_derivative_kernel,
     "signature": signature_kernel,
 }
