@@ -38,7 +38,7 @@ def windows_view(problem: Problem, kernel: PathKernel) -> WindowsView:
         functions.extend(found)
         scratch = max(scratch, needed)
     members = {phase.operation.replace("_backprop", "_back"): phase.operation for phase in kernel.phases}
-    numbers = {"scratch": scratch, "alone": alone, "more": more}
+    numbers = {"scratch": scratch, "joined": _joined(problem, kernel), "alone": alone, "more": more}
     return WindowsView(
         symbol=symbol(problem, kernel.operation),
         title=f"{operation.title}: dimension {problem.dimension}, degree {problem.degree}.",
@@ -48,6 +48,16 @@ def windows_view(problem: Problem, kernel: PathKernel) -> WindowsView:
         chain=tuple(f".{name} = {value}" for name, value in {**members, **numbers}.items()),
         backward=str(int(operation.backward)),
     )
+
+
+def _joined(problem: Problem, kernel: PathKernel) -> int:
+    """Steps that are cheaper one by one than as a product.
+
+    A join takes about twice as long as a step of a whole path. Besides two products and the last conversions of two
+    stretches there are rows to be moved: about ten instructions for each number, both ways.
+    """
+    join, combine = (phase.operations.total for phase in kernel.phases if phase.operation in ("join", "combine"))
+    return (3 * combine + 20 * problem.size) // join
 
 
 def _described(kernel: PathKernel) -> Iterator[str]:

@@ -6,7 +6,7 @@
  *     window t  =  suffix[t] * prefix[t],   suffix[t] = (steps from start t to the end of its segment) * middle,
  *                                           prefix[t] = (steps from the beginning of the other segment to end t).
  *
- * A suffix follows from the next one, a prefix from the one before: by a step each, or, where windows are several steps
+ * A suffix follows from the next one, a prefix from the one before: step by step, or, where windows are many steps
  * apart, by a product with the log-signature of these steps. So a window takes two short products and a long one. (This is
  * van Herk's and Gil and Werman's way to sliding extrema, for products.) Units fill the lanes. Suffixes stay in the
  * frame, prefixes too, and nothing is written but results.
@@ -23,7 +23,7 @@
 
 /* A unit's suffixes are at most so many numbers per lane, about: they stay in the cache next to the core. */
 #ifndef LOGSIG_UNIT_NUMBERS
-#define LOGSIG_UNIT_NUMBERS 3584
+#define LOGSIG_UNIT_NUMBERS 6656
 #endif
 /* Units in a span, at least; longer middles make it longer, so that few segments are shared with the next span. */
 #ifndef LOGSIG_SPAN_UNITS
@@ -45,6 +45,7 @@ typedef struct {
     logsig_product_fn join, join_left, combine;
     logsig_product_back_fn join_back, join_left_back, combine_back;
     int scratch;           /* vectors they need */
+    ptrdiff_t joined;      /* up to so many steps are cheaper one by one than as a product */
     ptrdiff_t alone, more; /* what a window costs, in steps of a whole path; see logsig_slides */
 } logsig_chain;
 
@@ -54,6 +55,7 @@ typedef struct {
     ptrdiff_t between, rest;    /* the middle: segments, a power of two or none, and steps */
     ptrdiff_t units, span, spans; /* of a path; units of a span; spans of a path */
     int levels;                 /* of products of segments, with the segments themselves */
+    int joined;                 /* whether suffixes and prefixes grow step by step */
 } logsig_scheme;
 
 /* Units first ... first + count - 1 of a path. What it has no use for is null. */
@@ -64,7 +66,7 @@ typedef struct {
     logsig_real *starts, *ends;      /* a row for each window: the steps up to the next start, up to the next end */
     logsig_real *d_out;              /* derivatives in Lyndon brackets, if they had to be converted */
     logsig_real *d_segments, *d_rest, *d_middle;
-    logsig_real *d_starts, *d_ends;  /* by rows, or by displacements where windows are a step apart */
+    logsig_real *d_starts, *d_ends;  /* by rows, or by displacements where there are none */
     logsig_real *p_segments, *p_rest, *p_starts, *p_ends; /* derivatives by points of each row's steps */
 } logsig_span;
 
@@ -89,11 +91,13 @@ LOGSIG_INLINE int logsig_slides(const logsig_path_call *call, const logsig_chain
 /* ---- the scheme ------------------------------------------------------------------------------------------------ */
 
 /* Units are as long as their suffixes' room allows, and as few segments make the middle. */
-LOGSIG_INLINE logsig_scheme logsig_scheme_of(const logsig_request *request, int backward)
+LOGSIG_INLINE logsig_scheme logsig_scheme_of(const logsig_request *request, const logsig_chain *chain, int backward)
 {
     const ptrdiff_t step = request->call->step, steps = request->call->window - 1, starts = steps / step;
-    ptrdiff_t most = LOGSIG_UNIT_NUMBERS / (backward ? 2 : 1) / request->size;
-    logsig_scheme scheme = {starts, 0, 0, 0, 0, 0, 0, 0};
+    logsig_scheme scheme = {starts, 0, 0, 0, 0, 0, 0, 0, step <= chain->joined};
+    const ptrdiff_t states = backward ? 2 * (scheme.joined ? step : 1) : 1;
+    const ptrdiff_t displacements = scheme.joined ? (backward ? 4 : 2) * step : 0;
+    ptrdiff_t most = LOGSIG_UNIT_NUMBERS / (states * request->size + displacements * request->dimension);
     if (most < 8) most = 8;
     for (ptrdiff_t between = 1; scheme.windows > most; between *= 2) {
         scheme.between = between;
@@ -111,7 +115,7 @@ LOGSIG_INLINE logsig_scheme logsig_scheme_of(const logsig_request *request, int 
 
 LOGSIG_INLINE logsig_real *logsig_part_of_room(logsig_real *room, ptrdiff_t *end, ptrdiff_t count)
 {
-    logsig_real *const part = count ? room + *end : NULL;
+    logsig_real *const part = room && count ? room + *end : NULL;
     *end += count;
     return part;
 }
@@ -124,8 +128,8 @@ LOGSIG_NOINLINE logsig_span logsig_span_at(const logsig_sliding *job, ptrdiff_t 
     const ptrdiff_t size = job->request->size, d = job->request->dimension, units = scheme->span;
     const ptrdiff_t segments = scheme->levels ? units + scheme->between - 1 : 0, rows = units * scheme->windows;
     const ptrdiff_t middles = scheme->levels && scheme->rest ? units : 0, rests = scheme->rest ? units : 0;
-    const ptrdiff_t apart = call->step > 1 ? rows : 0, number = job->first + index;
-    logsig_real *const room = job->room + index * job->numbers;
+    const ptrdiff_t apart = scheme->joined ? 0 : rows, number = job->first + index;
+    logsig_real *const room = job->room ? job->room + index * job->numbers : NULL;
     logsig_span span = {number / scheme->spans, number % scheme->spans * units, units, 0};
     if (span.count > scheme->units - span.first) span.count = scheme->units - span.first;
     span.segments = logsig_part_of_room(room, &span.end, scheme->levels * segments * size);
@@ -133,13 +137,13 @@ LOGSIG_NOINLINE logsig_span logsig_span_at(const logsig_sliding *job, ptrdiff_t 
     span.middle = logsig_part_of_room(room, &span.end, middles * size);
     span.starts = logsig_part_of_room(room, &span.end, apart * size);
     span.ends = logsig_part_of_room(room, &span.end, apart * size);
-    if (!middles) span.middle = scheme->levels ? span.segments + (scheme->levels - 1) * segments * size : span.rest;
+    if (!middles) span.middle = span.segments ? span.segments + (scheme->levels - 1) * segments * size : span.rest;
     if (!job->backward) return span;
-    const ptrdiff_t moved = rows * (apart ? size : d);
+    const ptrdiff_t moved = rows * (apart ? size : call->step * d);
     span.d_out = logsig_part_of_room(room, &span.end, job->request->map ? rows * size : 0);
     span.d_segments = logsig_part_of_room(room, &span.end, 3 * segments * size);
     span.d_rest = logsig_part_of_room(room, &span.end, middles * size);
-    span.d_middle = logsig_part_of_room(room, &span.end, span.middle ? units * size : 0);
+    span.d_middle = logsig_part_of_room(room, &span.end, segments || rests ? units * size : 0);
     span.d_starts = logsig_part_of_room(room, &span.end, moved);
     span.d_ends = logsig_part_of_room(room, &span.end, moved);
     span.p_segments = logsig_part_of_room(room, &span.end, segments * (scheme->steps + 1) * d);
@@ -333,8 +337,7 @@ typedef struct {
     ptrdiff_t unit[LOGSIG_LANES];    /* within the span */
     ptrdiff_t windows[LOGSIG_LANES]; /* that there are */
     const logsig_real *row[LOGSIG_LANES]; /* of the first window, of the result or of its derivatives */
-    ptrdiff_t row_stride, fewest;
-    int aligned; /* whether rows of all lanes begin at the same place within a vector */
+    ptrdiff_t row_stride, next_row; /* from a row to the next, and to the one that is wanted next */
     logsig_walk starts, ends;
 } logsig_units;
 
@@ -355,8 +358,7 @@ LOGSIG_NOINLINE void logsig_take_units(const logsig_sliding *job, logsig_units *
     const logsig_real *const rows = job->backward ? call->d_out : call->out;
     const ptrdiff_t stride = job->backward ? call->d_out_stride : call->out_stride;
     units->row_stride = job->backward && request->map ? request->size : stride;
-    units->fewest = scheme->windows;
-    units->aligned = request->size > LOGSIG_NARROW;
+    units->next_row = job->backward ? -units->row_stride : units->row_stride;
     for (int i = 0; i < LOGSIG_LANES; i++) {
         const ptrdiff_t unit = first + (i < live ? i : live - 1);
         const logsig_span span = logsig_span_at(job, unit / scheme->span);
@@ -369,8 +371,6 @@ LOGSIG_NOINLINE void logsig_take_units(const logsig_sliding *job, logsig_units *
         units->unit[i] = within;
         units->windows[i] = windows;
         units->row[i] = span.d_out ? span.d_out + within * scheme->windows * request->size : rows + row * stride;
-        if (windows < units->fewest) units->fewest = windows;
-        if ((units->row[i] - units->row[0]) % LOGSIG_LANES) units->aligned = 0;
         logsig_walk_from(job, &units->starts, i, span.path, windows ? number * scheme->steps : 0,
                          windows ? scheme->steps + 1 : 0);
         logsig_walk_from(job, &units->ends, i, span.path, windows ? end : 0,
@@ -378,14 +378,13 @@ LOGSIG_NOINLINE void logsig_take_units(const logsig_sliding *job, logsig_units *
     }
 }
 
-/* Rows of window t; idle: what takes their place for lanes that have no such window. */
+/* Rows of window t, after which those of the next one are asked for; idle: what takes their place for lanes that have no such window. */
 LOGSIG_INLINE void logsig_at_window(const logsig_units *units, logsig_rows *rows, ptrdiff_t t, const logsig_real *idle)
 {
     for (int i = 0; i < LOGSIG_LANES; i++)
         rows->lane[i] = t < units->windows[i] ? units->row[i] + t * units->row_stride : idle;
     rows->next = 0;
-    if (units->aligned && t < units->fewest)
-        rows->next = -(int)((uintptr_t)rows->lane[0] / sizeof(logsig_real) % LOGSIG_LANES);
+    rows->ahead = units->next_row;
 }
 
 /* Rows of each unit, t of `of` in the array that `which` names. */
@@ -403,7 +402,7 @@ typedef struct {
 
 LOGSIG_INLINE logsig_vec *logsig_room_in(logsig_vec *frame, ptrdiff_t *end, ptrdiff_t count)
 {
-    logsig_vec *const at = frame + *end + LOGSIG_LANES;
+    logsig_vec *const at = frame ? frame + *end + LOGSIG_LANES : NULL;
     *end += count + 2 * LOGSIG_LANES;
     return at;
 }
@@ -411,8 +410,9 @@ LOGSIG_INLINE logsig_vec *logsig_room_in(logsig_vec *frame, ptrdiff_t *end, ptrd
 /* Returns the vectors of a frame. */
 LOGSIG_INLINE ptrdiff_t logsig_frame_of(const logsig_sliding *job, logsig_vec *frame, logsig_unit_frame *found)
 {
-    const ptrdiff_t m = job->scheme.windows, size = job->request->size;
-    const ptrdiff_t displacements = job->request->call->step > 1 ? 0 : m * job->request->dimension;
+    const ptrdiff_t size = job->request->size, states = job->backward ? job->scheme.steps : job->scheme.windows;
+    const ptrdiff_t m = job->scheme.joined ? states : job->scheme.windows;
+    const ptrdiff_t displacements = job->scheme.joined ? job->scheme.steps * job->request->dimension : 0;
     const ptrdiff_t back = job->backward ? size : 0;
     ptrdiff_t end = 0;
     found->scratch = logsig_room_in(frame, &end, job->chain->scratch);
@@ -450,43 +450,46 @@ LOGSIG_INLINE void logsig_move(logsig_vec *to, const logsig_vec *from, ptrdiff_t
     for (ptrdiff_t k = 0; k < size; k++) to[k] = from[k];
 }
 
-/* All suffixes, suffixes + t * size, the longest first; after the last of them the middle. */
+/* All suffixes, suffixes + t * size, the longest first; after the last of them the middle. Backward step by step: those
+ * from every step on. */
 LOGSIG_INLINE void logsig_find_suffixes(const logsig_sliding *job, const logsig_units *units, logsig_rows *rows,
                                         const logsig_unit_frame *at)
 {
     const logsig_chain *const chain = job->chain;
-    const ptrdiff_t m = job->scheme.windows, size = job->request->size, d = job->request->dimension;
+    const logsig_scheme *const scheme = &job->scheme;
+    const ptrdiff_t size = job->request->size, d = job->request->dimension;
+    const ptrdiff_t steps = scheme->joined ? scheme->steps : scheme->windows;
+    const ptrdiff_t each = scheme->joined && !job->backward ? job->request->call->step : 1;
     const int middle = units->span[0].middle != NULL;
-    logsig_vec *s = at->suffixes + m * size;
+    logsig_vec *s = at->suffixes + steps / each * size;
     if (middle) {
         LOGSIG_AT_ROW(rows, units, middle, 1, 0, size);
         logsig_fetch_to(rows, s);
     } else {
         logsig_clear(s, (int)size);
     }
-    if (job->request->call->step == 1) {
-        logsig_load_displacements(&units->starts, (int)d, 0, m, at->x);
-        for (ptrdiff_t t = m - 1; t >= 0; t--, s -= size) chain->join_left(at->scratch, s, at->x + t * d, s - size);
-        return;
-    }
-    for (ptrdiff_t t = m - 1; t >= 0; t--, s -= size) {
-        LOGSIG_AT_ROW(rows, units, starts, m, t, size);
-        if (t == m - 1 && !middle) {
-            logsig_fetch_to(rows, s - size);
+    if (scheme->joined) logsig_load_displacements(&units->starts, (int)d, 0, steps, at->x);
+    for (ptrdiff_t t = steps - 1; t >= 0; t--) {
+        logsig_vec *const next = at->suffixes + t / each * size;
+        if (scheme->joined) {
+            chain->join_left(at->scratch, s, at->x + t * d, next);
         } else {
-            logsig_fetch_to(rows, at->other);
-            chain->combine(at->scratch, at->other, s, s - size);
+            LOGSIG_AT_ROW(rows, units, starts, steps, t, size);
+            logsig_fetch_to(rows, t == steps - 1 && !middle ? next : at->other);
+            if (t < steps - 1 || middle) chain->combine(at->scratch, at->other, s, next);
         }
+        s = next;
     }
 }
 
-/* The prefix of window t + 1 from that of window t. */
+/* The prefix of window t + 1 from that of window t; backward step by step: that after another step. */
 LOGSIG_INLINE void logsig_next_prefix(const logsig_sliding *job, const logsig_units *units, logsig_rows *rows,
                                       const logsig_unit_frame *at, ptrdiff_t t, logsig_vec *prefix, logsig_vec *next)
 {
     const ptrdiff_t size = job->request->size, d = job->request->dimension;
-    if (job->request->call->step == 1) {
-        job->chain->join(at->scratch, prefix, at->y + t * d, next);
+    if (job->scheme.joined) {
+        const ptrdiff_t each = job->backward ? 1 : job->request->call->step;
+        for (ptrdiff_t k = 0; k < each; k++) job->chain->join(at->scratch, prefix, at->y + (t * each + k) * d, next);
         return;
     }
     LOGSIG_AT_ROW(rows, units, ends, job->scheme.windows, t, size);
@@ -509,11 +512,13 @@ LOGSIG_NOINLINE void logsig_slide(const void *given, logsig_vec *frame, ptrdiff_
         logsig_take_units(job, &units, unit, end - unit < LOGSIG_LANES ? (int)(end - unit) : LOGSIG_LANES);
         logsig_find_suffixes(job, &units, &rows, &at);
         logsig_clear(at.prefixes, (int)size);
-        if (job->request->call->step == 1) logsig_load_displacements(&units.ends, (int)d, 0, m - 1, at.y);
+        if (job->scheme.joined && m > 1)
+            logsig_load_displacements(&units.ends, (int)d, 0, (m - 1) * job->request->call->step, at.y);
         for (ptrdiff_t t = 0; t < m; t++) {
             job->chain->combine(at.scratch, at.suffixes + t * size, at.prefixes, at.row);
             logsig_at_window(&units, &rows, t, (const logsig_real *)at.other);
             logsig_flush_from(&rows, at.row);
+            rows.ahead = 0;
             if (t + 1 < m) logsig_next_prefix(job, &units, &rows, &at, t, at.prefixes, at.prefixes);
         }
     }
@@ -522,45 +527,55 @@ LOGSIG_NOINLINE void logsig_slide(const void *given, logsig_vec *frame, ptrdiff_
 /* Derivatives by displacements go to an array of the span. */
 #define LOGSIG_STORE_DISPLACEMENTS(job, units, which, from) \
     do { \
-        const ptrdiff_t m_ = (job)->scheme.windows, d_ = (job)->request->dimension; \
+        const ptrdiff_t steps_ = (job)->scheme.steps, d_ = (job)->request->dimension; \
         logsig_walk walk_; \
-        walk_.shortest = m_; \
+        walk_.shortest = steps_; \
         for (int i_ = 0; i_ < LOGSIG_LANES; i_++) \
-            walk_.lane[i_] = (units)->span[i_].which + (units)->unit[i_] * m_ * d_; \
-        logsig_store_points(&walk_, (int)d_, 0, m_, (from)); \
+            walk_.lane[i_] = (units)->span[i_].which + (units)->unit[i_] * steps_ * d_; \
+        logsig_store_points(&walk_, (int)d_, 0, steps_, (from)); \
     } while (0)
+
+/* From prefix t + 1 to prefix t, and to what is between them. */
+LOGSIG_INLINE void logsig_prefix_back(const logsig_sliding *job, const logsig_units *units, logsig_rows *rows,
+                                      const logsig_unit_frame *at, ptrdiff_t t, logsig_vec *prefix)
+{
+    const ptrdiff_t m = job->scheme.windows, size = job->request->size, d = job->request->dimension;
+    logsig_vec *found = at->d_prefix;
+    if (job->scheme.joined) {
+        job->chain->join_back(at->scratch, at->d_prefix, prefix, at->y + t * d, at->d_prefix, at->dy + t * d);
+        return;
+    }
+    if (t) {
+        LOGSIG_AT_ROW(rows, units, ends, m, t, size);
+        logsig_fetch_to(rows, at->other);
+        job->chain->combine_back(at->scratch, at->d_prefix, prefix, at->other, at->d_prefix, at->row);
+        found = at->row;
+    }
+    LOGSIG_AT_ROW(rows, units, d_ends, m, t, size);
+    logsig_flush_from(rows, found);
+}
 
 /* From the last window to the first: the product, then the prefix back. What is found of a suffix takes the place of the
  * prefix of the same window. */
 LOGSIG_INLINE void logsig_windows_to_chains(const logsig_sliding *job, const logsig_units *units, logsig_rows *rows,
                                             const logsig_unit_frame *at)
 {
-    const logsig_chain *const chain = job->chain;
-    const ptrdiff_t m = job->scheme.windows, size = job->request->size, d = job->request->dimension;
-    const int step_by_step = job->request->call->step == 1;
-    for (ptrdiff_t t = m - 1; t >= 0; t--) {
+    const ptrdiff_t m = job->scheme.windows, size = job->request->size;
+    const ptrdiff_t each = job->scheme.joined ? job->request->call->step : 1;
+    logsig_clear(at->d_prefix, (int)size);
+    if (!job->scheme.joined) { /* the last of them is not used */
+        LOGSIG_AT_ROW(rows, units, d_ends, m, m - 1, size);
+        logsig_flush_from(rows, at->d_prefix);
+    }
+    for (ptrdiff_t t = (m - 1) * each; t >= 0; t--) {
         logsig_vec *const prefix = at->prefixes + t * size;
-        if (t < m - 1 && step_by_step) {
-            chain->join_back(at->scratch, at->d_prefix, prefix, at->y + t * d, at->d_prefix, at->dy + t * d);
-        } else if (!step_by_step) {
-            logsig_vec *found = at->d_prefix;
-            if (t == m - 1) logsig_clear(found, (int)size);
-            if (t && t < m - 1) {
-                LOGSIG_AT_ROW(rows, units, ends, m, t, size);
-                logsig_fetch_to(rows, at->other);
-                chain->combine_back(at->scratch, at->d_prefix, prefix, at->other, at->d_prefix, at->row);
-                found = at->row;
-            }
-            LOGSIG_AT_ROW(rows, units, d_ends, m, t, size);
-            logsig_flush_from(rows, found);
-        }
-        logsig_at_window(units, rows, t, job->idle);
+        if (t < (m - 1) * each) logsig_prefix_back(job, units, rows, at, t, prefix);
+        if (t % each) continue;
+        logsig_at_window(units, rows, t / each, job->idle);
         logsig_fetch_to(rows, at->row);
-        chain->combine_back(at->scratch, at->row, at->suffixes + t * size, prefix, at->row, at->other);
-        if (t == m - 1)
-            logsig_move(at->d_prefix, at->other, size);
-        else
-            logsig_add_to(at->d_prefix, at->other, size);
+        rows->ahead = 0;
+        job->chain->combine_back(at->scratch, at->row, at->suffixes + t * size, prefix, at->row, at->other);
+        logsig_add_to(at->d_prefix, at->other, size);
         logsig_move(prefix, at->row, size);
     }
 }
@@ -571,13 +586,14 @@ LOGSIG_INLINE void logsig_suffixes_back(const logsig_sliding *job, const logsig_
 {
     const logsig_chain *const chain = job->chain;
     const ptrdiff_t m = job->scheme.windows, size = job->request->size, d = job->request->dimension;
+    const ptrdiff_t each = job->scheme.joined ? job->request->call->step : 1;
     const int middle = units->span[0].middle != NULL;
     logsig_vec *sum = at->row, *found = at->d_prefix;
     logsig_clear(sum, (int)size);
-    for (ptrdiff_t t = 0; t < m; t++) {
+    for (ptrdiff_t t = 0; t < m * each; t++) {
         logsig_vec *const next = at->suffixes + (t + 1) * size;
-        logsig_add_to(sum, at->prefixes + t * size, size);
-        if (job->request->call->step == 1) {
+        if (t % each == 0) logsig_add_to(sum, at->prefixes + t * size, size);
+        if (job->scheme.joined) {
             chain->join_left_back(at->scratch, sum, next, at->x + t * d, sum, at->dx + t * d);
             continue;
         }
@@ -600,8 +616,9 @@ LOGSIG_INLINE void logsig_suffixes_back(const logsig_sliding *job, const logsig_
 LOGSIG_NOINLINE void logsig_slide_back(const void *given, logsig_vec *frame, ptrdiff_t unit, ptrdiff_t end)
 {
     const logsig_sliding *const job = given;
-    const ptrdiff_t m = job->scheme.windows, size = job->request->size, d = job->request->dimension;
-    const int step_by_step = job->request->call->step == 1;
+    const ptrdiff_t size = job->request->size, d = job->request->dimension;
+    const int joined = job->scheme.joined;
+    const ptrdiff_t last = (job->scheme.windows - 1) * (joined ? job->request->call->step : 1);
     logsig_unit_frame at;
     logsig_units units;
     logsig_rows rows = {.columns = (int)size};
@@ -610,15 +627,13 @@ LOGSIG_NOINLINE void logsig_slide_back(const void *given, logsig_vec *frame, ptr
         logsig_take_units(job, &units, unit, end - unit < LOGSIG_LANES ? (int)(end - unit) : LOGSIG_LANES);
         logsig_find_suffixes(job, &units, &rows, &at);
         logsig_clear(at.prefixes, (int)size);
-        if (step_by_step) {
-            logsig_load_displacements(&units.ends, (int)d, 0, m - 1, at.y);
-            logsig_clear(at.dy + (m - 1) * d, (int)d);
-        }
-        for (ptrdiff_t t = 0; t + 1 < m; t++)
+        if (joined && last) logsig_load_displacements(&units.ends, (int)d, 0, last, at.y);
+        for (ptrdiff_t t = 0; t < last; t++)
             logsig_next_prefix(job, &units, &rows, &at, t, at.prefixes + t * size, at.prefixes + (t + 1) * size);
         logsig_windows_to_chains(job, &units, &rows, &at);
         logsig_suffixes_back(job, &units, &rows, &at);
-        if (!step_by_step) continue;
+        if (!joined) continue;
+        logsig_clear(at.dy + last * d, (int)((job->scheme.steps - last) * d));
         LOGSIG_STORE_DISPLACEMENTS(job, &units, d_starts, at.dx);
         LOGSIG_STORE_DISPLACEMENTS(job, &units, d_ends, at.dy);
     }
@@ -656,7 +671,7 @@ LOGSIG_NOINLINE void logsig_add_stretches(const logsig_path_call *call, const lo
 LOGSIG_INLINE void logsig_add_displacements(const logsig_path_call *call, const logsig_span *span, ptrdiff_t d,
                                             logsig_stretches all, const logsig_real *dv, logsig_real *d_path)
 {
-    const ptrdiff_t points = logsig_points_from(call, span->path, all.from, all.count + 1);
+    const ptrdiff_t points = logsig_points_from(call, span->path, all.from, all.count * all.steps + 1);
     if (points < 2) return;
     logsig_add_numbers(d_path + (all.from + 1) * d, dv, (points - 1) * d);
     logsig_subtract_numbers(d_path + all.from * d, dv, (points - 1) * d);
@@ -680,7 +695,7 @@ LOGSIG_NOINLINE void logsig_add_spans(const void *given, logsig_vec *frame, ptrd
         if (span.path - path < row || span.path - path >= end) continue;
         logsig_real *const d_path =
             (logsig_real *)call->d_path + (call->starts ? call->starts[span.path] : span.path * call->d_path_stride);
-        if (call->step == 1) {
+        if (job->scheme.joined) {
             logsig_add_displacements(call, &span, d, logsig_starts_of(job, &span), span.d_starts, d_path);
             logsig_add_displacements(call, &span, d, logsig_ends_of(job, &span), span.d_ends, d_path);
         }
@@ -712,7 +727,7 @@ LOGSIG_UNUSED static int logsig_slide_all(const logsig_request *request, const l
     if (!logsig_slides(call, chain)) return LOGSIG_ONE_BY_ONE;
     if (backward) logsig_clear_points(request, 1);
     if (!request->items) return 0;
-    logsig_sliding job = {request, chain, logsig_scheme_of(request, backward), backward, NULL, 0, 0, call->n_jobs, NULL};
+    logsig_sliding job = {request, chain, logsig_scheme_of(request, chain, backward), backward, NULL, 0, 0, call->n_jobs, NULL};
     logsig_unit_frame at;
     const ptrdiff_t all = call->batch * job.scheme.spans, units = LOGSIG_LANES * (ptrdiff_t)call->n_jobs;
     const int frame = (int)logsig_frame_of(&job, NULL, &at);
