@@ -337,17 +337,20 @@ def default_state(problem: Problem) -> str:
 def slides(problem: Problem, window: int, step: int) -> bool:
     """Whether windows of so many points, so many steps apart, are computed from what they have in common.
 
-    Depends on nothing else, so that the numbers of a window do not depend on where it is or what is beside it. The
-    library decides by the same two numbers, :func:`sliding_limits`.
+    Depends on nothing else, so that the numbers of a window do not depend on what is beside it. The library decides by
+    the same numbers, :func:`sliding_costs`.
     """
-    alone, more = sliding_limits(problem)
-    return window - 1 > (alone if step == 1 else 2 * step + more)
+    joined, each, once, by_product = sliding_costs(problem)
+    return window - 1 > (each * step + once if step <= joined else 2 * step + by_product)
 
 
-def sliding_limits(problem: Problem) -> tuple[int, int]:
-    """What a window costs, in steps of a whole path: where windows are a step apart, and, beside two steps for each step
-    between windows, where they are several steps apart."""
-    return 1, 1
+def sliding_costs(problem: Problem) -> tuple[int, int, int, int]:
+    """The steps between windows up to which these grow step by step, and what one costs, in steps of a whole path, about.
+
+    A window takes two joins for each step between windows and one product; where windows are many steps apart, two steps
+    for each, three products, and the moving of some rows. Decision 40 tells how the numbers were found.
+    """
+    return 10 if problem.degree <= 5 else 5, problem.degree + 1, problem.degree + 2, 280 // problem.degree
 
 
 def available_groups(problem: Problem) -> tuple[str, ...]:

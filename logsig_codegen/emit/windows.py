@@ -10,7 +10,7 @@ from logsig_codegen.emit.path_view import FunctionText
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.emit.view import introduction, symbol
-from logsig_codegen.operations import OPERATIONS, columns, sliding_limits
+from logsig_codegen.operations import OPERATIONS, columns, sliding_costs
 from logsig_codegen.problem import Problem
 
 
@@ -30,7 +30,6 @@ class WindowsView:
 def windows_view(problem: Problem, kernel: PathKernel) -> WindowsView:
     """The view of windows, or of their gradient."""
     operation = OPERATIONS[kernel.operation]
-    alone, more = sliding_limits(problem)
     functions: list[FunctionText] = []
     scratch = 0
     for phase in kernel.phases:
@@ -38,26 +37,16 @@ def windows_view(problem: Problem, kernel: PathKernel) -> WindowsView:
         functions.extend(found)
         scratch = max(scratch, needed)
     members = {phase.operation.replace("_backprop", "_back"): phase.operation for phase in kernel.phases}
-    numbers = {"scratch": scratch, "joined": _joined(problem, kernel), "alone": alone, "more": more}
+    costs = dict(zip(("joined", "each", "once", "by_product"), sliding_costs(problem), strict=True))
     return WindowsView(
         symbol=symbol(problem, kernel.operation),
         title=f"{operation.title}: dimension {problem.dimension}, degree {problem.degree}.",
         introduction=tuple(introduction(problem, kernel.operation, tuple(_described(kernel)))),
         tables=any(phase.form == "tables" for phase in kernel.phases),
         functions=tuple(functions),
-        chain=tuple(f".{name} = {value}" for name, value in {**members, **numbers}.items()),
+        chain=tuple(f".{name} = {value}" for name, value in {**members, "scratch": scratch, **costs}.items()),
         backward=str(int(operation.backward)),
     )
-
-
-def _joined(problem: Problem, kernel: PathKernel) -> int:
-    """Steps that are cheaper one by one than as a product.
-
-    A join takes about twice as long as a step of a whole path. Besides two products and the last conversions of two
-    stretches there are rows to be moved: about ten instructions for each number, both ways.
-    """
-    join, combine = (phase.operations.total for phase in kernel.phases if phase.operation in ("join", "combine"))
-    return (3 * combine + 20 * problem.size) // join
 
 
 def _described(kernel: PathKernel) -> Iterator[str]:

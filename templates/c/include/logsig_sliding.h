@@ -44,9 +44,9 @@ typedef void (*logsig_product_back_fn)(logsig_vec *frame, logsig_vec *g, logsig_
 typedef struct {
     logsig_product_fn join, join_left, combine;
     logsig_product_back_fn join_back, join_left_back, combine_back;
-    int scratch;           /* vectors they need */
-    ptrdiff_t joined;      /* up to so many steps are cheaper one by one than as a product */
-    ptrdiff_t alone, more; /* what a window costs, in steps of a whole path; see logsig_slides */
+    int scratch;      /* vectors they need */
+    ptrdiff_t joined; /* up to so many steps between windows are cheaper one by one than as a product */
+    ptrdiff_t each, once, by_product; /* what a window costs, in steps of a whole path; see logsig_slides */
 } logsig_chain;
 
 /* How the windows of a path are computed. */
@@ -85,7 +85,8 @@ typedef struct {
 /* Whether windows cost less this way than one by one. */
 LOGSIG_INLINE int logsig_slides(const logsig_path_call *call, const logsig_chain *chain)
 {
-    return call->window - 1 > (call->step == 1 ? chain->alone : 2 * call->step + chain->more);
+    const ptrdiff_t joined = chain->each * call->step + chain->once, apart = 2 * call->step + chain->by_product;
+    return call->window - 1 > (call->step <= chain->joined ? joined : apart);
 }
 
 /* ---- the scheme ------------------------------------------------------------------------------------------------ */
