@@ -262,7 +262,7 @@ def _windows() -> tuple[Operation, Operation]:
     return (
         Operation(
             "windows", "windows", SLIDING, (path,), (Operand("out"),), "Log-signatures of windows that overlap",
-            "For calls along paths: windows from what they have in common. Takes their request; -1: take them one by one.",
+            "For calls along paths: windows from what they have in common; -1: to be taken one by one.",
             plan="windows", gradient="windows_backprop",
         ),
         Operation(
@@ -345,9 +345,9 @@ def slides(problem: Problem, window: int, step: int) -> bool:
 
 
 def sliding_costs(problem: Problem) -> tuple[int, int, int, int]:
-    """The steps between windows up to which these grow step by step, and what one costs, in steps of a whole path, about.
+    """The steps between windows up to which chains go step by step, and what a window costs, in steps of a whole path.
 
-    A window takes two joins for each step between windows and one product; where windows are many steps apart, two steps
+    A window takes two joins for each step between windows, and a product; where windows are many steps apart, two steps
     for each, three products, and the moving of some rows. Decision 40 tells how the numbers were found.
     """
     return 10 if problem.degree <= 5 else 5, problem.degree + 1, problem.degree + 2, 280 // problem.degree

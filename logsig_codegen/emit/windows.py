@@ -73,7 +73,9 @@ def _functions(problem: Problem, phase: Kernel) -> tuple[list[FunctionText], int
     title = OPERATIONS[phase.operation].title
     parts = [phase.operation] if len(bodies) == 1 else [f"{phase.operation}_{i}" for i in range(len(bodies))]
     functions = [
-        FunctionText(f"{title}.{_part(index, len(bodies))}", f"LOGSIG_NOINLINE void {name}({parameters})", (*unused, *body))
+        FunctionText(
+            f"{title}.{_part(index, len(bodies))}", f"LOGSIG_NOINLINE void {name}({parameters})", (*unused, *body)
+        )
         for index, (name, body) in enumerate(zip(parts, bodies, strict=True))
     ]
     if len(bodies) > 1:
@@ -94,5 +96,7 @@ def _table_body(problem: Problem, phase: Kernel, names: Mapping[str, str]) -> tu
     homes = {**names, first: names[target]}
     memory = VectorMemory(phase.lie, problem, homes)
     copy = f"logsig_vec_copy({columns(problem, first)}, {names[first]}, {names[target]});"
-    lines = [line for line in table_lines(phase.lie, problem, memory, {}, homes) if line != "logsig_vec *const v = v + 0;"]
+    lines = [
+        line for line in table_lines(phase.lie, problem, memory, {}, homes) if line != "logsig_vec *const v = v + 0;"
+    ]
     return [[f"if ({names[target]} != {names[first]}) {copy}", *lines]], memory.scratch

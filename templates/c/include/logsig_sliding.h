@@ -95,7 +95,7 @@ LOGSIG_INLINE int logsig_slides(const logsig_path_call *call, const logsig_chain
 LOGSIG_INLINE logsig_scheme logsig_scheme_of(const logsig_request *request, const logsig_chain *chain, int backward)
 {
     const ptrdiff_t step = request->call->step, steps = request->call->window - 1, starts = steps / step;
-    logsig_scheme scheme = {starts, 0, 0, 0, 0, 0, 0, 0, step <= chain->joined};
+    logsig_scheme scheme = {.windows = starts, .joined = step <= chain->joined};
     const ptrdiff_t states = backward ? 2 * (scheme.joined ? step : 1) : 1;
     const ptrdiff_t displacements = scheme.joined ? (backward ? 4 : 2) * step : 0;
     ptrdiff_t most = LOGSIG_UNIT_NUMBERS / (states * request->size + displacements * request->dimension);
@@ -131,7 +131,7 @@ LOGSIG_NOINLINE logsig_span logsig_span_at(const logsig_sliding *job, ptrdiff_t 
     const ptrdiff_t middles = scheme->levels && scheme->rest ? units : 0, rests = scheme->rest ? units : 0;
     const ptrdiff_t apart = scheme->joined ? 0 : rows, number = job->first + index;
     logsig_real *const room = job->room ? job->room + index * job->numbers : NULL;
-    logsig_span span = {number / scheme->spans, number % scheme->spans * units, units, 0};
+    logsig_span span = {.path = number / scheme->spans, .first = number % scheme->spans * units, .count = units};
     if (span.count > scheme->units - span.first) span.count = scheme->units - span.first;
     span.segments = logsig_part_of_room(room, &span.end, scheme->levels * segments * size);
     span.rest = logsig_part_of_room(room, &span.end, rests * size);
@@ -728,7 +728,8 @@ LOGSIG_UNUSED static int logsig_slide_all(const logsig_request *request, const l
     if (!logsig_slides(call, chain)) return LOGSIG_ONE_BY_ONE;
     if (backward) logsig_clear_points(request, 1);
     if (!request->items) return 0;
-    logsig_sliding job = {request, chain, logsig_scheme_of(request, chain, backward), backward, NULL, 0, 0, call->n_jobs, NULL};
+    logsig_sliding job = {.request = request, .chain = chain, .backward = backward, .inner_jobs = call->n_jobs};
+    job.scheme = logsig_scheme_of(request, chain, backward);
     logsig_unit_frame at;
     const ptrdiff_t all = call->batch * job.scheme.spans, units = LOGSIG_LANES * (ptrdiff_t)call->n_jobs;
     const int frame = (int)logsig_frame_of(&job, NULL, &at);
