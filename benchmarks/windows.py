@@ -1,7 +1,7 @@
 """Windows that overlap: forward and gradient for two sizes, against pySigLib on windows that were copied out before.
 
-    python benchmarks/windows.py              # dimension 5, degree 3, 20,000 points, windows a step apart, one thread
-    python benchmarks/windows.py --problem 2,4 --windows 50,250 --step 2
+python benchmarks/windows.py              # dimension 5, degree 3, 20,000 points, windows a step apart, one thread
+python benchmarks/windows.py --problem 2,4 --windows 50,250 --step 2
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def main() -> None:
     times = harness.interleave(competitors, seconds=20.0)
     rows = [(name, f"{t.median / 1e6:.3f}", f"±{100 * t.spread:.0f}%") for name, t in times.items()]
     about = (
-        f"{harness.machine_text()} One path of {POINTS} points, ({dimension},{degree}), float64, windows {options.step} "
-        "points apart, one thread."
+        f"{harness.machine_text()} One path of {POINTS} points, ({dimension},{degree}), float64, windows "
+        f"{options.step} points apart, one thread."
     )
     print(about, harness.table(("windows of", "milliseconds", "spread"), rows), sep="\n\n")
     harness.save(options.results, about, [CallTime.of(name, timing) for name, timing in times.items()])

@@ -64,7 +64,8 @@ def test_windows_are_pysiglib_s(problem: tuple[int, int], points: int, window: i
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize(("window", "step"), [(40, 1), (700, 2), (60, 3), (200, 12)])
 def test_no_bit_depends_on_the_company(state: str, window: int, step: int) -> None:
-    kernel, options = lg.load(2, 3), {"windows": (window, step), "state": state, "method": 1}
+    kernel = lg.load(2, 3)
+    options: dict[str, Any] = {"windows": (window, step), "state": state, "method": 1}
     path = walk(5, 900, 2)
     found = kernel.log_sig(path, **options)
     d_out = RNG.normal(size=found.shape)
