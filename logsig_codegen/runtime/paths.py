@@ -90,7 +90,9 @@ class Call:
             dtype,
             stream=options.stream,
             products=not options.stream and (long or self.initial is not None),
-            sliding=options.windows is not None and slides(self.problem, *options.windows),
+            sliding=options.windows is not None
+            and self.request.intervals is None
+            and slides(self.problem, *options.windows),
             backward=backward,
         )
         if options.method < 2:
@@ -132,7 +134,20 @@ class Call:
             "method": options.method,
             "window": window,
             "step": step,
+            **self._intervals(),
             **self._before(),
+        }
+
+    def _intervals(self) -> dict[str, Any]:
+        """The members about intervals."""
+        pairs = self.request.intervals
+        if pairs is None:
+            return {}
+        stride = 0 if pairs.ndim == 2 else 2 * pairs.shape[-2]
+        return {
+            "intervals": self._indices(pairs),
+            "intervals_stride": stride,
+            "intervals_per_path": pairs.shape[-2],
         }
 
     def _before(self) -> dict[str, Any]:

@@ -45,7 +45,7 @@ typedef struct {
     ptrdiff_t width; /* numbers of a row of the result */
     ptrdiff_t rows;  /* of the result; for a stream, blocks of rows */
     ptrdiff_t steps; /* rows of a block of a stream */
-    ptrdiff_t items, per_path; /* paths or windows: all of them, those of one path */
+    ptrdiff_t items, per_path; /* paths, windows or intervals: all of them, those of one path */
 } logsig_request;
 
 typedef int (*logsig_windows_fn)(const void *request);
@@ -530,6 +530,8 @@ LOGSIG_NOINLINE int logsig_backward_stream(const logsig_request *request)
     return error;
 }
 
+#include "logsig_intervals.h" /* made of what is above, and called by what is below */
+
 /* ---- entry points ---------------------------------------------------------------------------------------------- */
 
 /* own: the functions of the library, those of the default state first; maps: to method 0 and to method 1, and their
@@ -549,7 +551,9 @@ LOGSIG_INLINE int logsig_make_request(const logsig_path_call *call, int dimensio
     made->width = !made->map ? size : backward ? made->map->columns : made->map->rows;
     made->rows = call->path_of ? call->rows : call->batch;
     made->steps = call->length > 1 ? call->length - 1 : 0;
-    made->per_path = call->window ? logsig_window_count(call->length, call->window, call->step) : 1;
+    made->per_path = call->intervals ? call->intervals_per_path
+                     : call->window  ? logsig_window_count(call->length, call->window, call->step)
+                                     : 1;
     made->items = call->batch * made->per_path;
     return 0;
 }
@@ -560,6 +564,7 @@ LOGSIG_UNUSED static int logsig_run_call(const logsig_request *request)
     const logsig_path_functions *const functions = &request->functions;
     if (call->stream) return functions->stream ? logsig_forward_stream(request) : ENOSYS;
     if (!functions->log_sig || (call->initial && !functions->combine)) return ENOSYS;
+    if (call->intervals) return logsig_forward_intervals(request);
     if (call->window && functions->windows && functions->combine) {
         const int error = ((logsig_windows_fn)functions->windows)(request);
         if (error != LOGSIG_ONE_BY_ONE) return error;
@@ -577,6 +582,7 @@ LOGSIG_UNUSED static int logsig_run_call_back(const logsig_request *request)
         return able ? logsig_backward_stream(request) : ENOSYS;
     }
     if (!functions->log_sig_backprop || (!functions->log_sig && (call->initial || !call->result))) return ENOSYS;
+    if (call->intervals) return logsig_backward_intervals(request);
     if (call->window && functions->windows_backprop && functions->log_sig && functions->combine &&
         functions->combine_backprop) {
         const int error = ((logsig_windows_fn)functions->windows_backprop)(request);
