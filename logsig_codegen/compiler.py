@@ -7,26 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from logsig_codegen import operations as table
 from logsig_codegen.cost import estimate, structure_constant_terms
 from logsig_codegen.errors import ProblemTooLargeError
 from logsig_codegen.ir.lie import LieProgram, renamed
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import NONE, OperationCount, Program
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.operations import (
-    ADJOINT,
-    GROUPS,
-    OPERATIONS,
-    PLAN,
-    POINTS,
-    ROWS,
-    SECOND_ADJOINT,
-    SIGNATURE_LIMIT,
-    STEPS,
-    TANGENT,
-    Operation,
-    path_operation,
-)
+from logsig_codegen.operations import GROUPS, OPERATIONS, ROWS, Operation, path_operation
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
@@ -94,7 +82,8 @@ class PathKernel:
     phases : tuple of Kernel
         ``step`` takes the state over a displacement (``steps``: over ``steps_at_once`` of them, with the same result;
         ``step_backprop``: back); ``finish`` turns it into the result;
-        ``start`` makes state and derivative from the operands of a backward pass. Not all kinds have all of them.
+        ``start`` makes state and derivative from the operands of a backward pass. Not all kinds have all of them. For
+        windows: products and their adjoints, by their names in the table.
     state_size : int
         Numbers the state consists of.
     steps_at_once : int
@@ -135,7 +124,7 @@ class CompiledProblem:
         result = {}
         for kernel in self.kernels:
             operation = OPERATIONS[kernel.operation]
-            per_step = (one for one in operation.all_operands if one.width in (POINTS, STEPS))
+            per_step = (one for one in operation.all_operands if one.width in (table.POINTS, table.STEPS))
             moved = operation.all_operands if operation.kind == ROWS else per_step
             count = sum(operand.columns(self.problem) for operand in moved)
             result[kernel.operation] = {"float64": 8 * count, "float32": 4 * count}
@@ -149,13 +138,11 @@ class CompiledProblem:
     @cached_property
     def parts(self) -> dict[str, Kernel]:
         """All programs: ``"join"``, or ``"log_sig.step"`` for a phase."""
-        parts: dict[str, Kernel] = {}
-        for kernel in self.kernels:
-            if isinstance(kernel, Kernel):
-                parts[kernel.operation] = kernel
-            else:
-                parts.update({f"{kernel.operation}.{phase.operation}": phase for phase in kernel.phases})
-        return parts
+        return {
+            part.operation if part is kernel else f"{kernel.operation}.{part.operation}": part
+            for kernel in self.kernels
+            for part in (kernel.phases if isinstance(kernel, PathKernel) else (kernel,))
+        }
 
     def report(self) -> dict[str, Any]:
         """Plan, operations and form of every kernel, as plain data."""
@@ -204,8 +191,12 @@ def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
 @stage("derive")
 def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     """The kernel of an operation, as its record in the table says."""
-    if operation.kind != ROWS:
-        return PATHS[operation.plan](problem, operation.backward)
+    if operation.kind == ROWS:
+        return _of_rows(problem, operation)
+    return PATHS[operation.plan](problem, operation.backward)
+
+
+def _of_rows(problem: Problem, operation: Operation) -> Kernel:
     plan = PLANS[operation.plan](problem)
     if operation.opposite:
         plan = _proved_opposite(plan)
@@ -242,6 +233,14 @@ def stream_kernel(problem: Problem, backward: bool) -> PathKernel:
     return PathKernel("stream_backprop", (phase,), problem.size, d_state_size=problem.size)
 
 
+def windows_kernel(problem: Problem, backward: bool) -> PathKernel:
+    """The products that windows which overlap are made of; for their gradient also the adjoints of these."""
+    products = tuple(OPERATIONS[name] for name in ("join", "join_left", "combine"))
+    adjoints = tuple(OPERATIONS[one.gradient] for one in products) if backward else ()
+    phases = tuple(_of_rows(problem, one) for one in (*products, *adjoints))
+    return PathKernel("windows_backprop" if backward else "windows", phases, problem.size)
+
+
 def log_derivative_kernel(problem: Problem, backward: bool) -> PathKernel:
     """Whole paths in logarithmic-derivative coordinates, or their gradient."""
     degree = _last_degree(problem)
@@ -265,10 +264,10 @@ def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
     ProblemTooLargeError
         If there is too much of it for straight-line code, and it has no other.
     """
-    if problem.size > SIGNATURE_LIMIT:
+    if problem.size > table.SIGNATURE_LIMIT:
         raise ProblemTooLargeError(
             f"state: expected 'log_derivative' for (dimension={problem.dimension}, degree={problem.degree}), which has "
-            f"{problem.size:,} coordinates; 'signature' is there for up to {SIGNATURE_LIMIT:,}"
+            f"{problem.size:,} coordinates; 'signature' is there for up to {table.SIGNATURE_LIMIT:,}"
         )
     plan, size = prefix_signature.PLAN, len(prefix_signature.prefix_words(problem))
     name = path_operation("signature", backward=backward)
@@ -386,14 +385,15 @@ PLANS: dict[str, Callable[[Problem], LieProgram]] = {
 }
 """What chooses the plan of an operation on rows."""
 MADE_BY: dict[str, Callable[[LieProgram], LieProgram]] = {
-    PLAN: lambda plan: plan,
-    ADJOINT: adjoint,
-    TANGENT: tangent,
-    SECOND_ADJOINT: lambda plan: adjoint(adjoint(plan)),
+    table.PLAN: lambda plan: plan,
+    table.ADJOINT: adjoint,
+    table.TANGENT: tangent,
+    table.SECOND_ADJOINT: lambda plan: adjoint(adjoint(plan)),
 }
 """The pass that makes the program of an operation from its plan."""
 PATHS: dict[str, Callable[[Problem, bool], PathKernel]] = {
     "join": stream_kernel,
+    "windows": windows_kernel,
     "log_derivative": log_derivative_kernel,
     "signature": signature_kernel,
 }

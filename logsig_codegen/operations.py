@@ -35,6 +35,8 @@ POINTS, STEPS = "points", "steps"
 
 ROWS, FORWARD, BACKWARD, STREAM, STREAM_BACKWARD = "rows", "forward", "backward", "stream", "stream_backward"
 """Kinds: every operand is an array of rows; a whole path, forth and back; all expanding paths, forth and back."""
+SLIDING = "sliding"
+"""Windows that overlap, forth and back: used by calls along paths only, on CPUs only."""
 
 PLAN, ADJOINT, TANGENT, SECOND_ADJOINT = "plan", "adjoint", "tangent", "second_adjoint"
 """Passes that make a program from a plan: none, reverse mode, forward mode, reverse mode of reverse mode."""
@@ -73,7 +75,7 @@ class Operation:
     name, group : str
         Name of the C function, without problem and number type; the group it is compiled with.
     kind : str
-        ``ROWS``, ``FORWARD``, ``BACKWARD``, ``STREAM`` or ``STREAM_BACKWARD``.
+        ``ROWS``, ``FORWARD``, ``BACKWARD``, ``STREAM``, ``STREAM_BACKWARD`` or ``SLIDING``.
     operand_inputs, operand_outputs : tuple of Operand
         In the order of the C interface.
     title, summary : str
@@ -254,6 +256,23 @@ def _stream() -> tuple[Operation, Operation]:
     )  # fmt: skip
 
 
+def _windows() -> tuple[Operation, Operation]:
+    """Windows that overlap, and their gradient."""
+    path = Operand("path", POINTS)
+    return (
+        Operation(
+            "windows", "windows", SLIDING, (path,), (Operand("out"),), "Log-signatures of windows that overlap",
+            "For calls along paths: windows from what they have in common; -1: to be taken one by one.",
+            plan="windows", gradient="windows_backprop",
+        ),
+        Operation(
+            "windows_backprop", "windows_backprop", SLIDING, (Operand("d_out"), path),
+            (Operand("d_path", POINTS, "path"),), "Gradient of the log-signatures of windows that overlap",
+            "The same for gradients.", plan="windows", made_by=ADJOINT,
+        ),
+    )  # fmt: skip
+
+
 _BRACKET = (
     Operation(
         "bracket", "bracket", ROWS, (Operand("left"), Operand("right")), (Operand("out"),), "Lie bracket",
@@ -281,7 +300,7 @@ def _by_name(*operations: Iterable[Operation]) -> dict[str, Operation]:
 
 OPERATIONS: dict[str, Operation] = _by_name(
     _JOIN[:2], _COMBINE[:2], _BY_LOG_DERIVATIVE, _stream(), _BY_SIGNATURE, _JOIN[2:], _COMBINE[2:], _BRACKET,
-    _JOIN_LEFT,
+    _JOIN_LEFT, _windows(),
 )  # fmt: skip
 """Every operation by its name; the order is that of headers and reports."""
 PRODUCTS: dict[str, Operation] = {name: one for name, one in OPERATIONS.items() if one.is_product}
@@ -313,6 +332,25 @@ def default_state(problem: Problem) -> str:
     least = _SIGNATURE_FROM.get(problem.degree)
     much_cheaper = least is not None and problem.dimension >= least and problem.size <= SIGNATURE_LIMIT
     return "signature" if much_cheaper else DEFAULT_STATE
+
+
+def slides(problem: Problem, window: int, step: int) -> bool:
+    """Whether windows of so many points, so many steps apart, are computed from what they have in common.
+
+    Depends on nothing else, so that the numbers of a window do not depend on what is beside it. The library decides by
+    the same numbers, :func:`sliding_costs`.
+    """
+    joined, each, once, by_product = sliding_costs(problem)
+    return window - 1 > (each * step + once if step <= joined else 2 * step + by_product)
+
+
+def sliding_costs(problem: Problem) -> tuple[int, int, int, int]:
+    """The steps between windows up to which chains go step by step, and what a window costs, in steps of a whole path.
+
+    A window takes two joins for each step between windows, and a product; where windows are many steps apart, two steps
+    for each, three products, and the moving of some rows. Decision 40 tells how the numbers were found.
+    """
+    return 10 if problem.degree <= 5 else 5, problem.degree + 1, problem.degree + 2, 280 // problem.degree
 
 
 def available_groups(problem: Problem) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from logsig_codegen.build.compile import compile_library
 from logsig_codegen.build.toolchain import Flag, describe, find_compiler
 from logsig_codegen.compiler import CompiledProblem
-from logsig_codegen.emit.c import c_sources
+from logsig_codegen.emit.c import DTYPES, c_sources
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.problem import Problem
 
@@ -68,11 +68,18 @@ class Native:
         return d_log_sig, d_displacement
 
 
-def build(folder: Path, compiled: CompiledProblem, *, march: str = "native", definitions: Sequence[str] = ()) -> Native:
+def build(
+    folder: Path,
+    compiled: CompiledProblem,
+    *,
+    march: str = "native",
+    definitions: Sequence[str] = (),
+    dtypes: Sequence[str] = DTYPES,
+) -> Native:
     """Compile the C of a problem without a warning into a library in ``folder`` and load it."""
     units = [
         replace(unit, variants=tuple((*variant, *definitions) for variant in unit.variants))
-        for unit in c_sources(compiled)
+        for unit in c_sources(compiled, dtypes)
     ]
     write_sources(folder, units)
     toolchain = describe(find_compiler(), march)

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from logsig_codegen.build.launcher import HEADERS, sources
-from logsig_codegen.operations import OPERATIONS, Operation
+from logsig_codegen.operations import OPERATIONS, SLIDING, Operation
 from logsig_codegen.shipped import verbatim
 
 _DESCRIPTION = """
@@ -52,6 +52,8 @@ def _structs() -> str:
 
 
 def _function_type(operation: Operation) -> str:
+    if operation.kind == SLIDING:
+        return f"typedef int (*logsig_{operation.name}_function)(const void *request);\n"
     lines = []
     for operand in operation.operands:
         qualifier = "const " if operand in operation.inputs else ""

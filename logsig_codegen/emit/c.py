@@ -12,8 +12,9 @@ from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.tables import bracket_types, tables_view
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.emit.view import header_view, module_view, tables_kernel_view, unrolled_view
+from logsig_codegen.emit.windows import windows_view
 from logsig_codegen.ir.lie import LieProgram
-from logsig_codegen.operations import CALLS
+from logsig_codegen.operations import CALLS, OPERATIONS, SLIDING
 from logsig_codegen.stages import stage
 
 DTYPES = ("float64", "float32")
@@ -41,8 +42,12 @@ def c_sources(
     names = ["logsig_simd.h", "logsig_rows.h"]
     if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
         names.append("logsig_paths.h")
-    if calls:
+    sliding = any(OPERATIONS[kernel.operation].kind == SLIDING for kernel in compiled.kernels)
+    if calls or sliding:
         names.extend(("logsig_path_call.h", "logsig_calls.h", "logsig_intervals.h"))
+    if sliding:
+        names.append("logsig_sliding.h")
+    if calls:
         text = render("c/calls.c.j2", view=calls_view(compiled, coordinates))
         units.append(SourceUnit("calls.c", text, "c", variants))
     if calls and coordinates:
@@ -56,6 +61,9 @@ def c_sources(
 
 
 def _kernel_text(compiled: CompiledProblem, kernel: Kernel | PathKernel) -> str:
+    if OPERATIONS[kernel.operation].kind == SLIDING:
+        assert isinstance(kernel, PathKernel)
+        return render("c/windows.c.j2", view=windows_view(compiled.problem, kernel))
     if isinstance(kernel, PathKernel):
         return render("c/path.c.j2", view=path_kernel_view(compiled, kernel))
     view = unrolled_view(compiled, kernel) if kernel.schedule else tables_kernel_view(compiled, kernel)

@@ -70,7 +70,7 @@ def calls_view(compiled: CompiledProblem, coordinates: bool) -> CallsView:
 def call_members(state: str) -> dict[str, str]:
     """The operation that each member of ``logsig_path_functions`` is, for a state."""
     along, back = path_operation(state), path_operation(state, backward=True)
-    rest = ("stream", "stream_backprop", "combine", "combine_backprop")
+    rest = ("stream", "stream_backprop", "combine", "combine_backprop", "windows", "windows_backprop")
     return {"log_sig": along, "log_sig_backprop": back, **{name: name for name in rest}}
 
 

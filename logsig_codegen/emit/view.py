@@ -10,7 +10,7 @@ from logsig_codegen.compiler import CompiledProblem, Kernel
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.ir.schedule import Compute, Schedule
-from logsig_codegen.operations import OPERATIONS, columns
+from logsig_codegen.operations import OPERATIONS, SLIDING, columns
 from logsig_codegen.problem import Problem
 
 SUFFIXES = {"float64": "f64", "float32": "f32"}
@@ -57,6 +57,8 @@ def symbol(problem: Problem, operation: str) -> str:
 def parameters(operation: str, real: str) -> tuple[str, ...]:
     """Parameter declarations of the C function of an operation."""
     described = OPERATIONS[operation]
+    if described.kind == SLIDING:
+        return ("const void *request",)
     rows = [
         f"{'const ' if operand in described.inputs else ''}{real} *{operand}, ptrdiff_t {operand}_stride"
         for operand in described.operands

@@ -110,9 +110,14 @@ class LoadedGroups:
             self._products[key] = found
         return found
 
-    def path_call(self, state: str, dtype: np.dtype[Any], *, stream: bool, products: bool, backward: bool) -> PathCall:
-        """What calls along paths need: for streams, or for whole paths; with ``products`` also to multiply results."""
-        key = (state, dtype, stream, products, backward)
+    def path_call(
+        self, state: str, dtype: np.dtype[Any], *, stream: bool, products: bool, sliding: bool, backward: bool
+    ) -> PathCall:
+        """What calls along paths need: for streams, or for whole paths.
+
+        With ``products`` also to multiply results; with ``sliding`` also for windows that overlap.
+        """
+        key = (state, dtype, stream, products, sliding, backward)
         found = self._path_calls.get(key)
         if found is None:
             forward = "stream" if stream else path_operation(state)
@@ -121,8 +126,11 @@ class LoadedGroups:
                 members["stream_backprop" if stream else "log_sig_backprop"] = (
                     "stream_backprop" if stream else path_operation(state, backward=True)
                 )
-            if products:
+            if products or sliding:
                 members.update({name: name for name in ("combine", "combine_backprop")[: 1 + backward]})
+            if sliding:
+                name = "windows_backprop" if backward else "windows"
+                members.update({name: name, "log_sig": path_operation(state)})
             functions = ffi.new("logsig_path_functions *")
             for member, operation in members.items():
                 setattr(functions, member, ffi.cast("void (*)(void)", function_for(self.functions(operation), dtype)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from logsig_codegen.algebra.basis_maps import SparseMap
-from logsig_codegen.operations import WHOLE_STEPS
+from logsig_codegen.operations import WHOLE_STEPS, slides
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import Array, address, as_rows, plain, row_stride
@@ -90,6 +90,9 @@ class Call:
             dtype,
             stream=options.stream,
             products=not options.stream and (long or self.initial is not None),
+            sliding=options.windows is not None
+            and self.request.intervals is None
+            and slides(self.problem, *options.windows),
             backward=backward,
         )
         if options.method < 2:

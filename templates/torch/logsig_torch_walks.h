@@ -64,7 +64,11 @@ struct Call {
             function(functions.log_sig, along);
             const auto back = made.by_signature ? LOG_SIG_BY_SIGNATURE_BACKPROP : LOG_SIG_BACKPROP;
             if (backward) function(functions.log_sig_backprop, back);
-            if (call.initial || made.paths.length > LOGSIG_WHOLE_STEPS) {
+            if (call.window) { /* what the extension has not is not built for this: then windows are taken one by one */
+                functions.windows = made.problem.functions[WINDOWS][made.single()];
+                functions.windows_backprop = made.problem.functions[WINDOWS_BACKPROP][made.single()];
+            }
+            if (call.initial || functions.windows || made.paths.length > LOGSIG_WHOLE_STEPS) {
                 function(functions.combine, COMBINE, call.initial);
                 if (backward) function(functions.combine_backprop, COMBINE_BACKPROP, call.initial);
             }

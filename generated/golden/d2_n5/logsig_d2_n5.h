@@ -304,6 +304,14 @@ int logsig_d2_n5_join_left_backprop_backprop_f32(const float *d_d_log_sig, ptrdi
                                                  float *d_displacement, ptrdiff_t d_displacement_stride,
                                                  ptrdiff_t batch, int n_jobs);
 
+/* For calls along paths: windows from what they have in common; -1: to be taken one by one. */
+int logsig_d2_n5_windows_f64(const void *request);
+int logsig_d2_n5_windows_f32(const void *request);
+
+/* The same for gradients. */
+int logsig_d2_n5_windows_backprop_f64(const void *request);
+int logsig_d2_n5_windows_backprop_f32(const void *request);
+
 /* What call asks for: log-signatures of paths or windows, or streams; see logsig_path_call.h. */
 int logsig_d2_n5_paths_f64(const logsig_path_call *call);
 int logsig_d2_n5_paths_f32(const logsig_path_call *call);

@@ -20,6 +20,8 @@ static const logsig_path_functions FUNCTIONS[] = {
         .stream_backprop = (void (*)(void))ENTRY(stream_backprop),
         .combine = (void (*)(void))ENTRY(combine),
         .combine_backprop = (void (*)(void))ENTRY(combine_backprop),
+        .windows = (void (*)(void))ENTRY(windows),
+        .windows_backprop = (void (*)(void))ENTRY(windows_backprop),
     },
     {
         .log_sig = (void (*)(void))ENTRY(log_sig),
@@ -28,6 +30,8 @@ static const logsig_path_functions FUNCTIONS[] = {
         .stream_backprop = (void (*)(void))ENTRY(stream_backprop),
         .combine = (void (*)(void))ENTRY(combine),
         .combine_backprop = (void (*)(void))ENTRY(combine_backprop),
+        .windows = (void (*)(void))ENTRY(windows),
+        .windows_backprop = (void (*)(void))ENTRY(windows_backprop),
     },
     {
         .log_sig = (void (*)(void))ENTRY(log_sig_by_signature),
@@ -36,6 +40,8 @@ static const logsig_path_functions FUNCTIONS[] = {
         .stream_backprop = (void (*)(void))ENTRY(stream_backprop),
         .combine = (void (*)(void))ENTRY(combine),
         .combine_backprop = (void (*)(void))ENTRY(combine_backprop),
+        .windows = (void (*)(void))ENTRY(windows),
+        .windows_backprop = (void (*)(void))ENTRY(windows_backprop),
     },
 };
 

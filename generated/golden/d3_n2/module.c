@@ -59,6 +59,10 @@ static const logsig_entry entries[] = {
     {"join_left_jvp", "float32", (void (*)(void))logsig_d3_n2_join_left_jvp_f32},
     {"join_left_backprop_backprop", "float64", (void (*)(void))logsig_d3_n2_join_left_backprop_backprop_f64},
     {"join_left_backprop_backprop", "float32", (void (*)(void))logsig_d3_n2_join_left_backprop_backprop_f32},
+    {"windows", "float64", (void (*)(void))logsig_d3_n2_windows_f64},
+    {"windows", "float32", (void (*)(void))logsig_d3_n2_windows_f32},
+    {"windows_backprop", "float64", (void (*)(void))logsig_d3_n2_windows_backprop_f64},
+    {"windows_backprop", "float32", (void (*)(void))logsig_d3_n2_windows_backprop_f32},
     {"paths", "float64", (void (*)(void))logsig_d3_n2_paths_f64},
     {"paths", "float32", (void (*)(void))logsig_d3_n2_paths_f32},
     {"paths_backprop", "float64", (void (*)(void))logsig_d3_n2_paths_backprop_f64},
@@ -66,7 +70,7 @@ static const logsig_entry entries[] = {
 };
 
 static const logsig_module module = {
-    2, 3, 2, 44, 6, entries,
+    2, 3, 2, 48, 6, entries,
 };
 
 const logsig_module *logsig_describe(void)

@@ -23,6 +23,7 @@ from logsig_codegen.gpu.path_scan import PathScanPlan
 from logsig_codegen.gpu.planner import Plan, plan_kernel
 from logsig_codegen.gpu.rows import RowsPlan
 from logsig_codegen.gpu.stream import StreamPlan
+from logsig_codegen.operations import OPERATIONS, SLIDING
 from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
 
@@ -132,7 +133,8 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
     units: list[SourceUnit] = []
     kernels: list[CudaKernel] = []
     headers: dict[str, None] = {"logsig_device.cuh": None}
-    for kernel in compiled.kernels:
+    planned = [kernel for kernel in compiled.kernels if OPERATIONS[kernel.operation].kind != SLIDING]
+    for kernel in planned:
         files: dict[str, tuple[Plan, list[str]]] = {}
         for dtype in (dtype for dtype in DTYPES if dtype in dtypes):
             plan = plan_kernel(compiled.problem, kernel, dtype)
@@ -146,7 +148,7 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
             units.append(SourceUnit(file, text, "cuda", variants))
             headers.update(dict.fromkeys(writer.headers))
             kernels.extend(described)
-    if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
+    if any(isinstance(kernel, PathKernel) for kernel in planned):
         arranging = [_arrange(compiled.problem, dtype) for dtype in DTYPES if dtype in dtypes]
         units.append(arrange_unit(compiled.problem, arranging))
         headers["logsig_arrange.cuh"] = None

@@ -33,6 +33,9 @@ typedef int (*logsig_stream_backprop_fn)(const logsig_real *d_out, ptrdiff_t d_o
                                          ptrdiff_t d_path_stride, logsig_real *d_initial, ptrdiff_t d_initial_stride,
                                          ptrdiff_t batch, int n_jobs);
 
+/* What functions of windows return where it is cheaper to take windows one by one. */
+#define LOGSIG_ONE_BY_ONE (-1)
+
 /* A call, and what follows from it. */
 typedef struct {
     const logsig_path_call *call;
@@ -44,6 +47,8 @@ typedef struct {
     ptrdiff_t steps; /* rows of a block of a stream */
     ptrdiff_t items, per_path; /* paths, windows or intervals: all of them, those of one path */
 } logsig_request;
+
+typedef int (*logsig_windows_fn)(const void *request);
 
 /* Rows of an array. */
 typedef struct {
@@ -560,6 +565,10 @@ LOGSIG_UNUSED static int logsig_run_call(const logsig_request *request)
     if (call->stream) return functions->stream ? logsig_forward_stream(request) : ENOSYS;
     if (!functions->log_sig || (call->initial && !functions->combine)) return ENOSYS;
     if (call->intervals) return logsig_forward_intervals(request);
+    if (call->window && functions->windows && functions->combine) {
+        const int error = ((logsig_windows_fn)functions->windows)(request);
+        if (error != LOGSIG_ONE_BY_ONE) return error;
+    }
     return call->initial ? logsig_forward_after(request) : logsig_forward_along(request);
 }
 
@@ -574,6 +583,11 @@ LOGSIG_UNUSED static int logsig_run_call_back(const logsig_request *request)
     }
     if (!functions->log_sig_backprop || (!functions->log_sig && (call->initial || !call->result))) return ENOSYS;
     if (call->intervals) return logsig_backward_intervals(request);
+    if (call->window && functions->windows_backprop && functions->log_sig && functions->combine &&
+        functions->combine_backprop) {
+        const int error = ((logsig_windows_fn)functions->windows_backprop)(request);
+        if (error != LOGSIG_ONE_BY_ONE) return error;
+    }
     if (!call->initial) return logsig_backward_along(request, d_out, result);
     return functions->combine && functions->combine_backprop ? logsig_backward_after(request) : ENOSYS;
 }

@@ -17,7 +17,8 @@ typedef struct {
     const double *coefficients;
 } logsig_map;
 
-/* Functions of one problem and number type, those of log_sig for one state; what a call does not need may be null. */
+/* Functions of one problem and number type, those of log_sig for one state; what a call does not need may be null. With
+ * those of windows, combine and combine_backprop, windows that overlap much are computed from what they have in common. */
 typedef struct {
     void (*log_sig)(void);
     void (*log_sig_backprop)(void);
@@ -25,6 +26,8 @@ typedef struct {
     void (*stream_backprop)(void);
     void (*combine)(void);
     void (*combine_backprop)(void);
+    void (*windows)(void);
+    void (*windows_backprop)(void);
 } logsig_path_functions;
 
 enum { LOGSIG_DEFAULT_STATE, LOGSIG_LOG_DERIVATIVE, LOGSIG_SIGNATURE };
