@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,16 @@ _TYPES = {
     **{name: f"logsig_{name}_function" for name in OPERATIONS},
     **dict.fromkeys(CALLS, "logsig_path_call_function"),
 }
+
+_libraries: list[tuple[Problem, Library]] = []
+_watchers: list[Callable[[Problem, Library], None]] = []
+
+
+def watch(watcher: Callable[[Problem, Library], None]) -> None:
+    """Call ``watcher`` with every library that is open, and with each that is opened later."""
+    _watchers.append(watcher)
+    for one in _libraries:
+        watcher(*one)
 
 
 @dataclass(frozen=True)
@@ -49,11 +59,11 @@ def open_library(artifact: Artifact, problem: Problem) -> Library:
         module = handle.logsig_describe()
     except (OSError, AttributeError) as error:
         raise ArtifactError(f"{artifact.library}: cannot be loaded: {error}") from error
-    found = (module.abi_version, module.dimension, module.degree, module.size)
+    described = (module.abi_version, module.dimension, module.degree, module.size)
     expected = (ABI_VERSION, problem.dimension, problem.degree, problem.size)
-    if found != expected:
+    if described != expected:
         raise ArtifactError(
-            f"{artifact.library}: says it is (interface, dimension, degree, size) = {found}, expected {expected}"
+            f"{artifact.library}: says it is (interface, dimension, degree, size) = {described}, expected {expected}"
         )
     functions: dict[str, dict[str, Any]] = {}
     for index in range(module.n_entries):
@@ -61,4 +71,8 @@ def open_library(artifact: Artifact, problem: Problem) -> Library:
         operation, dtype = ffi.string(entry.operation).decode(), ffi.string(entry.dtype).decode()
         if operation in _TYPES:
             functions.setdefault(operation, {})[dtype] = ffi.cast(_TYPES[operation], entry.function)
-    return Library(functions, handle)
+    found = Library(functions, handle)
+    _libraries.append((problem, found))
+    for watcher in _watchers:
+        watcher(problem, found)
+    return found

@@ -216,10 +216,8 @@ class Product:
         return torch.nn.functional.pad(right, (0, problem.size - problem.dimension))
 
     def _derivatives(self, numbers: tuple[int, int, int]) -> Derivatives:
-        problem = problem_of(*numbers[:2])
-        last = max(k for k, size in enumerate(problem.sizes, start=1) if size)
         return Derivatives(
-            last,
+            problem_of(*numbers[:2]),
             lambda left, right: bracket(left, right, *numbers),
             lambda actor, form: coadjoint(actor, form, *numbers),
         )
