@@ -1,4 +1,4 @@
-"""The handlers of JAX: a C library that depends on no problem, compiled against the installed jaxlib, kept in the cache."""
+"""The handlers of JAX: a C library that depends on no problem, compiled for the installed jaxlib and cached."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def include_dir() -> Path:
     for place in found.submodule_search_locations or () if found else ():
         if (Path(place, "include") / _HEADER).is_file():
             return Path(place, "include")
-    raise CompilerNotFoundError("The headers of jaxlib are needed for calls from JAX; pip install 'logsig-codegen[jax]'")
+    raise CompilerNotFoundError(
+        "The headers of jaxlib are needed for calls from JAX; pip install 'logsig-codegen[jax]'"
+    )
 
 
 def ffi_version(include: Path) -> str:

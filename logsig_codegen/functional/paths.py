@@ -8,7 +8,8 @@ from typing import Any, SupportsIndex
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.runtime import evaluation, loader, transforms
 from logsig_codegen.runtime.arrays import check_no_out, plain
-from logsig_codegen.runtime.checks import check_bool, check_types, is_tensor
+from logsig_codegen.runtime.checks import check_bool, check_types
+from logsig_codegen.runtime.fronts import calls_of
 from logsig_codegen.runtime.kernel import ArrayOrTensor
 from logsig_codegen.runtime.request import PathOptions, channels_of, path_request
 from logsig_codegen.runtime.threads import check_jobs
@@ -74,8 +75,13 @@ def log_sig(
     UnsupportedError
         For a ``correction``.
     """
-    tensors = is_tensor(path)
-    if not tensors and time_aug is lead_lag is scalar_term is False and correction is None and type(end_time) is float:
+    calls = calls_of(path, initial)
+    if (
+        calls is None
+        and time_aug is lead_lag is scalar_term is False
+        and correction is None
+        and type(end_time) is float
+    ):
         known = loader.made(path, degree)
         if known is not None:
             return known.log_sig(
@@ -123,8 +129,13 @@ def log_sig_backprop(
     d_path : array of the shape of path, or list of them
         With ``initial``: the pair ``(d_path, d_initial)``.
     """
-    tensors = is_tensor(path)
-    if not tensors and time_aug is lead_lag is scalar_term is False and correction is None and type(end_time) is float:
+    calls = calls_of(path, initial, d_out)
+    if (
+        calls is None
+        and time_aug is lead_lag is scalar_term is False
+        and correction is None
+        and type(end_time) is float
+    ):
         known = loader.made(path, degree)
         if known is not None:
             return known.log_sig_backprop(
@@ -140,9 +151,7 @@ def log_sig_backprop(
         "transform": transform,
         "scalar_term": scalar_term,
     }
-    if tensors:
-        from logsig_codegen.runtime.torch_ops import calls
-
+    if calls is not None:
         check_no_out(out)
         return calls.log_sig_backprop(d_out, path, None, degree, options, **others)  # type: ignore[arg-type]
     request = path_request(path, None, degree, options, d_out=d_out, **others)
@@ -168,9 +177,8 @@ def forward(
         "transform": transform,
         "scalar_term": scalar_term,
     }
-    if is_tensor(path):
-        from logsig_codegen.runtime.torch_ops import calls
-
+    calls = calls_of(path, initial)
+    if calls is not None:
         check_no_out(out)
         return calls.log_sig(path, dimension, degree, options, **others)
     request = path_request(path, dimension, degree, options, **others)
@@ -202,10 +210,9 @@ def transform_path(
         ``lead_lag`` makes ``2 length - 1`` points of ``2 dimension`` channels, ``time_aug`` one channel more.
     """
     how = _transform(n_jobs, time_aug, lead_lag, end_time)
-    if is_tensor(path):
-        from logsig_codegen.runtime.torch_ops import calls
-
-        return calls.transform_path(path, how)  # type: ignore[arg-type, return-value]
+    calls = calls_of(path)
+    if calls is not None:
+        return calls.transform_path(path, how)  # type: ignore[no-any-return]
     check_types({"path": path})
     channels_of("path", path)
     return transforms.transform(plain(path), how)  # type: ignore[arg-type, return-value]
@@ -229,10 +236,9 @@ def transform_path_backprop(
         The arguments of :func:`transform_path`.
     """
     how = _transform(n_jobs, time_aug, lead_lag, end_time)
-    if is_tensor(derivs):
-        from logsig_codegen.runtime.torch_ops import calls
-
-        return calls.transform_path_backprop(derivs, how)  # type: ignore[arg-type, return-value]
+    calls = calls_of(derivs)
+    if calls is not None:
+        return calls.transform_path_backprop(derivs, how)  # type: ignore[no-any-return]
     check_types({"derivs": derivs})
     channels_of("derivs", derivs)
     return transforms.transform_backprop(plain(derivs), how)  # type: ignore[arg-type, return-value]

@@ -156,15 +156,15 @@ static void logsig_pull_stage(const logsig_series *series, int64_t k, const doub
     memcpy(form, room, (size_t)series->starts[longest - 1] * sizeof(double));
 }
 
-/* Rows of expanded coordinates without scalar term: a power series of each, or with a second operand, a form on the series,
- * the form on the coordinates that it induces. The attribute "coefficients" has those of 1, x, x^2, ... */
+/* Rows of expanded coordinates without scalar term: a power series of each, or with two operands, a form on the series and the
+ * coordinates, the form on the coordinates that it induces. The attribute "coefficients" has those of 1, x, x^2, ... */
 static XLA_FFI_Error *logsig_run_series(XLA_FFI_CallFrame *frame)
 {
     if (logsig_asked(frame)) return NULL;
-    const XLA_FFI_Buffer *const in = logsig_argument(frame, 0), *const out = logsig_result(frame, 0);
+    const int backward = frame->args.size == 2;
+    const XLA_FFI_Buffer *const in = logsig_argument(frame, backward), *const out = logsig_result(frame, 0);
     const XLA_FFI_Array *const given = logsig_attribute(frame, "coefficients", XLA_FFI_AttrType_ARRAY);
     logsig_series series = {logsig_integer(frame, "dimension"), logsig_integer(frame, "degree"), {0}, NULL};
-    const int backward = frame->args.size == 2;
     if (!given || series.degree < 1 || series.degree > 64 || (int64_t)given->size != series.degree + 1)
         return logsig_invalid(frame, "Wrong coefficients.");
     series.coefficients = given->data;
@@ -183,7 +183,7 @@ static XLA_FFI_Error *logsig_run_series(XLA_FFI_CallFrame *frame)
         for (int64_t k = series.degree - 1; k >= backward; k--)
             logsig_stage(&series, k, x, stages + (k + 1) * width, stages + k * width);
         if (backward) {
-            const XLA_FFI_Buffer *const outer = logsig_argument(frame, 1);
+            const XLA_FFI_Buffer *const outer = logsig_argument(frame, 0);
             const int64_t at = logsig_member(outer->dims, out->dims, rank, row) * width;
             for (int64_t k = 0; k < width; k++) form[k] = logsig_number(outer, at + k);
             memset(pulled, 0, (size_t)width * sizeof(double));

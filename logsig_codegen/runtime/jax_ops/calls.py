@@ -1,4 +1,4 @@
-"""Calls on JAX arrays: checks, which see shapes and types only, then primitives. Traced arrays are checked like others."""
+"""Calls on JAX arrays: checks of shapes and types, the same for traced arrays, then primitives."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def log_sig(
     transform: Transform = UNCHANGED,
     scalar_term: bool = False,
 ) -> Any:
-    """``log_sig`` of JAX arrays; ``dimension``: the channels that paths must have before the transform, ``None``: any."""
+    """``log_sig`` of JAX arrays; ``dimension``: the channels of the paths before the transform, ``None``: any."""
     path, initial = _given(path, initial)
     request = _request(path, dimension, degree, options, lengths, initial, transform, scalar_term)
     return _run(request, path, initial)
@@ -201,5 +201,3 @@ def _run(request: PathRequest, path: Any, initial: Any) -> Any:
     if request.options.method >= 2:
         return rows
     return maps.in_method(rows, request.problem, request.options.method, request.scalar_term)
-
-

@@ -1,7 +1,7 @@
 """Functions with kernels for their values and their gradients, whose tangents are compositions of other primitives.
 
-The tangent is a primitive of its own: what transposes it, which is all of reverse mode, is the kernel of the gradient, and the
-composition is not run for it. Derivatives beyond the first are those of the composition.
+The tangent is a primitive of its own: what transposes it, which is all of reverse mode, is the kernel of the gradient,
+and the composition is not run for it. Derivatives beyond the first are those of the composition.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Rules:
     composition : callable
         The values, made of other primitives; any leading axes.
     gradient_leads : callable
-        From the leading axes of the operands, of the tangents and of ``d_out``, and the parameters, to those of the gradients:
-        what the kernel does not sum over.
+        From the leading axes of the operands, of the tangents and of ``d_out``, and the parameters, to those of the
+        gradients: what the kernel does not sum over.
     hint : callable, optional
         From operands, result and parameters to operands and parameters of gradient and tangent, where they differ.
     """
@@ -119,11 +119,9 @@ class Composed:
         shapes = [getattr(one, "aval", one).shape for one in tangents]
         return [*[None] * len(operands), *self.gradients(forms[0], operands, shapes, params)]
 
-    # Its gradient: (d_out, *operands) -> derivatives by the first operands, with the leading axes of the parameter `leads`.
+    # Its gradient: (d_out, *operands) -> derivatives by the first operands, with the leading axes of `leads`.
 
-    def gradients(
-        self, d_out: Any, operands: Sequence[Any], shapes: Sequence[Shape], params: Params
-    ) -> list[Any]:
+    def gradients(self, d_out: Any, operands: Sequence[Any], shapes: Sequence[Shape], params: Params) -> list[Any]:
         """The derivatives of ``<d_out, f>``, summed to ``shapes``."""
         rank = operands[0].ndim - self.rules.tail
         leads = self.rules.gradient_leads(

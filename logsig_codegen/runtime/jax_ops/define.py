@@ -166,4 +166,3 @@ def zeros_of(primal: Any, tail: int = 1) -> Any:
     """A zero tangent of an operand with ``tail`` axes of its own: one member of every leading axis."""
     shape = (*(1,) * (primal.ndim - tail), *primal.shape[primal.ndim - tail :])
     return jnp.zeros(shape, primal.dtype)
-

@@ -21,7 +21,13 @@ from logsig_codegen.runtime import library
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.registry import provider
 
-TARGETS = (*(name for name, one in OPERATIONS.items() if one.kind == ROWS), "log_sig", "log_sig_backprop", "map", "series")
+TARGETS = (
+    *(name for name, one in OPERATIONS.items() if one.kind == ROWS),
+    "log_sig",
+    "log_sig_backprop",
+    "map",
+    "series",
+)
 """What XLA can call; in programs the names begin with :data:`PREFIX`."""
 PREFIX = "logsig_codegen."
 VARIABLE = "LOGSIG_CODEGEN_PATH"

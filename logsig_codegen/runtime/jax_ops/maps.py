@@ -1,14 +1,13 @@
 """Coordinates, straight lines, transforms of paths, and the conversions from and to signatures, of JAX arrays.
 
-Linear maps of rows are one primitive, which its own kind transposes; power series have a kernel for their values and one for
-their gradients. Both compute in double precision and round once. Transforms are JAX's own operations.
+Linear maps of rows are one primitive, which its own kind transposes; power series have a kernel for their values and
+one for their gradients. Both compute in double precision and round once. Transforms are JAX's own operations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import jax.numpy as jnp
@@ -80,7 +79,9 @@ LINEAR = {
     "linear_log_sig": coordinates.linear_log_sig_map,
     "linear_log_sig_backprop": coordinates.linear_log_sig_backprop_map,
     "log_sig_to_hall": lambda x, problem: coordinates.hall_map("log_sig", x, problem, forth=True, backprop=False),
-    "log_sig_to_hall_backprop": lambda x, problem: coordinates.hall_map("derivs", x, problem, forth=True, backprop=True),
+    "log_sig_to_hall_backprop": lambda x, problem: coordinates.hall_map(
+        "derivs", x, problem, forth=True, backprop=True
+    ),
     "log_sig_from_hall": lambda x, problem: coordinates.hall_map("log_sig", x, problem, forth=False, backprop=False),
     "log_sig_from_hall_backprop": lambda x, problem: coordinates.hall_map(
         "derivs", x, problem, forth=False, backprop=True
@@ -194,5 +195,3 @@ def _times(length: int, end_time: float, lengths: Any, dtype: Any) -> Any:
     steps = module.maximum(lengths - 1, 0)[..., None]
     index = module.arange(length, dtype=np.float64 if module is np else jnp.result_type(float))
     return jnp.asarray(module.minimum(index, steps) * (end_time / module.maximum(steps, 1)), dtype)
-
-

@@ -1,8 +1,8 @@
-"""The primitives of whole paths: values and gradients are one call of a kernel each, tangents a tree of joins and products.
+"""The primitives of whole paths: values and gradients are a call of a kernel each, tangents a tree of products.
 
-Operands are the paths, and those that the parameter ``given`` names: log-signatures of what came before, numbers of points, and
-for tangents and gradients the result, which spares computing it again. Results are in Lyndon brackets; other coordinates are
-the business of ``maps.py``.
+Operands are the paths, and those that the parameter ``given`` names: log-signatures of what came before, numbers of
+points, and for tangents and gradients the result, which spares computing it again. Results are in Lyndon brackets;
+other coordinates are the business of ``maps.py``.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _composition(
     windows: Any,
     n_jobs: int,
 ) -> Any:
-    """Points become displacements; neighbours are joined, and multiplied in a tree; a stream is one join after another."""
+    """Points become displacements; neighbours are joined, then multiplied in a tree; streams are joined in order."""
     operands = dict(zip(given, others, strict=True))
     numbers = {"dimension": dimension, "degree": degree, "n_jobs": n_jobs}
     steps = _displacements(path, operands.get(LENGTHS), windows)
@@ -218,7 +218,10 @@ def _segments(options: PathOptions, path: Any, lengths: Any, initial: Any) -> An
     last, several = lengths - 1, lengths > 1
     if options.stream:
         step = jnp.arange(max(path.shape[-2] - 1, 0)) + 1
-        last, several = jnp.minimum(last[..., None], step), jnp.broadcast_to(several[..., None], (*several.shape, len(step)))
+        last, several = (
+            jnp.minimum(last[..., None], step),
+            jnp.broadcast_to(several[..., None], (*several.shape, len(step))),
+        )
     ends = jnp.maximum(last, 0).reshape(*path.shape[:-2], -1, 1)
     if not path.shape[-2]:
         path = jnp.zeros((*path.shape[:-2], 1, path.shape[-1]), path.dtype)

@@ -76,6 +76,11 @@ def convert(name: str, arguments: Mapping[str, Any], *others: Any) -> Tensor:
     return CONVERSIONS[name](*arguments.values(), *others)  # type: ignore[no-any-return]
 
 
+def zeros(x: Tensor, width: int) -> Tensor:
+    """Rows of zeros in place of rows that are not read, with a gradient, which is zero."""
+    return torch.nn.functional.pad(x[..., :0], (width, 0))
+
+
 def check_tensors(arguments: Mapping[str, Any]) -> None:
     """Raise for anything but dense tensors with at least one axis; number types are the operators' business."""
     for name, value in arguments.items():
