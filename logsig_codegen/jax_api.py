@@ -14,6 +14,7 @@ from inspect import signature
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
+from jax.export import DisabledSafetyCheck
 
 from logsig_codegen import functional
 from logsig_codegen.functional import (
@@ -31,8 +32,10 @@ from logsig_codegen.functional import (
     words_of_length,
 )
 from logsig_codegen.runtime.jax_ops import calls as _calls
+from logsig_codegen.runtime.jax_ops.handlers import PREFIX, TARGETS
 
 __all__ = [
+    "EXPORT_CHECKS",
     "clear_cache",
     "idx_to_word",
     "is_lyndon",
@@ -58,6 +61,8 @@ __all__ = [
 ]
 
 assert _calls  # imported for what it registers
+EXPORT_CHECKS = tuple(DisabledSafetyCheck.custom_call(PREFIX + name) for name in TARGETS)
+"""``disabled_checks`` of ``jax.export.export``, which vouches for JAX's own custom calls only."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

@@ -153,7 +153,7 @@ def log_sig_backprop(
     }
     if calls is not None:
         check_no_out(out)
-        return calls.log_sig_backprop(d_out, path, None, degree, options, **others)  # type: ignore[arg-type]
+        return calls.log_sig_backprop(d_out, path, None, degree, options, **others)
     request = path_request(path, None, degree, options, d_out=d_out, **others)
     kernel = loader.obtain(request.problem.dimension, request.problem.degree)
     return evaluation.backward(kernel, request, d_out, path, initial, out)

@@ -72,7 +72,7 @@ def convert(name: str, arguments: Mapping[str, Any], dimension: int, degree: int
         return maps.apply(maps.LINEAR[name](x, problem, *others), x)
     if name in maps.SERIES_OF:
         return maps.SERIES_OF[name](x, problem, *others)
-    function = maps.SERIES_OF[name.removesuffix("_backprop")]
+    function = maps.PULLED_BACK[name]
     result = jax.eval_shape(lambda one: function(one, problem, *others), x)
     _check_derivs(derivs[0], result.shape)
     return _pulled_back(lambda one: function(one, problem, *others), derivs[0], x)[0]

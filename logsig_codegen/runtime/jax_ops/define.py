@@ -19,7 +19,8 @@ from jax.interpreters import ad, batching, mlir
 from logsig_codegen.runtime.jax_ops.handlers import no_lowering
 
 Shape: TypeAlias = "tuple[int, ...]"
-Zero, is_linear = ad.Zero, ad.is_undefined_primal
+Zero: Any = ad.Zero
+is_linear: Callable[[Any], bool] = ad.is_undefined_primal
 
 
 def primitive(
@@ -122,7 +123,7 @@ def varying(*arrays: Any) -> list[Any]:
 def _axes(array: Any) -> frozenset[Any]:
     aval = jax.typeof(array)
     found = getattr(getattr(aval, "manual_axis_type", None), "varying", None)
-    return getattr(aval, "vma", frozenset()) if found is None else found  # type: ignore[no-any-return]
+    return getattr(aval, "vma", frozenset()) if found is None else found
 
 
 def _like(aval: Any, shape: Shape) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from jax.interpreters import mlir
 
 from logsig_codegen.build.cpu import usable_processors
@@ -86,7 +87,7 @@ def lowering(
     target : str
         One of :data:`TARGETS`.
     attributes : callable
-        From the primitive's parameters to the attributes of the call; integers become 64 bits wide.
+        From the primitive's parameters to the attributes of the call: integers, tuples of them, and arrays of float64.
     prepare : callable, optional
         Called with the operands' abstract values and the parameters: loads the kernels.
     """
@@ -103,9 +104,9 @@ def lowering(
 def _attribute(value: Any) -> Any:
     if isinstance(value, int):
         return mlir.i64_attr(int(value))
-    integers = all(isinstance(one, int) for one in value)
-    make = mlir.ir.DenseI64ArrayAttr if integers else mlir.ir.DenseF64ArrayAttr
-    return make.get([int(one) for one in value] if integers else [float(one) for one in value])
+    if isinstance(value, np.ndarray):
+        return mlir.ir.DenseF64ArrayAttr.get(value.tolist())
+    return mlir.ir.DenseI64ArrayAttr.get(list(value))
 
 
 def no_lowering(ctx: Any, *operands: Any, **params: Any) -> Any:

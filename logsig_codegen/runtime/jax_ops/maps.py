@@ -6,7 +6,7 @@ one for their gradients. Both compute in double precision and round once. Transf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ def in_method(rows: Any, problem: Problem, method: int, scalar_term: bool) -> An
     return apply(coordinates.change_method_map(rows, problem, 2, method, scalar_term), rows)
 
 
-LINEAR = {
+LINEAR: dict[str, Callable[..., RowMap]] = {
     "log_sig_change_method": coordinates.change_method_map,
     "log_sig_change_method_backprop": coordinates.change_method_backprop_map,
     "linear_log_sig": coordinates.linear_log_sig_map,
@@ -162,8 +162,10 @@ def _series(name: str, rows: Any, problem: Problem) -> Any:
     return call(SERIES.value, rows, dimension=problem.dimension, degree=problem.degree, series=name)[0]
 
 
-SERIES_OF = {"sig_to_log_sig": sig_to_log_sig, "logsig_to_sig": logsig_to_sig}
-"""The conversions that are power series."""
+SERIES_OF: dict[str, Callable[..., Any]] = {"sig_to_log_sig": sig_to_log_sig, "logsig_to_sig": logsig_to_sig}
+"""The conversions that are power series, of an array, the problem and other arguments."""
+PULLED_BACK: dict[str, Callable[..., Any]] = {"sig_to_log_sig_backprop": sig_to_log_sig, "logsig_to_sig_backprop": logsig_to_sig}
+"""By the conversions that are gradients of power series: these."""
 
 
 def with_scalar(rows: Any, value: float) -> Any:

@@ -199,7 +199,8 @@ def _expanding(steps: Any, initial: Any, numbers: Any) -> Any:
     rows = jnp.moveaxis(steps, -2, 0)
     first = lifted(rows[0], problem)
     if initial is not None:
-        first = _product("join", *varying(initial, rows[0]), numbers)
+        before, step = varying(initial, rows[0])
+        first = _product("join", before, step, numbers)
 
     def extend(state: Any, step: Any) -> tuple[Any, Any]:
         state = _product("join", state, step, numbers)

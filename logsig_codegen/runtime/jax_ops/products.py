@@ -19,7 +19,7 @@ Results have the leading axes that all operands broadcast to; what is transposed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -162,7 +162,10 @@ class Product:
             linear = call(self.backprop_backprop, *steps, tangents[2], *point, **numbers)
             terms.append([None, *linear[1:]])
         if _any(*tangents[3:]):
-            function = partial(self._composed_backprop_backprop, *steps, d_out, **numbers)
+
+            def function(*moved: Any) -> Results:
+                return self._composed_backprop_backprop(steps, d_out, moved, numbers)
+
             terms.append(_derivative(function, point, tangents[3:]))
         return _sum(*terms)
 
@@ -176,11 +179,11 @@ class Product:
         return [*_sum(through, symmetric), None, None, None]
 
     def _composed_backprop_backprop(
-        self, t_left: Any, t_right: Any, d_out: Any, left: Any, right: Any, **numbers: int
+        self, steps: Results, d_out: Any, point: Results, numbers: Mapping[str, int]
     ) -> Results:
-        given = t_left, t_right, d_out, left, right
+        given = *steps, d_out, *point
         t_left, t_right, d_out, left, right = _wide(leading(*(one.shape[:-1] for one in given)), *given)
-        tangent, pull = jax.vjp(lambda *point: self._tangent(*point, t_left, t_right, **numbers), left, right)
+        tangent, pull = jax.vjp(lambda *point: self._tangent(point, (t_left, t_right), numbers), left, right)
         return tangent, *pull(d_out)
 
     # The tangent of the tangent: (left, right, t_left, t_right, s_left, s_right) -> out, symmetric in t and s.
@@ -192,7 +195,7 @@ class Product:
         left, right, t_left, t_right, *steps = _wide(leading(*(one.shape[:-1] for one in args)), *args)
 
         def tangent(*point: Any) -> Any:
-            return self._tangent(*point, t_left, t_right, **numbers)
+            return self._tangent(point, (t_left, t_right), numbers)
 
         return [jax.jvp(tangent, (left, right), tuple(steps))[1]]
 
@@ -216,7 +219,8 @@ class Product:
 
     # The tangent as a composition of brackets.
 
-    def _tangent(self, left: Any, right: Any, t_left: Any, t_right: Any, **numbers: int) -> Any:
+    def _tangent(self, point: Results, direction: Results, numbers: Mapping[str, int]) -> Any:
+        (left, right), (t_left, t_right) = point, direction
         (z,) = call(self.product, left, right, **numbers)
         problem = problem_of(numbers["dimension"], numbers["degree"])
         first, second = self._in_order(left, self._lifted(right, problem))

@@ -160,7 +160,7 @@ class Product:
         z = self.product(left, right, *numbers)
         first, second = self._in_order(left, self._lifted(right, numbers))
         t_first, t_second = self._in_order(t_left, self._lifted(t_right, numbers))
-        found = self._derivatives(numbers).tangent(z, first, second, t_first, t_second)
+        found: Tensor = self._derivatives(numbers).tangent(z, first, second, t_first, t_second)
         # Degree one has no bracket, and so nothing that would broadcast.
         lead = torch.broadcast_shapes(z.shape[:-1], t_left.shape[:-1], t_right.shape[:-1])
         return found.expand(*lead, z.shape[-1])
