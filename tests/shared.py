@@ -13,12 +13,21 @@ import pytest
 from filelock import FileLock
 
 INCLUDE = re.compile(r'^\s*#\s*include "([^"]+)"', re.MULTILINE)
+VARIABLE = "LOGSIG_CODEGEN_TESTS"
 _folder: Path | None = None  # set once per process, by `open_folder`
 
 
 def open_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of this run: pytest's own, which is the parent of those of the workers of pytest-xdist."""
+    """The folder of this run: pytest's own, which is the parent of those of the workers of pytest-xdist.
+
+    ``$LOGSIG_CODEGEN_TESTS`` names another, which several runs may share one after the other.
+    """
     global _folder
+    named = os.environ.get(VARIABLE)
+    if named:
+        _folder = Path(named)
+        _folder.mkdir(parents=True, exist_ok=True)
+        return _folder
     base = tmp_path_factory.getbasetemp()
     _folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     return _folder

@@ -14,7 +14,7 @@ from emulated import compile_text
 from native import write_sources
 
 import logsig_codegen as lg
-from logsig_codegen.compiler import compile_problem
+from logsig_codegen.compiler import CompiledProblem, compile_problem
 from logsig_codegen.emit.cuda.device import parameter_names
 from logsig_codegen.emit.cuda.sources import cuda_sources, file_name
 from logsig_codegen.emit.statements import SHORT_NAMES
@@ -33,11 +33,11 @@ BITS = {"float32": 32, "float64": 64}
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 
 
-def functions(problem: lg.Problem, dtype: str) -> dict[str, tuple[str, Schedule]]:
+def functions(compiled: CompiledProblem, dtype: str) -> dict[str, tuple[str, Schedule]]:
     """Every device function for a number type: its file and the schedule it was printed from."""
     found: dict[str, tuple[str, Schedule]] = {}
-    for kernel in compile_problem(problem, groups=tuple(GROUPS)).kernels:
-        plan = plan_kernel(problem, kernel, dtype)
+    for kernel in compiled.kernels:
+        plan = plan_kernel(compiled.problem, kernel, dtype)
         if isinstance(plan, RowsPlan):
             found[f"{kernel.operation}::{kernel.operation}_sample"] = file_name(plan), plan.schedule
         elif isinstance(plan, PathScanPlan):
@@ -50,9 +50,8 @@ def functions(problem: lg.Problem, dtype: str) -> dict[str, tuple[str, Schedule]
     return found
 
 
-def compile_functions(folder: Path, problem: lg.Problem, found: Mapping[str, tuple[str, Schedule]], bits: int) -> Any:
-    """One library with all of them; each file in a namespace of its own."""
-    write_sources(folder, cuda_sources(compile_problem(problem, groups=tuple(GROUPS))).units)
+def compile_functions(folder: Path, found: Mapping[str, tuple[str, Schedule]], bits: int) -> Any:
+    """One library with all of them, made from the sources in ``folder``; each file in a namespace of its own."""
     lines = ['#include "logsig_device.cuh"']
     for operation, file in dict.fromkeys((name.partition("::")[0], file) for name, (file, _) in found.items()):
         lines.append(f'namespace {operation} {{\n#include "{file}"\n}}')
@@ -60,7 +59,9 @@ def compile_functions(folder: Path, problem: lg.Problem, found: Mapping[str, tup
         names = parameter_names(order)
         parameters = ", ".join(f"logsig_real *{short}" for short in names)
         lines.append(f'extern "C" void {name.replace("::", "__")}({parameters}) {{ {name}({", ".join(names)}); }}')
-    return compile_text(folder, f"functions{bits}", "\n".join(lines), (f"LOGSIG_REAL_BITS={bits}",))
+    text = "\n".join(lines)
+    # Each function runs once: a compiler that optimises takes longer than it saves.
+    return compile_text(folder, f"functions{bits}", text, (f"LOGSIG_REAL_BITS={bits}",), optimisation="-O0")
 
 
 def call(function: Any, order: Schedule, inputs: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
@@ -83,12 +84,13 @@ def call(function: Any, order: Schedule, inputs: Sequence[np.ndarray[Any, Any]])
 
 
 def check(folder: Path, dimension: int, degree: int, *, exact: bool) -> None:
-    problem = lg.Problem(dimension, degree)
+    compiled = compile_problem(lg.Problem(dimension, degree), groups=tuple(GROUPS))
+    write_sources(folder, cuda_sources(compiled).units)
     source = np.random.default_rng([dimension, degree])
     for dtype, bits in BITS.items():
-        found = functions(problem, dtype)
+        found = functions(compiled, dtype)
         assert found
-        library = compile_functions(folder, problem, found, bits)
+        library = compile_functions(folder, found, bits)
         for name, (_, order) in found.items():
             program = order.program
             inputs = [source.standard_normal(operand.length).astype(dtype) for operand in program.inputs]

@@ -12,9 +12,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <memory>
-#include <vector>
 
 #define __global__
 #define __device__
@@ -36,16 +33,17 @@ __attribute__((aligned(16), visibility("hidden"))) unsigned char memory[227 * 10
 struct logsig_fiber {
     enum { READY, AT_WARP, AT_BLOCK, DONE } state;
     ucontext_t context;
-    std::unique_ptr<char[]> stack;
+    char *stack; /* kept for the next block */
 };
-static std::vector<logsig_fiber> logsig_fibers;
+static logsig_fiber logsig_fibers[1024];
 static ucontext_t logsig_scheduler;
 static unsigned logsig_running;
-static const std::function<void()> *logsig_kernel;
+static void (*logsig_kernel)(const void *);
+static const void *logsig_arguments;
 
 static void logsig_enter()
 {
-    (*logsig_kernel)();
+    logsig_kernel(logsig_arguments);
     logsig_fibers[logsig_running].state = logsig_fiber::DONE;
 }
 
@@ -110,13 +108,12 @@ static bool logsig_release(unsigned first, unsigned end, int state)
 static void logsig_run_block(unsigned threads)
 {
     const std::size_t stack = 1 << 18;
-    logsig_fibers.resize(threads);
     for (unsigned t = 0; t < threads; t++) {
         logsig_fiber &fiber = logsig_fibers[t];
-        if (!fiber.stack) fiber.stack.reset(new char[stack]);
+        if (!fiber.stack && !(fiber.stack = (char *)std::malloc(stack))) std::abort();
         fiber.state = logsig_fiber::READY;
         getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = fiber.stack.get();
+        fiber.context.uc_stack.ss_sp = fiber.stack;
         fiber.context.uc_stack.ss_size = stack;
         fiber.context.uc_link = &logsig_scheduler;
         makecontext(&fiber.context, logsig_enter, 0);
@@ -148,10 +145,13 @@ static void logsig_run_block(unsigned threads)
     }
 }
 
-static int logsig_emulate(unsigned grid, unsigned block, std::size_t shared, const std::function<void()> &kernel)
+/* Runs `kernel`, a function of no arguments, in every thread of a grid. */
+template <class Kernel>
+static int logsig_emulate(unsigned grid, unsigned block, std::size_t shared, const Kernel &kernel)
 {
-    if (shared > logsig_shared_limit) return 1;
-    logsig_kernel = &kernel;
+    if (shared > logsig_shared_limit || block > 1024) return 1;
+    logsig_kernel = [](const void *called) { (*(const Kernel *)called)(); };
+    logsig_arguments = &kernel;
     gridDim = {grid, 1, 1};
     blockDim = {block, 1, 1};
     for (unsigned b = 0; b < grid; b++) {

@@ -221,12 +221,12 @@ def _make_fast_gradient(operation: Operation, problem: Problem, functions: Any) 
             or type(d_out) not in own
             or type(left) not in own
             or type(right) not in own
-            or not d_out.is_contiguous()
             or not left.is_contiguous()
             or not right.is_contiguous()
             or not (count := left.numel())
         ):
             return None
+        d_out = d_out.contiguous()  # the gradient of a sum is one number, expanded
         d_left, d_right = empty_like(left), empty_like(right)
         if function(
             cast(pointer_type, d_out.data_ptr()), size, cast(pointer_type, left.data_ptr()), size,

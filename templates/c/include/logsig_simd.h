@@ -91,8 +91,29 @@ typedef logsig_real logsig_loose_vec
     __attribute__((vector_size(LOGSIG_VECTOR_BYTES), aligned(LOGSIG_REAL_BITS / 8), may_alias));
 #endif
 
-/* LOGSIG_SIMD(add) is the name of the instruction set's own function for adding two vectors. */
-#if LOGSIG_AVX512 || LOGSIG_AVX2
+/* LOGSIG_SIMD(fmadd) is the name of the instruction set's own function for fused multiply-adds of vectors. The header
+ * that declares such functions for x86 takes compilers longer than a small kernel does: where GCC has the builtin
+ * functions that they stand for, these are called instead. */
+#if (LOGSIG_AVX512 || LOGSIG_AVX2) && defined(__has_builtin) && !defined(__clang__)
+#if LOGSIG_AVX512 && __has_builtin(__builtin_ia32_vfmaddpd512_mask) && \
+    __has_builtin(__builtin_ia32_vfnmaddpd512_mask) && __has_builtin(__builtin_ia32_loadupd512_mask) && \
+    __has_builtin(__builtin_ia32_storeupd512_mask)
+#define LOGSIG_BUILTINS 1
+#elif LOGSIG_AVX2 && __has_builtin(__builtin_ia32_vfmaddpd256) && __has_builtin(__builtin_ia32_vfnmaddpd256) && \
+    __has_builtin(__builtin_ia32_maskloadpd256) && __has_builtin(__builtin_ia32_maskstorepd256)
+#define LOGSIG_BUILTINS 1
+#endif
+#endif
+
+#if LOGSIG_BUILTINS && LOGSIG_AVX512 && LOGSIG_REAL_BITS == 64
+#define LOGSIG_SIMD(name) __builtin_ia32_##name##pd512_mask
+#elif LOGSIG_BUILTINS && LOGSIG_AVX512
+#define LOGSIG_SIMD(name) __builtin_ia32_##name##ps512_mask
+#elif LOGSIG_BUILTINS && LOGSIG_REAL_BITS == 64
+#define LOGSIG_SIMD(name) __builtin_ia32_##name##pd256
+#elif LOGSIG_BUILTINS
+#define LOGSIG_SIMD(name) __builtin_ia32_##name##ps256
+#elif LOGSIG_AVX512 || LOGSIG_AVX2
 #include <immintrin.h>
 #if LOGSIG_AVX512 && LOGSIG_REAL_BITS == 64
 #define LOGSIG_SIMD(name) _mm512_##name##_pd
@@ -119,24 +140,35 @@ typedef logsig_real logsig_loose_vec
 #define LOGSIG_MUL(a, b) ((a) * (b))
 #define LOGSIG_NEG(a) (-(a))
 
-#if LOGSIG_AVX512 || LOGSIG_AVX2
-#define LOGSIG_SET1(x) ((logsig_vec)LOGSIG_SIMD(set1)(x))
+#if LOGSIG_BUILTINS && LOGSIG_AVX512
+/* All lanes, with the rounding that is set. */
+#define LOGSIG_FMA(a, b, c) LOGSIG_SIMD(vfmadd)((a), (b), (c), -1, 4)
+#define LOGSIG_FNMA(a, b, c) LOGSIG_SIMD(vfnmadd)((a), (b), (c), -1, 4)
+#elif LOGSIG_BUILTINS
+#define LOGSIG_FMA(a, b, c) LOGSIG_SIMD(vfmadd)((a), (b), (c))
+#define LOGSIG_FNMA(a, b, c) LOGSIG_SIMD(vfnmadd)((a), (b), (c))
+#elif LOGSIG_AVX512 || LOGSIG_AVX2
 #define LOGSIG_FMA(a, b, c) ((logsig_vec)LOGSIG_SIMD(fmadd)((a), (b), (c)))
 #define LOGSIG_FNMA(a, b, c) ((logsig_vec)LOGSIG_SIMD(fnmadd)((a), (b), (c)))
 #elif LOGSIG_NEON
-#define LOGSIG_SET1(x) ((logsig_vec)LOGSIG_SIMD(dupq_n)(x))
 #define LOGSIG_FMA(a, b, c) ((logsig_vec)LOGSIG_SIMD(fmaq)((c), (a), (b)))
 #define LOGSIG_FNMA(a, b, c) ((logsig_vec)LOGSIG_SIMD(fmsq)((c), (a), (b)))
 #else
-#if LOGSIG_LANES == 4
+#define LOGSIG_FMA(a, b, c) ((a) * (b) + (c))
+#define LOGSIG_FNMA(a, b, c) ((c) - (a) * (b))
+#endif
+
+#if LOGSIG_LANES == 16
+#define LOGSIG_SET1(x) \
+    ((logsig_vec){(x), (x), (x), (x), (x), (x), (x), (x), (x), (x), (x), (x), (x), (x), (x), (x)})
+#elif LOGSIG_LANES == 8
+#define LOGSIG_SET1(x) ((logsig_vec){(x), (x), (x), (x), (x), (x), (x), (x)})
+#elif LOGSIG_LANES == 4
 #define LOGSIG_SET1(x) ((logsig_vec){(x), (x), (x), (x)})
 #elif LOGSIG_LANES == 2
 #define LOGSIG_SET1(x) ((logsig_vec){(x), (x)})
 #else
 #define LOGSIG_SET1(x) ((logsig_vec)(x))
-#endif
-#define LOGSIG_FMA(a, b, c) ((a) * (b) + (c))
-#define LOGSIG_FNMA(a, b, c) ((c) - (a) * (b))
 #endif
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
@@ -163,9 +195,9 @@ LOGSIG_INLINE void logsig_store(logsig_real *to, logsig_vec value)
  * logsig_load_part and logsig_store_part is that of element 0, which need not exist. */
 #if LOGSIG_AVX512
 #if LOGSIG_REAL_BITS == 64
-typedef __mmask8 logsig_part;
+typedef unsigned char logsig_part;
 #else
-typedef __mmask16 logsig_part;
+typedef unsigned short logsig_part;
 #endif
 
 LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
@@ -174,19 +206,18 @@ LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
 }
 
 #elif LOGSIG_AVX2
-typedef __m256i logsig_part;
+#if LOGSIG_REAL_BITS == 64
+typedef long long logsig_part __attribute__((vector_size(32)));
+#define LOGSIG_LANE_NUMBERS ((logsig_part){0, 1, 2, 3})
+#else
+typedef int logsig_part __attribute__((vector_size(32)));
+#define LOGSIG_LANE_NUMBERS ((logsig_part){0, 1, 2, 3, 4, 5, 6, 7})
+#endif
 
 LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
 {
-#if LOGSIG_REAL_BITS == 64
-    const __m256i index = _mm256_setr_epi64x(0, 1, 2, 3);
-    return _mm256_andnot_si256(_mm256_cmpgt_epi64(_mm256_set1_epi64x(first), index),
-                               _mm256_cmpgt_epi64(_mm256_set1_epi64x(last), index));
-#else
-    const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(first), index),
-                               _mm256_cmpgt_epi32(_mm256_set1_epi32(last), index));
-#endif
+    const logsig_part from = first - (logsig_part){0}, to = last - (logsig_part){0};
+    return ~(from > LOGSIG_LANE_NUMBERS) & (to > LOGSIG_LANE_NUMBERS);
 }
 
 #else
@@ -203,10 +234,14 @@ LOGSIG_INLINE logsig_part logsig_part_of(int first, int last)
 
 LOGSIG_INLINE logsig_vec logsig_load_part(const logsig_real *from, logsig_part part)
 {
-#if LOGSIG_AVX512
+#if LOGSIG_BUILTINS && LOGSIG_AVX512
+    return LOGSIG_SIMD(loadu)(from, LOGSIG_SET1(0), part);
+#elif LOGSIG_BUILTINS
+    return LOGSIG_SIMD(maskload)((const logsig_vec *)from, part);
+#elif LOGSIG_AVX512
     return (logsig_vec)LOGSIG_SIMD(maskz_loadu)(part, from);
 #elif LOGSIG_AVX2
-    return (logsig_vec)LOGSIG_SIMD(maskload)(from, part);
+    return (logsig_vec)LOGSIG_SIMD(maskload)(from, (__m256i)part);
 #elif LOGSIG_LANES == 1
     (void)part;
     return *from;
@@ -221,10 +256,14 @@ LOGSIG_INLINE logsig_vec logsig_load_part(const logsig_real *from, logsig_part p
 
 LOGSIG_INLINE void logsig_store_part(logsig_real *to, logsig_part part, logsig_vec value)
 {
-#if LOGSIG_AVX512
+#if LOGSIG_BUILTINS && LOGSIG_AVX512
+    LOGSIG_SIMD(storeu)(to, value, part);
+#elif LOGSIG_BUILTINS
+    LOGSIG_SIMD(maskstore)((logsig_vec *)to, part, value);
+#elif LOGSIG_AVX512
     LOGSIG_SIMD(mask_storeu)(to, part, value);
 #elif LOGSIG_AVX2
-    LOGSIG_SIMD(maskstore)(to, part, value);
+    LOGSIG_SIMD(maskstore)(to, (__m256i)part, value);
 #elif LOGSIG_LANES == 1
     (void)part;
     *to = value;
