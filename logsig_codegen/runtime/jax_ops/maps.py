@@ -164,7 +164,7 @@ def _series(name: str, rows: Any, problem: Problem) -> Any:
 
 SERIES_OF: dict[str, Callable[..., Any]] = {"sig_to_log_sig": sig_to_log_sig, "logsig_to_sig": logsig_to_sig}
 """The conversions that are power series, of an array, the problem and other arguments."""
-PULLED_BACK: dict[str, Callable[..., Any]] = {"sig_to_log_sig_backprop": sig_to_log_sig, "logsig_to_sig_backprop": logsig_to_sig}
+PULLED_BACK = {f"{name}_backprop": function for name, function in SERIES_OF.items()}
 """By the conversions that are gradients of power series: these."""
 
 
