@@ -113,7 +113,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each job")
     parser.add_argument("--results", type=Path, default=harness.RESULTS / "jax_programs.csv")
     options = parser.parse_args()
-    rows = [row for one in options.problem or PROBLEMS for row in measure(*one, options.seconds)]
+    rows = [
+        row for dimension, degree in options.problem or PROBLEMS for row in measure(dimension, degree, options.seconds)
+    ]
     harness.save(options.results, f"{harness.machine_text()} jax {jax.__version__}, float32, one thread a call.", rows)
     print(shown(rows))
     for job in dict.fromkeys(row.job for row in rows):
