@@ -115,9 +115,15 @@ def varying(*arrays: Any) -> list[Any]:
     axes = [_axes(one) for one in arrays]
     union: frozenset[Any] = frozenset().union(*axes)
     return [
-        one if own == union else jax.lax.pcast(one, tuple(union - own), to="varying")
+        one if own == union else _vary(one, tuple(union - own))
         for one, own in zip(arrays, axes, strict=True)
     ]
+
+
+def _vary(array: Any, axes: tuple[Any, ...]) -> Any:
+    """``array`` declared to vary over more axes; JAX before 0.8 has another name for it."""
+    lax: Any = jax.lax
+    return lax.pcast(array, axes, to="varying") if hasattr(lax, "pcast") else lax.pvary(array, axes)
 
 
 def _axes(array: Any) -> frozenset[Any]:
