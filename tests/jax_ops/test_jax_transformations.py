@@ -102,11 +102,15 @@ def test_vmap_copies_nothing_that_it_broadcasts() -> None:
     assert [one.aval.shape for one in call.invars] == [(1, M), (1000, D)]
 
 
-def test_jacobians() -> None:
+@pytest.mark.slow
+def test_jacobians_of_paths() -> None:
     path, before = random(2, 4, D), random(M)
     expected = jax.jit(jax.jacrev(after, (0, 1)))(path, before)
     for found, other in zip(jax.jit(jax.jacfwd(after, (0, 1)))(path, before), expected, strict=True):
         np.testing.assert_allclose(found, other, rtol=1e-11, atol=1e-12)
+
+
+def test_hessians() -> None:
     point = random(M)
 
     def energy(x: Any) -> Any:
