@@ -14,7 +14,6 @@ from pathlib import Path
 
 from logsig_codegen.build import cache, cpu
 from logsig_codegen.build.toolchain import find_compiler
-from logsig_codegen.emit.jax import HEADERS, TEMPLATE, jax_sources
 from logsig_codegen.errors import CompilerError, CompilerNotFoundError
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.shipped import verbatim
@@ -49,6 +48,8 @@ def ffi_version(include: Path) -> str:
 
 def library_name(include: Path) -> str:
     """File name of the library; it tells versions of the sources, of the interface and kinds of machines apart."""
+    from logsig_codegen.emit.jax import HEADERS, TEMPLATE
+
     written = (verbatim(name) for name in (TEMPLATE, *HEADERS))
     header = (include / _HEADER).read_text(encoding="utf-8")
     parts = (cpu.machine(), ffi_version(include), *FLAGS, repr(OPERATIONS), *written, header)
@@ -78,6 +79,8 @@ def obtain_handlers(folders: Iterable[Path] = ()) -> Path:
     for place in (*folders, *(root / entry for root in cache.roots())):
         if (place / name).is_file():
             return place / name
+    from logsig_codegen.emit.jax import jax_sources
+
     target = cache.writable_root() / entry / name
     target.parent.mkdir(exist_ok=True)
     compile_handlers(jax_sources(), target, include)

@@ -114,10 +114,7 @@ def varying(*arrays: Any) -> list[Any]:
     """The arrays, inside of ``shard_map`` all declared to vary over the mesh's axes that one of them varies over."""
     axes = [_axes(one) for one in arrays]
     union: frozenset[Any] = frozenset().union(*axes)
-    return [
-        one if own == union else _vary(one, tuple(union - own))
-        for one, own in zip(arrays, axes, strict=True)
-    ]
+    return [one if own == union else _vary(one, tuple(union - own)) for one, own in zip(arrays, axes, strict=True)]
 
 
 def _vary(array: Any, axes: tuple[Any, ...]) -> Any:
