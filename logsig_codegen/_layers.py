@@ -17,6 +17,9 @@ from logsig_codegen.runtime.request import PathOptions
 from logsig_codegen.runtime.threads import check_jobs
 from logsig_codegen.runtime.transforms import Transform
 
+_MOST_NUMBERS = 2**40
+"""A model of more would not fit the memory."""
+
 
 class LogSig(nn.Module):
     """Log-signatures of paths; :func:`logsig_codegen.log_sig` describes the options.
@@ -185,13 +188,21 @@ class LogODE(nn.Module):
         width: int = 64,
     ) -> None:
         super().__init__()
-        self.hidden, self.window = hidden, check_positive_integer("window", window)
+        self.hidden = check_positive_integer("hidden", hidden)
+        self.window = check_positive_integer("window", window)
+        out_features = check_positive_integer("out_features", out_features)
+        width = check_positive_integer("width", width)
         channels = check_positive_integer("dimension", dimension) + 1
         self.log_sig = LogSig(channels, degree, windows=(self.window + 1, self.window))
         size = self.log_sig.out_features
-        self.first = nn.Linear(channels, hidden)
-        self.field = nn.Sequential(nn.Linear(hidden, width), nn.Tanh(), nn.Linear(width, hidden * size), nn.Tanh())
-        self.readout = nn.Linear(hidden, out_features)
+        numbers = self.hidden * (channels + width + width * size + out_features)
+        if numbers > _MOST_NUMBERS:
+            raise ValueError(f"hidden, out_features, width: a model of about {numbers:.0e} numbers is too large")
+        self.first = nn.Linear(channels, self.hidden)
+        self.field = nn.Sequential(
+            nn.Linear(self.hidden, width), nn.Tanh(), nn.Linear(width, self.hidden * size), nn.Tanh()
+        )
+        self.readout = nn.Linear(self.hidden, out_features)
         self.scale = 1.0 / size
 
     def forward(self, path: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from logsig_codegen import targets as registry
-from logsig_codegen.build.artifact import DTYPES, MANIFEST, read_artifact
+from logsig_codegen.build.artifact import DTYPES, MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.nvidia import check_architectures
+from logsig_codegen.build.replace import carry_over, make_beside, put_in_place
 from logsig_codegen.build.toolchain import check_march
-from logsig_codegen.errors import ArtifactError, ProblemTooLargeError
+from logsig_codegen.errors import ArtifactError, OutputError, ProblemTooLargeError, shown
 from logsig_codegen.operations import GROUPS, available_groups
 from logsig_codegen.problem import Problem, check_positive_integer
-from logsig_codegen.runtime.checks import check_problem
+from logsig_codegen.runtime.checks import check_bool, check_problem
 from logsig_codegen.runtime.loader import load
 from logsig_codegen.targets.base import BuildSpec, Target
 from logsig_codegen.targets.builder import build_into
@@ -85,8 +85,9 @@ def generate(
     fat binary per kernel.
 
     The folder needs nothing outside itself: :func:`load` takes it without compiler, SymPy or Jinja2, and a C program
-    can use the header and the library directly. It replaces an earlier folder of the same name in one step, after
-    everything is finished.
+    can use the header and the library directly. It replaces an earlier folder of the same name after everything is
+    finished: on Linux in one step, elsewhere by two renames, the first of which is undone if the second one fails.
+    Files that the earlier folder was not generated with move along.
 
     Parameters
     ----------
@@ -128,12 +129,13 @@ def generate(
     ProblemTooLargeError, GenerationError, CompilerError
         If there is nothing to write.
     ArtifactError
-        If the folder exists and is not one of ours: it is left alone.
-    OSError
+        If the folder exists and is not one of ours, or has a file of somebody else under the name of a generated one:
+        it is left alone.
+    OutputError
         If it cannot be written.
     """
     started = time.perf_counter()
-    problem = check_problem(dimension, degree)
+    problem, parent = check_problem(dimension, degree), _check_out(out)
     chosen = registry.folders(_check_choices("targets", targets, sorted(registry.known())))
     spec = BuildSpec(
         problem,
@@ -141,44 +143,50 @@ def generate(
         dtypes=_check_choices("dtypes", dtypes, DTYPES),
         march=check_march(march),
         architectures=None if architectures is None else check_architectures(architectures, some=False),
-        emit_only=emit_only,
+        emit_only=check_bool("emit_only", emit_only),
         documents=True,
         max_terms=None if max_terms is None else check_positive_integer("max_terms", max_terms),
         jobs=None if jobs is None else check_positive_integer("jobs", jobs),
     )
     for target in chosen:
         target.check_options(spec)
-    folders = [Path(out) / target.folder_name(problem) for target in chosen]
-    for folder in folders:
-        _check_replaceable(folder)
-    tools = [target.tools(spec) for target in chosen]
+    folders = [parent / target.folder_name(problem) for target in chosen]
     manifests, remarks = [], []
-    for target, folder, tool in zip(chosen, folders, tools, strict=True):
-        manifests.append(_write(folder, target, spec, tool))
-        remarks.append(target.remark(manifests[-1], spec))
+    try:
+        for target, folder in zip(chosen, folders, strict=True):
+            _older(folder, target, problem)
+        tools = [target.tools(spec) for target in chosen]
+        for target, folder, tool in zip(chosen, folders, tools, strict=True):
+            manifests.append(_write(folder, target, spec, tool))
+            remarks.append(target.remark(manifests[-1], spec))
+    except OSError as error:
+        raise OutputError(f"out: {parent} cannot be written: {error}") from error
     return GeneratedFolder(folders[0], manifests[0], time.perf_counter() - started, tuple(filter(None, remarks)))
 
 
 def _write(folder: Path, target: Target, spec: BuildSpec, tools: Any) -> dict[str, Any]:
-    """Build a target aside and put it in its place."""
+    """Build a target aside and put it in its place; what else lies in an older folder moves along."""
+    folder = Path(os.path.realpath(folder))  # a link stays, and what it leads to is replaced
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    staging = make_beside(folder)
     try:
-        staging.chmod(0o755)
         manifest = build_into(staging, target, spec, tools)
-        _replace(staging, folder)
+        older = _older(folder, target, spec.problem)
+        if older is not None:
+            carry_over(older, staging)
+        put_in_place(staging, folder)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)  # the older one, if all went well
     return manifest
 
 
 def _check_choices(name: str, chosen: Sequence[str], possible: Sequence[str]) -> tuple[str, ...]:
     """Return the choices in their canonical order, each once."""
     if isinstance(chosen, str) or not isinstance(chosen, Sequence):
-        raise TypeError(f"{name}: expected a sequence of strings, got {type(chosen).__name__} {chosen!r}")
+        raise TypeError(f"{name}: expected a sequence of strings, got {type(chosen).__name__} {shown(chosen)}")
     unknown = [choice for choice in chosen if choice not in possible]
     if unknown or not chosen:
-        raise ValueError(f"{name}: expected one or more of {', '.join(possible)}, got {tuple(chosen)!r}")
+        raise ValueError(f"{name}: expected one or more of {', '.join(possible)}, got {shown(tuple(chosen))}")
     return tuple(choice for choice in possible if choice in chosen)
 
 
@@ -197,20 +205,36 @@ def _check_operations(problem: Problem, chosen: Sequence[str] | None) -> tuple[s
     return groups
 
 
-def _check_replaceable(target: Path) -> None:
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
+def _check_out(out: str | os.PathLike[str]) -> Path:
+    name = os.fspath(out) if isinstance(out, (str, os.PathLike)) else None
+    if not isinstance(name, str):
+        raise TypeError(f"out: expected a path, got {type(out).__name__} {shown(out)}")
     try:
-        read_artifact(target)
+        os.stat(name)
+    except ValueError as error:  # no system has such a name
+        raise ValueError(f"out: expected a path, got {shown(name)}: {error}") from None
+    except OSError:
+        pass
+    return Path(name)
+
+
+def _older(folder: Path, target: Target, problem: Problem) -> Artifact | None:
+    """The folder that is to be replaced, if there is one.
+
+    Raises
+    ------
+    ArtifactError
+        If what is there was not generated for the target and the problem.
+    """
+    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    try:
+        found = read_artifact(folder)
     except ArtifactError as error:
-        raise ArtifactError(f"{target} exists and has no {MANIFEST} of ours; it is left as it is ({error})") from error
-
-
-def _replace(staging: Path, target: Path) -> None:
-    """Put a finished folder in place of an older one."""
-    if not target.exists():
-        os.rename(staging, target)
-        return
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-old-", dir=target.parent) as grave:
-        os.rename(target, os.path.join(grave, "old"))
-        os.rename(staging, target)
+        raise ArtifactError(f"{folder} exists and has no {MANIFEST} of ours; it is left as it is ({error})") from error
+    if not found.is_of(target.root.name, problem):
+        raise ArtifactError(
+            f"{folder} exists and holds the target {found.target!r} for (dimension={found.manifest['dimension']}, "
+            f"degree={found.manifest['degree']}); it is left as it is"
+        )
+    return found

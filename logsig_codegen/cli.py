@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen import cache_command
 from logsig_codegen.build.artifact import DTYPES
 from logsig_codegen.build.nvidia import ARCHITECTURES
 from logsig_codegen.errors import LogSigError, ProblemTooLargeError
@@ -54,8 +55,9 @@ examples:
   logsig-gen show --dim 5 --degree 3 --what report --format json
                                                  plan and operation counts, for programs
   logsig-gen doctor                              what would be used on this machine, and why
+  logsig-gen cache                               what the cache holds, and how it gets smaller
 
-"logsig-gen show --help" and "logsig-gen doctor --help" say more about these two."""
+"logsig-gen show --help" and the like say more about these three."""
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -108,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="logsig-gen",
         usage="logsig-gen --dim D --degree N [options]\n       logsig-gen show --dim D --degree N [options]"
-        "\n       logsig-gen doctor [options]",
+        "\n       logsig-gen doctor [options]\n       logsig-gen cache [list | clean | clear] [options]",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -358,7 +360,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Command line without the program's name; by default that of the process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parsers = {"show": _show_parser, "doctor": _doctor_parser}
+    parsers = {"show": _show_parser, "doctor": _doctor_parser, "cache": cache_command.parser}
     try:
         if words and words[0] in parsers:
             options = parsers[words[0]]().parse_args(words[1:])

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import Any
 
 from logsig_codegen import targets
 from logsig_codegen._version import __version__
 from logsig_codegen.build import cache, cpu, toolchain
-from logsig_codegen.build.artifact import read_artifact
-from logsig_codegen.errors import ArtifactError, CompilerError
-from logsig_codegen.runtime.loader import VARIABLE
+from logsig_codegen.build.cache import Place
+from logsig_codegen.errors import CompilerError
+from logsig_codegen.runtime.origin import VARIABLE
 
 
 def examine(march: str = "native") -> dict[str, Any]:
@@ -27,7 +26,7 @@ def examine(march: str = "native") -> dict[str, Any]:
         If ``march`` cannot be the name of a processor.
     """
     toolchain.check_march(march)
-    folder = cache.cache_dir()
+    folder, place = cache.cache_dir(), cache.place()
     found: dict[str, Any] = {
         "version": __version__,
         "machine": cpu.machine(),
@@ -35,13 +34,13 @@ def examine(march: str = "native") -> dict[str, Any]:
         "compilers": {"$CC": os.environ.get("CC") or None, **{n: shutil.which(n) for n in toolchain.CANDIDATES}},
         "compiler": None,
         "problem": None,
-        "cache": {"path": str(folder), "state": _state(folder), "entries": _entries()},
-        "targets": {name: target.found() for name, target in targets.known().items()},
+        "cache": {"path": str(folder), "state": _state(place), "entries": _entries()},
+        "targets": {name: _found(target) for name, target in targets.known().items()},
         "artifacts": {"variable": VARIABLE, "value": os.environ.get(VARIABLE)},
     }
     try:
         tools = toolchain.describe(toolchain.find_compiler(), march)
-    except CompilerError as error:
+    except (CompilerError, OSError) as error:
         return {**found, "problem": str(error)}
     flags = dict.fromkeys((*tools.compile_flags, *tools.link_flags))
     return {
@@ -56,22 +55,31 @@ def examine(march: str = "native") -> dict[str, Any]:
     }
 
 
+def _found(target: targets.Target) -> str:
+    try:
+        return target.found()
+    except OSError as error:  # the system refuses what it takes to ask
+        return str(error)
+
+
 def _entries() -> dict[str, list[str]]:
     """The entries of the cache and the groups of operations each has; none where its manifest cannot be read."""
-    found: dict[str, list[str]] = {}
-    for name in cache.entries():
-        try:
-            found[name] = [str(group) for group in read_artifact(cache.cache_dir() / "kernels" / name).groups]
-        except ArtifactError:
-            found[name] = []
-    return found
+    names = cache.entries()
+    return {
+        entry.path.name: [] if entry.artifact is None else [str(group) for group in entry.artifact.groups]
+        for entry in cache.contents()
+        if entry.path.name in names
+    }
 
 
-def _state(folder: Path) -> str:
-    """Whether ``folder`` can be written, or made."""
-    if folder.is_dir():
-        return "writable" if os.access(folder, os.W_OK) else "cannot be written; a temporary folder is used instead"
-    parent = next(parent for parent in folder.parents if parent.exists())
+def _state(place: Place) -> str:
+    """Whether the cache can be written, or made."""
+    instead = "a temporary folder is used instead"
+    if place.refused:
+        return f"not used: {place.refused}; {instead}"
+    if place.root.is_dir():
+        return "writable" if os.access(place.root, os.W_OK) else f"cannot be written; {instead}"
+    parent = next(parent for parent in place.root.parents if parent.exists())
     if parent.is_dir() and os.access(parent, os.W_OK):
         return "made when it is first needed"
-    return f"cannot be made in {parent}; a temporary folder is used instead"
+    return f"cannot be made in {parent}; {instead}"

@@ -6,6 +6,20 @@ what was expected and what came.
 
 from __future__ import annotations
 
+_LONGEST = 200
+
+
+def shown(value: object) -> str:
+    """What was given, for a message: its ``repr``, not too long, and something else where that fails.
+
+    Python prints no integers of many digits, and values of other packages print what they like.
+    """
+    try:
+        text = repr(value)
+    except Exception as error:
+        return f"(which cannot be shown: {type(error).__name__})"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
 
 class LogSigError(Exception):
     """Base class of everything this package raises on its own account."""
@@ -69,6 +83,10 @@ class CacheError(LogSigError):
 
 class ArtifactError(LogSigError):
     """A folder that should hold a compiled problem is missing, damaged, or made for another problem or machine."""
+
+
+class OutputError(LogSigError, OSError):
+    """A folder that is to be generated cannot be written."""
 
 
 class UnsupportedError(LogSigError, NotImplementedError):

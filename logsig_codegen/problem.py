@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import SupportsIndex
 
-from logsig_codegen.errors import ProblemTooLargeError
+from logsig_codegen.errors import ProblemTooLargeError, shown
 
 LARGEST_DEGREE = 10_000
 """Degrees beyond this are refused even for one letter, where only the first one matters."""
 LARGEST_SIZE_BITS = 62
 """Problems with more than two to this power coordinates are refused: no address space holds one log-signature."""
+LARGEST_INTEGER = 2**63 - 1
+"""Integers beyond this, or its negative, count nothing that fits a computer."""
 
 
 def check_positive_integer(name: str, value: SupportsIndex) -> int:
@@ -24,16 +26,31 @@ def check_positive_integer(name: str, value: SupportsIndex) -> int:
     TypeError
         If ``value`` is a bool or not an integer (Python's or numpy's).
     ValueError
-        If ``value`` is smaller than 1.
+        If ``value`` is smaller than 1, or does not fit 64 bits.
     """
-    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
-        raise TypeError(f"{name}: expected an integer, got bool {value!r}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}") from None
+    number = check_size(name, as_integer(name, value))
     if number < 1:
         raise ValueError(f"{name}: expected at least 1, got {number}")
+    return number
+
+
+def as_integer(name: str, value: object) -> int:
+    """Return an integer, Python's or numpy's, as a plain ``int``; raise ``TypeError`` for anything else."""
+    if type(value) is int:
+        return value
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):
+        try:
+            return operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            pass
+    kind = type(value).__name__.rstrip("_")
+    raise TypeError(f"{name}: expected an integer, got {kind} {shown(value)}")
+
+
+def check_size(name: str, number: int) -> int:
+    """Return ``number``; raise ``ValueError`` if it does not fit 64 bits (printing it might fail too)."""
+    if not -LARGEST_INTEGER <= number <= LARGEST_INTEGER:
+        raise ValueError(f"{name}: expected an integer that fits 64 bits, got one of {number.bit_length()} bits")
     return number
 
 
@@ -64,15 +81,21 @@ class Problem:
     """A dimension ``d`` (number of letters, path channels) and a truncation degree ``N``.
 
     Raises ``TypeError`` for anything but integers, ``ValueError`` for values below 1, and ``ProblemTooLargeError``
-    (which is a ``ValueError``) for degrees no computer has room for.
+    (which is a ``ValueError``) for problems no computer has room for.
     """
 
     dimension: int
     degree: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dimension", check_positive_integer("dimension", self.dimension))
-        object.__setattr__(self, "degree", check_positive_integer("degree", self.degree))
+        for name in ("dimension", "degree"):
+            number = as_integer(name, getattr(self, name))
+            if number > LARGEST_INTEGER:
+                raise ProblemTooLargeError(
+                    f"{name}: with one of {number.bit_length()} bits, a log-signature has more "
+                    f"than 2**{LARGEST_SIZE_BITS} coordinates"
+                )
+            object.__setattr__(self, name, check_positive_integer(name, number))
         # The last degree has about dimension**degree / degree words; in logarithms, for the power may be astronomic.
         if self.degree * math.log2(self.dimension) - math.log2(self.degree) > LARGEST_SIZE_BITS:
             raise ProblemTooLargeError(

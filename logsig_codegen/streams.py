@@ -9,6 +9,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from logsig_codegen import functional
+from logsig_codegen.errors import shown
 from logsig_codegen.functional.paths import forward
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.arrays import plain
@@ -227,7 +228,10 @@ class LogSigStream(_Stream):
 
     def sig_batch(self, intervals: Sequence[Interval]) -> Any:
         """Log-signatures of several intervals, ``(number of intervals, ..., log_sig_length)``; see :meth:`sig`."""
-        pairs = [tuple(interval) for interval in intervals]
+        try:
+            pairs = [tuple(interval) for interval in intervals]
+        except TypeError:
+            raise TypeError(f"intervals: expected pairs (start, end), got {shown(intervals)}") from None
         if not pairs:
             raise ValueError("intervals: expected at least one pair (start, end), got none")
         for index, pair in enumerate(pairs):

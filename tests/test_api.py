@@ -82,9 +82,7 @@ def test_number_types_and_march(tmp_path: Path) -> None:
 
 def test_an_older_folder_is_replaced(tmp_path: Path) -> None:
     folder = lg.generate(2, 2, tmp_path, emit_only=True).path
-    (folder / "left over").touch()
     lg.generate(2, 2, tmp_path, operations=JOIN)
-    assert not (folder / "left over").exists()
     assert not (folder / "combine.c").exists()
     assert lg.load(2, 2, artifacts=folder).size == 3
     assert os.listdir(tmp_path) == ["d2_n2"]
@@ -136,7 +134,7 @@ def test_a_failed_compilation_leaves_the_older_folder(
 
 def test_an_out_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(lg.OutputError, match=r"out: .*file"):
         lg.generate(2, 2, tmp_path / "file" / "below", emit_only=True)
 
 

@@ -359,3 +359,79 @@ def test_what_is_listed_can_be_pickled() -> None:
     assert (
         repr(pickle.loads(pickle.dumps(nn.LogSig(2, 3, stream=True)))) == "LogSig(dimension=2, degree=3, stream=True)"
     )
+
+
+# -- integers beyond 64 bits ----------------------------------------------------------------------------------------
+
+HUGE = 2**70
+TENSOR = torch.from_numpy(PATH)
+SIGS = np.zeros((3, 5))
+BIG: dict[str, tuple[str, Any]] = {
+    **{
+        f"{name}, {kind}": (name, call)
+        for kind, x, sigs in (("array", PATH, SIGS), ("tensor", TENSOR, torch.zeros(3, 5).double()))
+        for name, call in {
+            "windows[0]": lambda n, x=x: lg.log_sig(x, 3, windows=(n, 1)),
+            "windows[1]": lambda n, x=x: lg.log_sig(x, 3, windows=(2, n)),
+            "n_jobs": lambda n, x=x: lg.log_sig(x, 3, n_jobs=n),
+            "n_jobs of a gradient": lambda n, x=x, s=sigs: lg.log_sig_backprop(s[0], x, 3, method=2, n_jobs=n),
+            "n_jobs of a join": lambda n, x=x, s=sigs: lg.log_sig_join(s, x[:3, 0], 2, 3, n_jobs=n),
+            "n_jobs of a product": lambda n, s=sigs: lg.log_sig_combine(s, s, 2, 3, n_jobs=n),
+            "n_jobs of a conversion": lambda n, s=sigs: lg.logsig_to_sig(s, 2, 3, n_jobs=n),
+            "n_jobs of a transform": lambda n, x=x: lg.transform_path(x, n_jobs=n),
+            "method": lambda n, x=x: lg.log_sig(x, 3, method=n),
+            "source": lambda n, s=sigs: lg.log_sig_change_method(s, 2, 3, n, 1),
+            "degree": lambda n, x=x: lg.log_sig(x, n),
+            "degree of a join": lambda n, x=x, s=sigs: lg.log_sig_join(s, x[:3, 0], 2, n),
+            "dimension of a join": lambda n, x=x, s=sigs: lg.log_sig_join(s, x[:3, 0], n, 3),
+            "dimension": lambda n, s=sigs: lg.log_sig_to_hall(s, n, 3),
+            "lengths": lambda n, x=x: lg.log_sig(x, 3, lengths=[n] * 4),
+            "end_time": lambda n, x=x: lg.log_sig(x, 3, time_aug=True, end_time=n if n < 0 else n**30),
+        }.items()
+    },
+    "max_terms": ("max_terms", lambda n: lg.load(2, 3, max_terms=n)),
+    "dimension of load": ("dimension", lambda n: lg.load(n, 3)),
+    "degree of load": ("degree", lambda n: lg.load(1, n)),
+    "degree of a length": ("degree", lambda n: lg.log_sig_length(2, n)),
+    "dimension of a length": ("dimension", lambda n: lg.sig_length(n, 2)),
+    "jobs": ("jobs", lambda n: lg.generate(2, 2, "/dev/null/out", jobs=n)),
+    "alphabet_size": ("alphabet_size", lambda n: lg.words(n, 2)),
+    "letter": ("word", lambda n: lg.is_lyndon((0, n))),
+    "window_size": ("window_size", lambda n: lg.LogSigWindowStream(2, 3, n)),
+    "stride": ("stride", lambda n: lg.LogSigWindowStream(2, 3, 2, stride=n)),
+    "keep": ("keep", lambda n: lg.LogSigWindowStream(2, 3, 2, keep=n)),
+    "start": ("start", lambda n: lg.LogSigStream(2, 3).sig(n, 2)),
+    "n_jobs of a stream": ("n_jobs", lambda n: lg.LogSigStream(2, 3, n_jobs=n)),
+    "n_jobs of a module": ("n_jobs", lambda n: nn.LogSigJoin(2, 3, n_jobs=n)),
+    "hidden": ("hidden", lambda n: nn.LogODE(2, 2, hidden=n, out_features=1, window=2)),
+    "out_features": ("out_features", lambda n: nn.LogODE(2, 2, hidden=2, out_features=n, window=2)),
+    "width": ("width", lambda n: nn.LogODE(2, 2, hidden=2, out_features=1, window=2, width=n)),
+}
+
+
+@pytest.mark.parametrize("case", BIG)
+def test_integers_that_fit_no_computer(case: str) -> None:
+    """Of 71 bits, of more digits than Python prints, and negative."""
+    name, call = BIG[case]
+    argument = name.split(" ")[0]
+    for number in (HUGE, 2**20_000, -HUGE, -(2**20_000)):
+        if argument == "end_time" and number == -HUGE:
+            continue  # a float has it
+        with pytest.raises((TypeError, ValueError)) as caught:
+            call(number)
+        assert argument in str(caught.value)
+
+
+def test_an_empty_batch_has_an_empty_list_of_lengths() -> None:
+    for path in (PATH[:0], torch.from_numpy(PATH[:0])):
+        assert tuple(lg.log_sig(path, 3, lengths=[]).shape) == (0, 5)
+        assert tuple(lg.log_sig(path, 3, lengths=(), stream=True).shape) == (0, 8, 5)
+        d_out = np.zeros((0, 5)) if isinstance(path, np.ndarray) else torch.zeros(0, 5).double()
+        assert tuple(lg.log_sig_backprop(d_out, path, 3, lengths=[]).shape) == (0, 9, 2)
+
+
+@pytest.mark.parametrize("lengths", [[[1], [2, 3]], "abcd", {3}, [1.0] * 4, object(), torch.ones(4).bfloat16()])
+def test_lengths_that_are_no_integers(lengths: Any) -> None:
+    for path in (PATH, TENSOR):
+        with pytest.raises((TypeError, ValueError), match="lengths: expected"):
+            lg.log_sig(path, 3, lengths=lengths)

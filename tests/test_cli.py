@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from logsig_codegen import cli, display
+from logsig_codegen import cli, display, generate
+from logsig_codegen.build.cache import marks
 from logsig_codegen.operations import GROUPS, OPERATIONS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -423,15 +424,16 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_doctor_says_what_the_cache_holds(tmp_path: Path) -> None:
+    marks.mark_root(tmp_path, "kernels")
+    folder = generate(2, 2, tmp_path / "out", operations=("join", "combine"), emit_only=True).path
     for name, manifest in {
-        "d2_n2-a": json.dumps({
-            "format": 2, "abi_version": 1, "key": "", "dimension": 2, "degree": 2, "groups": ["join", "combine"],
-            "files": {}, "library": None,
-        }),
+        "d2_n2-a": (folder / "manifest.json").read_text(encoding="utf-8"),
         "d2_n2-b": "{",
-    }.items():  # fmt: skip
-        (tmp_path / "kernels" / name).mkdir(parents=True)
-        (tmp_path / "kernels" / name / "manifest.json").write_text(manifest)
+    }.items():
+        staging = marks.stage(tmp_path / "kernels", name)
+        (staging.folder / "manifest.json").write_text(manifest)
+        marks.publish(staging, tmp_path / "kernels" / name)
+        staging.close()
     found = json.loads(command("doctor", "--json", LOGSIG_CODEGEN_CACHE=str(tmp_path)).stdout)
     assert found["cache"]["entries"] == {"d2_n2-a": ["join", "combine"], "d2_n2-b": []}
     text = command("doctor", LOGSIG_CODEGEN_CACHE=str(tmp_path)).stdout

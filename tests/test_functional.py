@@ -234,14 +234,30 @@ WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lg.sig_length(2, 64), ValueError, "does not fit 64 bits"),
     (lambda: lg.sig_length(10**9, 10**12), ValueError, "does not fit 64 bits"),
     (lambda: lg.sig_length(2, 3, scalar_term=None), TypeError, "scalar_term: expected a bool"),  # type: ignore[arg-type]
-    (lambda: lg.words(10, 30), ValueError, "more than 50,000,000 words"),
-    (lambda: lg.words(2, 10**12), ValueError, "more than 50,000,000 words"),
-    (lambda: lg.words(1, 10**12), ValueError, "more than 50,000,000"),
-    (lambda: lg.words_of_length(1000, 5), ValueError, "more than 50,000,000 words"),
+    *(
+        (call, ValueError, f"alphabet_size, {name}: the words on .* would take more than 1,073,741,824 bytes")
+        for name, call in [
+            ("max_length", lambda: lg.words(10, 30)),
+            ("max_length", lambda: lg.words(2, 10**12)),
+            ("max_length", lambda: lg.words(1, 10**12)),
+            ("max_length", lambda: lg.words(1, 2**25)),
+            ("max_length", lambda: lg.words(2, 23)),
+            ("max_length", lambda: lg.words(2**62, 2**62)),
+            ("length", lambda: lg.words_of_length(1000, 5)),
+            ("length", lambda: lg.words_of_length(1, 2**40)),
+            ("length", lambda: lg.words_of_length(3, 2**40)),
+            ("length", lambda: lg.lyndon_words_of_length(3, 20)),
+            ("length", lambda: lg.lyndon_words_of_length(2, 2**62)),
+            ("max_length", lambda: lg.lyndon_words(50, 10)),
+            ("max_length", lambda: lg.lyndon_words(2**62, 1)),
+            ("idx", lambda: lg.idx_to_word(10**18, 1)),
+        ]
+    ),
+    (lambda: lg.word_to_idx((1,) * 64, 2), ValueError, "word: its position: expected an integer that fits 64 bits"),
+    (lambda: lg.idx_to_word(2**70, 2), ValueError, "idx: expected an integer that fits 64 bits, got one of 71 bits"),
     (lambda: lg.words(-1, 2), ValueError, "alphabet_size: expected at least 0, got -1"),
     (lambda: lg.words(2, 2.0), TypeError, "max_length: expected an integer, got float"),  # type: ignore[arg-type]
     (lambda: lg.words(False, 2), TypeError, "alphabet_size: expected an integer, got bool"),
-    (lambda: lg.lyndon_words(50, 10), ValueError, "more than 50,000,000 words"),
     (lambda: lg.lyndon_words_of_length(2, -1), ValueError, "length: expected at least 0, got -1"),
     (lambda: lg.is_lyndon([0, 1]), TypeError, "word: expected a tuple of integers, got list"),  # type: ignore[arg-type]
     (lambda: lg.is_lyndon("01"), TypeError, "word: expected a tuple of integers, got str"),  # type: ignore[arg-type]
@@ -251,7 +267,6 @@ WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: lg.word_to_idx((), 2), ValueError, "word: the empty word"),
     (lambda: lg.idx_to_word(-1, 2), ValueError, "idx: expected at least 0, got -1"),
     (lambda: lg.idx_to_word(0, 0), ValueError, "alphabet_size: expected at least 1, got 0"),
-    (lambda: lg.idx_to_word(10**18, 1), ValueError, "idx: expected at most"),
     (lambda: lg.prepare_log_sig(2, 3, 4), ValueError, "method: expected 0, 1, 2 or 3, got 4"),
     (lambda: lg.prepare_log_sig(2, 3, -1), ValueError, "method: expected at least 0, got -1"),
     (lambda: lg.prepare_log_sig(2, 3, True), TypeError, "method: expected an integer, got bool"),
@@ -270,3 +285,16 @@ WRONG: list[tuple[Callable[[], Any], type[Exception], str]] = [
 def test_wrong_arguments(call: Callable[[], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_few_words_take_little_memory() -> None:
+    """Whatever their length: the limit on memory counts what is really made."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert lg.words_of_length(0, 2**31) == lg.words_of_length(0, 2**62) == []
+    assert lg.words_of_length(0, 0) == lg.words(0, 2**62) == [()]
+    assert lg.lyndon_words(1, 2**62) == [(0,)]
+    assert lg.lyndon_words_of_length(1, 2**62) == lg.lyndon_words(0, 2**62) == []
+    assert len(lg.words_of_length(1, 1000)[0]) == 1000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes

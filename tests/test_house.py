@@ -151,6 +151,17 @@ def test_package_says_that_it_is_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
 
 
+def test_every_dependency_has_a_lowest_version_that_is_run() -> None:
+    """``.ci/run`` runs tests with what this script prints."""
+    command = [sys.executable, str(ROOT / ".ci" / "floors.py"), "cuda", "torch"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    text = (ROOT / "pyproject.toml").read_text()
+    lists = re.findall(r"^(?:dependencies|cuda|torch) = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+    listed = [requirement for one in lists for requirement in re.findall(r'"([^"]+)"', one)]
+    assert len(lists) == 3
+    assert sorted(printed) == sorted(one.split(";")[0].replace(">=", "==").strip() for one in listed)
+
+
 def test_files_stay_short() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in MODULES}
     assert {name: length for name, length in lengths.items() if length > 400} == {}

@@ -11,11 +11,17 @@ A word is represented by its position among the words of its length: the number 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import factorial, prod
 
 from logsig_codegen.algebra.lyndon import LyndonBasis, Word, lyndon_basis
+from logsig_codegen.errors import ProblemTooLargeError
+
+MOST_ENTRIES = 50_000_000
+"""Words of all brackets of a problem, at most, by a bound: dimension 2 and degree 16 take a gigabyte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,8 +166,33 @@ def combination(factors: Mapping[int, int], vectors: Callable[[int], Mapping[int
     return {index: value for index, value in total.items() if value}
 
 
+def check_entries(basis: LyndonBasis) -> None:
+    """Refuse maps of coordinates that would fill the memory.
+
+    A bracket of ``n`` letters has at most ``2**(n - 1)`` words, all with the same letters.
+
+    Raises
+    ------
+    ProblemTooLargeError
+        If the brackets together may have more than ``MOST_ENTRIES`` words.
+    """
+    alike = Counter(tuple(sorted(Counter(word).values())) for word in basis.words)
+    entries = sum(number * min(2 ** (sum(counts) - 1), _rearrangements(counts)) for counts, number in alike.items())
+    if entries > MOST_ENTRIES:
+        raise ProblemTooLargeError(
+            f"(dimension={basis.dimension}, degree={basis.degree}): other coordinates than Lyndon brackets need tables "
+            f"of up to {entries:,} numbers, more than {MOST_ENTRIES:,}"
+        )
+
+
+def _rearrangements(counts: Sequence[int]) -> int:
+    """Words with so many of each letter."""
+    return factorial(sum(counts)) // prod(map(factorial, counts))
+
+
 def _bracket_polynomials(basis: LyndonBasis) -> Sequence[Mapping[int, int]]:
     """Every ``P_w`` as coefficients by the places of words of its length, in coordinate order."""
+    check_entries(basis)
     powers = [int(basis.dimension**length) for length in range(basis.degree + 1)]
     table: list[dict[int, int]] = []
     for word, (left, right) in zip(basis.words, basis.factors, strict=True):

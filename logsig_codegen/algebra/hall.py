@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias, Union
 
-from logsig_codegen.algebra.basis_maps import SparseMap, combination
+from logsig_codegen.algebra.basis_maps import SparseMap, check_entries, combination
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.algebra.structure import structure_constants
 
@@ -76,6 +76,7 @@ def hall_basis(dimension: int, degree: int) -> HallBasis:
 @lru_cache(maxsize=32)
 def hall_to_brackets(dimension: int, degree: int) -> SparseMap:
     """From Hall coordinates to Lyndon bracket coordinates."""
+    check_entries(lyndon_basis(dimension, degree))
     constants = structure_constants(dimension, degree)
     return _expressed(hall_basis(dimension, degree).factors, lambda i, j: dict(constants.bracket(i, j)))
 
@@ -83,6 +84,7 @@ def hall_to_brackets(dimension: int, degree: int) -> SparseMap:
 @lru_cache(maxsize=32)
 def brackets_to_hall(dimension: int, degree: int) -> SparseMap:
     """From Lyndon bracket coordinates to Hall coordinates; the inverse of :func:`hall_to_brackets`."""
+    check_entries(lyndon_basis(dimension, degree))
     return _expressed(lyndon_basis(dimension, degree).factors, _HallBrackets(hall_basis(dimension, degree)).bracket)
 
 

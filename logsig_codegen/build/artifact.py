@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from logsig_codegen._version import ABI_VERSION
+from logsig_codegen.build.manifest import FORMAT, MANIFEST, MOST_BYTES, parse
 from logsig_codegen.errors import ArtifactError
 from logsig_codegen.problem import Problem
 
-MANIFEST = "manifest.json"
-FORMAT = 2
+__all__ = [
+    "DTYPES",
+    "FORMAT",
+    "MANIFEST",
+    "Artifact",
+    "check_file",
+    "check_problem",
+    "describe_file",
+    "read_artifact",
+    "write_manifest",
+]
 DTYPES = ("float32", "float64")
 
 
@@ -27,7 +40,7 @@ class Artifact:
     path : Path
         The folder.
     manifest : mapping
-        The manifest, as read.
+        The manifest, checked by :func:`logsig_codegen.build.manifest.parse`.
     """
 
     path: Path
@@ -56,13 +69,63 @@ class Artifact:
     @property
     def library(self) -> Path:
         """Path of the shared library."""
-        return self.path / str(self.manifest["library"])
+        return self.file(self.manifest["library"])
+
+    def file(self, name: str) -> Path:
+        """Path of a file.
+
+        Raises
+        ------
+        ArtifactError
+            If a symbolic link leads out of the folder; names do not, see :mod:`logsig_codegen.build.manifest`.
+        """
+        path = self.path / name
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.path)):
+            raise ArtifactError(f"{path}: is a link that leads out of the folder")
+        return path
+
+    def content(self, name: str) -> bytes:
+        """What a file holds.
+
+        Raises
+        ------
+        ArtifactError
+            If it is missing, or not what the manifest says.
+        """
+        path, expected = self.file(name), self.manifest["files"].get(name)
+        try:
+            content = _read(path, 0 if expected is None else expected["size"])
+        except OSError as error:
+            raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
+        if content is None or _describe(content) != expected:
+            raise ArtifactError(f"{path}: is damaged: its size or SHA-256 is not what the manifest says")
+        return content
+
+    def sources(self) -> dict[str, str]:
+        """File name to text of the sources; raises as :meth:`content`."""
+        return {name: self.content(name).decode(errors="replace") for name in self.manifest["sources"]}
+
+
+def _read(path: Path, most: int) -> bytes | None:
+    """A file of at most so many bytes, or ``None``; what is no regular file may never end, and is an ``OSError``."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most + 1) if status.st_size <= most else None
+    finally:
+        os.close(descriptor)
+
+
+def _describe(content: bytes) -> dict[str, Any]:
+    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def describe_file(path: Path) -> dict[str, Any]:
     """Size in bytes and SHA-256 of a file."""
-    content = path.read_bytes()
-    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return _describe(path.read_bytes())
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -76,25 +139,18 @@ def read_artifact(folder: Path) -> Artifact:
     Raises
     ------
     ArtifactError
-        If there is none, or it cannot be one of ours.
+        If there is none, or it cannot be one of ours; naming the file and the field.
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        content = _read(path, MOST_BYTES)
+        if content is None:
+            raise ArtifactError(f"{path}: is not a manifest: it has more than {MOST_BYTES:,} bytes")
+        return Artifact(folder, parse(content))
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ArtifactError(f"{path}: is not a manifest: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ArtifactError(f"{path}: is not a manifest of format {FORMAT}")
-    missing = [
-        name
-        for name in ("abi_version", "key", "dimension", "degree", "groups", "files", "library")
-        if name not in manifest
-    ]
-    if missing:
-        raise ArtifactError(f"{path}: lacks {', '.join(missing)}")
-    return Artifact(folder, manifest)
+        raise ArtifactError(f"{path}: {error}") from error
 
 
 def check_problem(artifact: Artifact, problem: Problem) -> None:
@@ -114,10 +170,4 @@ def check_problem(artifact: Artifact, problem: Problem) -> None:
 
 def check_file(artifact: Artifact, name: str) -> None:
     """Raise ``ArtifactError`` if a file of a folder is missing, or not what the manifest says."""
-    file = artifact.path / name
-    try:
-        found = describe_file(file)
-    except OSError as error:
-        raise ArtifactError(f"{file}: cannot be read: {error.strerror}") from error
-    if found != artifact.manifest["files"].get(name):
-        raise ArtifactError(f"{file}: is damaged: its size or SHA-256 is not what the manifest says")
+    artifact.content(name)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from logsig_codegen.build.cache.failures import check
 from logsig_codegen.build.cpu import usable_processors
+from logsig_codegen.build.processes import Crew, run
 from logsig_codegen.build.toolchain import Toolchain
-from logsig_codegen.errors import CompilerError
 from logsig_codegen.stages import stage
 
 if TYPE_CHECKING:
     from logsig_codegen.emit.unit import SourceUnit
+
+NAME = "The C compiler"
 
 
 def compile_library(
@@ -47,44 +47,15 @@ def compile_library(
             (*toolchain.compiler.command, *flags, *definitions, "-c", source, "-o", f"{relative}/{target}")
             for target, source, definitions in tasks
         ]
-        with stage("compile C"), ThreadPoolExecutor(max_workers=max(1, jobs or usable_processors())) as pool:
-            running = [
-                pool.submit(_run, command, folder, task[1]) for command, task in zip(commands, tasks, strict=True)
-            ]
-            try:
-                for future in running:
-                    future.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        workers = max(1, jobs or usable_processors())
+        with stage("compile C"), ThreadPoolExecutor(max_workers=workers) as pool, Crew() as crew:
+            for (target, source, _), done in zip(
+                tasks, pool.map(lambda command: crew.run(command, folder), commands), strict=True
+            ):
+                check(done, NAME, folder, output=f"{relative}/{target}", source=source)
         outputs = [f"{relative}/{target}" for target, _, _ in tasks]
         link = [flag.text for flag in toolchain.link_flags]
         with stage("link C", library):
-            _run((*toolchain.compiler.command, *outputs, "-o", library, *link), folder, "")
-
-
-def _run(command: tuple[str, ...], folder: Path, source: str) -> None:
-    try:
-        result = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False
-        )
-    except OSError as error:
-        raise CompilerError(f"The C compiler {command[0]!r} cannot be run: {error}", command=command) from error
-    if result.returncode != 0:
-        kept = os.path.join(_keep(folder), source) if source else _keep(folder)
-        raise CompilerError(
-            f"The C compiler failed with status {result.returncode}.\n"
-            f"command: {shlex.join(command)}\nsource: {kept}\n{result.stderr.strip()}",
-            command=command,
-            stderr=result.stderr,
-            source=kept,
-        )
-
-
-def _keep(folder: Path) -> str:
-    """Copy the sources to a temporary folder that outlives the build, for whoever wants to run the command again."""
-    kept = tempfile.mkdtemp(prefix="logsig_codegen-failed-")
-    for file in sorted(folder.iterdir()):
-        if file.is_file():
-            shutil.copy(file, kept)
-    return kept
+            check(
+                run((*toolchain.compiler.command, *outputs, "-o", library, *link), folder), NAME, folder, output=library
+            )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from logsig_codegen.build.cache import failures
+from logsig_codegen.build.processes import run
+from logsig_codegen.build.toolchain import absolute_command
 from logsig_codegen.errors import CompilerError, CompilerNotFoundError
 from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
@@ -61,16 +64,19 @@ def build_extension(folder: Path, problem: Problem, source: str, library: str, *
     with tempfile.TemporaryDirectory(prefix=".torch-", dir=folder) as build:
         definitions = ["-DLOGSIG_TORCH_CUDA"] if cuda else []
         arguments = [module, str(folder / source), str(folder), library, build, *definitions]
-        done = subprocess.run(
-            [sys.executable, "-c", _SCRIPT, *arguments],
-            env=_environment(folder),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            kind = CompilerNotFoundError if done.returncode == MISSING else CompilerError
-            raise kind(f"the torch extension of {problem.name}: {(done.stderr or done.stdout).strip()}")
+        command = (sys.executable, "-c", _SCRIPT, *arguments)
+        done = run(command, Path(build), environment=_environment(folder))
+        if done.status != 0:
+            what = f"the torch extension of {problem.name}"
+            if done.status == MISSING:
+                raise CompilerNotFoundError(f"{what}: {done.stderr.strip()}")
+            kept = failures.keep(folder, command, done.stdout + done.stderr)
+            raise CompilerError(
+                f"{done.failure(what)}\nsource: {kept}\n{(done.stderr or done.stdout).strip()}",
+                command=command,
+                stderr=done.stderr,
+                source=kept,
+            )
         shutil.move(Path(build, f"{module}.so"), folder / name)
 
 
@@ -78,8 +84,10 @@ def _environment(folder: Path) -> dict[str, str]:
     """The programs of this Python's environment come first (ninja), and the library is found before it is moved."""
     paths = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
     libraries = [str(folder), os.environ.get("LD_LIBRARY_PATH", "")]
+    compiler = os.environ.get("CXX", "").strip()
     return {
         **os.environ,
+        **({"CXX": shlex.join(absolute_command("$CXX", compiler))} if compiler else {}),
         "PATH": os.pathsep.join(paths),
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
     }

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from logsig_codegen.build import cache, cpu
+from logsig_codegen.build import cpu
+from logsig_codegen.build.cache import failures
+from logsig_codegen.build.launcher import obtain_library
+from logsig_codegen.build.processes import run
 from logsig_codegen.build.toolchain import find_compiler
-from logsig_codegen.errors import CompilerError, CompilerNotFoundError
+from logsig_codegen.errors import CompilerNotFoundError
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.shipped import verbatim
 
@@ -73,18 +74,14 @@ def obtain_handlers(folders: Iterable[Path] = ()) -> Path:
     CacheError
         If neither the cache nor a temporary folder can be written.
     """
-    include = include_dir()
-    name = library_name(include)
-    entry = Path(name).stem
-    for place in (*folders, *(root / entry for root in cache.roots())):
-        if (place / name).is_file():
-            return place / name
     from logsig_codegen.emit.jax import jax_sources
 
-    target = cache.writable_root() / entry / name
-    target.parent.mkdir(exist_ok=True)
-    compile_handlers(jax_sources(), target, include)
-    return target
+    include = include_dir()
+
+    def make(target: Path) -> None:
+        compile_handlers(jax_sources(), target, include)
+
+    return obtain_library(library_name(include), folders, make, "XLA calls the kernels by a small C library.")
 
 
 def compile_handlers(sources: Mapping[str, str], target: Path, include: Path) -> None:
@@ -94,15 +91,11 @@ def compile_handlers(sources: Mapping[str, str], target: Path, include: Path) ->
     ------
     CompilerNotFoundError, CompilerError
     """
-    with tempfile.TemporaryDirectory(prefix=".jax-", dir=target.parent) as folder:
+    headers = ("-I", ".", "-isystem", str(include))
+    command = (*find_compiler().command, *FLAGS, *headers, next(iter(sources)), "-o", target.name)
+    with tempfile.TemporaryDirectory(prefix=".jax-", dir=target.parent) as work:
+        folder = Path(work)
         for name, text in sources.items():
-            Path(folder, name).write_text(text, encoding="utf-8")
-        headers = ("-I", ".", "-isystem", str(include))
-        command = (*find_compiler().command, *FLAGS, *headers, next(iter(sources)), "-o", target.name)
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode != 0:
-            shown = f"command: {shlex.join(command)}\n{done.stderr.strip()}"
-            raise CompilerError(
-                f"The C compiler failed with status {done.returncode}.\n{shown}", command=command, stderr=done.stderr
-            )
-        os.replace(Path(folder, target.name), target)
+            (folder / name).write_text(text, encoding="utf-8")
+        failures.check(run(command, folder), "The C compiler", folder, output=target.name)
+        os.replace(folder / target.name, target)

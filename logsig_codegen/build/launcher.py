@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-import shlex
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
 from logsig_codegen.build import cache, cpu
+from logsig_codegen.build.artifact import describe_file
+from logsig_codegen.build.cache import failures
+from logsig_codegen.build.processes import run
 from logsig_codegen.build.toolchain import find_compiler
-from logsig_codegen.errors import CompilerError, CompilerNotFoundError
+from logsig_codegen.errors import CompilerNotFoundError
 from logsig_codegen.shipped import verbatim
 
 HEADERS = ("logsig_launcher.h", "logsig_gpu_paths.h")
@@ -23,6 +25,7 @@ FOLDERS = {"logsig_path_call.h": "c/include"}
 """Where those headers stand that others use as well."""
 FLAGS = ("-O2", "-std=gnu11", "-fPIC", "-shared")
 LIBRARIES = ("-ldl", "-lpthread")
+_ABOUT = "about.json"
 
 
 def sources() -> dict[str, str]:
@@ -50,18 +53,34 @@ def obtain_launcher(folders: Iterable[Path] = ()) -> Path:
     CacheError
         If neither the cache nor a temporary folder can be written.
     """
-    name = library_name()
-    for place in (*folders, *(root / _entry() for root in cache.roots())):
-        if (place / name).is_file():
-            return place / name
+    return obtain_library(
+        library_name(), folders, compile_launcher, "Kernels for GPUs are started by a small C library."
+    )
+
+
+def obtain_library(name: str, folders: Iterable[Path], make: Callable[[Path], None], purpose: str) -> Path:
+    """A library that no problem is part of: from one of ``folders``, else from the cache, else made by ``make(target)``.
+
+    ``purpose``: a sentence that the error begins with where there is no compiler. Raises as :func:`obtain_launcher`.
+    """
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    entry = Path(name).stem
+    for root in cache.roots():
+        if cache.trusted_entry(root / entry) and _is_whole(root / entry / name):
+            cache.touch(root / entry)
+            return root / entry / name
     try:
         find_compiler()
     except CompilerNotFoundError as error:
-        raise CompilerNotFoundError(f"Kernels for GPUs are started by a small C library. {error}") from error
-    target = cache.writable_root() / _entry() / name
-    target.parent.mkdir(exist_ok=True)
-    compile_launcher(target)
-    return target
+        raise CompilerNotFoundError(f"{purpose} {error}") from error
+
+    def build(folder: Path) -> None:
+        make(folder / name)
+        (folder / _ABOUT).write_text(json.dumps(describe_file(folder / name)), encoding="utf-8")
+
+    return cache.keep(entry, build) / name
 
 
 def copy_launcher(folder: Path) -> tuple[str, ...]:
@@ -82,19 +101,17 @@ def compile_launcher(target: Path, definitions: Iterable[str] = ()) -> None:
     CompilerNotFoundError, CompilerError
     """
     command = (*find_compiler().command, *FLAGS, *(f"-D{one}" for one in definitions), SOURCE, "-o", target.name)
-    with tempfile.TemporaryDirectory(prefix=".launcher-", dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".launcher-", dir=target.parent) as work:
+        folder = Path(work)
         for name, text in sources().items():
-            Path(folder, name).write_text(text, encoding="utf-8")
-        command = (*command, *LIBRARIES)
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode != 0:
-            shown = f"command: {shlex.join(command)}\n{done.stderr.strip()}"
-            raise CompilerError(
-                f"The C compiler failed with status {done.returncode}.\n{shown}", command=command, stderr=done.stderr
-            )
-        os.replace(Path(folder, target.name), target)
+            (folder / name).write_text(text, encoding="utf-8")
+        failures.check(run((*command, *LIBRARIES), folder), "The C compiler", folder, output=target.name)
+        os.replace(folder / target.name, target)
 
 
-def _entry() -> str:
-    """Name of the folder in the cache."""
-    return Path(library_name()).stem
+def _is_whole(library: Path) -> bool:
+    """Whether a library in the cache is what was written there."""
+    try:
+        return bool(json.loads(library.with_name(_ABOUT).read_text(encoding="utf-8")) == describe_file(library))
+    except (OSError, ValueError):
+        return False

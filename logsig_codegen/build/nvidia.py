@@ -10,15 +10,17 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen.build.cache.failures import check
 from logsig_codegen.build.cpu import usable_processors
-from logsig_codegen.errors import CompilerError, CompilerNotFoundError
+from logsig_codegen.build.processes import Crew, run
+from logsig_codegen.errors import CompilerError, CompilerNotFoundError, shown
 from logsig_codegen.stages import stage
 
 if TYPE_CHECKING:
@@ -65,10 +67,10 @@ def check_architectures(names: Sequence[str], *, some: bool = True) -> tuple[str
         If one cannot be the name of an architecture.
     """
     if isinstance(names, str) or not isinstance(names, Sequence):
-        raise TypeError(f"architectures: expected a sequence of strings, got {type(names).__name__} {names!r}")
+        raise TypeError(f"architectures: expected a sequence of strings, got {type(names).__name__} {shown(names)}")
     for name in names:
         if not isinstance(name, str) or not _ARCHITECTURE.match(name):
-            raise ValueError(f"architectures: expected names such as 'sm_90', got {name!r}")
+            raise ValueError(f"architectures: expected names such as 'sm_90', got {shown(name)}")
     if some and not names:
         raise ValueError("architectures: expected at least one, such as 'sm_90', got none")
     return tuple(dict.fromkeys(names))
@@ -143,7 +145,7 @@ def find_nvcc() -> CudaCompiler:
     for place in places:
         program = shutil.which(place)
         if program is not None:
-            done = _run((program, "--version"), Path("."))
+            done = run((os.path.abspath(program), "--version"), Path(tempfile.gettempdir()), limit=60.0)
             release = re.search(r"release ([0-9.]+)", done.stdout)
             return CudaCompiler("nvcc", release[1] if release else "unknown", os.path.realpath(program))
     where = f"$NVCC is {chosen!r}, which is not an executable file" if chosen else "there is no nvcc"
@@ -206,24 +208,10 @@ def compile_ahead(
         )
         for kernel in kernels
     ]
-    with ThreadPoolExecutor(max_workers=max(1, jobs or usable_processors())) as pool:
-        for command, done in zip(commands, pool.map(lambda command: _run(command, folder), commands), strict=True):
-            if done.returncode != 0:
-                shown = f"command: {shlex.join(command)}\n{done.stderr.strip()}"
-                raise CompilerError(
-                    f"nvcc failed with status {done.returncode}.\n{shown}",
-                    command=command,
-                    stderr=done.stderr,
-                )
-
-
-def _run(command: tuple[str, ...], folder: Path) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False
-        )
-    except OSError as error:
-        raise CompilerError(f"{command[0]!r} cannot be run: {error}", command=command) from error
+    workers = max(1, jobs or usable_processors())
+    with ThreadPoolExecutor(max_workers=workers) as pool, Crew() as crew:
+        for kernel, done in zip(kernels, pool.map(lambda command: crew.run(command, folder), commands), strict=True):
+            check(done, "nvcc", folder, output=names[kernel.symbol], source=kernel.source)
 
 
 def _nvrtc_compile(units: Sequence[SourceUnit], kernel: CudaKernel, arch: str) -> bytes:

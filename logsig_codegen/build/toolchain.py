@@ -6,6 +6,7 @@ knows which compiler would be used without starting it.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -15,13 +16,10 @@ import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from logsig_codegen.build import cpu
-from logsig_codegen.errors import CompilerError, CompilerNotFoundError
-
-if TYPE_CHECKING:
-    import subprocess
+from logsig_codegen.build.processes import Finished, run, time_limit
+from logsig_codegen.errors import CompilerError, CompilerNotFoundError, shown
 
 CANDIDATES = ("cc", "gcc", "clang")
 
@@ -54,6 +52,9 @@ WIDE = Flag("-mprefer-vector-width=512", "whole vectors where the processor has 
 LINK_FLAGS = (Flag("-shared", "the result is a shared library"), Flag("-lm", "the C mathematics library"))
 
 _MARCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*\Z")
+_RELATIVE = re.compile(r"((?:-[A-Za-z][\w-]*=?|@)?)(\.{1,2}(?:/.*)?)\Z", re.DOTALL)
+_END = 1 << 20
+_PROBE_SECONDS = 120.0
 _PROBE = """
 #ifdef _OPENMP
 #include <omp.h>
@@ -83,15 +84,29 @@ class Compiler:
     origin: str
 
     def identity(self) -> list[object]:
-        """Identifies the compiler without running it: the command, and path, size and time of its programs."""
+        """Identifies the compiler without running it: the command, and path, size and content of its programs."""
         found: list[object] = list(self.command)
         for word in self.command:
             program = None if word.startswith("-") else shutil.which(word)
             if program is not None:
                 file = os.path.realpath(program)
                 status = os.stat(file)
-                found.append([file, status.st_size, status.st_mtime_ns])
+                found.append([file, status.st_size, _digest(file, status.st_size, status.st_mtime_ns)])
         return found
+
+
+@lru_cache(maxsize=8)
+def _digest(file: str, size: int, time: int) -> str:
+    """SHA-256 of a program, of a large one of its ends; what has not been touched is read once in a process."""
+    try:
+        with open(file, "rb") as program:
+            found = hashlib.sha256(program.read(_END))
+            if size > _END:
+                program.seek(max(_END, size - _END))
+                found.update(program.read(_END))
+            return found.hexdigest()
+    except PermissionError:  # it can be executed, but not read
+        return str(time)
 
 
 @dataclass(frozen=True)
@@ -129,9 +144,9 @@ def check_march(march: str) -> str:
         If it is not a string, or not one word of letters, digits, ``. _ + -``.
     """
     if not isinstance(march, str):
-        raise TypeError(f"march: expected a string, got {type(march).__name__} {march!r}")
+        raise TypeError(f"march: expected a string, got {type(march).__name__} {shown(march)}")
     if not _MARCH.match(march):
-        raise ValueError(f"march: expected the name of a processor such as 'native' or 'x86-64-v3', got {march!r}")
+        raise ValueError(f"march: expected the name of a processor such as 'native' or 'x86-64-v3', got {shown(march)}")
     return march
 
 
@@ -145,18 +160,41 @@ def find_compiler() -> Compiler:
     """
     chosen = os.environ.get("CC", "").strip()
     if chosen:
-        command = tuple(shlex.split(chosen))
-        program = shutil.which(command[0])
-        if program is None:
-            raise CompilerNotFoundError(f"$CC is {chosen!r}, but {command[0]!r} is not an executable file. {_advice()}")
-        return Compiler(command, os.path.realpath(program), "$CC")
+        command = absolute_command("$CC", chosen)
+        return Compiler(command, os.path.realpath(command[0]), "$CC")
     for name in CANDIDATES:
         program = shutil.which(name)
         if program is not None:
-            return Compiler((name,), os.path.realpath(program), name)
+            program = os.path.abspath(program)
+            return Compiler((program,), os.path.realpath(program), name)
     raise CompilerNotFoundError(
         f"No C compiler: $CC is not set, and $PATH has none of {', '.join(CANDIDATES)}. {_advice()}"
     )
+
+
+def absolute_command(variable: str, text: str) -> tuple[str, ...]:
+    """The words of a command, its program and paths such as ``./tools`` made absolute: it is run in other folders.
+
+    Raises
+    ------
+    CompilerNotFoundError
+        If it cannot be split into words, or its program is no executable file.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise CompilerNotFoundError(f"{variable} is {text!r}, which is no command: {error}. {_advice()}") from error
+    program = shutil.which(words[0]) if words else None
+    if program is None:
+        name = repr(words[0]) if words else "it"
+        raise CompilerNotFoundError(f"{variable} is {text!r}, but {name} is not an executable file. {_advice()}")
+    return (os.path.abspath(program), *map(_anchored, words[1:]))
+
+
+def _anchored(word: str) -> str:
+    """A word of a command, a path such as ``./tools`` in it made absolute."""
+    match = _RELATIVE.match(word)
+    return word if match is None else match[1] + os.path.abspath(match[2])
 
 
 def _advice() -> str:
@@ -191,10 +229,11 @@ def _describe(compiler: Compiler, identity: str, march: str) -> Toolchain:
         Path(folder, "probe.c").write_text(_PROBE, encoding="utf-8")
         accepted = wanted if _probe(compiler, wanted, folder) is None else _accepted(compiler, wanted, folder)
         macros = _run((*compiler.command, *_texts(accepted), "-dM", "-E", "probe.c"), folder).stdout
+        version = _version(compiler, folder)
     openmp = OPENMP in accepted
     return Toolchain(
         compiler=compiler,
-        version=_version(compiler),
+        version=version,
         march=march,
         compile_flags=accepted,
         link_flags=(*LINK_FLAGS, *((OPENMP,) if openmp else ())),
@@ -239,22 +278,22 @@ def _probe(compiler: Compiler, flags: tuple[Flag, ...], folder: str) -> tuple[tu
     """Compile and link the probe; ``None`` if that works, else the command and what the compiler printed."""
     command = (*compiler.command, *_texts(flags), "probe.c", "-o", "probe.so", *_texts(LINK_FLAGS))
     result = _run(command, folder)
-    return None if result.returncode == 0 else (command, result.stderr)
-
-
-def _run(command: tuple[str, ...], folder: str) -> subprocess.CompletedProcess[str]:
-    import subprocess  # not needed by a cache hit
-
+    if result.status != 0:
+        return command, result.failure("It") + result.stderr if result.status is None else result.stderr
     try:
-        return subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False
-        )
-    except OSError as error:
-        raise CompilerError(f"The C compiler {command[0]!r} cannot be run: {error}", command=command) from error
+        os.unlink(os.path.join(folder, "probe.so"))
+    except OSError:
+        return command, "It reported success (status 0), but has written nothing."
+    return None
 
 
-def _version(compiler: Compiler) -> str:
-    lines = _run((*compiler.command, "--version"), ".").stdout.splitlines()
+def _run(command: tuple[str, ...], folder: str) -> Finished:
+    limit = time_limit()
+    return run(command, Path(folder), limit=_PROBE_SECONDS if limit is None else min(limit, _PROBE_SECONDS))
+
+
+def _version(compiler: Compiler, folder: str) -> str:
+    lines = _run((*compiler.command, "--version"), folder).stdout.splitlines()
     return lines[0].strip() if lines else "unknown"
 
 

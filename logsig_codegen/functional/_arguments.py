@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, SupportsIndex
 
+from logsig_codegen.errors import shown
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.checks import check_integer, check_problem
 from logsig_codegen.runtime.transforms import Transform
@@ -13,6 +14,8 @@ Device = Literal["cpu", "cuda", "both"]
 
 def augmented(dimension: int, time_aug: bool, lead_lag: bool) -> int:
     """Channels of a path after its transforms."""
+    if type(dimension) is not int:
+        dimension = check_positive_integer("dimension", dimension)
     return Transform(time_aug, lead_lag).channels(dimension)
 
 
@@ -34,6 +37,6 @@ def non_negative(name: str, value: SupportsIndex) -> int:
 def check_device(device: object) -> None:
     """Raise for anything but a device's name."""
     if not isinstance(device, str):
-        raise TypeError(f"device: expected a string, got {type(device).__name__} {device!r}")
+        raise TypeError(f"device: expected a string, got {type(device).__name__} {shown(device)}")
     if device not in ("cpu", "cuda", "both"):
-        raise ValueError(f"device: expected 'cpu', 'cuda' or 'both', got {device!r}")
+        raise ValueError(f"device: expected 'cpu', 'cuda' or 'both', got {shown(device)}")

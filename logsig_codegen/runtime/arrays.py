@@ -9,7 +9,7 @@ import numpy as np
 
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
-from logsig_codegen.runtime.checks import NUMPY, broadcast, check_arguments
+from logsig_codegen.runtime.checks import NUMPY, broadcast, check_arguments, is_masked
 from logsig_codegen.runtime.fast import NO_MEMORY
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -90,7 +90,7 @@ def check_out(name: str, out: object, shape: tuple[int, ...], inputs: Mapping[st
     ValueError
         If its shape is not exactly ``shape``, it is read-only, or it shares memory with an input or with itself.
     """
-    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+    if not isinstance(out, np.ndarray) or is_masked(out):
         raise TypeError(f"{name}: expected a numpy array, got {type(out).__name__}")
     dtype = next(iter(inputs.values())).dtype
     if out.dtype != dtype:

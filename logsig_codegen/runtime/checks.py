@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 import sys
 from collections.abc import Mapping
 from typing import Any, SupportsIndex
 
 import numpy as np
 
-from logsig_codegen.errors import UnsupportedError
+from logsig_codegen.errors import UnsupportedError, shown
 from logsig_codegen.operations import JOINS, Operation, columns
-from logsig_codegen.problem import Problem, check_positive_integer
+from logsig_codegen.problem import Problem, as_integer, check_size
 
 NUMPY = "numpy array"
 TORCH = "torch tensor"
@@ -22,7 +21,7 @@ DEVICES = ("cpu", "cuda", "meta")
 
 def check_problem(dimension: SupportsIndex, degree: SupportsIndex) -> Problem:
     """The problem of two arguments; raises what :class:`Problem` raises."""
-    return Problem(check_positive_integer("dimension", dimension), check_positive_integer("degree", degree))
+    return Problem(dimension, degree)  # type: ignore[arg-type]
 
 
 def check_bool(name: str, value: object) -> bool:
@@ -37,7 +36,7 @@ def check_bool(name: str, value: object) -> bool:
         return value
     if isinstance(value, np.bool_) or (isinstance(value, np.ndarray) and value.dtype == bool and not value.ndim):
         return bool(value)
-    raise TypeError(f"{name}: expected a bool, got {type(value).__name__} {value!r}")
+    raise TypeError(f"{name}: expected a bool, got {type(value).__name__} {shown(value)}")
 
 
 def check_integer(name: str, value: object) -> int:
@@ -47,15 +46,10 @@ def check_integer(name: str, value: object) -> int:
     ------
     TypeError
         For anything else, flags included.
+    ValueError
+        For an integer that does not fit 64 bits.
     """
-    if type(value) is int:
-        return value
-    if not isinstance(value, (bool, np.bool_)):
-        try:
-            return operator.index(value)  # type: ignore[arg-type]
-        except TypeError:
-            pass
-    raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}")
+    return check_size(name, as_integer(name, value))
 
 
 def join_operation(prepend: object) -> Operation:
@@ -115,6 +109,12 @@ def kind_of(name: str, value: object) -> str:
             return kind
     hint = _way_to_an_array(name.partition("[")[0], value)
     raise TypeError(f"{name}: expected a numpy array or a torch tensor, got {type(value).__name__}{hint}")
+
+
+def is_masked(value: object) -> bool:
+    """Whether ``value`` is a masked array; ``numpy.ma`` is not imported to find out."""
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
+    return masked is not None and isinstance(value, masked)
 
 
 def is_tensor(value: object) -> bool:
@@ -191,7 +191,7 @@ def _common(what: str, found: Mapping[str, str]) -> str:
 
 
 def _check_array(name: str, value: Any) -> str:
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked(value):
         raise TypeError(
             f"{name}: expected a plain array, got a masked array (its mask would be ignored; fill it first)"
         )

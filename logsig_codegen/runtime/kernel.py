@@ -11,6 +11,7 @@ from logsig_codegen.runtime.arrays import check_no_out
 from logsig_codegen.runtime.checks import join_operation
 from logsig_codegen.runtime.fronts import calls_of
 from logsig_codegen.runtime.loaded_kernel import LoadedKernel
+from logsig_codegen.runtime.origin import Origin
 from logsig_codegen.runtime.products import product, product_backprop, product_elsewhere
 from logsig_codegen.runtime.request import PathOptions, in_brackets, path_request
 from logsig_codegen.runtime.threads import thread_count
@@ -35,7 +36,7 @@ class LogSigKernel(LoadedKernel):
     ``n_jobs`` is the number of threads: 1 serial, -1 all processors this process may use, -2 all but one; it changes
     no bit of the result. Processes made by ``fork`` always run serially, because the OpenMP runtime would wait
     there for threads that do not exist. Kernels can be called from several Python threads at once (the interpreter's
-    lock is released) and pickled: the copy is loaded by dimension and degree where it is unpickled.
+    lock is released), copied and pickled: the copy is loaded by the arguments of :func:`load` where it is unpickled.
     """
 
     def join(
@@ -306,5 +307,5 @@ class LogSigKernel(LoadedKernel):
     def __repr__(self) -> str:
         return f"LogSigKernel(dimension={self.dimension}, degree={self.degree}, size={self.size})"
 
-    def __reduce__(self) -> tuple[Callable[[int, int], LoadedKernel], tuple[int, int]]:
-        return registry.obtain, (self.dimension, self.degree)
+    def __reduce__(self) -> tuple[Callable[..., LoadedKernel], tuple[int, int, Origin]]:
+        return registry.obtain, (self.dimension, self.degree, self.origin)

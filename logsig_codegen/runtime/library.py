@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.build.artifact import Artifact
 from logsig_codegen.errors import ArtifactError
-from logsig_codegen.operations import CALLS, OPERATIONS
+from logsig_codegen.operations import CALLS, GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 
@@ -54,25 +56,59 @@ def open_library(artifact: Artifact, problem: Problem) -> Library:
     ArtifactError
         If the system refuses to load it, or it describes itself as something else than its manifest says.
     """
+    path = artifact.library
     try:
-        handle = ffi.dlopen(os.path.abspath(artifact.library))
-        module = handle.logsig_describe()
-    except (OSError, AttributeError) as error:
-        raise ArtifactError(f"{artifact.library}: cannot be loaded: {error}") from error
-    described = (module.abi_version, module.dimension, module.degree, module.size)
-    expected = (ABI_VERSION, problem.dimension, problem.degree, problem.size)
-    if described != expected:
-        raise ArtifactError(
-            f"{artifact.library}: says it is (interface, dimension, degree, size) = {described}, expected {expected}"
-        )
-    functions: dict[str, dict[str, Any]] = {}
-    for index in range(module.n_entries):
-        entry = module.entries[index]
-        operation, dtype = ffi.string(entry.operation).decode(), ffi.string(entry.dtype).decode()
-        if operation in _TYPES:
-            functions.setdefault(operation, {})[dtype] = ffi.cast(_TYPES[operation], entry.function)
-    found = Library(functions, handle)
+        _check_whole(path)
+        handle = ffi.dlopen(os.path.abspath(path))
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be loaded: {error}") from error
+    try:
+        found = Library(_functions(handle, artifact, problem), handle)
+    except ArtifactError:
+        ffi.dlclose(handle)  # or it would be taken for what is built in its place
+        raise
     _libraries.append((problem, found))
     for watcher in _watchers:
         watcher(problem, found)
     return found
+
+
+def _functions(handle: Any, artifact: Artifact, problem: Problem) -> dict[str, dict[str, Any]]:
+    """The functions of a library that describes itself as its manifest does."""
+    path = artifact.library
+    try:
+        module = handle.logsig_describe()
+    except (AttributeError, ffi.error) as error:
+        raise ArtifactError(f"{path}: cannot be loaded: {error}") from error
+    found = (module.abi_version, module.dimension, module.degree, module.size)
+    expected = (ABI_VERSION, problem.dimension, problem.degree, problem.size)
+    if found != expected:
+        raise ArtifactError(f"{path}: says it is (interface, dimension, degree, size) = {found}, expected {expected}")
+    functions: dict[str, dict[str, Any]] = {}
+    for index in range(module.n_entries):
+        entry = module.entries[index]
+        operation, dtype = (ffi.string(name).decode(errors="replace") for name in (entry.operation, entry.dtype))
+        if operation in _TYPES:
+            functions.setdefault(operation, {})[dtype] = ffi.cast(_TYPES[operation], entry.function)
+    for operation in (one.name for group in artifact.groups for one in GROUPS.get(group, ())):
+        missing = [dtype for dtype in artifact.manifest["dtypes"] if dtype not in functions.get(operation, ())]
+        if missing:
+            raise ArtifactError(f"{path}: lacks {operation} for {', '.join(missing)}, which its manifest has")
+    return functions
+
+
+def _check_whole(path: Path) -> None:
+    """Raise ``OSError`` for an ELF file of 64 bits that ends too early: its missing pages would kill the process."""
+    with open(path, "rb") as file:
+        head = file.read(4096)
+        size = os.fstat(file.fileno()).st_size
+    if head[:6] != b"\x7fELF\x02\x01" or len(head) < 64:
+        return
+    (first,) = struct.unpack_from("<Q", head, 32)
+    entry_size, count = struct.unpack_from("<HH", head, 54)
+    for start in range(first, first + entry_size * count, max(entry_size, 1)):
+        if start + 40 > len(head):
+            raise OSError("its table of segments is cut off")
+        offset, length = struct.unpack_from("<Q", head, start + 8) + struct.unpack_from("<Q", head, start + 32)
+        if offset + length > size:
+            raise OSError("file too short: a segment is cut off")

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from logsig_codegen import targets
 from logsig_codegen.algebra.lyndon import lyndon_basis
+from logsig_codegen.build import cache
+from logsig_codegen.build.artifact import Artifact
+from logsig_codegen.build.toolchain import find_compiler
+from logsig_codegen.errors import ArtifactError, shown
 from logsig_codegen.operations import GROUPS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.groups import LoadedGroups, Opened
+from logsig_codegen.runtime.origin import DEFAULT_ORIGIN, Origin, named_folders
 from logsig_codegen.runtime.report import Report
 from logsig_codegen.targets.base import BuildSpec, joined
-from logsig_codegen.targets.builder import source_texts
+from logsig_codegen.targets.builder import cached, source_texts
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.cuda.programs import CudaPrograms
@@ -24,12 +29,10 @@ if TYPE_CHECKING:
 class LoadedKernel:
     """The base of :class:`logsig_codegen.LogSigKernel`."""
 
-    def __init__(
-        self, problem: Problem, open_group: Callable[[str], Opened], cuda_options: Callable[[], Any] = lambda: ()
-    ) -> None:
+    def __init__(self, problem: Problem, open_group: Callable[[str], Opened], origin: Origin = DEFAULT_ORIGIN) -> None:
         self.problem = problem
         self.loaded = LoadedGroups(problem, open_group)
-        self._cuda_options = cuda_options
+        self.origin = origin
 
     def prepare(self, *groups: str) -> None:
         """Load groups of operations now, building them if need be, instead of when they are first called.
@@ -49,8 +52,8 @@ class LoadedKernel:
             As :func:`load`.
         """
         for group in groups:
-            if group not in tuple(GROUPS):  # a list would not do as a key
-                raise ValueError(f"groups: expected names out of {', '.join(GROUPS)}, got {group!r}")
+            if not isinstance(group, str) or group not in GROUPS:
+                raise ValueError(f"groups: expected names out of {', '.join(GROUPS)}, got {shown(group)}")
         for group in groups:
             self.loaded.group(group)
 
@@ -102,14 +105,20 @@ class LoadedKernel:
     def sources(self) -> dict[str, str]:
         """File name to text of the join's sources, exactly as compiled.
 
-        Raises ``OSError`` if the folder was deleted since.
+        Raises ``ArtifactError`` if they are gone, or were changed; in the cache they are built again.
         """
         return self._sources("join")
 
     def _sources(self, group: str) -> dict[str, str]:
         self.prepare(group)
         artifact = self.loaded.group(group).artifact
-        return {name: (artifact.path / name).read_text(encoding="utf-8") for name in artifact.manifest["sources"]}
+        try:
+            return artifact.sources()
+        except ArtifactError:
+            if artifact.path.parent not in cache.roots():
+                raise
+        spec = BuildSpec(self.problem, (group,), march=self.origin.march, max_terms=self.origin.max_terms)
+        return cached(targets.C, spec, find_compiler, Artifact.sources)
 
     def source(self, target: str = "c", *, group: str = "join") -> str:
         """All source files of a group of operations, each after a comment with its file name.
@@ -129,9 +138,9 @@ class LoadedKernel:
         chosen = targets.named(target)
         if chosen is targets.C:
             return joined(self._sources(group))
-        if group not in tuple(GROUPS):
-            raise ValueError(f"group: expected one of {', '.join(GROUPS)}, got {group!r}")
-        limit = self.cuda.max_terms()
+        if not isinstance(group, str) or group not in GROUPS:
+            raise ValueError(f"group: expected one of {', '.join(GROUPS)}, got {shown(group)}")
+        limit = self.origin.max_terms
         return joined(source_texts(chosen, BuildSpec(self.problem, (group,), max_terms=limit, emit_only=True)))
 
     @cached_property
@@ -139,7 +148,7 @@ class LoadedKernel:
         """The kernels for GPUs; each is found or compiled when a CUDA tensor first needs it."""
         from logsig_codegen.runtime.cuda.programs import CudaPrograms
 
-        return CudaPrograms(self.problem, *self._cuda_options())
+        return CudaPrograms(self.problem, named_folders(self.origin), lambda: self.origin.max_terms)
 
     def functions(self, operation: str) -> Any:
         """The C functions of an operation (``"join"``, ``"log_sig_backprop"``, …) by the name of their number type."""

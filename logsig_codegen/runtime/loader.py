@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import SupportsIndex, TypeAlias
 
-from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.toolchain import check_march, find_compiler
-from logsig_codegen.errors import ArtifactError, CacheError
+from logsig_codegen.errors import ArtifactError, CacheError, shown
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import registry
 from logsig_codegen.runtime.checks import check_problem
 from logsig_codegen.runtime.groups import Opened
 from logsig_codegen.runtime.kernel import LogSigKernel
 from logsig_codegen.runtime.library import open_library
+from logsig_codegen.runtime.origin import Origin, named_folders
 from logsig_codegen.targets.base import BuildSpec
 from logsig_codegen.targets.builder import cached
 from logsig_codegen.targets.c import C
 
-VARIABLE = "LOGSIG_CODEGEN_PATH"
 StrPath: TypeAlias = "str | os.PathLike[str]"
 Folders: TypeAlias = "StrPath | Sequence[StrPath]"
 _Key: TypeAlias = "tuple[int, int, tuple[str, ...] | None, str]"
 
 _kernels: dict[_Key, LogSigKernel] = {}
 _defaults: dict[tuple[int, int], LogSigKernel] = {}  # those asked for by dimension and degree alone
-_limits: dict[_Key, int] = {}  # on the size of problems, where the usual one was not wanted
 _opened: dict[tuple[_Key, str], Opened] = {}
 _locks: dict[tuple[_Key, str], threading.Lock] = {}
 
@@ -99,22 +97,20 @@ def obtain(
     """The kernel of a problem with none of its operations loaded yet, unless they were asked for before."""
     problem = check_problem(dimension, degree)
     key = (problem.dimension, problem.degree, folders, march)
-    if max_terms is not None:
-        _limits[key] = max_terms
     kernel = _kernels.get(key)
     if kernel is None:
 
         def open_group(group: str) -> Opened:
+            assert kernel is not None  # it is bound below, before anybody asks for a group
             with _locks.setdefault((key, group), threading.Lock()):
                 opened = _opened.get((key, group))
                 if opened is None:
-                    opened = _opened[key, group] = _find(problem, group, folders, march, _limits.get(key))
+                    opened = _opened[key, group] = _find(problem, group, kernel.origin)
             return opened
 
-        def cuda_options() -> tuple[tuple[str, ...], Callable[[], int | None]]:
-            return _named(folders), lambda: _limits.get(key)
-
-        kernel = _kernels.setdefault(key, LogSigKernel(problem, open_group, cuda_options))
+        kernel = _kernels.setdefault(key, LogSigKernel(problem, open_group, Origin(folders, march, max_terms)))
+    if max_terms is not None:
+        kernel.origin = kernel.origin._replace(max_terms=max_terms)
     return kernel
 
 
@@ -139,7 +135,6 @@ def forget() -> None:
     _kernels.clear()
     _defaults.clear()
     _opened.clear()
-    _limits.clear()
 
 
 registry.install(obtain)
@@ -156,52 +151,44 @@ if hasattr(os, "register_at_fork"):
 def _paths(artifacts: Folders) -> tuple[str, ...]:
     paths = (artifacts,) if isinstance(artifacts, (str, os.PathLike)) else artifacts
     if not isinstance(paths, (tuple, list)) or not all(isinstance(path, (str, os.PathLike)) for path in paths):
-        raise TypeError(f"artifacts: expected a path or a list of paths, got {type(artifacts).__name__} {artifacts!r}")
+        raise TypeError(
+            f"artifacts: expected a path or a list of paths, got {type(artifacts).__name__} {shown(artifacts)}"
+        )
     return tuple(os.path.abspath(path) for path in paths)
 
 
-def _find(problem: Problem, group: str, folders: tuple[str, ...] | None, march: str, max_terms: int | None) -> Opened:
-    artifact = _search(problem, folders)
-    if artifact is not None:
-        C.check(artifact, problem)
-        if group in artifact.groups:
-            return Opened(artifact, open_library(artifact, problem))
-    return _from_cache(problem, group, march, max_terms)
+def _find(problem: Problem, group: str, origin: Origin) -> Opened:
+    try:
+        artifact = _search(problem, origin)
+        if artifact is not None:
+            C.check(artifact, problem)
+            if group in artifact.groups:
+                return Opened(artifact, open_library(artifact, problem))
+        return _from_cache(problem, group, origin)
+    except OSError as error:  # of a layer that does not expect it: no file descriptors are left, or no memory
+        raise CacheError(f"The kernels of {problem.name}, {group}, cannot be loaded: {error}") from error
 
 
-def _search(problem: Problem, folders: tuple[str, ...] | None) -> Artifact | None:
+def _search(problem: Problem, origin: Origin) -> Artifact | None:
     """The artifact of a problem in the folders given, or in those of the environment variable."""
-    given = folders is not None
-    folders = _named(folders)
+    given, folders = origin.folders is not None, named_folders(origin)
     others = []
-    for folder in map(Path, folders):
-        if given and not folder.is_dir():
+    for name in folders:
+        folder, inner = Path(name), Path(name, C.folder_name(problem))
+        if given and not os.path.isdir(folder):
             raise ArtifactError(f"artifacts: {folder} is not a folder")
-        if (folder / MANIFEST).is_file():
+        if os.path.exists(folder / MANIFEST):
             artifact = read_artifact(folder)
             if artifact.is_of(C.name, problem):
                 return artifact
             others.append(artifact)
-        elif (folder / C.folder_name(problem)).is_dir():
-            return read_artifact(folder / C.folder_name(problem))
+        elif os.path.isdir(inner):
+            return read_artifact(inner)
     if given and folders and len(others) == len(folders):
         C.check(others[0], problem)  # raises: it is for another problem
     return None
 
 
-def _named(folders: tuple[str, ...] | None) -> tuple[str, ...]:
-    """The folders given, or those of the environment variable."""
-    return tuple(filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))) if folders is None else folders
-
-
-def _from_cache(problem: Problem, group: str, march: str, max_terms: int | None) -> Opened:
-    spec = BuildSpec(problem, (group,), march=march, max_terms=max_terms)
-    for attempt in (1, 2):
-        artifact = cached(C, spec, find_compiler)
-        try:
-            return Opened(artifact, open_library(artifact, problem))
-        except ArtifactError as error:
-            cache.discard(artifact)
-            if attempt == 2:
-                raise CacheError(f"What was just built cannot be used: {error}") from error
-    raise AssertionError("unreachable")
+def _from_cache(problem: Problem, group: str, origin: Origin) -> Opened:
+    spec = BuildSpec(problem, (group,), march=origin.march, max_terms=origin.max_terms)
+    return cached(C, spec, find_compiler, lambda artifact: Opened(artifact, open_library(artifact, problem)))

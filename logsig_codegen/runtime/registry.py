@@ -1,4 +1,4 @@
-"""Which kernel serves a problem where only numbers are at hand: operators of torch, and copies made by pickle.
+"""Which kernel serves a problem where only plain values are at hand: operators of torch, and copies made by pickle.
 
 The loader installs what makes kernels; nothing here, and nothing that asks here, knows the loader.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from logsig_codegen.runtime.origin import DEFAULT_ORIGIN, Origin
+
 if TYPE_CHECKING:
     from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
-Factory: TypeAlias = "Callable[[int, int], LoadedKernel]"
+Factory: TypeAlias = "Callable[..., LoadedKernel]"
 Watcher: TypeAlias = "Callable[[tuple[int, int] | None], None]"
 
 _factories: list[Factory] = []  # the last one counts
@@ -20,7 +22,7 @@ _provided: dict[tuple[int, int], LoadedKernel] = {}
 
 
 def install(factory: Factory) -> None:
-    """Make ``factory(dimension, degree)`` what :func:`obtain` calls."""
+    """Make ``factory(dimension, degree, *origin)`` what :func:`obtain` calls."""
     _factories.append(factory)
 
 
@@ -32,9 +34,9 @@ def watch(watcher: Watcher) -> None:
     _watchers.append(watcher)
 
 
-def obtain(dimension: int, degree: int) -> LoadedKernel:
-    """The default kernel of a problem, as the loader makes it."""
-    return _factories[-1](dimension, degree)
+def obtain(dimension: int, degree: int, origin: Origin = DEFAULT_ORIGIN) -> LoadedKernel:
+    """The kernel of a problem, as the loader makes it; nothing is loaded yet."""
+    return _factories[-1](dimension, degree, *origin)
 
 
 def provide(kernel: LoadedKernel) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from logsig_codegen.errors import ProblemTooLargeError
+from logsig_codegen.errors import ProblemTooLargeError, shown
 from logsig_codegen.operations import STATES, default_state, path_operation
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.checks import (
@@ -267,7 +267,7 @@ def check_state(state: Any) -> str | None:
     if state is None:
         return None
     if not isinstance(state, str) or state not in STATES:
-        raise ValueError(f"state: expected None or one of {', '.join(STATES)}, got {state!r}")
+        raise ValueError(f"state: expected None or one of {', '.join(STATES)}, got {shown(state)}")
     return str(state)
 
 
@@ -275,8 +275,8 @@ def check_windows(windows: Any) -> tuple[int, int] | None:
     """Return a pair of sizes as integers."""
     if windows is None:
         return None
-    if not isinstance(windows, (tuple, list, np.ndarray)) or len(windows) != 2:
-        raise TypeError(f"windows: expected a pair (size, stride), got {type(windows).__name__} {windows!r}")
+    if not isinstance(windows, (tuple, list, np.ndarray)) or getattr(windows, "ndim", 1) == 0 or len(windows) != 2:
+        raise TypeError(f"windows: expected a pair (size, stride), got {type(windows).__name__} {shown(windows)}")
     size, stride = windows
     return check_positive_integer("windows[0]", size), check_positive_integer("windows[1]", stride)
 
@@ -288,7 +288,7 @@ def check_lengths(lengths: Any, batch: Shape, length: int, *, look: bool = True)
     checked, and they are returned as they came.
     """
     look = look and getattr(getattr(lengths, "device", None), "type", "cpu") == "cpu"
-    numbers = np.asarray(lengths) if look else lengths
+    numbers = _as_array(lengths) if look else lengths
     dtype = str(numbers.dtype).removeprefix("torch.")
     if numbers.dtype.kind not in "iu" if look else not dtype.startswith(("int", "uint")):
         raise TypeError(f"lengths: expected integers, got dtype {dtype}; convert them, as by .astype(int)")
@@ -299,6 +299,14 @@ def check_lengths(lengths: Any, batch: Shape, length: int, *, look: bool = True)
     if numbers.size and not (int(numbers.min()) >= 0 and int(numbers.max()) <= length):
         raise ValueError(f"lengths: expected values from 0 to {length}, got {numbers.min()} to {numbers.max()}")
     return np.asarray(numbers, np.intp, order="C")
+
+
+def _as_array(lengths: Any) -> Any:
+    try:
+        numbers = np.asarray(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"lengths: expected integers, got {type(lengths).__name__}: {error}") from error
+    return numbers if numbers.size else numbers.astype(np.intp)  # [] is of floats
 
 
 def _at_least_zero(number: Any) -> Any:

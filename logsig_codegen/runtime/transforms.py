@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from logsig_codegen.errors import shown
 from logsig_codegen.runtime.arrays import Array
 from logsig_codegen.runtime.checks import check_bool
 
@@ -75,12 +76,16 @@ class Transform:
 def _check_end_time(end_time: Any) -> float:
     if not isinstance(end_time, (int, float)):  # these are asked first, for torch may be tracing
         if isinstance(end_time, (bool, np.bool_)) or not isinstance(end_time, numbers.Real):
-            raise TypeError(f"end_time: expected a real number, got {type(end_time).__name__} {end_time!r}")
+            raise TypeError(f"end_time: expected a real number, got {type(end_time).__name__} {shown(end_time)}")
     elif isinstance(end_time, bool):
-        raise TypeError(f"end_time: expected a real number, got bool {end_time!r}")
-    if not -math.inf < end_time < math.inf:
-        raise ValueError(f"end_time: expected a finite number, got {end_time}")
-    return float(end_time)
+        raise TypeError(f"end_time: expected a real number, got bool {shown(end_time)}")
+    try:
+        number = float(end_time)
+    except OverflowError:
+        number = math.inf
+    if not -math.inf < number < math.inf:
+        raise ValueError(f"end_time: expected a finite number, got {number}")
+    return number
 
 
 UNCHANGED = Transform()

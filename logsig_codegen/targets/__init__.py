@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
+from logsig_codegen.errors import shown
 from logsig_codegen.targets.base import Target
 from logsig_codegen.targets.c import C
 from logsig_codegen.targets.cuda import CUDA
@@ -37,7 +38,7 @@ def register(target: Target) -> None:
         If its name is not one word, or another target has it.
     """
     if not isinstance(target, Target):
-        raise TypeError(f"target: expected a Target, got {type(target).__name__} {target!r}")
+        raise TypeError(f"target: expected a Target, got {type(target).__name__} {shown(target)}")
     if not target.name.isidentifier():
         raise ValueError(f"target: expected a name of letters, digits and underscores, got {target.name!r}")
     if type(_targets.get(target.name, target)) is not type(target):
@@ -69,7 +70,7 @@ def named(name: str) -> Target:
     """
     found = known().get(name) if isinstance(name, str) else None
     if found is None:
-        raise ValueError(f"target: expected one of {', '.join(sorted(known()))}, got {name!r}")
+        raise ValueError(f"target: expected one of {', '.join(sorted(known()))}, got {shown(name)}")
     return found
 
 

@@ -6,13 +6,15 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from logsig_codegen._version import ABI_VERSION, __version__
 from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import FORMAT, Artifact, describe_file, write_manifest
-from logsig_codegen.errors import CompilerNotFoundError, ProblemTooLargeError
+from logsig_codegen.errors import ArtifactError, CompilerNotFoundError, ProblemTooLargeError
 from logsig_codegen.targets.base import BuildSpec, Emitted, Target
+
+Used = TypeVar("Used")
 
 
 def emit(target: Target, spec: BuildSpec, tools: Any = None) -> tuple[dict[str, Any], Emitted]:
@@ -94,10 +96,16 @@ def make_request(target: Target, spec: BuildSpec, tools: Any, version: str = __v
     return cache.Request(spec.problem, ingredients, target.check)
 
 
-def cached(target: Target, spec: BuildSpec, find_tools: Callable[[], Any]) -> Artifact:
-    """The entry of the cache for a target, built if there is none.
+def cached(
+    target: Target,
+    spec: BuildSpec,
+    find_tools: Callable[[], Any],
+    use: Callable[[Artifact], Used] = cache.itself,
+) -> Used:
+    """What ``use`` makes of the entry of the cache for a target, built if there is none: by default the entry.
 
-    Where ``find_tools`` raises ``CompilerNotFoundError`` an entry that somebody else's compiler made will do.
+    Where ``find_tools`` raises ``CompilerNotFoundError`` an entry that somebody else's compiler made will do. An entry
+    for which ``use`` raises ``ArtifactError`` is built again, once.
 
     Raises
     ------
@@ -110,10 +118,15 @@ def cached(target: Target, spec: BuildSpec, find_tools: Callable[[], Any]) -> Ar
         missing = error
     request = make_request(target, spec, tools)
     found = cache.lookup(request)
-    if found is None and missing is not None:
+    if found is not None:
+        try:
+            return use(found)
+        except ArtifactError as error:
+            missing = missing and CompilerNotFoundError(f"{error}. To build it again: {missing}")
+    if missing is not None:
         raise missing
     try:
-        return found or cache.obtain(request, lambda folder: build_into(folder, target, spec, tools, request))
+        return cache.obtain(request, lambda folder: build_into(folder, target, spec, tools, request), use)
     except ProblemTooLargeError as error:
         if error.terms is not None:  # whatever was called needs a kernel, and may have no such argument
             arguments = f"{spec.problem.dimension}, {spec.problem.degree}, max_terms={error.terms}"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.build import nvidia
 from logsig_codegen.build.artifact import Artifact, check_file
+from logsig_codegen.build.cache import failures
 from logsig_codegen.build.launcher import copy_launcher
-from logsig_codegen.errors import ArtifactError, CompilerNotFoundError
+from logsig_codegen.errors import ArtifactError, CompilerError, CompilerNotFoundError
 from logsig_codegen.targets.base import BuildSpec, Built, Emitted, Target
 
 if TYPE_CHECKING:
@@ -110,7 +111,11 @@ def compile_images(
     images = []
     for kernel in sources.kernels:
         for arch in architectures:
-            content = nvidia.compile_kernel(compiler, sources.units, kernel, arch)
+            try:
+                content = nvidia.compile_kernel(compiler, sources.units, kernel, arch)
+            except CompilerError as error:
+                error.source = failures.keep(folder, error.command, error.stderr)
+                raise
             file = f"{kernel.symbol}.{arch}.cubin" if len(architectures) > 1 else f"{kernel.symbol}.cubin"
             (folder / file).write_bytes(content)
             made_for_it = content.startswith(ELF)

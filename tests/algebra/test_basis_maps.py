@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
+import numpy as np
 import pysiglib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import logsig_codegen as lg
+from logsig_codegen.algebra import basis_maps
 from logsig_codegen.algebra.basis_maps import (
     SparseMap,
     brackets_to_expanded,
@@ -20,6 +24,7 @@ from logsig_codegen.algebra.basis_maps import (
 )
 from logsig_codegen.algebra.lyndon import Word, lyndon_basis, lyndon_words
 from logsig_codegen.algebra.tensor import bracket_words, embed, lie_coordinates
+from logsig_codegen.errors import ProblemTooLargeError
 
 PROBLEMS = [(1, 1), (1, 4), (2, 1), (2, 7), (3, 4), (4, 3), (11, 2)]
 LARGE = [(10, 4), (5, 5), (2, 10)]
@@ -171,3 +176,19 @@ def test_maps_are_kept_and_hashed_by_identity(build: object) -> None:
     linear = build(3, 3)
     assert build(3, 3) is linear
     assert len({linear, linear.transpose().transpose()}) == 2
+
+
+@pytest.mark.parametrize(("dimension", "degree"), [(2, 8), (3, 6), (5, 4)])
+def test_the_bound_on_the_size_of_a_map_is_one(dimension: int, degree: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of as many numbers as a map really has are never refused for being larger than they are."""
+    basis = lyndon_basis(dimension, degree)
+    entries = sum(map(len, bracket_words(dimension, degree)))
+    monkeypatch.setattr(basis_maps, "MOST_ENTRIES", entries - 1)
+    with pytest.raises(ProblemTooLargeError, match=rf"\(dimension={dimension}, degree={degree}\): other coordinates"):
+        basis_maps.check_entries(basis)
+
+
+@pytest.mark.parametrize("change", [lg.log_sig_to_hall, lg.log_sig_from_hall, lambda x, *n: lg.logsig_to_sig(x, *n)])
+def test_maps_that_would_fill_the_memory(change: Any) -> None:
+    with pytest.raises(ProblemTooLargeError, match="need tables of up to"):
+        change(np.zeros(lg.log_sig_length(2, 18)), 2, 18)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +22,7 @@ def no_cc(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cc_may_carry_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "gcc -DSOME='a thing'")
     found = toolchain.find_compiler()
-    assert found.command == ("gcc", "-DSOME=a thing")
+    assert found.command == (shutil.which("gcc"), "-DSOME=a thing")
     assert found.origin == "$CC"
     assert os.path.isabs(found.path)
 
@@ -30,7 +32,7 @@ def test_without_cc_the_path_is_searched_in_order(monkeypatch: pytest.MonkeyPatc
         (tmp_path / name).write_text("#!/bin/sh\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert toolchain.find_compiler().command == ("gcc",)
+    assert toolchain.find_compiler().command == (str(tmp_path / "gcc"),)
 
 
 def test_no_compiler_says_what_to_install_and_the_way_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -103,3 +105,30 @@ def test_a_compiler_that_cannot_be_executed(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("CC", str(broken))
     with pytest.raises(CompilerError, match="cannot be run"):
         toolchain.describe(toolchain.find_compiler(), "native")
+
+
+def test_a_compiler_is_found_once(
+    monkeypatch: pytest.MonkeyPatch, compiler_script: Callable[[str], str], tmp_path: Path
+) -> None:
+    """It runs in other folders: what is named from this one has to be found there."""
+    compiler = Path(compiler_script('test "$1" = -I"$HERE/include" && test "$2" = "$HERE/tool" && exec $REAL "$@"'))
+    (tmp_path / "tool").touch()
+    monkeypatch.setenv("HERE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CC", f"./{compiler.name} -I./include ./tool -DX=./x")
+    found = toolchain.find_compiler()
+    assert found.command == (str(compiler), f"-I{tmp_path}/include", f"{tmp_path}/tool", f"-DX={tmp_path}/x")
+    monkeypatch.setenv("CC", f"./{compiler.name}")
+    monkeypatch.setenv("HERE", "")
+    compiler.write_text(compiler.read_text().replace("test", "true"))
+    assert toolchain.describe(toolchain.find_compiler(), "native").version != "unknown"
+    monkeypatch.setenv("CC", compiler.name)
+    monkeypatch.setenv("PATH", ".", prepend=os.pathsep)
+    assert toolchain.find_compiler().command == (str(compiler),)
+
+
+@pytest.mark.parametrize("wrong", ["gcc '-D", "''", '"', "gcc \\"])
+def test_a_command_that_is_none_is_named(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", wrong)
+    with pytest.raises(CompilerNotFoundError, match=re.escape(f"$CC is {wrong!r}")):
+        toolchain.find_compiler()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.nvidia import find_cuda_compiler
@@ -17,6 +17,8 @@ from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, 
 from logsig_codegen.targets.base import BuildSpec
 from logsig_codegen.targets.builder import cached
 from logsig_codegen.targets.cuda import CUDA
+
+Used = TypeVar("Used")
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,17 @@ class CudaPrograms:
         CompilerNotFoundError, CompilerError, CacheError, ArtifactError
             If it cannot be had.
         """
-        artifact = self._artifact(
-            group_of(operation) if operation in OPERATIONS else group or path_operation(DEFAULT_STATE), dtype, arch
-        )
-        for kernel in artifact.manifest["kernels"]:
-            if (kernel["operation"], kernel["dtype"]) == (operation, dtype):
-                return (artifact.path / kernel["binary"]).read_bytes(), kernel
+        group = group_of(operation) if operation in OPERATIONS else group or path_operation(DEFAULT_STATE)
+
+        def read(artifact: Artifact) -> tuple[bytes, dict[str, Any]] | None:
+            for kernel in artifact.manifest["kernels"]:
+                if (kernel["operation"], kernel["dtype"]) == (operation, dtype):
+                    return artifact.content(kernel["binary"]), kernel
+            return None
+
+        found = self._used(group, dtype, arch, read)
+        if found is not None:
+            return found
         raise NoKernelError(
             f"{operation}: there is no kernel for a GPU for (dimension={self.problem.dimension}, "
             f"degree={self.problem.degree}): it is too large"
@@ -162,15 +169,16 @@ class CudaPrograms:
 
     def prepare(self, group: str, dtype: str, arch: str) -> None:
         """Compile a group of operations for an architecture now, unless it is there; needs no GPU."""
-        self._artifact(group, dtype, arch)
+        self._used(group, dtype, arch, lambda artifact: None)
 
-    def _artifact(self, group: str, dtype: str, arch: str) -> Artifact:
+    def _used(self, group: str, dtype: str, arch: str, use: Callable[[Artifact], Used]) -> Used:
+        """What ``use`` makes of the folder that has a group."""
         for place in self._places():
             if (place / MANIFEST).is_file():
                 artifact = read_artifact(place)
                 if artifact.is_of(CUDA.name, self.problem) and self._has(artifact, group, dtype):
-                    return artifact
-        return self._cached(group, dtype, arch)
+                    return use(artifact)
+        return self._cached(group, dtype, arch, use)
 
     def _places(self) -> Iterator[Path]:
         """Folders that may have been written for the problem."""
@@ -181,6 +189,6 @@ class CudaPrograms:
         CUDA.check(artifact, self.problem)
         return group in artifact.groups and dtype in artifact.manifest["dtypes"]
 
-    def _cached(self, group: str, dtype: str, arch: str) -> Artifact:
+    def _cached(self, group: str, dtype: str, arch: str, use: Callable[[Artifact], Used]) -> Used:
         spec = BuildSpec(self.problem, (group,), (dtype,), architectures=(arch,), max_terms=self.max_terms())
-        return cached(CUDA, spec, find_cuda_compiler)
+        return cached(CUDA, spec, find_cuda_compiler, use)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.problem import LARGEST_INTEGER
 from logsig_codegen.runtime import checks, registry
 from logsig_codegen.runtime.coordinates import log_sig_size
 from logsig_codegen.runtime.request import PathOptions, channels_of, check_paths, named_paths
@@ -52,6 +53,8 @@ def rows(name: str, tensors: Sequence[Any], dimension: Any, degree: Any, n_jobs:
         all(type(one) is Tensor and one.layout is torch.strided for one in tensors)
         and type(dimension) is type(degree) is type(n_jobs) is int
         and n_jobs == 1
+        and 0 < dimension <= LARGEST_INTEGER
+        and 0 < degree <= LARGEST_INTEGER  # or the operator would not take them
     ):
         _check(dict(zip(OPERATIONS[name].inputs, tensors, strict=True)), dimension, degree, n_jobs)
     return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
@@ -104,7 +107,7 @@ def transform_path_backprop(derivs: Tensor, how: Transform, lengths: Tensor | No
 
 def _integer(degree: Any) -> Any:
     """A degree as an ``int``, which is what operators take."""
-    plain = type(degree) is int or torch.compiler.is_compiling()
+    plain = (type(degree) is int and 0 < degree <= LARGEST_INTEGER) or torch.compiler.is_compiling()
     return degree if plain else checks.check_problem(1, degree).degree
 
 
@@ -151,6 +154,8 @@ def log_sig_backprop(
     scalar_term: bool = False,
 ) -> Any:
     """The gradient of :func:`log_sig`: for the path or paths, and for ``initial`` if there is one."""
+    if d_out is None:
+        checks.kind_of("d_out", d_out)  # says what is wrong
     given = _given(path, dimension, lengths, transform, {"d_out": d_out, "initial": initial})
     channels, degree = transform.channels(given.dimension), _integer(degree)
     if scalar_term and options.method == 0:

@@ -19,6 +19,11 @@ def as_lengths(path: Tensor, lengths: Any) -> Tensor | None:
     if not isinstance(lengths, Tensor):
         batch, length = tuple(path.shape[:-2]), int(path.shape[-2])
         lengths = torch.from_numpy(check_lengths(lengths, batch, length))
+    elif not _is_traced(lengths):
+        if lengths.layout is not torch.strided:
+            raise TypeError(f"lengths: expected a dense tensor, got layout {lengths.layout}")
+        if lengths.is_meta and not path.is_meta:
+            raise ValueError("lengths: expected numbers, got a tensor without any, on the device meta")
     return beside(path, lengths)
 
 

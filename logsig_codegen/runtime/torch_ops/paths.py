@@ -23,6 +23,7 @@ from logsig_codegen.runtime.torch_ops.path_composition import Composition, compo
 from logsig_codegen.runtime.torch_ops.rows import threads_of, to_array
 from logsig_codegen.runtime.torch_ops.rules import Gradients, Rules, vector_jacobian
 
+_DTYPES = (torch.float64, torch.float32)
 _OPTIONS = f"int dimension, int degree, {PathOptions.schema()}"
 
 
@@ -50,7 +51,7 @@ def _ordinary(path: Tensor, lengths: Any, initial: Any, dimension: int, options:
     """The options of a call that may be one of :mod:`logsig_codegen.runtime.fast`, by the cheapest tests."""
     if lengths is None and initial is None and (len(options) < 2 or options[1] is None):
         plain = _known(*options)
-        if plain.plain and path.shape[-1:] == (dimension,):
+        if plain.plain and path.shape[-1:] == (dimension,) and path.dtype in _DTYPES:
             return plain
     return None
 

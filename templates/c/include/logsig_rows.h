@@ -43,9 +43,9 @@
 #define LOGSIG_AHEAD_BYTES 256
 #endif
 
-/* A frame of up to this many bytes lives on the stack. */
+/* A frame of up to this many bytes lives on the stack; a call takes no more than 64 KiB of it in all. */
 #ifndef LOGSIG_STACK_BYTES
-#define LOGSIG_STACK_BYTES (128 * 1024)
+#define LOGSIG_STACK_BYTES (32 * 1024)
 #endif
 
 /* Where all rows are narrow, so many lanes walk side by side: fewer, denser streams from memory. */
@@ -205,6 +205,29 @@ LOGSIG_INLINE void logsig_flush(logsig_rows *rows, int upto)
     if (logsig_ready(rows, rows->next, upto)) logsig_flush_tiles(rows, upto);
 }
 
+/* ---- modes of arithmetic --------------------------------------------------------------------------------------- */
+
+/* How a thread rounds, and whether it flushes subnormal numbers to zero. Workers take over the modes of the thread that
+ * calls, and give back their own: the number of threads changes no bit of a result, whatever the modes. */
+#if defined(__GNUC__) && defined(__SSE2__)
+typedef unsigned logsig_modes;
+LOGSIG_INLINE logsig_modes logsig_get_modes(void) { return __builtin_ia32_stmxcsr(); }
+LOGSIG_INLINE void logsig_set_modes(logsig_modes modes) { __builtin_ia32_ldmxcsr(modes); }
+#elif defined(__GNUC__) && defined(__aarch64__)
+typedef uint64_t logsig_modes;
+LOGSIG_INLINE logsig_modes logsig_get_modes(void)
+{
+    logsig_modes modes;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(modes));
+    return modes;
+}
+LOGSIG_INLINE void logsig_set_modes(logsig_modes modes) { __asm__ volatile("msr fpcr, %0" : : "r"(modes)); }
+#else
+typedef int logsig_modes;
+LOGSIG_INLINE logsig_modes logsig_get_modes(void) { return 0; }
+LOGSIG_INLINE void logsig_set_modes(logsig_modes modes) { (void)modes; }
+#endif
+
 /* ---- threads and frames ---------------------------------------------------------------------------------------- */
 
 /* Processes rows row ... end - 1 of a job with a frame of its own. */
@@ -254,12 +277,16 @@ LOGSIG_INLINE int logsig_share(const void *job, logsig_range_fn run, int frame_v
     const int threads = blocks < n_jobs ? (int)blocks : n_jobs;
     if (threads > 1) {
         const ptrdiff_t share = blocks / threads, extra = blocks % threads;
+        const logsig_modes modes = logsig_get_modes();
         int error = 0;
 #pragma omp parallel for schedule(static) num_threads(threads) reduction(| : error)
         for (int t = 0; t < threads; t++) {
             const ptrdiff_t row = (t * share + (t < extra ? t : extra)) * LOGSIG_LANES;
             const ptrdiff_t end = row + (share + (t < extra)) * LOGSIG_LANES;
+            const logsig_modes own = logsig_get_modes();
+            logsig_set_modes(modes);
             error |= logsig_run_serially(job, run, frame_vectors, row, end < batch ? end : batch);
+            logsig_set_modes(own);
         }
         return error;
     }
