@@ -59,7 +59,7 @@ def obtain_launcher(folders: Iterable[Path] = ()) -> Path:
 
 
 def obtain_library(name: str, folders: Iterable[Path], make: Callable[[Path], None], purpose: str) -> Path:
-    """A library that no problem is part of: from one of ``folders``, else from the cache, else made by ``make(target)``.
+    """A library without a problem: from one of ``folders``, else from the cache, else made by ``make(target)``.
 
     ``purpose``: a sentence that the error begins with where there is no compiler. Raises as :func:`obtain_launcher`.
     """
