@@ -27,6 +27,7 @@ from logsig_codegen.errors import (
 )
 from logsig_codegen.functional import (
     clear_cache,
+    hall_windows,
     idx_to_word,
     is_lyndon,
     linear_log_sig,
@@ -46,6 +47,7 @@ from logsig_codegen.functional import (
     log_sig_to_hall_backprop,
     logsig_to_sig,
     logsig_to_sig_backprop,
+    logsig_windows,
     lyndon_words,
     lyndon_words_of_length,
     prepare_log_sig,
@@ -86,6 +88,7 @@ __all__ = [
     "clear_cache",
     "formulas",
     "generate",
+    "hall_windows",
     "idx_to_word",
     "is_lyndon",
     "linear_log_sig",
@@ -106,6 +109,7 @@ __all__ = [
     "log_sig_to_hall_backprop",
     "logsig_to_sig",
     "logsig_to_sig_backprop",
+    "logsig_windows",
     "lyndon_words",
     "lyndon_words_of_length",
     "prepare_log_sig",

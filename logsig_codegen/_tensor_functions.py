@@ -65,5 +65,7 @@ log_sig_from_hall = _for_tensors(functional.log_sig_from_hall, "log_sig")
 sig_to_log_sig = _for_tensors(functional.sig_to_log_sig, "sig")
 logsig_to_sig = _for_tensors(functional.logsig_to_sig, "log_sig")
 linear_log_sig = _for_tensors(functional.linear_log_sig, "displacement")
+logsig_windows = _for_tensors(functional.logsig_windows, "x")
+hall_windows = _for_tensors(functional.hall_windows, "data")
 transform_path = _for_tensors(functional.transform_path, "path")
 log_sig_join.__module__ = "logsig_codegen.torch_api"

@@ -13,7 +13,8 @@ from logsig_codegen.errors import shown
 from logsig_codegen.functional.paths import forward
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import NUMPY, check_integer, check_problem, check_types
+from logsig_codegen.runtime.checks import NUMPY, check_integer, check_problem, check_types_without_jax
+from logsig_codegen.runtime.parts import WHOLE, Parts
 from logsig_codegen.runtime.request import PathOptions
 from logsig_codegen.runtime.storage import ArrayStorage, TensorStorage, make_storage
 from logsig_codegen.runtime.transforms import UNCHANGED
@@ -45,7 +46,7 @@ class _Points:
         self._rows.append(plain(points) if kind == NUMPY else points)
 
     def _check(self, name: str, points: Any) -> str:
-        kind = check_types({name: points})
+        kind = check_types_without_jax({name: points})
         shape = tuple(points.shape)
         if len(shape) < 2 or shape[-1] != self.dimension:
             raise ValueError(f"{name}: expected last dimension {self.dimension}, got shape {shape}")
@@ -96,7 +97,7 @@ class _Stream:
         TypeError, ValueError
             For anything else.
         """
-        check_types({"point": point})
+        check_types_without_jax({"point": point})
         if point.ndim < 1 or point.shape[-1] != self._problem.dimension:
             expected = self._problem.dimension
             raise ValueError(f"point: expected last dimension {expected}, got shape {tuple(point.shape)}")
@@ -119,11 +120,11 @@ class _Stream:
         """What is pickled and copied: the numbers of tensors, without their gradients."""
         return {name: _detached(value) for name, value in vars(self).items()}
 
-    def _log_sig(self, path: Any, *, initial: Any = None, **options: Any) -> Any:
+    def _log_sig(self, path: Any, *, initial: Any = None, parts: Parts = WHOLE, **options: Any) -> Any:
         """Log-signatures in Lyndon brackets."""
         wanted = replace(self._options, method=2, **options)
         problem = self._problem
-        return forward(path, problem.dimension, problem.degree, wanted, UNCHANGED, False, None, initial)
+        return forward(path, problem.dimension, problem.degree, wanted, UNCHANGED, False, None, initial, parts)
 
     def _converted(self, log_sigs: Any) -> Any:
         method = self._options.method
@@ -221,13 +222,20 @@ class LogSigStream(_Stream):
         ValueError
             If the interval ends before it starts.
         """
+        first, last = self._interval(start, end)
+        return self._converted(self._log_sig(self._points.get(first - self._start, last - self._start + 1)))
+
+    def _interval(self, start: SupportsIndex, end: SupportsIndex) -> Interval:
         first, last = self._index("start", start), self._index("end", end)
         if first > last:
             raise ValueError(f"start, end: expected start <= end, got {first} and {last}")
-        return self._converted(self._log_sig(self._points.get(first - self._start, last - self._start + 1)))
+        return first, last
 
     def sig_batch(self, intervals: Sequence[Interval]) -> Any:
-        """Log-signatures of several intervals, ``(number of intervals, ..., log_sig_length)``; see :meth:`sig`."""
+        """Log-signatures of several intervals, ``(number of intervals, ..., log_sig_length)``; see :meth:`sig`.
+
+        They may overlap, and come in any order.
+        """
         try:
             pairs = [tuple(interval) for interval in intervals]
         except TypeError:
@@ -237,7 +245,10 @@ class LogSigStream(_Stream):
         for index, pair in enumerate(pairs):
             if len(pair) != 2:
                 raise ValueError(f"intervals[{index}]: expected a pair (start, end), got {len(pair)} numbers")
-        return _stack([self.sig(start, end) for start, end in pairs])
+        chosen = np.array([self._interval(start, end) for start, end in pairs], np.intp)
+        first, last = int(chosen.min()), int(chosen.max())
+        path = self._points.get(first - self._start, last - self._start + 1)
+        return self._converted(_time_first(self._log_sig(path, parts=Parts(chosen - first))))
 
     def sig_all(self) -> Any:
         """The expanding log-signatures: from the first point ever pushed to each point in the stream.
@@ -355,14 +366,6 @@ def _join(parts: Sequence[Any]) -> Any:
     import torch
 
     return torch.cat(list(parts))
-
-
-def _stack(parts: Sequence[Any]) -> Any:
-    if isinstance(parts[0], np.ndarray):
-        return np.stack(parts)
-    import torch
-
-    return torch.stack(list(parts))
 
 
 def _detached(value: Any) -> Any:

@@ -6,6 +6,7 @@ operators ``torch.ops.logsig_codegen.join``, … (``docs/pytorch.md``).
 """
 
 from logsig_codegen._tensor_functions import (
+    hall_windows,
     linear_log_sig,
     log_sig,
     log_sig_change_method,
@@ -14,6 +15,7 @@ from logsig_codegen._tensor_functions import (
     log_sig_join,
     log_sig_to_hall,
     logsig_to_sig,
+    logsig_windows,
     sig_to_log_sig,
     transform_path,
 )
@@ -37,6 +39,7 @@ __all__ = [
     "LogSigStream",
     "LogSigWindowStream",
     "clear_cache",
+    "hall_windows",
     "idx_to_word",
     "is_lyndon",
     "linear_log_sig",
@@ -48,6 +51,7 @@ __all__ = [
     "log_sig_length",
     "log_sig_to_hall",
     "logsig_to_sig",
+    "logsig_windows",
     "lyndon_words",
     "lyndon_words_of_length",
     "prepare_log_sig",

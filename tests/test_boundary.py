@@ -129,6 +129,15 @@ PATH, TENSOR = np.zeros((4, 3, 2)), torch.zeros(4, 3, 2).double()
 FOREIGN: list[tuple[str, Callable[[], Any]]] = [
     ("lengths", lambda: lg.log_sig(TENSOR, 2, lengths=torch.zeros(4, device="meta", dtype=torch.int64))),
     ("lengths", lambda: lg.log_sig(TENSOR, 2, lengths=torch.zeros(4, dtype=torch.int64).to_sparse())),
+    ("intervals", lambda: lg.log_sig(TENSOR, 2, intervals=torch.zeros(4, 2, device="meta", dtype=torch.int64))),
+    ("intervals", lambda: lg.log_sig(TENSOR, 2, intervals=torch.zeros(4, 2, dtype=torch.int64).to_sparse())),
+    ("intervals", lambda: lg.log_sig(PATH, 2, intervals=Unprintable())),
+    ("intervals", lambda: lg.log_sig(TENSOR, 2, intervals=[[0, "1"]])),
+    ("intervals", lambda: lg.log_sig(PATH, 2, intervals=[[0, 1], [2]])),
+    ("times", lambda: lg.log_sig(TENSOR, 2, times=torch.zeros(4, device="meta"))),
+    ("times", lambda: lg.log_sig(TENSOR, 2, times=Unprintable())),
+    ("times", lambda: lg.log_sig(PATH, 2, times=["now"])),
+    ("missing", lambda: lg.log_sig(PATH, 2, missing=Unprintable())),  # type: ignore[arg-type]
     ("path", lambda: lg.log_sig(TENSOR.bfloat16(), 2)),
     ("d_out", lambda: lg.log_sig_backprop(None, TENSOR, 2)),  # type: ignore[type-var]
     ("windows", lambda: lg.log_sig(PATH, 2, windows=np.array(2))),  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ def test_torch_is_imported_at_the_top_of_its_own_modules_only() -> None:
         "_layers.py",
         *(
             f"runtime/cuda/{name}.py"
-            for name in ("brackets", "calls", "lengths", "maps", "paths", "pieces", "streams", "transforms")
+            for name in ("brackets", "calls", "intervals", "lengths", "maps", "paths", "transforms")
         ),
     }
     assert {name for name in names if not name.startswith("runtime/torch_ops/")} <= own

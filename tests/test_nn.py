@@ -45,6 +45,23 @@ def test_lengths_initial_and_lists() -> None:
     torch.testing.assert_close(ragged, module(path, torch.tensor([5, 1, 3])))
 
 
+def test_parts_of_paths_are_those_of_the_function() -> None:
+    path, times = paths(3, 9, 2), torch.linspace(0, 4, 9)
+    module = nn.LogSig(2, 3, windows=[(4, 2), (2, 1)])
+    expected = lg.log_sig(path, 3, method=2, windows=[(4, 2), (2, 1)])
+    assert all(torch.equal(found, one) for found, one in zip(module(path), expected, strict=True))
+    assert repr(module) == "LogSig(dimension=2, degree=3, windows=((4, 2), (2, 1)))"
+    timed = nn.LogSig(2, 3, windows=(1.5, 1.0), missing="linear", count_observations=True, time_aug=True)
+    assert timed.out_features == lg.log_sig_length(5, 3)
+    path[0, 3, 1] = torch.nan
+    options: dict[str, Any] = {"missing": "linear", "count_observations": True, "time_aug": True, "windows": (1.5, 1.0)}
+    assert torch.equal(timed(path, times=times), lg.log_sig(path, 3, method=2, times=times, **options))
+    with pytest.raises(TypeError, match="windows"):
+        timed(path)
+    one = nn.LogSig(2, 3, missing="forward")(path, intervals=[[0, 5], [4, 8]])
+    assert torch.equal(one, lg.log_sig(path, 3, method=2, missing="forward", intervals=[[0, 5], [4, 8]]))
+
+
 def test_join_is_the_function() -> None:
     module = nn.LogSigJoin(3, 3)
     state = module.start(4)
@@ -89,6 +106,27 @@ def test_copies_and_pickles(duplicate: Any) -> None:
     ode = nn.LogODE(3, 2, hidden=4, out_features=2, window=5)
     assert torch.equal(ode(path), duplicate(ode)(path))
     assert list(duplicate(ode).state_dict()) == list(ode.state_dict())
+
+
+def test_the_model_sees_every_point_that_counts() -> None:
+    model, path = nn.LogODE(2, 2, hidden=4, out_features=3, window=4, missing="linear"), paths(4, 12, 2).double()
+    model.double()
+    lengths, times = torch.tensor([12, 7, 2, 1]), torch.rand(12).double().cumsum(0)
+    padded = path.clone()
+    for row, length in zip(padded, lengths, strict=True):
+        row[length:] = torch.nan
+    for moments in (None, times):
+        found = model(padded, lengths, moments)
+        for row, one, length in zip(found, path, lengths, strict=True):
+            alone = model(one[:length], times=None if moments is None else moments[:length])
+            torch.testing.assert_close(row, alone)
+    assert not torch.equal(model(path), model(torch.cat([path[:, :-1], path[:, -1:] + 1], 1)))
+    straight = path.clone()
+    straight[:, 5] = (path[:, 4] + path[:, 6]) / 2
+    gap = straight.clone()
+    gap[:, 5] = torch.nan
+    torch.testing.assert_close(model(gap), model(straight))
+    assert "missing='linear'" in repr(model)
 
 
 def test_the_model_learns() -> None:

@@ -33,6 +33,8 @@ CALLS: dict[str, tuple[dict[str, torch.Tensor], dict[str, Any]]] = {
     "sig_to_log_sig": ({"sig": tensor(3, S)}, PROBLEM),
     "logsig_to_sig": ({"log_sig": tensor(3, M)}, {**PROBLEM, "method": 2}),
     "linear_log_sig": ({"displacement": tensor(3, D)}, PROBLEM),
+    "logsig_windows": ({"x": tensor(3, 6, D)}, {"depth": N, "window_length": 1.5}),
+    "hall_windows": ({"data": tensor(3, 6, D)}, {"stepsize": 4, "depth": N}),
     "transform_path": ({"path": tensor(3, 4, D)}, {"time_aug": True, "lead_lag": True}),
 }
 """Every function of arrays: its tensors, and its other arguments."""

@@ -110,6 +110,23 @@ def _paths() -> dict[str, Case]:
     }
 
 
+PAIRS = torch.tensor([[0, 3], [2, 1], [1, 3], [2, 2], [1, 2], [0, 1]])
+
+
+def _intervals() -> dict[str, Case]:
+    each = torch.stack([PAIRS[:3], PAIRS[3:]])
+    back = "log_sig_intervals_backprop"
+    return {
+        "log_sig_intervals": case("log_sig_intervals", random(2, 4, D), PAIRS),
+        "log_sig_intervals, each path": case("log_sig_intervals", random(2, 4, D), each),
+        "log_sig_intervals, no batch": case("log_sig_intervals", random(4, D), PAIRS, others=(D, N, "signature", 0)),
+        "log_sig_intervals, none": case("log_sig_intervals", random(2, 4, D), PAIRS[:0]),
+        back: case(back, random(2, 6, M), None, random(2, 4, D), PAIRS),
+        f"{back}, each path": case(back, random(2, 3, M), None, random(2, 4, D), each),
+        f"{back}, broadcast": case(back, random(M), None, random(4, D), PAIRS, others=(D, N, None, 1)),
+    }
+
+
 def _conversions() -> dict[str, Case]:
     found = {}
     for source, width in ((0, S), (0, S + 1), (1, M), (2, M)):
@@ -151,4 +168,4 @@ def _conversions() -> dict[str, Case]:
     return found
 
 
-CASES: dict[str, Case] = {**_products(), **_paths(), **_conversions()}
+CASES: dict[str, Case] = {**_products(), **_paths(), **_intervals(), **_conversions()}

@@ -58,6 +58,11 @@ class HallBasis:
         left, right = self.factors[coordinate]
         return str(coordinate) if left < 0 else f"[{self.bracket(left)},{self.bracket(right)}]"
 
+    def word(self, coordinate: int) -> tuple[int, ...]:
+        """The letters of the basis element, in the order in which its bracket has them."""
+        left, right = self.factors[coordinate]
+        return (coordinate,) if left < 0 else (*self.word(left), *self.word(right))
+
 
 @lru_cache(maxsize=32)
 def hall_basis(dimension: int, degree: int) -> HallBasis:

@@ -42,7 +42,7 @@ def c_sources(
     if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
         names.append("logsig_paths.h")
     if calls:
-        names.extend(("logsig_path_call.h", "logsig_calls.h"))
+        names.extend(("logsig_path_call.h", "logsig_calls.h", "logsig_intervals.h"))
         text = render("c/calls.c.j2", view=calls_view(compiled, coordinates))
         units.append(SourceUnit("calls.c", text, "c", variants))
     if calls and coordinates:

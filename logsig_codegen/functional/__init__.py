@@ -26,6 +26,7 @@ from logsig_codegen.functional.products import (
     log_sig_join,
     log_sig_join_backprop,
 )
+from logsig_codegen.functional.windows import hall_windows, logsig_windows
 from logsig_codegen.functional.words import (
     idx_to_word,
     is_lyndon,
@@ -40,6 +41,7 @@ from logsig_codegen.functional.words import (
 
 __all__ = [
     "clear_cache",
+    "hall_windows",
     "idx_to_word",
     "is_lyndon",
     "linear_log_sig",
@@ -59,6 +61,7 @@ __all__ = [
     "log_sig_to_hall_backprop",
     "logsig_to_sig",
     "logsig_to_sig_backprop",
+    "logsig_windows",
     "lyndon_words",
     "lyndon_words_of_length",
     "prepare_log_sig",

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
 from logsig_codegen.errors import UnsupportedError
-from logsig_codegen.runtime import evaluation, loader, transforms
+from logsig_codegen.runtime import evaluation, loader, prepared, transforms
 from logsig_codegen.runtime.arrays import check_no_out, plain
 from logsig_codegen.runtime.checks import check_bool, check_types
 from logsig_codegen.runtime.fronts import calls_of
 from logsig_codegen.runtime.kernel import ArrayOrTensor
+from logsig_codegen.runtime.parts import WHOLE, Parts, check_times, for_each, sum_over_each
 from logsig_codegen.runtime.request import PathOptions, channels_of, path_request
 from logsig_codegen.runtime.threads import check_jobs
 from logsig_codegen.runtime.transforms import Transform
@@ -30,11 +31,15 @@ def log_sig(
     lengths: Any = None,
     initial: ArrayOrTensor | None = None,
     stream: bool = False,
-    windows: tuple[int, int] | None = None,
+    windows: Any = None,
+    intervals: Any = None,
+    times: Any = None,
+    missing: str | None = None,
+    count_observations: bool = False,
     state: str | None = None,
     out: ArrayOrTensor | None = None,
-) -> ArrayOrTensor:
-    """Log-signatures of piecewise linear paths; :meth:`LogSigKernel.log_sig` describes the last six arguments.
+) -> Any:
+    """Log-signatures of piecewise linear paths; :meth:`LogSigKernel.log_sig` describes those from ``lengths`` on.
 
     Of degree 1 it is end minus start, and needs no kernel.
 
@@ -49,7 +54,7 @@ def log_sig(
     lead_lag : bool
         Replace the path by its lead-lag transform, lag channels first.
     end_time : float
-        Time of the last point, with ``time_aug``.
+        Time of the last point, with ``time_aug``; not used where ``times`` are given, which are that channel then.
     method : int
         Coordinates of the result: 0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
     scalar_term : bool
@@ -63,6 +68,11 @@ def log_sig(
     windows
         ``(size, stride)``, counted in points of the transformed path: ``lead_lag`` makes ``2 length - 1`` points of
         ``length``, so that ``(2 size - 1, 2 stride)`` are windows of ``size`` points of ``path``.
+    intervals
+        Counted in such points as well; a point of ``lead_lag`` between two others is halfway between them in time.
+    count_observations : bool
+        With ``missing="linear"`` or ``"forward"``: double the channels of ``path``, before ``lead_lag``, by those that
+        count how often each was observed so far.
 
     Returns
     -------
@@ -76,22 +86,22 @@ def log_sig(
         For a ``correction``.
     """
     calls = calls_of(path, initial)
-    if (
-        calls is None
-        and time_aug is lead_lag is scalar_term is False
-        and correction is None
-        and type(end_time) is float
-    ):
+    if calls is None and _unchanged(time_aug, lead_lag, scalar_term, count_observations, correction, end_time):
         known = loader.made(path, degree)
         if known is not None:
             return known.log_sig(
-                path, lengths=lengths, initial=initial, stream=stream, windows=windows, state=state, method=method,
-                n_jobs=n_jobs, out=out,
+                path, lengths=lengths, initial=initial, stream=stream, windows=windows, intervals=intervals,
+                times=times, missing=missing, state=state, method=method, n_jobs=n_jobs, out=out,
             )  # fmt: skip
-    options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
-    transform, scalar_term = Transform(time_aug, lead_lag, end_time), check_bool("scalar_term", scalar_term)
+    transform = Transform(time_aug, lead_lag, end_time, missing, count_observations)
+    scalar_term = check_bool("scalar_term", scalar_term)
     _check_correction(correction)
-    return forward(path, None, degree, options, transform, scalar_term, lengths, initial, out)  # type: ignore[no-any-return]
+
+    def call(windows: Any, parts: Parts) -> Any:
+        options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
+        return forward(path, None, degree, options, transform, scalar_term, lengths, initial, parts, out)
+
+    return for_each(windows, intervals, times, out, call)
 
 
 def log_sig_backprop(
@@ -109,7 +119,11 @@ def log_sig_backprop(
     lengths: Any = None,
     initial: ArrayOrTensor | None = None,
     stream: bool = False,
-    windows: tuple[int, int] | None = None,
+    windows: Any = None,
+    intervals: Any = None,
+    times: Any = None,
+    missing: str | None = None,
+    count_observations: bool = False,
     state: str | None = None,
     out: ArrayOrTensor | tuple[ArrayOrTensor, ArrayOrTensor] | None = None,
 ) -> Any:
@@ -130,33 +144,45 @@ def log_sig_backprop(
         With ``initial``: the pair ``(d_path, d_initial)``.
     """
     calls = calls_of(path, initial, d_out)
-    if (
-        calls is None
-        and time_aug is lead_lag is scalar_term is False
-        and correction is None
-        and type(end_time) is float
-    ):
+    if calls is None and _unchanged(time_aug, lead_lag, scalar_term, count_observations, correction, end_time):
         known = loader.made(path, degree)
         if known is not None:
             return known.log_sig_backprop(
-                d_out, path, lengths=lengths, initial=initial, stream=stream, windows=windows, state=state,
-                method=method, n_jobs=n_jobs, out=out,
+                d_out, path, lengths=lengths, initial=initial, stream=stream, windows=windows, intervals=intervals,
+                times=times, missing=missing, state=state, method=method, n_jobs=n_jobs, out=out,
             )  # fmt: skip
-    options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
-    transform, scalar_term = Transform(time_aug, lead_lag, end_time), check_bool("scalar_term", scalar_term)
+    transform = Transform(time_aug, lead_lag, end_time, missing, count_observations)
+    scalar_term = check_bool("scalar_term", scalar_term)
     _check_correction(correction)
-    others: dict[str, Any] = {
-        "lengths": lengths,
-        "initial": initial,
-        "transform": transform,
-        "scalar_term": scalar_term,
-    }
-    if calls is not None:
-        check_no_out(out)
-        return calls.log_sig_backprop(d_out, path, None, degree, options, **others)
-    request = path_request(path, None, degree, options, d_out=d_out, **others)
-    kernel = loader.obtain(request.problem.dimension, request.problem.degree)
-    return evaluation.backward(kernel, request, d_out, path, initial, out)
+
+    def call(d_out: Any, windows: Any, parts: Parts) -> Any:
+        options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
+        others: dict[str, Any] = {
+            "lengths": lengths,
+            "initial": initial,
+            "transform": transform,
+            "scalar_term": scalar_term,
+            "parts": parts,
+        }
+        if calls is not None:
+            check_no_out(out)
+            return calls.log_sig_backprop(d_out, path, None, degree, options, **others)
+        request = path_request(path, None, degree, options, d_out=d_out, **others)
+        kernel = loader.obtain(request.problem.dimension, request.problem.degree)
+        return evaluation.backward(kernel, request, d_out, path, initial, out)
+
+    return sum_over_each(d_out, windows, intervals, times, out, call)
+
+
+def _unchanged(
+    time_aug: Any, lead_lag: Any, scalar_term: Any, count_observations: Any, correction: Any, end_time: Any
+) -> bool:
+    """Whether a kernel's method takes the call."""
+    return (
+        time_aug is lead_lag is scalar_term is count_observations is False
+        and correction is None
+        and type(end_time) is float
+    )
 
 
 def forward(
@@ -168,6 +194,7 @@ def forward(
     scalar_term: bool,
     lengths: Any,
     initial: Any,
+    parts: Parts = WHOLE,
     out: Any = None,
 ) -> Any:
     """:func:`log_sig` of options in normal form; ``dimension``: what the paths must have, ``None`` if nobody says."""
@@ -176,6 +203,7 @@ def forward(
         "initial": initial,
         "transform": transform,
         "scalar_term": scalar_term,
+        "parts": parts,
     }
     calls = calls_of(path, initial)
     if calls is not None:
@@ -192,6 +220,9 @@ def transform_path(
     time_aug: bool = False,
     lead_lag: bool = False,
     end_time: float = 1.0,
+    times: Any = None,
+    missing: str | None = None,
+    count_observations: bool = False,
     n_jobs: SupportsIndex = 1,
 ) -> ArrayOrTensor:
     """Add time as the last channel of paths, and double their channels by the lead-lag transform (lag first).
@@ -199,7 +230,7 @@ def transform_path(
     Parameters
     ----------
     path : array, shape (..., length, dimension)
-    time_aug, lead_lag, end_time
+    time_aug, lead_lag, end_time, times, missing, count_observations
         As for :func:`log_sig`.
     n_jobs : int
         Checked, and not needed: this is a copy.
@@ -209,13 +240,16 @@ def transform_path(
     array, shape (..., new length, new dimension)
         ``lead_lag`` makes ``2 length - 1`` points of ``2 dimension`` channels, ``time_aug`` one channel more.
     """
-    how = _transform(n_jobs, time_aug, lead_lag, end_time)
+    check_jobs(n_jobs)
+    how = Transform(time_aug, lead_lag, end_time, missing, count_observations)
     calls = calls_of(path)
     if calls is not None:
-        return calls.transform_path(path, how)  # type: ignore[no-any-return]
+        return calls.transform_path(path, how, times=times)  # type: ignore[no-any-return]
     check_types({"path": path})
     channels_of("path", path)
-    return transforms.transform(plain(path), how)  # type: ignore[arg-type, return-value]
+    if times is not None:
+        times = check_times(times, path.shape[:-2], path.shape[-2])
+    return prepared.transformed(plain(path), how, None, times)[0]  # type: ignore[arg-type, return-value]
 
 
 def transform_path_backprop(
@@ -235,18 +269,14 @@ def transform_path_backprop(
     time_aug, lead_lag, end_time, n_jobs
         The arguments of :func:`transform_path`.
     """
-    how = _transform(n_jobs, time_aug, lead_lag, end_time)
+    check_jobs(n_jobs)
+    how = Transform(time_aug, lead_lag, end_time)
     calls = calls_of(derivs)
     if calls is not None:
         return calls.transform_path_backprop(derivs, how)  # type: ignore[no-any-return]
     check_types({"derivs": derivs})
     channels_of("derivs", derivs)
     return transforms.transform_backprop(plain(derivs), how)  # type: ignore[arg-type, return-value]
-
-
-def _transform(n_jobs: SupportsIndex, time_aug: bool, lead_lag: bool, end_time: float) -> Transform:
-    check_jobs(n_jobs)
-    return Transform(time_aug, lead_lag, end_time)
 
 
 def _check_correction(correction: None) -> None:

@@ -99,6 +99,14 @@ def check_types(arguments: Mapping[str, Any]) -> str:
     return kind
 
 
+def check_types_without_jax(arguments: Mapping[str, Any]) -> str:
+    """:func:`check_types` for what does without JAX arrays; raises ``UnsupportedError`` for them."""
+    kind = check_types(arguments)
+    if kind == JAX:
+        raise UnsupportedError(f"{', '.join(arguments)}: expected a numpy array or a torch tensor, got a JAX array")
+    return kind
+
+
 def kind_of(name: str, value: object) -> str:
     """Whether ``value`` is a numpy array, a torch tensor or a JAX array; neither library is imported to find out."""
     if isinstance(value, np.ndarray):

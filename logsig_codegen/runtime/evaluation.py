@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from logsig_codegen.errors import ProblemTooLargeError
-from logsig_codegen.runtime import segments, transforms
+from logsig_codegen.runtime import segments
 from logsig_codegen.runtime.arrays import Array, check_out, plain
 from logsig_codegen.runtime.paths import Call
+from logsig_codegen.runtime.prepared import prepared
 from logsig_codegen.runtime.request import PathRequest, named_paths, too_large
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ def forward(kernel: LoadedKernel, request: PathRequest, path: Any, initial: Any,
     if out is not None:
         check_out("out", out, request.shape, _inputs(path, initial, lengths=request.given_lengths))
     target = None if request.scalar_term else out
-    result = _executor(kernel, request, _transformed(request, path), initial, backward=False).forward(target)
+    ready = prepared(request, path)
+    result = _executor(kernel, ready.request, ready.paths, initial, backward=False).forward(target)
     if request.scalar_term:
         result = np.concatenate([np.zeros((*result.shape[:-1], 1), result.dtype), result], axis=-1)
     if out is None or result is out:
@@ -47,12 +49,11 @@ def backward(
     targets = None if out is None else _check_targets(out, path, initial, d_out)
     if request.scalar_term:
         d_out = d_out[..., 1:]
-    executor = _executor(kernel, request, _transformed(request, path), initial, backward=True)
-    if targets is None or request.transform:
-        gradients = executor.backward(plain(d_out), known)
-    else:
-        gradients = executor.backward(plain(d_out), known, targets)
-    results = _pulled_back(request, gradients, initial)
+    ready = prepared(request, path)
+    executor = _executor(kernel, ready.request, ready.paths, initial, backward=True)
+    gradients = executor.backward(plain(d_out), known, None if ready.changed else targets)
+    count = len(ready.paths)
+    results = (*ready.back(list(gradients[:count])), *gradients[count:])
     for target, result in zip(targets or (), results, strict=False):
         if target is not result:
             target[...] = result
@@ -92,20 +93,3 @@ def _check_targets(out: Any, path: Any, initial: Any, d_out: Any) -> tuple[Any, 
     check_out("out[0]", out[0], path.shape, inputs)
     check_out("out[1]", out[1], initial.shape, {**inputs, "out[0]": out[0]})
     return out
-
-
-def _transformed(request: PathRequest, path: Any) -> list[Array]:
-    paths = [plain(one) for one in (path if request.ragged else (path,))]
-    if not request.transform:
-        return paths
-    return [transforms.transform(one, request.transform, request.given_lengths) for one in paths]
-
-
-def _pulled_back(request: PathRequest, gradients: Sequence[Array], initial: Any) -> tuple[Array, ...]:
-    """From derivatives by transformed paths to those by the paths; that by ``initial``, if any, stays the last."""
-    if not request.transform:
-        return tuple(gradients)
-    count = len(gradients) - (initial is not None)
-    lengths = request.given_lengths
-    d_paths = (transforms.transform_backprop(one, request.transform, lengths) for one in gradients[:count])
-    return (*d_paths, *gradients[count:])

@@ -12,9 +12,11 @@ from logsig_codegen.runtime.checks import join_operation
 from logsig_codegen.runtime.fronts import calls_of
 from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 from logsig_codegen.runtime.origin import Origin
+from logsig_codegen.runtime.parts import Parts, for_each, sum_over_each
 from logsig_codegen.runtime.products import product, product_backprop, product_elsewhere
 from logsig_codegen.runtime.request import PathOptions, in_brackets, path_request
 from logsig_codegen.runtime.threads import thread_count
+from logsig_codegen.runtime.transforms import filled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -183,12 +185,15 @@ class LogSigKernel(LoadedKernel):
         lengths: Any = None,
         initial: ArrayOrTensor | None = None,
         stream: bool = False,
-        windows: tuple[int, int] | None = None,
+        windows: Any = None,
+        intervals: Any = None,
+        times: Any = None,
+        missing: str | None = None,
         state: str | None = None,
         method: int = 2,
         n_jobs: SupportsIndex = 1,
         out: ArrayOrTensor | None = None,
-    ) -> ArrayOrTensor:
+    ) -> Any:
         """Log-signatures of piecewise linear paths.
 
         Parameters
@@ -204,8 +209,19 @@ class LogSigKernel(LoadedKernel):
         stream : bool
             All expanding log-signatures: after the first step, the second, and so on. A path that is shorter than the
             others stays at its last point.
-        windows : (size, stride), optional
-            Log-signatures of all windows of ``size`` points, ``stride`` points apart, that fit ``length`` points.
+        windows : (size, stride), or list of them, optional
+            Log-signatures of all windows of ``size`` points, ``stride`` points apart, that fit ``length`` points. With
+            ``times``: ``(duration, step)``, from the first time of a path on. A list of them gives a list of results.
+        intervals : integers, shape (W, 2) or (..., W, 2), optional
+            Log-signatures of intervals: their first and last points, both included, for all paths or for each, in any
+            order. One with ``last = first - 1`` is empty, and zero. A shorter path has no points beyond its end. With
+            ``times``, real numbers are beginnings and ends in time; between points the path is straight.
+        times : real numbers, shape (length,) or (..., length), optional
+            Strictly increasing; for all paths or for each. For a list of paths also a list.
+        missing : {"raise", "linear", "forward"}, optional
+            What is done about values that are NaN: an error that names the first one; filled in channel by channel, on
+            the straight line (in ``times``) between the observations before and after, or by the one before. At both
+            ends the nearest observation is held; a channel without any stays at 0. ``None``: nothing is done.
         state : {"log_derivative", "signature"}, optional
             What a path is carried in; the default depends on dimension and degree. The first is the more accurate one
             on long paths, the second needs fewer operations. ``stream`` does without either.
@@ -219,8 +235,9 @@ class LogSigKernel(LoadedKernel):
         Returns
         -------
         array, shape (..., size)
-            ``(..., length - 1, size)`` with ``stream``, ``(..., number of windows, size)`` with ``windows``. The last
-            axis is longer for method 0. ``out`` if given. Torch tensors carry gradients for ``path`` and ``initial``.
+            ``(..., length - 1, size)`` with ``stream``, ``(..., number of windows, size)`` with ``windows``,
+            ``(..., W, size)`` with ``intervals``. The last axis is longer for method 0. ``out`` if given. Torch tensors
+            carry gradients for ``path`` and ``initial``, and for ``times`` and the ends of intervals of time.
 
         Raises
         ------
@@ -235,18 +252,27 @@ class LogSigKernel(LoadedKernel):
             and lengths is None
             and initial is None
             and windows is None
+            and intervals is None
+            and times is None
+            and missing is None
         ):
             threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
             result: Any = self.loaded.log_sig(state)(path, out, threads)
             if result is not None:
-                return result  # type: ignore[no-any-return]
-        options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
-        if calls is not None:
-            check_no_out(out)
-            calls.provide(self)
-            return calls.log_sig(path, self.dimension, self.degree, options, lengths=lengths, initial=initial)  # type: ignore[no-any-return]
-        request = path_request(path, self.dimension, self.degree, options, lengths=lengths, initial=initial)
-        return evaluation.forward(self, request, path, initial, out)  # type: ignore[no-any-return]
+                return result
+        transform = filled(missing)
+
+        def call(windows: Any, parts: Parts) -> Any:
+            options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
+            others = {"lengths": lengths, "initial": initial, "transform": transform, "parts": parts}
+            if calls is not None:
+                check_no_out(out)
+                calls.provide(self)
+                return calls.log_sig(path, self.dimension, self.degree, options, **others)
+            request = path_request(path, self.dimension, self.degree, options, **others)
+            return evaluation.forward(self, request, path, initial, out)
+
+        return for_each(windows, intervals, times, out, call)
 
     def log_sig_backprop(
         self,
@@ -256,7 +282,10 @@ class LogSigKernel(LoadedKernel):
         lengths: Any = None,
         initial: ArrayOrTensor | None = None,
         stream: bool = False,
-        windows: tuple[int, int] | None = None,
+        windows: Any = None,
+        intervals: Any = None,
+        times: Any = None,
+        missing: str | None = None,
         state: str | None = None,
         method: int = 2,
         n_jobs: SupportsIndex = 1,
@@ -269,8 +298,8 @@ class LogSigKernel(LoadedKernel):
         Parameters
         ----------
         d_out : array
-            Derivative with respect to ``log_sig(path, ...)``; broadcasts to its shape.
-        path, lengths, initial, stream, windows, state, method, n_jobs
+            Derivative with respect to ``log_sig(path, ...)``; broadcasts to its shape. For a list of windows a list.
+        path, lengths, initial, stream, windows, intervals, times, missing, state, method, n_jobs
             The arguments of :meth:`log_sig`.
         out : numpy array, or with ``initial`` a pair of them, optional
             Receives the result; rules as for :meth:`join`. Not for a list of paths.
@@ -278,7 +307,8 @@ class LogSigKernel(LoadedKernel):
         Returns
         -------
         d_path : array of the shape of path, or list of them
-            Zero for points that do not count. With ``initial``: the pair ``(d_path, d_initial)``.
+            Zero for points that do not count and values that are missing. With ``initial``: the pair ``(d_path,
+            d_initial)``.
 
         Raises
         ------
@@ -287,22 +317,24 @@ class LogSigKernel(LoadedKernel):
         """
         calls = calls_of(path, initial, d_out)
         ordinary = calls is None and in_brackets(method) and stream is False
-        if ordinary and lengths is None and initial is None and windows is None:
+        if ordinary and lengths is initial is windows is intervals is times is missing is None:
             threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, out, threads)
             if gradient is not None:
                 return gradient
-        options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
-        if calls is not None:
-            check_no_out(out)
-            calls.provide(self)
-            return calls.log_sig_backprop(
-                d_out, path, self.dimension, self.degree, options, lengths=lengths, initial=initial
-            )
-        request = path_request(
-            path, self.dimension, self.degree, options, lengths=lengths, initial=initial, d_out=d_out
-        )
-        return evaluation.backward(self, request, d_out, path, initial, out)
+        transform = filled(missing)
+
+        def call(d_out: Any, windows: Any, parts: Parts) -> Any:
+            options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
+            others = {"lengths": lengths, "initial": initial, "transform": transform, "parts": parts}
+            if calls is not None:
+                check_no_out(out)
+                calls.provide(self)
+                return calls.log_sig_backprop(d_out, path, self.dimension, self.degree, options, **others)
+            request = path_request(path, self.dimension, self.degree, options, d_out=d_out, **others)
+            return evaluation.backward(self, request, d_out, path, initial, out)
+
+        return sum_over_each(d_out, windows, intervals, times, out, call)
 
     def __repr__(self) -> str:
         return f"LogSigKernel(dimension={self.dimension}, degree={self.degree}, size={self.size})"

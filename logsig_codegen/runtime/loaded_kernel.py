@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen import targets
+from logsig_codegen.algebra.hall import hall_basis
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.build import cache
 from logsig_codegen.build.artifact import Artifact
@@ -82,6 +83,18 @@ class LoadedKernel:
         """The bracket of each coordinate, in order, as text such as ``"[0,[0,1]]"``."""
         basis = lyndon_basis(self.dimension, self.degree)
         return tuple(basis.bracket(coordinate) for coordinate in range(self.size))
+
+    @cached_property
+    def hall_words(self) -> tuple[tuple[int, ...], ...]:
+        """The letters of each Hall coordinate (:func:`logsig_codegen.log_sig_to_hall`), in order."""
+        basis = hall_basis(self.dimension, self.degree)
+        return tuple(map(basis.word, range(self.size)))
+
+    @cached_property
+    def hall_brackets(self) -> tuple[str, ...]:
+        """The bracket of each Hall coordinate, in order, as text such as ``"[0,[0,1]]"``."""
+        basis = hall_basis(self.dimension, self.degree)
+        return tuple(map(basis.bracket, range(self.size)))
 
     @property
     def report(self) -> Report:

@@ -131,7 +131,20 @@ class Call:
             "method": options.method,
             "window": window,
             "step": step,
+            **self._intervals(),
             **self._before(),
+        }
+
+    def _intervals(self) -> dict[str, Any]:
+        """The members about intervals."""
+        pairs = self.request.intervals
+        if pairs is None:
+            return {}
+        stride = 0 if pairs.ndim == 2 else 2 * pairs.shape[-2]
+        return {
+            "intervals": self._indices(pairs),
+            "intervals_stride": stride,
+            "intervals_per_path": pairs.shape[-2],
         }
 
     def _before(self) -> dict[str, Any]:

@@ -26,6 +26,18 @@ from logsig_codegen.runtime.checks import (
     check_types,
 )
 from logsig_codegen.runtime.coordinates import log_sig_size
+from logsig_codegen.runtime.parts import (
+    WHOLE,
+    Parts,
+    check_intervals,
+    check_real_intervals,
+    check_times,
+    check_windows,
+    is_real,
+    numbers_of,
+    padded_times,
+    windows_of_time,
+)
 from logsig_codegen.runtime.threads import check_jobs, thread_count
 from logsig_codegen.runtime.transforms import UNCHANGED, Transform
 
@@ -114,6 +126,12 @@ class PathRequest:
         tensors without data one without data.
     given_lengths : the same, or None
         Before the transform.
+    intervals : array of shape (W, 2) or (*batch, W, 2), or None
+        Of intp: first and last point after the transform, both included, for all paths or each; beyond ``lengths`` they
+        do not count. Of double precision: beginning and end in the unit of ``times``. For tensors without data, or on a
+        GPU, as they came.
+    times : array of double precision, shape (points,) or (*batch, points), or None
+        Of the points before the transform.
     rows : tuple of int
         Shape of the log-signatures along the paths, without the last axis, before ``initial`` is multiplied on.
     shape : tuple of int
@@ -129,6 +147,8 @@ class PathRequest:
     length: int
     lengths: Any
     given_lengths: Any
+    intervals: Any
+    times: Any
     rows: Shape
     shape: Shape
 
@@ -160,6 +180,7 @@ def path_request(
     d_out: Any = None,
     transform: Transform = UNCHANGED,
     scalar_term: bool = False,
+    parts: Parts = WHOLE,
     look: bool = True,
 ) -> PathRequest:
     """Check the arguments of a call along paths, or, with ``d_out``, of its gradient.
@@ -174,6 +195,8 @@ def path_request(
         In normal form.
     lengths, initial, d_out
         As :meth:`LogSigKernel.log_sig_backprop` takes them.
+    parts : Parts
+        Intervals and times; windows in points are options.
     look : bool
         Whether numbers in the host's memory may be looked at; those of tensors without data are not there.
 
@@ -201,7 +224,9 @@ def path_request(
             raise ValueError("lengths: expected None with a list of paths, which have lengths of their own")
         given = check_lengths(lengths, batch, points, look=look)
     length = transform.length(points)
-    rows = _rows(options, batch, length)
+    intervals, times = _placed(parts, path, given, batch, points, length, look) if parts else (None, None)
+    check_alone(options, initial, intervals)
+    rows = _rows(options, batch, length, intervals)
     full = rows if initial is None else _with_initial(problem, options, rows, initial)
     scalar_term = scalar_term and options.method == 0
     shape = (*full, log_sig_size(problem, options.method, scalar_term))
@@ -209,8 +234,24 @@ def path_request(
         _check_d_out(tuple(d_out.shape), shape)
     counted = None if given is None else transform.lengths(given)
     return PathRequest(
-        problem, options, transform, scalar_term, ragged, batch, length, counted, given, rows, shape
+        problem, options, transform, scalar_term, ragged, batch, length, counted, given, intervals, times, rows, shape
     )  # fmt: skip
+
+
+def _placed(parts: Parts, path: Any, given: Any, batch: Shape, points: int, length: int, look: bool) -> tuple[Any, Any]:
+    """Intervals and times, checked; windows of time as intervals."""
+    times, intervals, counts = parts.times, parts.intervals, given
+    if times is not None:
+        if isinstance(path, (list, tuple)):
+            counts, times = np.array([len(one) for one in path], np.intp), padded_times(times, path)
+        times = check_times(times, batch, points, counts)
+    if parts.durations is not None:
+        intervals = windows_of_time(parts.durations, times)
+    elif intervals is not None and times is not None and is_real(numbers_of("intervals", intervals)):
+        intervals = check_real_intervals(intervals, batch, times, counts)
+    elif intervals is not None:
+        intervals = check_intervals(intervals, batch, length, timed=times is not None, look=look)
+    return intervals, times
 
 
 @lru_cache(maxsize=256)
@@ -271,16 +312,6 @@ def check_state(state: Any) -> str | None:
     return str(state)
 
 
-def check_windows(windows: Any) -> tuple[int, int] | None:
-    """Return a pair of sizes as integers."""
-    if windows is None:
-        return None
-    if not isinstance(windows, (tuple, list, np.ndarray)) or getattr(windows, "ndim", 1) == 0 or len(windows) != 2:
-        raise TypeError(f"windows: expected a pair (size, stride), got {type(windows).__name__} {shown(windows)}")
-    size, stride = windows
-    return check_positive_integer("windows[0]", size), check_positive_integer("windows[1]", stride)
-
-
 def check_lengths(lengths: Any, batch: Shape, length: int, *, look: bool = True) -> Any:
     """The numbers of points of a padded batch, of the batch's shape, as an array of intp.
 
@@ -329,7 +360,9 @@ def check_paths(dimension: int, arrays: Mapping[str, Any], ragged: bool) -> tupl
     return shape[:-2], shape[-2]
 
 
-def _rows(options: PathOptions, batch: Shape, length: int) -> Shape:
+def _rows(options: PathOptions, batch: Shape, length: int, intervals: Any) -> Shape:
+    if intervals is not None:
+        return (*batch, intervals.shape[-2])
     if options.stream:
         return (*batch, _at_least_zero(length - 1))
     if options.windows is not None:
@@ -337,10 +370,16 @@ def _rows(options: PathOptions, batch: Shape, length: int) -> Shape:
     return batch
 
 
+def check_alone(options: PathOptions, initial: Any, intervals: Any) -> None:
+    """Raise ``ValueError`` for ways to ask for parts of a path that exclude one another."""
+    if intervals is not None and (options.stream or options.windows is not None):
+        raise ValueError("intervals: expected None with stream=True or windows")
+    if initial is not None and (options.windows is not None or intervals is not None):
+        raise ValueError("initial: expected None with windows or intervals, which begin in the middle of a path")
+
+
 def _with_initial(problem: Problem, options: PathOptions, rows: Shape, initial: Any) -> Shape:
     """Leading shape of the result where something came before."""
-    if options.windows is not None:
-        raise ValueError("initial: expected None with windows, which begin in the middle of a path")
     batch = rows[:-1] if options.stream else rows
     check_last_axis(problem, "initial", tuple(initial.shape))
     before = tuple(initial.shape[:-1])

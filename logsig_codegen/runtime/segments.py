@@ -36,9 +36,12 @@ class Segments:
             lengths = np.full(request.batch, request.length, np.intp) if request.lengths is None else request.lengths
         first: Any = np.zeros((), np.intp)
         last: Any = lengths - 1
-        if options.stream or options.windows is not None:
+        if options.stream or options.windows is not None or request.intervals is not None:
             number, starts, last = np.arange(request.rows[-1]), starts[..., None], last[..., None]
-            if options.windows is None:
+            if request.intervals is not None:
+                first = request.intervals[..., 0]
+                last = np.minimum(last, request.intervals[..., 1])
+            elif options.windows is None:
                 last = np.minimum(last, number + 1)
             else:
                 size, stride = options.windows

@@ -1,5 +1,7 @@
 """Transforms of paths on numpy arrays: time as a further channel, and lead-lag; with pySigLib's conventions.
 
+What is done about missing values is said here as well, and done in :mod:`..interpolation`.
+
 Lead-lag makes ``2 length - 1`` points ``(lag, lead)`` of twice as many channels: ``(x0, x0), (x0, x1), (x1, x1), …``.
 Time comes after it, as the last channel, in equal steps from 0 to ``end_time``. Both are linear up to the times, so
 their derivatives are sums of the right channels.
@@ -33,35 +35,49 @@ class Transform:
         The path is replaced by its lead-lag transform, lag channels first.
     end_time : float
         Time of the last point.
+    missing : {"raise", "linear", "forward"} or None
+        What is done about values that are NaN, before everything else; ``None``: nothing.
+    count_observations : bool
+        For each channel another one is added that counts its observations, before everything else.
 
     Raises
     ------
     TypeError
         For flags that are none, and an ``end_time`` that is no real number.
     ValueError
-        For an ``end_time`` that is not finite.
+        For an ``end_time`` that is not finite, another ``missing``, and counts where nothing may be missing.
     """
 
     time_aug: bool = False
     lead_lag: bool = False
     end_time: float = 1.0
+    missing: str | None = None
+    count_observations: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "time_aug", check_bool("time_aug", self.time_aug))
         object.__setattr__(self, "lead_lag", check_bool("lead_lag", self.lead_lag))
         object.__setattr__(self, "end_time", _check_end_time(self.end_time))
+        object.__setattr__(self, "missing", _check_missing(self.missing))
+        object.__setattr__(self, "count_observations", check_bool("count_observations", self.count_observations))
+        if self.count_observations and self.missing not in FILLING:
+            raise ValueError(f"count_observations: expected missing='linear' or 'forward', got {self.missing!r}")
 
     def __bool__(self) -> bool:
         """Whether it changes anything."""
-        return self.time_aug or self.lead_lag
+        return self.time_aug or self.lead_lag or self.missing is not None
 
     @property
     def arguments(self) -> tuple[bool, bool, float]:
-        """The values in the order of the fields, as the torch operator takes them."""
+        """The first three values, as the torch operator takes them."""
         return self.time_aug, self.lead_lag, self.end_time
 
     def channels(self, dimension: int) -> int:
         """Number of channels after it."""
+        return self.augmented(2 * dimension if self.count_observations else dimension)
+
+    def augmented(self, dimension: int) -> int:
+        """Number of channels after lead-lag and time."""
         return (2 * dimension if self.lead_lag else dimension) + (1 if self.time_aug else 0)
 
     def length(self, length: int) -> int:
@@ -71,6 +87,16 @@ class Transform:
     def lengths(self, lengths: Lengths) -> Lengths:
         """Numbers of points after it, of an array or a tensor."""
         return (2 * lengths - 1).clip(0) if self.lead_lag else lengths
+
+
+FILLING = ("linear", "forward")
+"""Ways to fill in what is missing."""
+
+
+def _check_missing(missing: Any) -> str | None:
+    if missing is None or (isinstance(missing, str) and missing in ("raise", *FILLING)):
+        return None if missing is None else str(missing)
+    raise ValueError(f"missing: expected None, 'raise', 'linear' or 'forward', got {shown(missing)}")
 
 
 def _check_end_time(end_time: Any) -> float:
@@ -92,8 +118,13 @@ UNCHANGED = Transform()
 """Nothing is done to the paths."""
 
 
-def transform(path: Array, how: Transform, lengths: Lengths | None = None) -> Array:
-    """Transformed paths.
+def filled(missing: Any) -> Transform:
+    """Nothing but what is done about missing values."""
+    return UNCHANGED if missing is None else Transform(missing=missing)
+
+
+def transform(path: Array, how: Transform, lengths: Lengths | None = None, times: Array | None = None) -> Array:
+    """Transformed paths, but for missing values.
 
     Parameters
     ----------
@@ -102,6 +133,8 @@ def transform(path: Array, how: Transform, lengths: Lengths | None = None) -> Ar
         A path of one point has time 0.
     lengths : array of int (...), optional
         How many points of each path count: time reaches ``end_time`` at the last of them.
+    times : array (new length,) or (..., new length), optional
+        Times of the transformed path instead of those; see :func:`later`.
 
     Returns
     -------
@@ -109,7 +142,7 @@ def transform(path: Array, how: Transform, lengths: Lengths | None = None) -> Ar
     """
     length, dimension = path.shape[-2:]
     points = how.length(length)
-    result = np.empty((*path.shape[:-2], points, how.channels(dimension)), path.dtype)
+    result = np.empty((*path.shape[:-2], points, how.augmented(dimension)), path.dtype)
     if how.lead_lag:
         result[..., ::2, :dimension] = path
         result[..., 1::2, :dimension] = path[..., : max(length - 1, 0), :]
@@ -117,8 +150,20 @@ def transform(path: Array, how: Transform, lengths: Lengths | None = None) -> Ar
         result[..., 1::2, dimension : 2 * dimension] = path[..., 1:, :]
     else:
         result[..., :dimension] = path
-    if how.time_aug:
+    if how.time_aug and times is not None:
+        result[..., -1] = times
+    elif how.time_aug:
         result[..., -1] = _times(points, how.end_time, None if lengths is None else how.lengths(lengths))
+    return result
+
+
+def later(times: Array, how: Transform) -> Array:
+    """Times after the transform: a point of lead-lag's between two others is halfway between them in time."""
+    if not how.lead_lag:
+        return times
+    result = np.empty((*times.shape[:-1], how.length(times.shape[-1])))
+    result[..., ::2] = times
+    result[..., 1::2] = (times[..., 1:] + times[..., :-1]) / 2
     return result
 
 

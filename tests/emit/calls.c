@@ -47,6 +47,8 @@ static int run(logsig_path_call *call, ptrdiff_t blocks, ptrdiff_t width, ptrdif
 int main(void)
 {
     static const ptrdiff_t of[PATHS] = {1, 0, 1}, paths_of[4] = {2, 0, 1, 0}, initials_of[4] = {0, 1, 1, 0};
+    static const ptrdiff_t shared[] = {0, 6, 2, 1, 3, 3, 1, 5, 4, 6}, own[] = {0, 6, 1, 3, 2, 5, 0, 2, 6, 6, 0, 1};
+    static const ptrdiff_t wrong[] = {0, 6, 3, 7};
     for (int k = 0; k < PATHS * POINTS * D; k++) (&path[0][0][0])[k] = k * k % 13 - 6;
     for (int k = 0; k < PATHS * SIZE; k++) (&initial[0][0])[k] = k % 4 - 2;
     const logsig_path_call plain = {.n_jobs = 1, .method = 2, .path = path, .path_stride = POINTS * D,
@@ -70,10 +72,21 @@ int main(void)
     call.initial_of = of;
     if (run(&call, PATHS, (POINTS - 1) * WORDS, (POINTS - 1) * WORDS + 2)) return 1;
 
+    call = plain; /* intervals: the same for all paths, and of each, on all words, paths in an order of their own */
+    call.method = 1, call.intervals = shared, call.intervals_per_path = 5, call.n_jobs = 2;
+    if (run(&call, PATHS * 5, SIZE, SIZE + 1)) return 1;
+    call.intervals = own, call.intervals_per_path = 2, call.intervals_stride = 4, call.method = 0;
+    call.starts = starts, call.state = LOGSIG_SIGNATURE;
+    if (run(&call, PATHS * 2, WORDS, WORDS)) return 1;
+
     call = plain; /* what is wrong is refused */
     call.struct_size = sizeof call, call.batch = PATHS, call.length = 6, call.out = out;
     if (logsig_d2_n3_paths_f64(&call) != EINVAL) return 1;
     if (strcmp(logsig_path_call_error(&call, 0), "lengths: expected values from 0 to length")) return 1;
-    call.struct_size = 8, call.length = POINTS;
+    call.length = POINTS, call.intervals = wrong, call.intervals_per_path = 2;
+    if (logsig_d2_n3_paths_f64(&call) != EINVAL || strncmp(logsig_path_call_error(&call, 0), "intervals", 9)) return 1;
+    call.intervals_per_path = 1, call.stream = 1;
+    if (logsig_d2_n3_paths_f64(&call) != EINVAL || strncmp(logsig_path_call_error(&call, 0), "intervals", 9)) return 1;
+    call.intervals = NULL, call.stream = 0, call.struct_size = 8;
     return logsig_d2_n3_paths_f64(&call) == EINVAL ? 0 : 1;
 }

@@ -58,6 +58,18 @@ def windows(size: int, step: int, method: int) -> Callable[..., Numbers]:
     return result
 
 
+def intervals(pairs: Sequence[Sequence[tuple[int, int]]], method: int) -> Callable[..., Numbers]:
+    def result(paths: Sequence[Sequence[Numbers]], _: object) -> Numbers:
+        rows = [
+            log_sig(path[first : min(last + 1, count)])
+            for path, count, own in zip(paths, LENGTHS, pairs, strict=True)
+            for first, last in own
+        ]
+        return [x for row in rows for x in in_method(row, method)]
+
+    return result
+
+
 def after(path_of: Sequence[int], initial_of: Sequence[int], method: int) -> Callable[..., Numbers]:
     def result(paths: Sequence[Sequence[Numbers]], initial: Sequence[Numbers]) -> Numbers:
         rows = [log_sig(paths[b][: LENGTHS[b]], initial[i]) for b, i in zip(path_of, initial_of, strict=True)]
@@ -93,6 +105,8 @@ CASES: list[tuple[Callable[..., Numbers], int, list[int], int, int]] = [
     (after([0, 1, 2], [0, 0, 0], 1), 1, [0, 1, 2], SIZE, 0),
     (after([2, 0, 1, 0], [0, 1, 1, 0], 0), 2, [0, 1, 2], len(WORDS), 3),
     (streams([1, 0, 1], 0), 2, [0, 1, 2], (POINTS - 1) * len(WORDS), 2),
+    (intervals([[(0, 6), (2, 1), (3, 3), (1, 5), (4, 6)]] * 3, 1), 0, [0, 1, 2], SIZE, 1),
+    (intervals([[(0, 6), (1, 3)], [(2, 5), (0, 2)], [(6, 6), (0, 1)]], 0), 0, ORDER, len(WORDS), 0),
 ]
 
 
@@ -172,7 +186,7 @@ def test_results_and_gradients_are_exact(printed: list[list[float]], case: int) 
     found = printed[case]
     assert len(found) == len(result) + len(slopes)
     truth = np.array([float(x) for x in (*result, *slopes)])
-    if case == 1:  # with starts only points that count are written
+    if CASES[case][2] is ORDER:  # with starts only points that count are written
         counted = [LENGTHS[ORDER.index(b)] for b in range(PATHS)]
         unwritten = [len(result) + (b * POINTS + t) * D + i for b in range(PATHS) for t in range(counted[b], POINTS)
                      for i in range(D)]  # fmt: skip

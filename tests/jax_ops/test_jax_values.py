@@ -113,10 +113,25 @@ def test_out_is_refused_and_mixtures_are_named() -> None:
         lg.log_sig_join(jnp.zeros(M), jnp.zeros(D, jnp.float32), D, N)
 
 
+@pytest.mark.parametrize("option", [{"intervals": [[0, 1]]}, {"times": [0.0, 1.0, 2.0]}, {"missing": "linear"}])
+def test_what_only_others_take_is_refused(option: dict[str, Any]) -> None:
+    for call in (lg.log_sig, lg.load(D, N).log_sig):
+        with pytest.raises(lg.UnsupportedError, match="expected None with JAX arrays"):
+            call(jnp.zeros((3, D)), *((N,) if call is lg.log_sig else ()), **option)
+
+
+def test_streams_and_windows_of_other_libraries_refuse_jax_arrays() -> None:
+    points = jnp.zeros((3, D))
+    for call in (lambda: lg.hall_windows(points, 2, N), lambda: lg.LogSigStream(D, N).push_batch(points)):
+        with pytest.raises(lg.UnsupportedError, match="expected a numpy array or a torch tensor, got a JAX array"):
+            call()
+
+
 def test_the_module_has_the_names_of_the_one_for_torch() -> None:
     from logsig_codegen import torch_api
 
-    assert set(torch_api.__all__) - set(jax_api.__all__) == {"LogSigStream", "LogSigWindowStream"}
+    missing = {"LogSigStream", "LogSigWindowStream", "hall_windows", "logsig_windows"}
+    assert set(torch_api.__all__) - set(jax_api.__all__) == missing
     assert set(jax_api.__all__) - set(torch_api.__all__) == {"EXPORT_CHECKS"}
     found = jax_api.log_sig_join([0.0] * M, np.ones(D), D, N, prepend=True)
     np.testing.assert_array_equal(found, lg.log_sig_join(np.zeros(M), np.ones(D), D, N))

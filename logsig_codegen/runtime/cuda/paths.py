@@ -58,10 +58,13 @@ class DevicePaths:
 class PathCall:
     """One call: paths, then ``initial`` if there is one, and what is to be done with them."""
 
-    def __init__(self, kernel: LoadedKernel, request: PathRequest, count: int) -> None:
+    def __init__(
+        self, kernel: LoadedKernel, request: PathRequest, count: int, laid_out: DevicePaths | None = None
+    ) -> None:
         self.kernel = kernel
         self.request = request
         self.count = count
+        self.laid_out = laid_out  # rows to be walked forward that are not the paths
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The result of :meth:`LogSigKernel.log_sig`."""
@@ -73,7 +76,10 @@ class PathCall:
 
     def _laid_out(self, inputs: Sequence[Tensor]) -> _Call:
         initial = inputs[self.count] if len(inputs) > self.count else None
-        return _Call(self.kernel, self.request, list(inputs[: self.count]), initial)
+        call = _Call(self.kernel, self.request, list(inputs[: self.count]), initial)
+        if self.laid_out is not None:
+            call.paths = self.laid_out
+        return call
 
 
 class _Call:

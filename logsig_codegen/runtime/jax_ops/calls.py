@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.operations import OPERATIONS, PRODUCTS
 from logsig_codegen.runtime import checks, registry, transforms
 from logsig_codegen.runtime.jax_ops import maps, paths, products
 from logsig_codegen.runtime.jax_ops.define import call, ranked
+from logsig_codegen.runtime.parts import WHOLE, Parts
 from logsig_codegen.runtime.request import PathOptions, PathRequest, channels_of, check_lengths, path_request
 from logsig_codegen.runtime.threads import check_jobs
 from logsig_codegen.runtime.transforms import UNCHANGED, Transform
@@ -101,8 +103,9 @@ def zeros(x: Any, width: int) -> Any:
     return jnp.zeros((*x.shape[:-1], width), x.dtype)
 
 
-def transform_path(path: Any, how: Transform) -> Any:
+def transform_path(path: Any, how: Transform, *, times: Any = None) -> Any:
     """Paths with time or lead-lag channels."""
+    _refuse(how, Parts(times=times))
     (path,) = _arrays({"path": path}).values()
     channels_of("path", path)
     return maps.transform_path(path, how)
@@ -133,8 +136,10 @@ def log_sig(
     initial: Any = None,
     transform: Transform = UNCHANGED,
     scalar_term: bool = False,
+    parts: Parts = WHOLE,
 ) -> Any:
     """``log_sig`` of JAX arrays; ``dimension``: the channels of the paths before the transform, ``None``: any."""
+    _refuse(transform, parts)
     path, initial = _given(path, initial)
     request = _request(path, dimension, degree, options, lengths, initial, transform, scalar_term)
     return _run(request, path, initial)
@@ -151,14 +156,28 @@ def log_sig_backprop(
     initial: Any = None,
     transform: Transform = UNCHANGED,
     scalar_term: bool = False,
+    parts: Parts = WHOLE,
 ) -> Any:
     """The gradient of :func:`log_sig`: for the path or paths, and for ``initial`` if there is one."""
+    _refuse(transform, parts)
     path, initial = _given(path, initial)
     d_out = jnp.asarray(d_out) if isinstance(d_out, np.ndarray) else d_out
     request = _request(path, dimension, degree, options, lengths, initial, transform, scalar_term, d_out)
     operands = (path,) if initial is None else (path, initial)
     found = _pulled_back(lambda one, before=None: _run(request, one, before), d_out, *operands)
     return found[0] if initial is None else found
+
+
+def _refuse(transform: Transform, parts: Parts) -> None:
+    """Raise ``UnsupportedError`` for what there is for other arrays only."""
+    asked = {
+        "intervals": parts.intervals is not None,
+        "times": parts.times is not None,
+        "missing": transform.missing is not None,
+    }
+    for name, one in asked.items():
+        if one:
+            raise UnsupportedError(f"{name}: expected None with JAX arrays; numpy's arrays and tensors take it")
 
 
 def _given(path: Any, initial: Any) -> tuple[Any, Any]:

@@ -12,10 +12,11 @@ from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.problem import LARGEST_INTEGER
 from logsig_codegen.runtime import checks, registry
 from logsig_codegen.runtime.coordinates import log_sig_size
-from logsig_codegen.runtime.request import PathOptions, channels_of, check_paths, named_paths
+from logsig_codegen.runtime.parts import WHOLE, Parts
+from logsig_codegen.runtime.request import PathOptions, channels_of, check_alone, check_paths, named_paths
 from logsig_codegen.runtime.rows import check_width
 from logsig_codegen.runtime.threads import check_jobs
-from logsig_codegen.runtime.torch_ops import extension, maps, paths, products, signatures
+from logsig_codegen.runtime.torch_ops import extension, intervals, maps, paths, preparation, products, signatures
 from logsig_codegen.runtime.torch_ops.lengths import as_lengths, of_list
 from logsig_codegen.runtime.torch_ops.rows import problem_of
 from logsig_codegen.runtime.transforms import UNCHANGED, Transform
@@ -93,10 +94,14 @@ def check_tensors(arguments: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}: expected at least one axis, got an array without axes")
 
 
-def transform_path(path: Tensor, how: Transform, lengths: Tensor | None = None) -> Tensor:
-    """Paths with time or lead-lag channels."""
+def transform_path(path: Tensor, how: Transform, lengths: Tensor | None = None, times: Any = None) -> Tensor:
+    """Paths with time or lead-lag channels, and without missing values."""
     _check_paths({"path": path})
-    return maps.transform_path(path, lengths, *how.arguments)  # type: ignore[no-any-return]
+    if times is not None:
+        times = preparation.times_of(path, lengths, times)
+    elif how.missing is None:
+        return maps.transform_path(path, lengths, *how.arguments)  # type: ignore[no-any-return]
+    return _transformed(path, lengths, how, times, times)
 
 
 def transform_path_backprop(derivs: Tensor, how: Transform, lengths: Tensor | None = None) -> Tensor:
@@ -128,14 +133,22 @@ def log_sig(
     initial: Tensor | None = None,
     transform: Transform = UNCHANGED,
     scalar_term: bool = False,
+    parts: Parts = WHOLE,
 ) -> Tensor:
     """``log_sig`` of tensors: transforms, and one operator, which checks what it is given.
 
     ``dimension``: the channels that paths must have before the transform; ``None``: those they have.
     """
-    given = _given(path, dimension, lengths, transform, {"initial": initial})
+    given = _given(path, dimension, lengths, transform, parts, {"initial": initial})
     channels, degree = transform.channels(given.dimension), _integer(degree)
-    result: Tensor = paths.log_sig(given.points, given.lengths, initial, channels, degree, *options.arguments)
+    result: Tensor
+    if given.intervals is None:
+        result = paths.log_sig(given.points, given.lengths, initial, channels, degree, *options.arguments)
+    else:
+        check_alone(options, initial, given.intervals)
+        result = intervals.log_sig_intervals(
+            given.points, given.intervals, channels, degree, options.state, options.method, options.n_jobs
+        )
     if not scalar_term or options.method:
         return result
     return torch.cat([result.new_zeros((*result.shape[:-1], 1)), result], dim=-1)
@@ -152,19 +165,46 @@ def log_sig_backprop(
     initial: Tensor | None = None,
     transform: Transform = UNCHANGED,
     scalar_term: bool = False,
+    parts: Parts = WHOLE,
 ) -> Any:
     """The gradient of :func:`log_sig`: for the path or paths, and for ``initial`` if there is one."""
     if d_out is None:
         checks.kind_of("d_out", d_out)  # says what is wrong
-    given = _given(path, dimension, lengths, transform, {"d_out": d_out, "initial": initial})
+    given = _given(path, dimension, lengths, transform, parts, {"d_out": d_out, "initial": initial})
     channels, degree = transform.channels(given.dimension), _integer(degree)
     if scalar_term and options.method == 0:
         width = log_sig_size(problem_of(channels, degree), 0, scalar_term)
         check_width("d_out", d_out, (width,), "with scalar_term")
         d_out = d_out[..., 1:]
-    d_path, d_initial = paths.log_sig_backprop(
-        d_out, None, given.points, given.lengths, initial, channels, degree, *options.arguments
-    )
+    if given.intervals is None:
+        d_path, d_initial = paths.log_sig_backprop(
+            d_out, None, given.points, given.lengths, initial, channels, degree, *options.arguments
+        )
+    else:
+        check_alone(options, initial, given.intervals)
+        d_initial, d_path = (
+            None,
+            intervals.log_sig_intervals_backprop(
+                d_out,
+                None,
+                given.points,
+                given.intervals,
+                channels,
+                degree,
+                options.state,
+                options.method,
+                options.n_jobs,
+            ),
+        )
+    if transform.missing is not None or parts.times is not None:
+        listed = isinstance(path, (list, tuple))
+
+        def prepare(*paths: Tensor) -> Tensor:
+            return _given(paths if listed else paths[0], dimension, lengths, transform, parts, {}).points
+
+        gradients = preparation.pulled_back(prepare, d_path, path if listed else (path,))  # type: ignore[arg-type]
+        d_path = list(gradients) if listed else gradients[0]
+        return d_path if initial is None else (d_path, d_initial)
     if transform:
         d_path = maps.transform_backprop(d_path, given.given_lengths, transform.time_aug, transform.lead_lag)
     if isinstance(path, (list, tuple)):
@@ -173,18 +213,25 @@ def log_sig_backprop(
 
 
 class _Given(NamedTuple):
-    """Paths as the operator takes them: padded, transformed, with their lengths after the transform and before it."""
+    """Paths as an operator takes them: padded, transformed, with their lengths after the transform and before it.
+
+    ``intervals``: those of points, if there are any, which end where the paths end.
+    """
 
     points: Tensor
     dimension: int
     lengths: Tensor | None
     given_lengths: Tensor | None
+    intervals: Tensor | None = None
 
 
-def _given(path: Any, dimension: int | None, lengths: Any, transform: Transform, others: Mapping[str, Any]) -> _Given:
+def _given(
+    path: Any, dimension: int | None, lengths: Any, transform: Transform, parts: Parts, others: Mapping[str, Any]
+) -> _Given:
     """Paths, padded and transformed; what the operator sees of them is left to it to check."""
     others = {name: one for name, one in others.items() if one is not None}
-    if type(path) is Tensor and lengths is None and not transform and not others and path.layout is torch.strided:
+    plain = lengths is None and not transform and not parts and not others
+    if type(path) is Tensor and plain and path.layout is torch.strided:
         return _Given(path, channels_of("path", path) if dimension is None else dimension, None, None)
     arrays = named_paths(path)
     if not torch.compiler.is_compiling():
@@ -192,13 +239,32 @@ def _given(path: Any, dimension: int | None, lengths: Any, transform: Transform,
     ragged = isinstance(path, (list, tuple))
     if dimension is None:
         dimension = channels_of(*next(iter(arrays.items())))
-    if ragged or transform:
+    if ragged or transform or parts:
         check_paths(dimension, arrays, ragged)
     points, counts = _padded(path, lengths) if ragged else (path, as_lengths(path, lengths))
-    if not transform:
+    if not transform and not parts:
         return _Given(points, dimension, counts, counts)
-    changed = maps.transform_path(points, counts, *transform.arguments)
-    return _Given(changed, dimension, None if counts is None else transform.lengths(counts), counts)
+    times = None if parts.times is None else preparation.times_of(points, counts, parts.times)
+    channel = None if times is None else times - times[..., :1]  # log-signatures see differences
+    points = _transformed(points, counts, transform, times, channel)
+    if times is not None:
+        times = preparation.later(times, transform)
+    after = None if counts is None else transform.lengths(counts)
+    points, chosen = preparation.intervals_of(points, after, times, parts)
+    return _Given(points, dimension, after, counts, chosen)
+
+
+def _transformed(
+    points: Tensor, lengths: Tensor | None, how: Transform, times: Tensor | None, channel: Tensor | None
+) -> Tensor:
+    """Paths after a transform; ``channel``: the times as they are added to the paths."""
+    if how.missing is not None:
+        points = preparation.fill(points, lengths, times, how)
+    if how.lead_lag or (how.time_aug and channel is None):
+        points = maps.transform_path(points, lengths, how.time_aug and channel is None, *how.arguments[1:])
+    if not how.time_aug or channel is None:
+        return points
+    return preparation.with_times(points, preparation.later(channel, how))
 
 
 def _padded(paths: Sequence[Tensor], lengths: Any) -> tuple[Tensor, Tensor]:

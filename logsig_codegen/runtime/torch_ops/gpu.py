@@ -69,6 +69,22 @@ def log_sig(request: PathRequest, inputs: Sequence[Tensor]) -> Tensor:
     return PathCall(provider(problem.dimension, problem.degree), request, 1).forward(*inputs)
 
 
+def log_sig_intervals(request: PathRequest, path: Tensor) -> Tensor:
+    """Log-signatures of intervals of paths."""
+    from logsig_codegen.runtime.cuda import intervals
+
+    problem = request.problem
+    return intervals.log_sig(provider(problem.dimension, problem.degree), request, path)
+
+
+def log_sig_intervals_backprop(request: PathRequest, d_out: Tensor, result: Tensor | None, path: Tensor) -> Tensor:
+    """The gradient of :func:`log_sig_intervals`."""
+    from logsig_codegen.runtime.cuda import intervals
+
+    problem = request.problem
+    return intervals.log_sig_backprop(provider(problem.dimension, problem.degree), request, d_out, result, path)
+
+
 def log_sig_backprop(
     request: PathRequest, d_out: Tensor, result: Tensor | None, inputs: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:

@@ -19,19 +19,26 @@ def as_lengths(path: Tensor, lengths: Any) -> Tensor | None:
     if not isinstance(lengths, Tensor):
         batch, length = tuple(path.shape[:-2]), int(path.shape[-2])
         lengths = torch.from_numpy(check_lengths(lengths, batch, length))
-    elif not _is_traced(lengths):
-        if lengths.layout is not torch.strided:
-            raise TypeError(f"lengths: expected a dense tensor, got layout {lengths.layout}")
-        if lengths.is_meta and not path.is_meta:
-            raise ValueError("lengths: expected numbers, got a tensor without any, on the device meta")
+    else:
+        check_numbers("lengths", path, lengths)
     return beside(path, lengths)
+
+
+def check_numbers(name: str, path: Tensor, numbers: Tensor) -> None:
+    """Raise for a tensor beside ``path`` whose numbers cannot be had."""
+    if is_traced(numbers):
+        return
+    if numbers.layout is not torch.strided:
+        raise TypeError(f"{name}: expected a dense tensor, got layout {numbers.layout}")
+    if numbers.is_meta and not path.is_meta:
+        raise ValueError(f"{name}: expected numbers, got a tensor without any, on the device meta")
 
 
 def beside(path: Tensor, lengths: Tensor | None) -> Tensor | None:
     """The same numbers on the device of ``path``."""
     if lengths is None or lengths.device == path.device:
         return lengths
-    if path.device.type != "cuda" or _is_traced(lengths):
+    if path.device.type != "cuda" or is_traced(lengths):
         return lengths.to(path.device)
     from logsig_codegen.runtime.cuda.lengths import to_device
 
@@ -51,14 +58,14 @@ def only_lengths_there(path: Tensor, lengths: Tensor | None) -> bool:
 def of_list(paths: Sequence[Tensor]) -> Tensor:
     """Numbers of points of each path of a list."""
     numbers, device = [one.shape[0] for one in paths], paths[0].device
-    if device.type != "cuda" or _is_traced(paths[0]):
+    if device.type != "cuda" or is_traced(paths[0]):
         return torch.tensor(numbers, device=device)
     if torch.cuda.is_current_stream_capturing():  # a kernel each: nothing may be copied from the host
         return torch.stack([torch.full((), number, device=device) for number in numbers])
     return beside(paths[0], torch.tensor(numbers))  # type: ignore[return-value]
 
 
-def _is_traced(tensor: Tensor) -> bool:
+def is_traced(tensor: Tensor) -> bool:
     """Whether ``tensor`` is no plain one, so that its memory must be left alone."""
     return (
         torch.compiler.is_compiling()

@@ -17,24 +17,27 @@ from torch import Tensor
 from logsig_codegen.runtime.request import PathOptions, window_count
 from logsig_codegen.runtime.torch_ops import maps, products
 from logsig_codegen.runtime.torch_ops.brackets import reduced
-from logsig_codegen.runtime.torch_ops.lengths import beside
+from logsig_codegen.runtime.torch_ops.lengths import beside, is_traced
 from logsig_codegen.runtime.torch_ops.rows import problem_of
 
 Jet: TypeAlias = "tuple[Tensor, ...]"
 """A value, or a value and its tangent."""
+Windows: TypeAlias = "Sequence[int] | Tensor | None"
+"""Size and stride of windows, or intervals."""
 
 
 class Composition:
-    """``log_sig`` of one problem and options."""
+    """``log_sig`` of one problem and options, or with ``intervals`` of these."""
 
-    def __init__(self, dimension: int, degree: int, *options: Any) -> None:
+    def __init__(self, dimension: int, degree: int, *options: Any, intervals: Tensor | None = None) -> None:
         self.problem = problem_of(dimension, degree)
         self.options = PathOptions(*options)
+        self.windows = self.options.windows if intervals is None else intervals
         self.numbers = (dimension, degree, self.options.n_jobs)
 
     def log_sig(self, path: Jet, lengths: Tensor | None, initial: Jet | None) -> Jet:
         """Log-signatures of paths, and their tangents, if paths and ``initial`` have tangents."""
-        counts, windows, method = beside(path[0], lengths), self.options.windows, self.options.method
+        counts, windows, method = beside(path[0], lengths), self.windows, self.options.method
         steps = _each(lambda points: _displacements(points, counts, windows), path)
         if self.options.stream:
             result = self._expanding(steps, initial)
@@ -113,16 +116,33 @@ def _each(function: Callable[[Tensor], Tensor], x: Jet) -> Jet:
     return tuple(map(function, x))
 
 
-def _displacements(path: Tensor, lengths: Tensor | None, windows: Sequence[int] | None) -> Tensor:
+def _displacements(path: Tensor, lengths: Tensor | None, windows: Windows) -> Tensor:
     """The steps of paths, or of their windows; zero where they do not count."""
     if windows is not None:
         places, lengths = _windows(path, lengths, windows)
-        path = path[..., places, :]
+        path = path[..., places, :] if places.ndim == 2 else _gathered(path, places)
     return _masked(path[..., 1:, :] - path[..., :-1, :], lengths)
 
 
-def _windows(path: Tensor, lengths: Tensor | None, windows: Sequence[int]) -> tuple[Tensor, Tensor | None]:
-    """The points of each window, ``(number of windows, size)``, and how many of them count."""
+def _gathered(path: Tensor, places: Tensor) -> Tensor:
+    """The points of windows of each path."""
+    flat = path.gather(-2, _of_channels(places, path))
+    return flat.reshape(*flat.shape[:-2], *places.shape[-2:], path.shape[-1])
+
+
+def _of_channels(places: Tensor, path: Tensor) -> Tensor:
+    flat = places.flatten(-2)[..., None]
+    return flat.expand(*flat.shape[:-1], path.shape[-1])
+
+
+def _windows(path: Tensor, lengths: Tensor | None, windows: Sequence[int] | Tensor) -> tuple[Tensor, Tensor | None]:
+    """The points of each window, ``(..., number of windows, size)``, and how many of them count."""
+    if isinstance(windows, Tensor):
+        first, last = windows.to(path.device).unbind(-1)
+        counts = last - first + 1
+        longest = path.shape[-2] if is_traced(counts) or counts.is_cuda else int(counts.max()) if counts.numel() else 0
+        places = first[..., None] + torch.arange(longest, device=path.device)
+        return places.clamp(0, max(path.shape[-2] - 1, 0)), counts
     size, stride = windows
     first = torch.arange(window_count(path.shape[-2], size, stride), device=path.device) * stride
     places = first[:, None] + torch.arange(size, device=path.device)
@@ -142,26 +162,14 @@ def _even(rows: Tensor) -> Tensor:
     return torch.nn.functional.pad(rows, (0, 0, 0, missing)) if missing else rows
 
 
-def composite_log_sig(path: Tensor, lengths: Tensor | None, initial: Tensor | None, *numbers: Any) -> Tensor:
-    """``log_sig`` composed of other operators; ``numbers``: the plain arguments of the operator."""
-    return Composition(*numbers).log_sig((path,), lengths, None if initial is None else (initial,))[0]
-
-
 def composite_log_sig_backprop(
-    d_out: Tensor,
-    result: Tensor | None,
-    path: Tensor,
-    lengths: Tensor | None,
-    initial: Tensor | None,
-    *numbers: Any,
+    d_out: Tensor, path: Tensor, lengths: Tensor | None, initial: Tensor | None, composition: Composition
 ) -> tuple[Tensor, Tensor]:
-    """``log_sig_backprop`` composed of other operators: the composition of ``log_sig``, backwards."""
-    del result
-    composition = Composition(*numbers)
+    """The composition of ``log_sig``, backwards."""
     options, plain, lengths = composition.options, composition.numbers, beside(path, lengths)
     if options.method < 2:
         d_out = maps.change_method_backprop(d_out, *plain[:2], 2, options.method)
-    steps = _displacements(path, lengths, options.windows)
+    steps = _displacements(path, lengths, composition.windows)
     d_initial: Tensor | None = None
     if options.stream:
         d_steps, d_initial = _expanding_backprop(d_out, steps, initial, plain)
@@ -174,7 +182,7 @@ def composite_log_sig_backprop(
             wide = d_out.expand(*lead, d_out.shape[-1])
             d_initial, d_out = _combine(plain).backprop(wide, initial, along, *plain)
         d_steps = _tree_backprop(d_out, steps, levels, plain)
-    d_path = _displacements_backprop(d_steps, path, lengths, options.windows)
+    d_path = _displacements_backprop(d_steps, path, lengths, composition.windows)
     return d_path, path.new_empty(0) if d_initial is None else d_initial
 
 
@@ -229,9 +237,7 @@ def _expanding_backprop(
     return stacked, None if initial is None else reduced(d_state, initial.shape)
 
 
-def _displacements_backprop(
-    d_steps: Tensor, path: Tensor, lengths: Tensor | None, windows: Sequence[int] | None
-) -> Tensor:
+def _displacements_backprop(d_steps: Tensor, path: Tensor, lengths: Tensor | None, windows: Windows) -> Tensor:
     """From the derivatives by steps to those by points."""
     if windows is not None:
         places, lengths = _windows(path, lengths, windows)
@@ -240,5 +246,7 @@ def _displacements_backprop(
     d_points = pad(d_steps, (0, 0, 1, 0)) - pad(d_steps, (0, 0, 0, 1))
     if windows is not None:
         flat = d_points.flatten(-3, -2)
+        if places.ndim > 2:
+            return torch.zeros_like(path).scatter_add(-2, _of_channels(places, path), flat)
         return torch.zeros_like(path).index_add(-2, places.flatten(), flat)
     return d_points if path.shape[-2] else torch.zeros_like(path)

@@ -19,9 +19,9 @@ from logsig_codegen.runtime.request import PathOptions, PathRequest, path_reques
 from logsig_codegen.runtime.torch_ops import gpu
 from logsig_codegen.runtime.torch_ops import lengths as where
 from logsig_codegen.runtime.torch_ops.define import register
-from logsig_codegen.runtime.torch_ops.path_composition import Composition, composite_log_sig, composite_log_sig_backprop
+from logsig_codegen.runtime.torch_ops.path_composition import Composition, composite_log_sig_backprop
 from logsig_codegen.runtime.torch_ops.rows import threads_of, to_array
-from logsig_codegen.runtime.torch_ops.rules import Gradients, Rules, vector_jacobian
+from logsig_codegen.runtime.torch_ops.rules import Gradients, Rules, front, ranked, vector_jacobian, with_tangent
 
 _DTYPES = (torch.float64, torch.float32)
 _OPTIONS = f"int dimension, int degree, {PathOptions.schema()}"
@@ -100,7 +100,8 @@ def _forward_cuda(path: Tensor, lengths: Tensor | None, initial: Tensor | None, 
         return _forward_cpu(path, where.beside(path, lengths), initial, *numbers)
     request = _request(path, lengths, initial, *numbers, look=lengths is None or where.on_host(lengths))
     if request.problem.degree == 1:
-        return composite_log_sig(path, lengths, initial, *numbers)
+        before = None if initial is None else (initial,)
+        return Composition(*numbers).log_sig((path,), lengths, before)[0]
     return gpu.log_sig(_on_device(request, path, lengths), (path,) if initial is None else (path, initial))
 
 
@@ -117,7 +118,7 @@ def _backward_cuda(
     look = lengths is None or where.on_host(lengths)
     request = _request(path, lengths, initial, *numbers, d_out=d_out, look=look)
     if request.problem.degree == 1:
-        return composite_log_sig_backprop(d_out, None, path, lengths, initial, *numbers)
+        return composite_log_sig_backprop(d_out, path, lengths, initial, Composition(*numbers))
     inputs = (path,) if initial is None else (path, initial)
     gradients = gpu.log_sig_backprop(_on_device(request, path, lengths), d_out, result, inputs)
     return gradients[0], path.new_empty(0) if initial is None else gradients[1]
@@ -155,12 +156,8 @@ def _forward_vjp(args: Sequence[Any], results: Sequence[Tensor], cotangents: Seq
 
 def _forward_jvp(args: Sequence[Any], _: Any, tangents: Gradients) -> Tensor:
     path, lengths, initial, *numbers = args
-    before = None if initial is None else _with_tangent(initial, tangents[2])
-    return Composition(*numbers).log_sig(_with_tangent(path, tangents[0]), lengths, before)[1]
-
-
-def _with_tangent(value: Tensor, tangent: Tensor | None) -> tuple[Tensor, Tensor]:
-    return value, torch.zeros_like(value) if tangent is None else tangent
+    before = None if initial is None else with_tangent(initial, tangents[2])
+    return Composition(*numbers).log_sig(with_tangent(path, tangents[0]), lengths, before)[1]
 
 
 def _backward_vjp(args: Sequence[Any], _: Any, cotangents: Sequence[Tensor]) -> Gradients:
@@ -168,39 +165,28 @@ def _backward_vjp(args: Sequence[Any], _: Any, cotangents: Sequence[Tensor]) -> 
     primals = (d_out, path) if initial is None else (d_out, path, initial)
 
     def gradients(form: Tensor, points: Tensor, before: Tensor | None = None) -> tuple[Tensor, ...]:
-        both = composite_log_sig_backprop(form, None, points, lengths, before, *numbers)
+        both = composite_log_sig_backprop(form, points, lengths, before, Composition(*numbers))
         return both[:1] if before is None else both
 
     d_d_out, d_path, *d_initial = vector_jacobian(gradients, *primals)(tuple(cotangents[: len(primals) - 1]))
     return d_d_out, None, d_path, None, *(d_initial or (None,))
 
 
-def _front(one: Tensor | None, dim: int | None, size: int) -> Tensor | None:
-    if one is None:
-        return None
-    return one.expand(size, *one.shape) if dim is None else one.movedim(dim, 0)
-
-
-def _ranked(one: Tensor | None, rank: int) -> Tensor | None:
-    """A tensor whose first axis is that of ``vmap``, with ``rank`` axes after it."""
-    return one if one is None else one.reshape(one.shape[0], *(1,) * (rank - one.ndim + 1), *one.shape[1:])
-
-
 def _forward_batch(operator: Any, info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
-    path, lengths, initial = (_front(one, dim, info.batch_size) for one, dim in zip(args[:3], in_dims, strict=False))
+    path, lengths, initial = (front(one, dim, info.batch_size) for one, dim in zip(args[:3], in_dims, strict=False))
     assert path is not None
     rank = path.ndim - 3
     if initial is not None and initial.ndim - 2 > rank:  # what came before has axes that the path lacks
         rank = initial.ndim - 2
-        path = _ranked(path, rank + 2)
+        path = ranked(path, rank + 2)
         if lengths is not None:
-            lengths = _ranked(lengths, rank)
-    return operator(path, lengths, _ranked(initial, rank + 1), *args[3:]), 0
+            lengths = ranked(lengths, rank)
+    return operator(path, lengths, ranked(initial, rank + 1), *args[3:]), 0
 
 
 def _backward_batch(operator: Any, info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
     d_out, result, path, lengths, initial = (
-        _front(one, dim, info.batch_size) for one, dim in zip(args[:5], in_dims, strict=False)
+        front(one, dim, info.batch_size) for one, dim in zip(args[:5], in_dims, strict=False)
     )
     assert path is not None
     assert d_out is not None
@@ -210,13 +196,25 @@ def _backward_batch(operator: Any, info: Any, in_dims: tuple[Any, ...], *args: A
     rank = path.ndim - 3
     if initial is not None:
         rank = max(rank, initial.ndim - 2)
-    path, lengths, initial = _ranked(path, rank + 2), _ranked(lengths, rank), _ranked(initial, rank + 1)
-    d_out, result = _ranked(d_out, rank + extra), _ranked(result, rank + extra)
+    path, lengths, initial = ranked(path, rank + 2), ranked(lengths, rank), ranked(initial, rank + 1)
+    d_out, result = ranked(d_out, rank + extra), ranked(result, rank + extra)
     d_path, d_initial = operator(d_out, result, path, lengths, initial, *args[5:])
     d_path = d_path.reshape(shapes[0])
     if shapes[1] is None:
         return (d_path, d_initial), (0, None)
     return (d_path, d_initial.reshape(shapes[1])), (0, 0)
+
+
+def _composite_backprop(
+    d_out: Tensor,
+    result: Tensor | None,
+    path: Tensor,
+    lengths: Tensor | None,
+    initial: Tensor | None,
+    *numbers: Any,
+) -> tuple[Tensor, Tensor]:
+    del result
+    return composite_log_sig_backprop(d_out, path, lengths, initial, Composition(*numbers))
 
 
 log_sig = register(
@@ -239,7 +237,7 @@ log_sig_backprop = register(
         cuda=_backward_cuda,
         fake=_backward_fake,
         vjp=_backward_vjp,
-        composite=composite_log_sig_backprop,
+        composite=_composite_backprop,
         batch=_backward_batch,
     )
 )

@@ -54,6 +54,23 @@ class Rules:
         return self.schema.split("(")[0]
 
 
+def with_tangent(value: Tensor, tangent: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A value and its tangent, which is zero where there is none."""
+    return value, torch.zeros_like(value) if tangent is None else tangent
+
+
+def front(one: Tensor | None, dim: int | None, size: int) -> Tensor | None:
+    """A tensor with the axis of ``vmap`` in front."""
+    if one is None:
+        return None
+    return one.expand(size, *one.shape) if dim is None else one.movedim(dim, 0)
+
+
+def ranked(one: Tensor | None, rank: int) -> Tensor | None:
+    """A tensor whose first axis is that of ``vmap``, with ``rank`` axes after it."""
+    return one if one is None else one.reshape(one.shape[0], *(1,) * (rank - one.ndim + 1), *one.shape[1:])
+
+
 def vector_jacobian(function: Callable[..., Any], *primals: Any) -> Callable[..., Any]:
     """What takes cotangents of ``function(*primals)`` to gradients; it can be differentiated in its turn."""
     found: Any = torch.func.vjp(function, *primals)

@@ -42,7 +42,7 @@ typedef struct {
     ptrdiff_t width; /* numbers of a row of the result */
     ptrdiff_t rows;  /* of the result; for a stream, blocks of rows */
     ptrdiff_t steps; /* rows of a block of a stream */
-    ptrdiff_t items, per_path; /* paths or windows: all of them, those of one path */
+    ptrdiff_t items, per_path; /* paths, windows or intervals: all of them, those of one path */
 } logsig_request;
 
 /* Rows of an array. */
@@ -525,6 +525,8 @@ LOGSIG_NOINLINE int logsig_backward_stream(const logsig_request *request)
     return error;
 }
 
+#include "logsig_intervals.h" /* made of what is above, and called by what is below */
+
 /* ---- entry points ---------------------------------------------------------------------------------------------- */
 
 /* own: the functions of the library, those of the default state first; maps: to method 0 and to method 1, and their
@@ -544,7 +546,9 @@ LOGSIG_INLINE int logsig_make_request(const logsig_path_call *call, int dimensio
     made->width = !made->map ? size : backward ? made->map->columns : made->map->rows;
     made->rows = call->path_of ? call->rows : call->batch;
     made->steps = call->length > 1 ? call->length - 1 : 0;
-    made->per_path = call->window ? logsig_window_count(call->length, call->window, call->step) : 1;
+    made->per_path = call->intervals ? call->intervals_per_path
+                     : call->window  ? logsig_window_count(call->length, call->window, call->step)
+                                     : 1;
     made->items = call->batch * made->per_path;
     return 0;
 }
@@ -555,6 +559,7 @@ LOGSIG_UNUSED static int logsig_run_call(const logsig_request *request)
     const logsig_path_functions *const functions = &request->functions;
     if (call->stream) return functions->stream ? logsig_forward_stream(request) : ENOSYS;
     if (!functions->log_sig || (call->initial && !functions->combine)) return ENOSYS;
+    if (call->intervals) return logsig_forward_intervals(request);
     return call->initial ? logsig_forward_after(request) : logsig_forward_along(request);
 }
 
@@ -568,6 +573,7 @@ LOGSIG_UNUSED static int logsig_run_call_back(const logsig_request *request)
         return able ? logsig_backward_stream(request) : ENOSYS;
     }
     if (!functions->log_sig_backprop || (!functions->log_sig && (call->initial || !call->result))) return ENOSYS;
+    if (call->intervals) return logsig_backward_intervals(request);
     if (!call->initial) return logsig_backward_along(request, d_out, result);
     return functions->combine && functions->combine_backprop ? logsig_backward_after(request) : ENOSYS;
 }

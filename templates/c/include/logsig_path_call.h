@@ -1,4 +1,4 @@
-/* What a call along paths is asked for: log-signatures of paths or of their windows, streams, and their gradients.
+/* What a call along paths is asked for: log-signatures of paths, of their windows or intervals, streams, and their gradients.
  *
  * A generated library takes it by logsig_<problem>_paths_<type>(&call), and by logsig_<problem>_paths_backprop_<type>(&call)
  * for the gradients. Members that are not set stay zero; all numbers are of the function's type. Strides are counted in
@@ -45,6 +45,12 @@ typedef struct {
     /* With window > 0: a row for each window of so many points, step points apart, that fits into length points. */
     ptrdiff_t window, step;
 
+    /* With intervals: a row for each of intervals_per_path pairs (first point, last point), both included, in any order;
+     * those of path b begin at intervals + b * intervals_stride (0: the same for all paths). One with last = first - 1 is
+     * empty. Points beyond those that lengths counts are not read. */
+    const ptrdiff_t *intervals;
+    ptrdiff_t intervals_stride, intervals_per_path;
+
     /* Log-signatures (Lyndon brackets) of what came before, initial_rows of them, or null. With a stream, path b comes after
      * row initial_of[b]; else row r of the result is path path_of[r] after row initial_of[r]. Null: path_of[r] is r, and
      * initial_of[r] is 0 if there is one row, else r. rows: rows of the result, with path_of; else there are batch. */
@@ -84,6 +90,17 @@ static inline int logsig_within(const ptrdiff_t *numbers, ptrdiff_t count, ptrdi
     return 1;
 }
 
+/* Whether an interval of a path begins or ends beyond it, or ends before it begins. */
+static inline int logsig_intervals_wrong(const logsig_path_call *call)
+{
+    for (ptrdiff_t b = 0; b < (call->intervals_stride ? call->batch : 1); b++)
+        for (ptrdiff_t k = 0; k < call->intervals_per_path; k++) {
+            const ptrdiff_t *const pair = call->intervals + b * call->intervals_stride + 2 * k;
+            if (pair[0] < 0 || pair[1] >= call->length || pair[1] < pair[0] - 1) return 1;
+        }
+    return 0;
+}
+
 /* What is wrong with a call, or null. */
 static inline const char *logsig_path_call_error(const logsig_path_call *call, int backward)
 {
@@ -96,6 +113,10 @@ static inline const char *logsig_path_call_error(const logsig_path_call *call, i
     if (call->window < 0 || (call->window && call->step < 1)) return "window, step: expected numbers from 1 up";
     if (call->window && call->stream) return "window: expected 0 with stream";
     if (call->window && call->initial) return "initial: expected null with windows";
+    if (call->intervals && (call->stream || call->window || call->initial))
+        return "intervals: expected null with stream, windows or initial";
+    if (call->intervals_per_path < 0 || (call->intervals && logsig_intervals_wrong(call)))
+        return "intervals: expected pairs of points, 0 <= first <= last + 1 <= length";
     if (!logsig_within(call->lengths, call->batch, 0, call->length)) return "lengths: expected values from 0 to length";
     if (!call->path && call->batch && call->length) return "path: expected an address";
     if (call->path_of && (call->stream || !call->initial)) return "path_of: expected null without initial, or with stream";
@@ -108,7 +129,8 @@ static inline const char *logsig_path_call_error(const logsig_path_call *call, i
         if (!call->initial_of && call->initial_rows != 1 && call->initial_rows != all)
             return "initial_rows: expected 1, or one for each row of the result";
     }
-    const ptrdiff_t each = call->window   ? logsig_window_count(call->length, call->window, call->step)
+    const ptrdiff_t each = call->intervals ? call->intervals_per_path
+                           : call->window ? logsig_window_count(call->length, call->window, call->step)
                            : call->stream ? call->length - (call->length > 0)
                                           : 1;
     if (!backward) return call->out || !rows || !each ? NULL : "out: expected an address";
