@@ -13,7 +13,7 @@ from logsig_codegen.errors import shown
 from logsig_codegen.functional.paths import forward
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import NUMPY, TORCH, check_integer, check_problem, check_types
+from logsig_codegen.runtime.checks import NUMPY, TORCH, check_integer, check_problem, check_types_without_jax
 from logsig_codegen.runtime.parts import WHOLE, Parts
 from logsig_codegen.runtime.request import PathOptions
 from logsig_codegen.runtime.storage import ArrayStorage, TensorStorage, make_storage
@@ -46,7 +46,7 @@ class _Points:
         self._rows.append(plain(points) if kind == NUMPY else points)
 
     def _check(self, name: str, points: Any) -> str:
-        kind = check_types({name: points})
+        kind = check_types_without_jax({name: points})
         shape = tuple(points.shape)
         if len(shape) < 2 or shape[-1] != self.dimension:
             raise ValueError(f"{name}: expected last dimension {self.dimension}, got shape {shape}")
@@ -97,7 +97,7 @@ class _Stream:
         TypeError, ValueError
             For anything else.
         """
-        check_types({"point": point})
+        check_types_without_jax({"point": point})
         if point.ndim < 1 or point.shape[-1] != self._problem.dimension:
             expected = self._problem.dimension
             raise ValueError(f"point: expected last dimension {expected}, got shape {tuple(point.shape)}")

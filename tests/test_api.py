@@ -141,7 +141,11 @@ def test_an_out_that_cannot_be_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"targets": ("metal",)}, ValueError, r"targets: expected one or more of c, cuda, torch, got \('metal',\)"),
+        (
+            {"targets": ("metal",)},
+            ValueError,
+            r"targets: expected one or more of c, cuda, jax, torch, got \('metal',\)",
+        ),
         ({"targets": ()}, ValueError, "targets: expected one or more of c"),
         ({"targets": "c"}, TypeError, "targets: expected a sequence of strings, got str"),
         ({"operations": ("log",)}, ValueError, r"operations: expected one or more of join, combine, .*got \('log',\)"),

@@ -61,6 +61,7 @@ def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
         ("cffi", ("build", "runtime")),
         ("subprocess", ("build",)),
         ("cuda", ("build/nvidia.py", "runtime/cuda/driver.py")),
+        ("jax", ("jax_api.py", "runtime/jax_ops")),
     ],
 )
 def test_fence(package: str, rooms: tuple[str, ...]) -> None:
@@ -139,7 +140,7 @@ def test_the_search_for_circles_finds_one() -> None:
 def test_importing_the_package_is_silent_and_light() -> None:
     code = (
         "import sys, logsig_codegen; "
-        "print([name for name in ('torch', 'sympy', 'jinja2', 'tqdm', 'argparse') if name in sys.modules])"
+        "print([name for name in ('torch', 'jax', 'sympy', 'jinja2', 'tqdm', 'argparse') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0] == "[]"

@@ -134,7 +134,7 @@ def test_names_are_given_once(toy: ToyTarget) -> None:
         targets.register(Nameless())
     with pytest.raises(TypeError, match="target: expected a Target, got str 'c'"):
         targets.register("c")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="target: expected one of c, cuda, torch, toy, got 'metal'"):
+    with pytest.raises(ValueError, match="target: expected one of c, cuda, jax, torch, toy, got 'metal'"):
         targets.named("metal")
 
 

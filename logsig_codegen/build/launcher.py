@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -53,7 +53,16 @@ def obtain_launcher(folders: Iterable[Path] = ()) -> Path:
     CacheError
         If neither the cache nor a temporary folder can be written.
     """
-    name = library_name()
+    return obtain_library(
+        library_name(), folders, compile_launcher, "Kernels for GPUs are started by a small C library."
+    )
+
+
+def obtain_library(name: str, folders: Iterable[Path], make: Callable[[Path], None], purpose: str) -> Path:
+    """A library without a problem: from one of ``folders``, else from the cache, else made by ``make(target)``.
+
+    ``purpose``: a sentence that the error begins with where there is no compiler. Raises as :func:`obtain_launcher`.
+    """
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
@@ -65,10 +74,10 @@ def obtain_launcher(folders: Iterable[Path] = ()) -> Path:
     try:
         find_compiler()
     except CompilerNotFoundError as error:
-        raise CompilerNotFoundError(f"Kernels for GPUs are started by a small C library. {error}") from error
+        raise CompilerNotFoundError(f"{purpose} {error}") from error
 
     def build(folder: Path) -> None:
-        compile_launcher(folder / name)
+        make(folder / name)
         (folder / _ABOUT).write_text(json.dumps(describe_file(folder / name)), encoding="utf-8")
 
     return cache.keep(entry, build) / name

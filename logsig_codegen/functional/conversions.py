@@ -11,7 +11,8 @@ from logsig_codegen.functional._arguments import augmented_problem, non_negative
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import conversions
 from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import check_bool, check_types, is_tensor
+from logsig_codegen.runtime.checks import check_bool, check_types
+from logsig_codegen.runtime.fronts import calls_of
 from logsig_codegen.runtime.kernel import ArrayOrTensor
 from logsig_codegen.runtime.request import check_method
 from logsig_codegen.runtime.rows import check_width
@@ -311,17 +312,13 @@ def log_sig_from_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, 
 
 def _of_degree_zero(name: str, x: Any, columns: int, width: int) -> Any:
     """Rows of ``width`` zeros for rows of ``columns`` numbers, which are not read."""
-    if is_tensor(x):
-        import torch
-
-        from logsig_codegen.runtime.torch_ops import calls
-
-        calls.check_tensors({name: x})
-        check_width(name, x, (columns,), "for degree 0")
-        return torch.nn.functional.pad(x[..., :0], (width, 0))  # with a gradient, which is zero
-    _check_arrays({name: x})
+    calls = calls_of(x)
+    if calls is None:
+        _check_arrays({name: x})
+    else:
+        calls.check_arrays({name: x})
     check_width(name, x, (columns,), "for degree 0")
-    return np.zeros((*x.shape[:-1], width), x.dtype)
+    return np.zeros((*x.shape[:-1], width), x.dtype) if calls is None else calls.zeros(x, width)
 
 
 def _check_plain(method: int, n_jobs: SupportsIndex) -> int:
@@ -343,14 +340,10 @@ def _convert(
     problem: Problem,
     *others: Any,
 ) -> ArrayOrTensor:
-    """Apply ``function`` to arrays, or, to tensors, the operator that stands for it."""
+    """Apply ``function`` to arrays, or, to tensors and JAX arrays, the operator that stands for it."""
     values: Any = tuple(arguments.values())
-    result: Any
-    if is_tensor(values[0]):
-        from logsig_codegen.runtime.torch_ops import calls
-
-        result = calls.convert(name, arguments, problem.dimension, problem.degree, *others)
-    else:
-        _check_arrays(arguments)
-        result = function(*map(plain, values))
-    return result  # type: ignore[no-any-return]
+    calls = calls_of(*values)
+    if calls is not None:
+        return calls.convert(name, arguments, problem.dimension, problem.degree, *others)  # type: ignore[no-any-return]
+    _check_arrays(arguments)
+    return function(*map(plain, values))  # type: ignore[no-any-return]

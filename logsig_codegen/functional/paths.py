@@ -8,7 +8,8 @@ from typing import Any, SupportsIndex
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.runtime import evaluation, loader, prepared, transforms
 from logsig_codegen.runtime.arrays import check_no_out, plain
-from logsig_codegen.runtime.checks import check_bool, check_types, is_tensor
+from logsig_codegen.runtime.checks import check_bool, check_types
+from logsig_codegen.runtime.fronts import calls_of
 from logsig_codegen.runtime.kernel import ArrayOrTensor
 from logsig_codegen.runtime.parts import WHOLE, Parts, check_times, for_each, sum_over_each
 from logsig_codegen.runtime.request import PathOptions, channels_of, path_request
@@ -84,8 +85,8 @@ def log_sig(
     UnsupportedError
         For a ``correction``.
     """
-    tensors = is_tensor(path)
-    if not tensors and _unchanged(time_aug, lead_lag, scalar_term, count_observations, correction, end_time):
+    calls = calls_of(path, initial)
+    if calls is None and _unchanged(time_aug, lead_lag, scalar_term, count_observations, correction, end_time):
         known = loader.made(path, degree)
         if known is not None:
             return known.log_sig(
@@ -142,8 +143,8 @@ def log_sig_backprop(
     d_path : array of the shape of path, or list of them
         With ``initial``: the pair ``(d_path, d_initial)``.
     """
-    tensors = is_tensor(path)
-    if not tensors and _unchanged(time_aug, lead_lag, scalar_term, count_observations, correction, end_time):
+    calls = calls_of(path, initial, d_out)
+    if calls is None and _unchanged(time_aug, lead_lag, scalar_term, count_observations, correction, end_time):
         known = loader.made(path, degree)
         if known is not None:
             return known.log_sig_backprop(
@@ -163,11 +164,9 @@ def log_sig_backprop(
             "scalar_term": scalar_term,
             "parts": parts,
         }
-        if tensors:
-            from logsig_codegen.runtime.torch_ops import calls
-
+        if calls is not None:
             check_no_out(out)
-            return calls.log_sig_backprop(d_out, path, None, degree, options, **others)  # type: ignore[arg-type]
+            return calls.log_sig_backprop(d_out, path, None, degree, options, **others)
         request = path_request(path, None, degree, options, d_out=d_out, **others)
         kernel = loader.obtain(request.problem.dimension, request.problem.degree)
         return evaluation.backward(kernel, request, d_out, path, initial, out)
@@ -206,9 +205,8 @@ def forward(
         "scalar_term": scalar_term,
         "parts": parts,
     }
-    if is_tensor(path):
-        from logsig_codegen.runtime.torch_ops import calls
-
+    calls = calls_of(path, initial)
+    if calls is not None:
         check_no_out(out)
         return calls.log_sig(path, dimension, degree, options, **others)
     request = path_request(path, dimension, degree, options, **others)
@@ -244,10 +242,9 @@ def transform_path(
     """
     check_jobs(n_jobs)
     how = Transform(time_aug, lead_lag, end_time, missing, count_observations)
-    if is_tensor(path):
-        from logsig_codegen.runtime.torch_ops import calls
-
-        return calls.transform_path(path, how, times=times)  # type: ignore[arg-type, return-value]
+    calls = calls_of(path)
+    if calls is not None:
+        return calls.transform_path(path, how, times=times)  # type: ignore[no-any-return]
     check_types({"path": path})
     channels_of("path", path)
     if times is not None:
@@ -274,10 +271,9 @@ def transform_path_backprop(
     """
     check_jobs(n_jobs)
     how = Transform(time_aug, lead_lag, end_time)
-    if is_tensor(derivs):
-        from logsig_codegen.runtime.torch_ops import calls
-
-        return calls.transform_path_backprop(derivs, how)  # type: ignore[arg-type, return-value]
+    calls = calls_of(derivs)
+    if calls is not None:
+        return calls.transform_path_backprop(derivs, how)  # type: ignore[no-any-return]
     check_types({"derivs": derivs})
     channels_of("derivs", derivs)
     return transforms.transform_backprop(plain(derivs), how)  # type: ignore[arg-type, return-value]

@@ -6,8 +6,9 @@ from typing import Any, SupportsIndex
 
 from logsig_codegen.functional._arguments import augmented, augmented_problem
 from logsig_codegen.runtime import loader
-from logsig_codegen.runtime.arrays import check_product, check_product_backprop, wants_out
-from logsig_codegen.runtime.checks import TORCH, check_problem, is_tensor, join_operation
+from logsig_codegen.runtime.arrays import check_no_out, check_product, check_product_backprop
+from logsig_codegen.runtime.checks import check_problem, join_operation
+from logsig_codegen.runtime.fronts import calls_of
 from logsig_codegen.runtime.kernel import COMBINE, ArrayOrTensor
 from logsig_codegen.runtime.threads import check_jobs
 
@@ -44,8 +45,9 @@ def log_sig_join(
     array, shape (..., log_sig_length(dimension, degree))
     """
     operation = join_operation(prepend)
-    if is_tensor(log_sig):
-        return _of_tensors(operation.name, (log_sig, displacement), dimension, degree, n_jobs, out)  # type: ignore[no-any-return]
+    calls = calls_of(log_sig, displacement)
+    if calls is not None:
+        return _elsewhere(calls, operation.name, (log_sig, displacement), dimension, degree, n_jobs, out)  # type: ignore[no-any-return]
     kernel = loader.loaded(dimension, degree)
     if kernel is None:
         problem = check_problem(dimension, degree)
@@ -82,9 +84,10 @@ def log_sig_join_backprop(
     d_log_sig, d_displacement : array, shapes of log_sig and displacement
     """
     operation = join_operation(prepend)
-    if is_tensor(log_sig):
-        tensors = (d_out, log_sig, displacement)
-        return _of_tensors(operation.gradient, tensors, dimension, degree, n_jobs, out)  # type: ignore[no-any-return]
+    calls = calls_of(log_sig, displacement, d_out)
+    if calls is not None:
+        arrays = (d_out, log_sig, displacement)
+        return _elsewhere(calls, operation.gradient, arrays, dimension, degree, n_jobs, out)  # type: ignore[no-any-return]
     kernel = loader.loaded(dimension, degree)
     if kernel is None:
         problem = check_problem(dimension, degree)
@@ -121,9 +124,10 @@ def log_sig_combine(
     -------
     array, shape (..., log_sig_length(dimension, degree))
     """
-    if is_tensor(log_sig1):
+    calls = calls_of(log_sig1, log_sig2)
+    if calls is not None:
         channels = augmented(dimension, time_aug, lead_lag)  # type: ignore[arg-type]
-        return _of_tensors(COMBINE.name, (log_sig1, log_sig2), channels, degree, n_jobs)  # type: ignore[no-any-return]
+        return calls.rows(COMBINE.name, (log_sig1, log_sig2), channels, degree, n_jobs)  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     check_jobs(n_jobs)
     check_product(problem, {"log_sig1": log_sig1, "log_sig2": log_sig2}, None)
@@ -154,21 +158,20 @@ def log_sig_combine_backprop(
     -------
     d_ls1, d_ls2 : array, shapes of ls1 and ls2
     """
-    if is_tensor(ls1):
+    calls = calls_of(ls1, ls2, deriv)
+    if calls is not None:
         channels = augmented(dimension, time_aug, lead_lag)  # type: ignore[arg-type]
-        return _of_tensors(COMBINE.gradient, (deriv, ls1, ls2), channels, degree, n_jobs)  # type: ignore[no-any-return]
+        return calls.rows(COMBINE.gradient, (deriv, ls1, ls2), channels, degree, n_jobs)  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     check_jobs(n_jobs)
     check_product_backprop(problem, {"d_out": deriv, "log_sig1": ls1, "log_sig2": ls2}, None)
     return loader.obtain(problem.dimension, problem.degree).combine_backprop(deriv, ls1, ls2, n_jobs=n_jobs)
 
 
-def _of_tensors(
-    operation: str, tensors: tuple[Any, ...], dimension: Any, degree: Any, n_jobs: Any, out: object = None
+def _elsewhere(
+    calls: Any, operation: str, arrays: tuple[Any, ...], dimension: Any, degree: Any, n_jobs: Any, out: object
 ) -> Any:
-    """A product of torch tensors, or its gradient."""
-    from logsig_codegen.runtime.torch_ops import calls
-
+    """A product of tensors or JAX arrays, or its gradient."""
     if out is not None:
-        wants_out(TORCH, out)
-    return calls.rows(operation, tensors, dimension, degree, n_jobs)
+        check_no_out(out)
+    return calls.rows(operation, arrays, dimension, degree, n_jobs)

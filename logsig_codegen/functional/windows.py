@@ -10,7 +10,7 @@ import numpy as np
 from logsig_codegen.functional.conversions import log_sig_to_hall
 from logsig_codegen.functional.paths import log_sig, transform_path
 from logsig_codegen.problem import check_positive_integer
-from logsig_codegen.runtime.checks import check_types, is_tensor
+from logsig_codegen.runtime.checks import check_types_without_jax, is_tensor
 from logsig_codegen.runtime.kernel import ArrayOrTensor
 from logsig_codegen.runtime.parts import SLACK
 from logsig_codegen.runtime.request import channels_of
@@ -39,7 +39,7 @@ def logsig_windows(x: ArrayOrTensor, depth: SupportsIndex, window_length: float,
     array, shape (..., number of windows + 1, log_sig_length)
         Coordinates on Lyndon words.
     """
-    check_types({"x": x})
+    check_types_without_jax({"x": x})
     dimension = channels_of("x", x)
     if not 0 < window_length < math.inf:
         raise ValueError(f"window_length: expected a positive number, got {window_length}")
@@ -87,7 +87,7 @@ def hall_windows(data: ArrayOrTensor, stepsize: SupportsIndex, depth: SupportsIn
     -------
     array, shape (..., ceil((length + 1) / stepsize), 1 + log_sig_length)
     """
-    check_types({"data": data})
+    check_types_without_jax({"data": data})
     dimension, size = channels_of("data", data), check_positive_integer("stepsize", stepsize)
     path = _concatenate([_zeros(data, (*data.shape[:-2], 1, dimension)), data], -2)
     length = path.shape[-2]

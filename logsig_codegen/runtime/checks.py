@@ -14,6 +14,7 @@ from logsig_codegen.problem import Problem, as_integer, check_size
 
 NUMPY = "numpy array"
 TORCH = "torch tensor"
+JAX = "JAX array"
 DTYPES = ("float32", "float64")
 DEVICES = ("cpu", "cuda", "meta")
 
@@ -69,12 +70,12 @@ def check_arguments(problem: Problem, arguments: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        :data:`NUMPY` or :data:`TORCH`.
+        :data:`NUMPY`, :data:`TORCH` or :data:`JAX`.
 
     Raises
     ------
     TypeError
-        For anything but numpy arrays or torch tensors, for a mixture of the two, for number types other than
+        For anything but numpy arrays, torch tensors or JAX arrays, for a mixture of them, for number types other than
         float32 and float64 in native byte order, for a mixture of those, for masked arrays and sparse tensors.
     ValueError
         For a wrong last axis, or leading shapes that cannot be broadcast against each other.
@@ -91,20 +92,29 @@ def check_arguments(problem: Problem, arguments: Mapping[str, Any]) -> str:
 def check_types(arguments: Mapping[str, Any]) -> str:
     """Check that all arguments are arrays of one kind and one supported dtype; return the kind."""
     kind = _common("array type", {name: kind_of(name, value) for name, value in arguments.items()})
-    check = _check_array if kind == NUMPY else _check_tensor
+    check = _CHECKS[kind]
     _common("dtype", {name: check(name, value) for name, value in arguments.items()})
     if kind == TORCH:
         _common("device", {name: str(value.device) for name, value in arguments.items()})
     return kind
 
 
+def check_types_without_jax(arguments: Mapping[str, Any]) -> str:
+    """:func:`check_types` for what does without JAX arrays; raises ``UnsupportedError`` for them."""
+    kind = check_types(arguments)
+    if kind == JAX:
+        raise UnsupportedError(f"{', '.join(arguments)}: expected a numpy array or a torch tensor, got a JAX array")
+    return kind
+
+
 def kind_of(name: str, value: object) -> str:
-    """Whether ``value`` is a numpy array or a torch tensor; torch is not imported to find out."""
+    """Whether ``value`` is a numpy array, a torch tensor or a JAX array; neither library is imported to find out."""
     if isinstance(value, np.ndarray):
         return NUMPY
-    tensor = getattr(sys.modules.get("torch"), "Tensor", None)
-    if tensor is not None and isinstance(value, tensor):
-        return TORCH
+    for kind, module, type_ in _ELSEWHERE:
+        found = getattr(sys.modules.get(module), type_, None)
+        if found is not None and isinstance(value, found):
+            return kind
     hint = _way_to_an_array(name.partition("[")[0], value)
     raise TypeError(f"{name}: expected a numpy array or a torch tensor, got {type(value).__name__}{hint}")
 
@@ -117,12 +127,21 @@ def is_masked(value: object) -> bool:
 
 def is_tensor(value: object) -> bool:
     """Whether ``value`` is a torch tensor, or a list that begins with one; torch is not imported to find out."""
-    tensor = getattr(sys.modules.get("torch"), "Tensor", None)
-    if tensor is None:
+    return _is("torch", "Tensor", value)
+
+
+def is_jax(value: object) -> bool:
+    """Whether ``value`` is an array of JAX, traced or not, or a list that begins with one; JAX is not imported."""
+    return _is("jax", "Array", value)
+
+
+def _is(module: str, type_: str, value: object) -> bool:
+    found = getattr(sys.modules.get(module), type_, None)
+    if found is None:
         return False
     if isinstance(value, (list, tuple)):
-        return bool(value) and isinstance(value[0], tensor)
-    return isinstance(value, tensor)
+        return bool(value) and isinstance(value[0], found)
+    return isinstance(value, found)
 
 
 def check_last_axis(problem: Problem, name: str, shape: tuple[int, ...]) -> None:
@@ -234,3 +253,14 @@ def _check_tensor(name: str, value: Any) -> str:
     if value.device.type not in DEVICES:
         raise UnsupportedError(f"{name}: there are no kernels for device {value.device}; move the tensor with .cpu()")
     return dtype
+
+
+def _check_jax(name: str, value: Any) -> str:
+    dtype = str(value.dtype)
+    if dtype not in DTYPES:
+        raise TypeError(f"{name}: expected dtype float32 or float64, got {dtype}; convert it by {name}.astype(float)")
+    return dtype
+
+
+_ELSEWHERE = ((TORCH, "torch", "Tensor"), (JAX, "jax", "Array"))
+_CHECKS = {NUMPY: _check_array, TORCH: _check_tensor, JAX: _check_jax}

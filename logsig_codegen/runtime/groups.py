@@ -83,6 +83,10 @@ class LoadedGroups:
         """The folders of what is loaded, in the order of the groups."""
         return [self._opened[name].artifact for name in GROUPS if name in self._opened]
 
+    def libraries(self) -> list[Library]:
+        """The libraries that are loaded, in the order of the groups."""
+        return [self._opened[name].library for name in GROUPS if name in self._opened]
+
     def functions(self, operation: str) -> Any:
         """The C functions of an operation by the name of their number type."""
         return self.group(group_of(operation)).library.functions[operation]

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.runtime import evaluation, registry
-from logsig_codegen.runtime.checks import is_tensor, join_operation
+from logsig_codegen.runtime.arrays import check_no_out
+from logsig_codegen.runtime.checks import join_operation
+from logsig_codegen.runtime.fronts import calls_of
 from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 from logsig_codegen.runtime.origin import Origin
 from logsig_codegen.runtime.parts import Parts, for_each, sum_over_each
-from logsig_codegen.runtime.products import operators_of, product, product_backprop, product_of_tensors
+from logsig_codegen.runtime.products import product, product_backprop, product_elsewhere
 from logsig_codegen.runtime.request import PathOptions, in_brackets, path_request
 from logsig_codegen.runtime.threads import thread_count
 from logsig_codegen.runtime.transforms import filled
@@ -161,15 +163,17 @@ class LogSigKernel(LoadedKernel):
         return self._gradient(COMBINE.gradient, (d_out, log_sig1, log_sig2), out, n_jobs)  # type: ignore[no-any-return]
 
     def _product(self, operation: str, operands: tuple[Any, Any], out: Any, n_jobs: Any) -> Any:
-        if is_tensor(operands[0]):
-            return product_of_tensors(self, operation, operands, out, n_jobs)
+        calls = calls_of(*operands)
+        if calls is not None:
+            return product_elsewhere(calls, self, operation, operands, out, n_jobs)
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         result = self.loaded.quick[operation](*operands, out, threads)
         return product(self, operation, operands, out, threads) if result is None else result
 
     def _gradient(self, operation: str, operands: tuple[Any, Any, Any], out: Any, n_jobs: Any) -> Any:
-        if is_tensor(operands[1]):
-            return product_of_tensors(self, operation, operands, out, n_jobs)
+        calls = calls_of(*operands[1:], operands[0])
+        if calls is not None:
+            return product_elsewhere(calls, self, operation, operands, out, n_jobs)
         threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
         result = self.loaded.quick[operation](*operands, out, threads)
         return product_backprop(self, operation, operands, out, threads) if result is None else result
@@ -240,9 +244,9 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
-        tensors = is_tensor(path)
+        calls = calls_of(path, initial)
         if (
-            not tensors
+            calls is None
             and in_brackets(method)
             and stream is False
             and lengths is None
@@ -261,8 +265,10 @@ class LogSigKernel(LoadedKernel):
         def call(windows: Any, parts: Parts) -> Any:
             options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
             others = {"lengths": lengths, "initial": initial, "transform": transform, "parts": parts}
-            if tensors:
-                return operators_of(self, out).log_sig(path, self.dimension, self.degree, options, **others)
+            if calls is not None:
+                check_no_out(out)
+                calls.provide(self)
+                return calls.log_sig(path, self.dimension, self.degree, options, **others)
             request = path_request(path, self.dimension, self.degree, options, **others)
             return evaluation.forward(self, request, path, initial, out)
 
@@ -309,8 +315,8 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             As for :meth:`log_sig`.
         """
-        tensors = is_tensor(path)
-        ordinary = not tensors and in_brackets(method) and stream is False
+        calls = calls_of(path, initial, d_out)
+        ordinary = calls is None and in_brackets(method) and stream is False
         if ordinary and lengths is initial is windows is intervals is times is missing is None:
             threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
             gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, out, threads)
@@ -321,9 +327,10 @@ class LogSigKernel(LoadedKernel):
         def call(d_out: Any, windows: Any, parts: Parts) -> Any:
             options = PathOptions(stream, windows, state, method, n_jobs)  # type: ignore[arg-type]
             others = {"lengths": lengths, "initial": initial, "transform": transform, "parts": parts}
-            if tensors:
-                back: Any = operators_of(self, out).log_sig_backprop
-                return back(d_out, path, self.dimension, self.degree, options, **others)
+            if calls is not None:
+                check_no_out(out)
+                calls.provide(self)
+                return calls.log_sig_backprop(d_out, path, self.dimension, self.degree, options, **others)
             request = path_request(path, self.dimension, self.degree, options, d_out=d_out, **others)
             return evaluation.backward(self, request, d_out, path, initial, out)
 

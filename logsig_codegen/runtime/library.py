@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,16 @@ _TYPES = {
     **{name: f"logsig_{name}_function" for name in OPERATIONS},
     **dict.fromkeys(CALLS, "logsig_path_call_function"),
 }
+
+_libraries: list[tuple[Problem, Library]] = []
+_watchers: list[Callable[[Problem, Library], None]] = []
+
+
+def watch(watcher: Callable[[Problem, Library], None]) -> None:
+    """Call ``watcher`` with every library that is open, and with each that is opened later."""
+    _watchers.append(watcher)
+    for one in _libraries:
+        watcher(*one)
 
 
 @dataclass(frozen=True)
@@ -53,10 +63,14 @@ def open_library(artifact: Artifact, problem: Problem) -> Library:
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be loaded: {error}") from error
     try:
-        return Library(_functions(handle, artifact, problem), handle)
+        found = Library(_functions(handle, artifact, problem), handle)
     except ArtifactError:
         ffi.dlclose(handle)  # or it would be taken for what is built in its place
         raise
+    _libraries.append((problem, found))
+    for watcher in _watchers:
+        watcher(problem, found)
+    return found
 
 
 def _functions(handle: Any, artifact: Artifact, problem: Problem) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Calls of products on arrays, and of everything a kernel has on tensors."""
+"""Calls of products on arrays of all kinds."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.runtime import arrays
-from logsig_codegen.runtime.arrays import check_no_out, check_product, check_product_backprop, plain, wants_out
-from logsig_codegen.runtime.checks import TORCH
+from logsig_codegen.runtime.arrays import check_no_out, check_product, check_product_backprop, plain
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.loaded_kernel import LoadedKernel
@@ -31,20 +30,11 @@ def product_backprop(kernel: LoadedKernel, operation: str, operands: tuple[Any, 
     return arrays.product_backprop(functions, (plain(d_out), plain(first), plain(second)), threads, out)
 
 
-def product_of_tensors(kernel: LoadedKernel, operation: str, tensors: tuple[Any, ...], out: Any, n_jobs: Any) -> Any:
-    """A product of torch tensors, or its gradient: a call of an operator."""
-    from logsig_codegen.runtime.torch_ops import calls
-
+def product_elsewhere(
+    calls: Any, kernel: LoadedKernel, operation: str, arrays: tuple[Any, ...], out: Any, n_jobs: Any
+) -> Any:
+    """A product of tensors or JAX arrays, or its gradient: a call of an operator."""
     if out is not None:
-        wants_out(TORCH, out)
+        check_no_out(out)
     calls.provide(kernel)
-    return calls.rows(operation, tensors, kernel.dimension, kernel.degree, n_jobs)
-
-
-def operators_of(kernel: LoadedKernel, out: Any) -> Any:
-    """The calls on torch tensors, whose operators use ``kernel`` from now on; they take no ``out``."""
-    from logsig_codegen.runtime.torch_ops import calls
-
-    check_no_out(out)
-    calls.provide(kernel)
-    return calls
+    return calls.rows(operation, arrays, kernel.dimension, kernel.degree, n_jobs)

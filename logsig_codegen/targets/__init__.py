@@ -17,9 +17,10 @@ from logsig_codegen.errors import shown
 from logsig_codegen.targets.base import Target
 from logsig_codegen.targets.c import C
 from logsig_codegen.targets.cuda import CUDA
+from logsig_codegen.targets.jax import JAX
 from logsig_codegen.targets.torch import TORCH
 
-__all__ = ["CUDA", "ENTRY_POINTS", "TORCH", "C", "Target", "folders", "known", "named", "register"]
+__all__ = ["CUDA", "ENTRY_POINTS", "JAX", "TORCH", "C", "Target", "folders", "known", "named", "register"]
 
 ENTRY_POINTS = "logsig_codegen.targets"
 _targets: dict[str, Target] = {}
@@ -84,5 +85,5 @@ def folders(names: Sequence[str]) -> tuple[Target, ...]:
     return tuple(target for target in chosen if target.name not in extended)
 
 
-for _target in (C, TORCH, CUDA):
+for _target in (C, TORCH, JAX, CUDA):
     register(_target)

@@ -44,7 +44,7 @@ def test_source_is_what_was_compiled(kernel: lg.LogSigKernel) -> None:
     text = kernel.source("c")
     assert all(unit.text in text for unit in units)
     assert kernel.source() == text
-    with pytest.raises(ValueError, match="target: expected one of c, cuda, torch, got 'fortran'"):
+    with pytest.raises(ValueError, match="target: expected one of c, cuda, jax, torch, got 'fortran'"):
         kernel.source("fortran")
 
 

@@ -89,11 +89,16 @@ def is_dense(value: Any) -> bool:
 def convert(name: str, arguments: Mapping[str, Any], *others: Any) -> Tensor:
     """A conversion; ``others`` are the plain arguments of its operator."""
     if not torch.compiler.is_compiling():
-        check_tensors(arguments)
+        check_arrays(arguments)
     return CONVERSIONS[name](*arguments.values(), *others)  # type: ignore[no-any-return]
 
 
-def check_tensors(arguments: Mapping[str, Any]) -> None:
+def zeros(x: Tensor, width: int) -> Tensor:
+    """Rows of zeros in place of rows that are not read, with a gradient, which is zero."""
+    return torch.nn.functional.pad(x[..., :0], (width, 0))
+
+
+def check_arrays(arguments: Mapping[str, Any]) -> None:
     """Raise for anything but dense tensors with at least one axis; number types are the operators' business."""
     for name, value in arguments.items():
         if not is_dense(value):
@@ -127,7 +132,7 @@ def _integer(degree: Any) -> Any:
 def check_path_tensors(arguments: Mapping[str, Any]) -> None:
     """Raise for anything but dense tensors with points and channels."""
     if not torch.compiler.is_compiling():
-        check_tensors(arguments)
+        check_arrays(arguments)
     for name, path in arguments.items():
         channels_of(name, path)
 
@@ -244,7 +249,7 @@ def _given(
         return _Given(path, channels_of("path", path) if dimension is None else dimension, None, None)
     arrays = named_paths(path)
     if not torch.compiler.is_compiling():
-        check_tensors({**arrays, **others})
+        check_arrays({**arrays, **others})
     ragged = isinstance(path, (list, tuple))
     if dimension is None:
         dimension = channels_of(*next(iter(arrays.items())))

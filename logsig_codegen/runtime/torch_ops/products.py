@@ -160,7 +160,7 @@ class Product:
         z = self.product(left, right, *numbers)
         first, second = self._in_order(left, self._lifted(right, numbers))
         t_first, t_second = self._in_order(t_left, self._lifted(t_right, numbers))
-        found = self._derivatives(numbers).tangent(z, first, second, t_first, t_second)
+        found: Tensor = self._derivatives(numbers).tangent(z, first, second, t_first, t_second)
         # Degree one has no bracket, and so nothing that would broadcast.
         lead = torch.broadcast_shapes(z.shape[:-1], t_left.shape[:-1], t_right.shape[:-1])
         return found.expand(*lead, z.shape[-1])
@@ -216,10 +216,8 @@ class Product:
         return torch.nn.functional.pad(right, (0, problem.size - problem.dimension))
 
     def _derivatives(self, numbers: tuple[int, int, int]) -> Derivatives:
-        problem = problem_of(*numbers[:2])
-        last = max(k for k, size in enumerate(problem.sizes, start=1) if size)
         return Derivatives(
-            last,
+            problem_of(*numbers[:2]),
             lambda left, right: bracket(left, right, *numbers),
             lambda actor, form: coadjoint(actor, form, *numbers),
         )

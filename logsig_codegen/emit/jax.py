@@ -1,0 +1,75 @@
+"""The jax target: C handlers that XLA calls, made of the table of operations, and the headers they include.
+
+What writes them is imported when they are written: their names alone decide which compiled ones serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from logsig_codegen.operations import CALLS, OPERATIONS, ROWS, STATES, Operation, path_operation
+from logsig_codegen.stages import stage
+
+TEMPLATE = "jax/handlers.c.j2"
+HEADERS = ("c/include/logsig_path_call.h", "jax/logsig_jax.h", "jax/logsig_jax_maps.h")
+SOURCE = "logsig_jax.c"
+
+
+@dataclass(frozen=True)
+class HandlerView:
+    """The handler of an operation on rows, as finished strings."""
+
+    name: str
+    group: str
+    counts: str
+    parameters: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HandlersView:
+    """What the template sees."""
+
+    functions: tuple[str, ...]
+    members: tuple[str, ...]
+    groups: tuple[str, ...]
+    rows: tuple[HandlerView, ...]
+
+
+@stage("emit jax")
+def jax_sources() -> dict[str, str]:
+    """File name to text: the same for every problem."""
+    from logsig_codegen.emit.calls import call_members
+    from logsig_codegen.emit.render import render, verbatim
+
+    states = (STATES[0], *STATES)  # the first one is no state of a call that comes from here
+    view = HandlersView(
+        functions=(*OPERATIONS, *CALLS),
+        members=tuple(_list(f"LOGSIG_{name.upper()}" for name in call_members(state).values()) for state in states),
+        groups=tuple(_list(_list(f'"{one}"' for one in pair) for pair in _groups(state)) for state in states),
+        rows=tuple(_handler(one) for one in OPERATIONS.values() if one.kind == ROWS),
+    )
+    return {SOURCE: render(TEMPLATE, view=view), **{Path(name).name: verbatim(name) for name in HEADERS}}
+
+
+def _groups(state: str) -> tuple[tuple[str, str], ...]:
+    return (path_operation(state), path_operation(state, backward=True)), ("stream", "stream_backprop")
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"{{{', '.join(texts)}}}"
+
+
+def _handler(operation: Operation) -> HandlerView:
+    inputs, outputs = len(operation.inputs), len(operation.outputs)
+    pointers = ["const void *, ptrdiff_t"] * inputs + ["void *, ptrdiff_t"] * outputs
+    data = [f"o[{k}].data" for k in range(inputs)] + [f"(void *)o[{inputs + k}].data" for k in range(outputs)]
+    return HandlerView(
+        name=operation.name,
+        group=operation.group,
+        counts=f"{inputs}, {outputs}",
+        parameters=", ".join([*pointers, "ptrdiff_t, int"]),
+        arguments=tuple(f"{one}, o[{k}].stride" for k, one in enumerate(data)),
+    )

@@ -1,0 +1,26 @@
+"""Where calls on tensors and JAX arrays go: modules of one interface, imported when such an array is first seen."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from logsig_codegen.runtime.checks import is_jax, is_tensor
+
+
+def calls_of(*arrays: object) -> Any:
+    """``torch_ops.calls`` if the first array is a tensor, ``jax_ops.calls`` if any is one of JAX, else ``None``.
+
+    Either module has ``rows``, ``convert``, ``check_arrays``, ``zeros``, ``transform_path``,
+    ``transform_path_backprop``, ``log_sig``, ``log_sig_backprop`` and ``provide``. A list of arrays stands for its
+    first one.
+    """
+    if "torch" in sys.modules and is_tensor(arrays[0]):
+        from logsig_codegen.runtime.torch_ops import calls
+
+        return calls
+    if "jax" in sys.modules and any(map(is_jax, arrays)):
+        from logsig_codegen.runtime.jax_ops import calls as calls_of_jax
+
+        return calls_of_jax
+    return None

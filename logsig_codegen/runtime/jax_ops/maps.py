@@ -1,0 +1,199 @@
+"""Coordinates, straight lines, transforms of paths, and the conversions from and to signatures, of JAX arrays.
+
+Linear maps of rows are one primitive, which its own kind transposes; power series have a kernel for their values and
+one for their gradients. Both compute in double precision and round once. Transforms are JAX's own operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from logsig_codegen.problem import Problem
+from logsig_codegen.runtime import coordinates
+from logsig_codegen.runtime.coordinates import RowMap, chain_of, sig_size, skipped
+from logsig_codegen.runtime.jax_ops import handlers
+from logsig_codegen.runtime.jax_ops.composed import Composed, Params, Rules
+from logsig_codegen.runtime.jax_ops.define import Shape, call, differentiate, leading, primitive
+from logsig_codegen.runtime.rows import exponential, logarithm, transposed
+from logsig_codegen.runtime.transforms import Transform
+
+# -- linear maps ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class Plan:
+    """A map of rows of ``columns`` numbers; printed programs show its shape only."""
+
+    row_map: RowMap
+    columns: int
+
+    @property
+    def transposed(self) -> Plan:
+        row_map = self.row_map
+        maps = tuple(transposed(linear) for linear in reversed(row_map.maps))
+        return Plan(RowMap(maps, row_map.front, row_map.skip, self.columns), row_map.width)
+
+    def __repr__(self) -> str:
+        return f"{self.row_map.width}×{self.columns}"
+
+
+def _map_attributes(*, plan: Plan) -> dict[str, Any]:
+    row_map = plan.row_map
+    found: dict[str, Any] = {"maps": len(row_map.maps), "skip": row_map.skip, "front": row_map.front}
+    for k, linear in enumerate(row_map.maps):
+        found |= {f"starts{k}": linear.starts, f"indices{k}": linear.indices, f"columns{k}": linear.columns}
+        found[f"coefficients{k}"] = np.array(linear.coefficients, np.float64)
+    return found
+
+
+map_p = primitive(
+    "map", lambda rows, plan: [(*rows[:-1], plan.row_map.width)], handlers.lowering("map", _map_attributes)
+)
+differentiate(
+    map_p,
+    lambda primals, tangents, results, plan: call(map_p, tangents[0], plan=plan),
+    lambda forms, rows, plan: call(map_p, forms[0], plan=plan.transposed),
+)
+
+
+def apply(row_map: RowMap, rows: Any) -> Any:
+    """A map of rows."""
+    return call(map_p, rows, plan=Plan(row_map, rows.shape[-1]))[0]
+
+
+def in_method(rows: Any, problem: Problem, method: int, scalar_term: bool) -> Any:
+    """Log-signatures in Lyndon brackets in the coordinates of a method."""
+    if method >= 2:
+        return rows
+    return apply(coordinates.change_method_map(rows, problem, 2, method, scalar_term), rows)
+
+
+LINEAR: dict[str, Callable[..., RowMap]] = {
+    "log_sig_change_method": coordinates.change_method_map,
+    "log_sig_change_method_backprop": coordinates.change_method_backprop_map,
+    "linear_log_sig": coordinates.linear_log_sig_map,
+    "linear_log_sig_backprop": coordinates.linear_log_sig_backprop_map,
+    "log_sig_to_hall": lambda x, problem: coordinates.hall_map("log_sig", x, problem, forth=True, backprop=False),
+    "log_sig_to_hall_backprop": lambda x, problem: coordinates.hall_map(
+        "derivs", x, problem, forth=True, backprop=True
+    ),
+    "log_sig_from_hall": lambda x, problem: coordinates.hall_map("log_sig", x, problem, forth=False, backprop=False),
+    "log_sig_from_hall_backprop": lambda x, problem: coordinates.hall_map(
+        "derivs", x, problem, forth=False, backprop=True
+    ),
+}
+"""What describes the map of each conversion that is linear, from its array, the problem and its other arguments."""
+
+# -- power series ---------------------------------------------------------------------------------------------------
+
+_COEFFICIENTS = {"exponential": exponential, "logarithm": logarithm}
+
+
+def _series_attributes(*, dimension: int, degree: int, series: str, leads: Any = ()) -> dict[str, Any]:
+    del leads
+    coefficients = np.array(_COEFFICIENTS[series](degree), np.float64)
+    return {"dimension": dimension, "degree": degree, "coefficients": coefficients}
+
+
+def _series_shape(shapes: Sequence[Shape], params: Params) -> Shape:
+    del params
+    return (*leading(*(one[:-1] for one in shapes)), shapes[0][-1])
+
+
+def _composed_series(x: Any, *, dimension: int, degree: int, series: str) -> Any:
+    """Horner's scheme, level by level; see ``runtime/rows.py``."""
+    ends = np.cumsum([dimension**k for k in range(1, degree + 1)])
+    levels = jnp.split(x, ends[:-1], axis=-1)
+    coefficients = _COEFFICIENTS[series](degree)
+    below: list[Any] = []
+    for k in range(degree - 1, -1, -1):
+        stage = [coefficients[k + 1] * level for level in levels[: degree - k]]
+        for i, left in enumerate(levels):
+            for j, right in enumerate(below[: max(len(stage) - i - 1, 0)]):
+                product = left[..., :, None] * right[..., None, :]
+                stage[i + j + 1] = stage[i + j + 1] + product.reshape(*product.shape[:-2], -1)
+        below = stage
+    return jnp.concatenate(below, axis=-1)
+
+
+SERIES = Composed(
+    Rules(
+        name="series",
+        tail=1,
+        count=lambda params: 1,
+        shape=_series_shape,
+        value=handlers.lowering("series", _series_attributes),
+        backprop=handlers.lowering("series", _series_attributes),
+        composition=_composed_series,
+        gradient_leads=lambda operands, tangents, d_out, params: (leading(*operands, *tangents, d_out),),
+    )
+)
+
+
+def sig_to_log_sig(sig: Any, problem: Problem, method: int) -> Any:
+    """The logarithm of signatures, with or without scalar term."""
+    scalar = coordinates.scalar_terms("sig", sig, problem)
+    result = _series("logarithm", sig[..., scalar:], problem)
+    if method:
+        return apply(RowMap(_through_words(problem, method), 0, 0, problem.size), result)
+    return with_scalar(result, 0.0) if scalar else result
+
+
+def _through_words(problem: Problem, method: int) -> Any:
+    return (*chain_of(problem, 0, 1).maps, *chain_of(problem, 1, method).maps)
+
+
+def logsig_to_sig(log_sig: Any, problem: Problem, method: int, scalar_term: bool = False) -> Any:
+    """The exponential of log-signatures."""
+    skip = skipped("log_sig", log_sig, problem, method)
+    rows = log_sig[..., skip:]
+    if method:
+        rows = apply(RowMap(chain_of(problem, method, 0).maps, 0, 0, sig_size(problem)), rows)
+    result = _series("exponential", rows, problem)
+    return with_scalar(result, 1.0) if (scalar_term if method else skip) else result
+
+
+def _series(name: str, rows: Any, problem: Problem) -> Any:
+    return call(SERIES.value, rows, dimension=problem.dimension, degree=problem.degree, series=name)[0]
+
+
+SERIES_OF: dict[str, Callable[..., Any]] = {"sig_to_log_sig": sig_to_log_sig, "logsig_to_sig": logsig_to_sig}
+"""The conversions that are power series, of an array, the problem and other arguments."""
+PULLED_BACK = {f"{name}_backprop": function for name, function in SERIES_OF.items()}
+"""By the conversions that are gradients of power series: these."""
+
+
+def with_scalar(rows: Any, value: float) -> Any:
+    """Rows with a scalar term in front."""
+    return jnp.concatenate([jnp.full((*rows.shape[:-1], 1), value, rows.dtype), rows], axis=-1)
+
+
+# -- transforms of paths --------------------------------------------------------------------------------------------
+
+
+def transform_path(path: Any, how: Transform, lengths: Any = None) -> Any:
+    """Paths with time or lead-lag channels; ``lengths`` as numbers, or an array of JAX."""
+    length = path.shape[-2]
+    if how.lead_lag:
+        pairs = jnp.concatenate([path, path], axis=-1), jnp.concatenate([path[..., :-1, :], path[..., 1:, :]], axis=-1)
+        points = jnp.stack((pairs[0][..., : max(length - 1, 0), :], pairs[1]), axis=-2)
+        points = points.reshape(*points.shape[:-3], -1, points.shape[-1])
+        path = jnp.concatenate([points, pairs[0][..., max(length - 1, 0) :, :]], axis=-2)
+    if not how.time_aug:
+        return path
+    times = _times(path.shape[-2], how.end_time, None if lengths is None else how.lengths(lengths), path.dtype)
+    return jnp.concatenate([path, jnp.broadcast_to(times[..., None], (*path.shape[:-1], 1))], axis=-1)
+
+
+def _times(length: int, end_time: float, lengths: Any, dtype: Any) -> Any:
+    """Times of the points, in equal steps; beyond the end of a path they stay at its last."""
+    lengths = np.asarray(length) if lengths is None else lengths
+    module: Any = np if isinstance(lengths, np.ndarray) else jnp
+    steps = module.maximum(lengths - 1, 0)[..., None]
+    index = module.arange(length, dtype=np.float64 if module is np else jnp.result_type(float))
+    return jnp.asarray(module.minimum(index, steps) * (end_time / module.maximum(steps, 1)), dtype)

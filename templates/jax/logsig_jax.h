@@ -1,0 +1,403 @@
+/* Handlers that XLA calls on a CPU: products and calls along paths, linear maps of rows, power series.
+ *
+ * They are compiled against the headers of the installed jaxlib, and belong to no problem: dimension and degree are attributes
+ * of a call, and kernels are found in a list that logsig_jax_provide() fills. The list only grows and is read without locks.
+ * Arrays are dense, the last axis varying fastest. Operands of a call have leading axes of one rank; an operand has 1 where
+ * the result has more, and is then read with a step of zero, or copied where its rows have no single step.
+ */
+#ifndef LOGSIG_JAX_H
+#define LOGSIG_JAX_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "logsig_path_call.h"
+#include "xla/ffi/api/c_api.h"
+
+typedef void (*logsig_function)(void);
+
+/* ---- kernels --------------------------------------------------------------------------------------------------- */
+
+typedef struct logsig_kernels {
+    int64_t dimension, degree;
+    logsig_function functions[LOGSIG_FUNCTIONS][2]; /* of float32, of float64; null where nothing is loaded */
+    struct logsig_kernels *next;
+} logsig_kernels;
+
+static logsig_kernels *logsig_first;
+static int logsig_usable = 1; /* processors that a call may use */
+
+static logsig_kernels *logsig_find(int64_t dimension, int64_t degree)
+{
+    logsig_kernels *one = __atomic_load_n(&logsig_first, __ATOMIC_ACQUIRE);
+    while (one && (one->dimension != dimension || one->degree != degree)) one = one->next;
+    return one;
+}
+
+/* Makes `function` what computes an operation from now on; without `replace` only where there is none. One thread at a time
+ * calls it; others may be running kernels. Returns 0, EINVAL or ENOMEM. */
+int logsig_jax_provide(int64_t dimension, int64_t degree, int operation, int bits, logsig_function function, int replace)
+{
+    if (operation < 0 || operation >= LOGSIG_FUNCTIONS || (bits != 32 && bits != 64)) return EINVAL;
+    logsig_kernels *one = logsig_find(dimension, degree);
+    if (!one) {
+        one = calloc(1, sizeof *one);
+        if (!one) return ENOMEM;
+        one->dimension = dimension;
+        one->degree = degree;
+        one->next = logsig_first;
+        __atomic_store_n(&logsig_first, one, __ATOMIC_RELEASE);
+    }
+    logsig_function *const place = &one->functions[operation][bits == 64];
+    if (replace || !*place) __atomic_store_n(place, function, __ATOMIC_RELEASE);
+    return 0;
+}
+
+/* Processors that calls may use; 1 in a process made by fork. */
+void logsig_jax_use_processors(int usable)
+{
+    __atomic_store_n(&logsig_usable, usable, __ATOMIC_RELAXED);
+}
+
+/* 1 serial, -1 all processors, -2 all but one, as everywhere in the package. */
+static int logsig_threads(int64_t n_jobs)
+{
+    const int usable = __atomic_load_n(&logsig_usable, __ATOMIC_RELAXED);
+    const int64_t threads = n_jobs > 0 ? n_jobs : usable + 1 + n_jobs;
+    return threads < 1 ? 1 : threads > usable ? usable : (int)threads;
+}
+
+/* ---- call frames ----------------------------------------------------------------------------------------------- */
+
+static XLA_FFI_Error *logsig_error(const XLA_FFI_CallFrame *frame, XLA_FFI_Error_Code code, const char *message)
+{
+    XLA_FFI_Error_Create_Args args = {XLA_FFI_Error_Create_Args_STRUCT_SIZE, NULL, message, code};
+    return frame->api->XLA_FFI_Error_Create(&args);
+}
+
+static XLA_FFI_Error *logsig_invalid(const XLA_FFI_CallFrame *frame, const char *message)
+{
+    return logsig_error(frame, XLA_FFI_Error_Code_INVALID_ARGUMENT, message);
+}
+
+static XLA_FFI_Error *logsig_no_memory(const XLA_FFI_CallFrame *frame)
+{
+    return logsig_error(frame, XLA_FFI_Error_Code_RESOURCE_EXHAUSTED, "There is no room for working memory.");
+}
+
+/* Whether a call only asks which version of the interface this was compiled for; answers it. */
+static int logsig_asked(XLA_FFI_CallFrame *frame)
+{
+    XLA_FFI_Extension_Base *const first = frame->extension_start;
+    if (!first || first->type != XLA_FFI_Extension_Metadata) return 0;
+    XLA_FFI_Metadata *const metadata = ((XLA_FFI_Metadata_Extension *)first)->metadata;
+    metadata->api_version.major_version = XLA_FFI_API_MAJOR;
+    metadata->api_version.minor_version = XLA_FFI_API_MINOR;
+    metadata->traits = 0;
+    return 1;
+}
+
+static const XLA_FFI_Buffer *logsig_argument(const XLA_FFI_CallFrame *frame, int64_t place)
+{
+    return frame->args.args[place];
+}
+
+static const XLA_FFI_Buffer *logsig_result(const XLA_FFI_CallFrame *frame, int64_t place)
+{
+    return frame->rets.rets[place];
+}
+
+static void *logsig_attribute(const XLA_FFI_CallFrame *frame, const char *name, XLA_FFI_AttrType type)
+{
+    for (int64_t k = 0; k < frame->attrs.size; k++) {
+        const XLA_FFI_ByteSpan *const found = frame->attrs.names[k];
+        if (found->len == strlen(name) && !memcmp(found->ptr, name, found->len))
+            return frame->attrs.types[k] == type ? frame->attrs.attrs[k] : NULL;
+    }
+    return NULL;
+}
+
+/* An integer attribute; a missing one is 0. */
+static int64_t logsig_integer(const XLA_FFI_CallFrame *frame, const char *name)
+{
+    const XLA_FFI_Scalar *const found = logsig_attribute(frame, name, XLA_FFI_AttrType_SCALAR);
+    return found && found->dtype == XLA_FFI_DataType_S64 ? *(const int64_t *)found->value : 0;
+}
+
+/* 32, 64, or 0 for numbers that there are no kernels for. */
+static int logsig_bits(const XLA_FFI_Buffer *buffer)
+{
+    return buffer->dtype == XLA_FFI_DataType_F64 ? 64 : buffer->dtype == XLA_FFI_DataType_F32 ? 32 : 0;
+}
+
+static logsig_function logsig_kernel(const XLA_FFI_CallFrame *frame, int operation, int bits)
+{
+    const logsig_kernels *const one = logsig_find(logsig_integer(frame, "dimension"), logsig_integer(frame, "degree"));
+    return one && bits ? __atomic_load_n(&one->functions[operation][bits == 64], __ATOMIC_ACQUIRE) : NULL;
+}
+
+static XLA_FFI_Error *logsig_not_loaded(const XLA_FFI_CallFrame *frame, const char *group)
+{
+    char text[256];
+    snprintf(text, sizeof text,
+             "No kernel is loaded for this program: call logsig_codegen.load(%lld, %lld).prepare(\"%s\") before it runs",
+             (long long)logsig_integer(frame, "dimension"), (long long)logsig_integer(frame, "degree"), group);
+    return logsig_error(frame, XLA_FFI_Error_Code_FAILED_PRECONDITION, text);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------ */
+
+static int64_t logsig_count(const int64_t *dims, int64_t rank)
+{
+    int64_t count = 1;
+    for (int64_t k = 0; k < rank; k++) count *= dims[k];
+    return count;
+}
+
+/* Blocks of numbers of an operand, one for each member of a batch: data + k * stride for the k-th. */
+typedef struct {
+    const char *data;
+    ptrdiff_t stride; /* counted in numbers */
+    void *copy;       /* to be freed */
+} logsig_blocks;
+
+/* The member of an operand with the leading axes `dims` that member `index` of a batch with the axes `full` belongs to. */
+static int64_t logsig_member(const int64_t *dims, const int64_t *full, int64_t rank, int64_t index)
+{
+    int64_t found = 0, step = 1;
+    for (int64_t k = rank - 1; k >= 0; k--) {
+        if (dims[k] != 1) found += index % full[k] * step;
+        step *= dims[k];
+        index /= full[k];
+    }
+    return found;
+}
+
+/* An operand broadcast to the batch `full` of `rank` axes, by a single step where there is one; `dense`: by none but the
+ * size of a block. Returns 0 or ENOMEM. */
+static int logsig_broadcast(const XLA_FFI_Buffer *buffer, const int64_t *full, int64_t rank, int dense, logsig_blocks *blocks)
+{
+    const int64_t block = logsig_count(buffer->dims + rank, buffer->rank - rank);
+    const int64_t members = logsig_count(buffer->dims, rank), count = logsig_count(full, rank);
+    const size_t bytes = (size_t)block * (logsig_bits(buffer) / 8);
+    blocks->data = buffer->data;
+    blocks->stride = members == 1 && !dense ? 0 : block;
+    blocks->copy = NULL;
+    if (members == count || (members == 1 && !dense)) return 0;
+    char *const copy = blocks->copy = malloc((size_t)count * bytes + 1);
+    if (!copy) return ENOMEM;
+    for (int64_t k = 0; k < count; k++)
+        memcpy(copy + k * bytes, blocks->data + logsig_member(buffer->dims, full, rank, k) * bytes, bytes);
+    blocks->data = copy;
+    return 0;
+}
+
+enum { LOGSIG_MOST_OPERANDS = 8 };
+typedef int logsig_rows_call(logsig_function function, const logsig_blocks *operands, ptrdiff_t batch, int n_jobs);
+
+/* An operation on rows; results have the leading axes that all operands broadcast to. */
+static XLA_FFI_Error *logsig_run_rows(XLA_FFI_CallFrame *frame, int operation, const char *group, int inputs, int outputs,
+                                      logsig_rows_call *call)
+{
+    if (logsig_asked(frame)) return NULL;
+    if (frame->args.size != inputs || frame->rets.size != outputs) return logsig_invalid(frame, "Wrong number of operands.");
+    const XLA_FFI_Buffer *const result = logsig_result(frame, 0);
+    const int64_t rank = result->rank - 1, batch = logsig_count(result->dims, rank);
+    if (!batch) return NULL;
+    const logsig_function function = logsig_kernel(frame, operation, logsig_bits(result));
+    if (!function) return logsig_not_loaded(frame, group);
+    logsig_blocks operands[LOGSIG_MOST_OPERANDS] = {{NULL, 0, NULL}};
+    int error = 0;
+    for (int k = 0; k < inputs && !error; k++)
+        error = logsig_broadcast(logsig_argument(frame, k), result->dims, rank, 0, &operands[k]);
+    for (int k = 0; k < outputs; k++) {
+        const XLA_FFI_Buffer *const out = logsig_result(frame, k);
+        operands[inputs + k].data = out->data;
+        operands[inputs + k].stride = out->dims[rank];
+    }
+    if (!error) error = call(function, operands, batch, logsig_threads(logsig_integer(frame, "n_jobs")));
+    for (int k = 0; k < inputs; k++) free(operands[k].copy);
+    return error ? logsig_no_memory(frame) : NULL;
+}
+
+/* ---- calls along paths ----------------------------------------------------------------------------------------- */
+
+enum { LOGSIG_HAS_LENGTHS = 1, LOGSIG_HAS_INITIAL = 2, LOGSIG_HAS_RESULT = 4, LOGSIG_MOST_AXES = 64 };
+
+/* The operands of a call, and what is allocated for it. */
+typedef struct {
+    const XLA_FFI_Buffer *d_out, *path, *lengths, *initial, *result; /* null where there is none */
+    int64_t rank;                   /* leading axes */
+    int64_t rows[LOGSIG_MOST_AXES]; /* those of the result */
+    int64_t paths[LOGSIG_MOST_AXES]; /* those of the paths, all of them different ones for gradients */
+    void *owned[10];
+    int count;
+} logsig_path_operands;
+
+static void *logsig_own(logsig_path_operands *operands, void *memory)
+{
+    operands->owned[operands->count++] = memory;
+    return memory;
+}
+
+static void logsig_widen(int64_t *dims, const XLA_FFI_Buffer *buffer, int64_t rank)
+{
+    for (int64_t k = 0; buffer && k < rank; k++)
+        if (buffer->dims[k] != 1) dims[k] = buffer->dims[k];
+}
+
+/* For each member of a batch the member of an operand that it belongs to; null, without an error, where they are the same. */
+static int logsig_shared(logsig_path_operands *operands, const int64_t *dims, const int64_t *full, const ptrdiff_t **numbers)
+{
+    const int64_t count = logsig_count(full, operands->rank);
+    *numbers = NULL;
+    if (logsig_count(dims, operands->rank) == count) return 0;
+    ptrdiff_t *const found = logsig_own(operands, malloc((size_t)(count + 1) * sizeof(ptrdiff_t)));
+    if (!found) return ENOMEM;
+    for (int64_t k = 0; k < count; k++) found[k] = logsig_member(dims, full, operands->rank, k);
+    *numbers = found;
+    return 0;
+}
+
+/* Numbers of points, which XLA has as int32 or int64, for each path. */
+static int logsig_lengths_of(logsig_path_operands *operands, const ptrdiff_t **lengths)
+{
+    const XLA_FFI_Buffer *const given = operands->lengths;
+    if (!given) return 0;
+    const int64_t count = logsig_count(operands->paths, operands->rank);
+    ptrdiff_t *const found = logsig_own(operands, malloc((size_t)(count + 1) * sizeof(ptrdiff_t)));
+    if (!found) return ENOMEM;
+    for (int64_t k = 0; k < count; k++) {
+        const int64_t member = logsig_member(given->dims, operands->paths, operands->rank, k);
+        found[k] = given->dtype == XLA_FFI_DataType_S64 ? (ptrdiff_t)((const int64_t *)given->data)[member]
+                                                         : ((const int32_t *)given->data)[member];
+    }
+    *lengths = found;
+    return 0;
+}
+
+static int logsig_blocks_of(logsig_path_operands *operands, const XLA_FFI_Buffer *buffer, const int64_t *full, int dense,
+                            const void **data, ptrdiff_t *stride)
+{
+    logsig_blocks blocks;
+    const int error = logsig_broadcast(buffer, full, operands->rank, dense, &blocks);
+    logsig_own(operands, blocks.copy);
+    *data = blocks.data;
+    *stride = blocks.stride;
+    return error;
+}
+
+/* Derivatives by the result, or the result: windows are rows of their own, the rows of a stream belong to their path. */
+static int logsig_result_rows(logsig_path_operands *operands, const XLA_FFI_Buffer *buffer, int64_t window,
+                              const void **data, ptrdiff_t *stride)
+{
+    const int error = logsig_blocks_of(operands, buffer, operands->rows, window > 0, data, stride);
+    if (window) *stride = buffer->dims[buffer->rank - 1];
+    return error;
+}
+
+static int logsig_fill_call(XLA_FFI_CallFrame *frame, logsig_path_operands *operands, int backward, logsig_path_call *call)
+{
+    const int64_t rank = operands->rank;
+    const XLA_FFI_Buffer *const out = logsig_result(frame, 0);
+    call->struct_size = sizeof *call;
+    call->n_jobs = logsig_threads(logsig_integer(frame, "n_jobs"));
+    call->stream = logsig_integer(frame, "stream") != 0;
+    call->method = 2;
+    call->window = logsig_integer(frame, "window");
+    call->step = logsig_integer(frame, "step");
+    call->batch = logsig_count(operands->paths, rank);
+    call->length = operands->path->dims[rank];
+    int error = logsig_blocks_of(operands, operands->path, operands->paths, 0, &call->path, &call->path_stride);
+    if (!error) error = logsig_lengths_of(operands, &call->lengths);
+    if (!error && operands->initial) {
+        const int64_t *const before = backward ? logsig_result(frame, 1)->dims : operands->initial->dims;
+        call->initial_rows = logsig_count(before, rank);
+        call->rows = logsig_count(operands->rows, rank);
+        error = logsig_blocks_of(operands, operands->initial, before, 0, &call->initial, &call->initial_stride);
+        if (!error && call->initial_rows != 1) error = logsig_shared(operands, before, operands->rows, &call->initial_of);
+        if (!error) error = logsig_shared(operands, operands->paths, operands->rows, &call->path_of);
+    }
+    if (error || !backward) {
+        call->out = out->data;
+        call->out_stride = call->stream || !call->window ? logsig_count(out->dims + rank, out->rank - rank)
+                                                         : out->dims[out->rank - 1];
+        return error;
+    }
+    error = logsig_result_rows(operands, operands->d_out, call->window, &call->d_out, &call->d_out_stride);
+    if (!error && operands->result && (!call->initial || call->stream))
+        error = logsig_result_rows(operands, operands->result, call->window, &call->result, &call->result_stride);
+    call->d_path = out->data;
+    call->d_path_stride = out->dims[rank] * out->dims[rank + 1];
+    if (call->initial) {
+        call->d_initial = logsig_result(frame, 1)->data;
+        call->d_initial_stride = logsig_result(frame, 1)->dims[rank];
+    }
+    return error;
+}
+
+static void logsig_clear(const XLA_FFI_Buffer *buffer)
+{
+    memset(buffer->data, 0, (size_t)logsig_count(buffer->dims, buffer->rank) * (logsig_bits(buffer) / 8));
+}
+
+/* The operands in the order d_out (of gradients), path, initial, lengths, result; "given" says which there are. */
+static XLA_FFI_Error *logsig_run_paths(XLA_FFI_CallFrame *frame, int backward)
+{
+    if (logsig_asked(frame)) return NULL;
+    const int64_t given = logsig_integer(frame, "given"), state = logsig_integer(frame, "state");
+    const XLA_FFI_Buffer *const first = logsig_result(frame, 0);
+    const int64_t wanted = 1 + backward + !!(given & LOGSIG_HAS_LENGTHS) + !!(given & LOGSIG_HAS_INITIAL) +
+                           !!(given & LOGSIG_HAS_RESULT);
+    if (frame->args.size != wanted || frame->rets.size != 1 + (backward && given & LOGSIG_HAS_INITIAL))
+        return logsig_invalid(frame, "Wrong number of operands.");
+    logsig_path_operands operands = {.count = 0};
+    int64_t place = 0;
+    if (backward) operands.d_out = logsig_argument(frame, place++);
+    operands.path = logsig_argument(frame, place++);
+    if (given & LOGSIG_HAS_INITIAL) operands.initial = logsig_argument(frame, place++);
+    if (given & LOGSIG_HAS_LENGTHS) operands.lengths = logsig_argument(frame, place++);
+    if (given & LOGSIG_HAS_RESULT) operands.result = logsig_argument(frame, place++);
+    operands.rank = operands.path->rank - 2;
+    if (operands.rank > LOGSIG_MOST_AXES || state < LOGSIG_LOG_DERIVATIVE || state > LOGSIG_SIGNATURE)
+        return logsig_invalid(frame, "Too many axes, or no such state.");
+    for (int64_t k = 0; k < operands.rank; k++) operands.rows[k] = operands.paths[k] = 1;
+    if (backward)
+        logsig_widen(operands.paths, first, operands.rank);
+    else {
+        logsig_widen(operands.paths, operands.path, operands.rank);
+        logsig_widen(operands.paths, operands.lengths, operands.rank);
+        if (logsig_integer(frame, "stream")) logsig_widen(operands.paths, first, operands.rank);
+    }
+    memcpy(operands.rows, operands.paths, sizeof operands.rows);
+    logsig_widen(operands.rows, operands.initial, operands.rank);
+    if (backward && operands.initial) logsig_widen(operands.rows, logsig_result(frame, 1), operands.rank);
+    if (backward) logsig_widen(operands.rows, operands.d_out, operands.rank);
+    const XLA_FFI_Buffer *const out = backward ? operands.d_out : first;
+    if (!logsig_count(operands.rows, operands.rank) || !logsig_count(out->dims + operands.rank, out->rank - operands.rank)) {
+        for (int64_t k = 0; backward && k < frame->rets.size; k++) logsig_clear(logsig_result(frame, k));
+        return NULL;
+    }
+    const int bits = logsig_bits(first);
+    logsig_path_functions functions = {NULL, NULL, NULL, NULL, NULL, NULL};
+    logsig_function *const members[] = {&functions.log_sig,         &functions.log_sig_backprop, &functions.stream,
+                                        &functions.stream_backprop, &functions.combine,          &functions.combine_backprop};
+    for (int k = 0; k < 6; k++) *members[k] = logsig_kernel(frame, LOGSIG_MEMBERS[state][k], bits);
+    const logsig_function run = logsig_kernel(frame, backward ? LOGSIG_PATHS_BACKPROP : LOGSIG_PATHS, bits);
+    const char *const group = LOGSIG_GROUPS[state][logsig_integer(frame, "stream") != 0][backward];
+    if (!run) return logsig_not_loaded(frame, group);
+    logsig_path_call call = {0};
+    call.functions = &functions;
+    int error = logsig_fill_call(frame, &operands, backward, &call);
+    if (!error) error = ((int (*)(const logsig_path_call *))run)(&call);
+    const char *const wrong = error == EINVAL ? logsig_path_call_error(&call, backward) : NULL;
+    for (int k = 0; k < operands.count; k++) free(operands.owned[k]);
+    if (wrong) return logsig_invalid(frame, wrong);
+    if (error == ENOSYS) return logsig_not_loaded(frame, call.initial && functions.log_sig ? "combine" : group);
+    return error ? logsig_no_memory(frame) : NULL;
+}
+
+#endif
