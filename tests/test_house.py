@@ -153,12 +153,12 @@ def test_package_says_that_it_is_typed() -> None:
 
 def test_every_dependency_has_a_lowest_version_that_is_run() -> None:
     """``.ci/run`` runs tests with what this script prints."""
-    command = [sys.executable, str(ROOT / ".ci" / "floors.py"), "cuda", "torch"]
+    command = [sys.executable, str(ROOT / ".ci" / "floors.py"), "cuda", "torch", "jax"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     text = (ROOT / "pyproject.toml").read_text()
-    lists = re.findall(r"^(?:dependencies|cuda|torch) = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+    lists = re.findall(r"^(?:dependencies|cuda|torch|jax) = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
     listed = [requirement for one in lists for requirement in re.findall(r'"([^"]+)"', one)]
-    assert len(lists) == 3
+    assert len(lists) == 4
     assert sorted(printed) == sorted(one.split(";")[0].replace(">=", "==").strip() for one in listed)
 
 
