@@ -14,6 +14,8 @@ import shared
 from hypothesis import settings
 from processes import RunPython, process_environment
 
+from logsig_codegen.build.cache import places
+
 pytest_plugins = ("side_by_side", "torch_extension")
 
 settings.register_profile("logsig", deadline=None)  # how long an example takes says something about the machine only
@@ -35,6 +37,12 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(autouse=True)
+def no_chosen_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that a test chooses for the cache is chosen for this test only."""
+    monkeypatch.setattr(places, "_chosen", None)
 
 
 @pytest.fixture

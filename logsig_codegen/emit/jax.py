@@ -34,6 +34,7 @@ class HandlersView:
 
     functions: tuple[str, ...]
     members: tuple[str, ...]
+    n_members: int
     groups: tuple[str, ...]
     rows: tuple[HandlerView, ...]
 
@@ -48,6 +49,7 @@ def jax_sources() -> dict[str, str]:
     view = HandlersView(
         functions=(*OPERATIONS, *CALLS),
         members=tuple(_list(f"LOGSIG_{name.upper()}" for name in call_members(state).values()) for state in states),
+        n_members=len(call_members(STATES[0])),
         groups=tuple(_list(_list(f'"{one}"' for one in pair) for pair in _groups(state)) for state in states),
         rows=tuple(_handler(one) for one in OPERATIONS.values() if one.kind == ROWS),
     )

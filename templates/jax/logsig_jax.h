@@ -382,10 +382,12 @@ static XLA_FFI_Error *logsig_run_paths(XLA_FFI_CallFrame *frame, int backward)
         return NULL;
     }
     const int bits = logsig_bits(first);
-    logsig_path_functions functions = {NULL, NULL, NULL, NULL, NULL, NULL};
-    logsig_function *const members[] = {&functions.log_sig,         &functions.log_sig_backprop, &functions.stream,
-                                        &functions.stream_backprop, &functions.combine,          &functions.combine_backprop};
-    for (int k = 0; k < 6; k++) *members[k] = logsig_kernel(frame, LOGSIG_MEMBERS[state][k], bits);
+    logsig_function members[sizeof LOGSIG_MEMBERS[0] / sizeof LOGSIG_MEMBERS[0][0]];
+    logsig_path_functions functions;
+    _Static_assert(sizeof members == sizeof functions, "a place for each member");
+    for (size_t k = 0; k < sizeof members / sizeof members[0]; k++)
+        members[k] = logsig_kernel(frame, LOGSIG_MEMBERS[state][k], bits);
+    memcpy(&functions, members, sizeof functions);
     const logsig_function run = logsig_kernel(frame, backward ? LOGSIG_PATHS_BACKPROP : LOGSIG_PATHS, bits);
     const char *const group = LOGSIG_GROUPS[state][logsig_integer(frame, "stream") != 0][backward];
     if (!run) return logsig_not_loaded(frame, group);

@@ -24,7 +24,7 @@ from logsig_codegen.gpu.rows import RowsPlan
 from logsig_codegen.gpu.stream import StreamPlan
 from logsig_codegen.ir.interpret import interpret
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.operations import GROUPS
+from logsig_codegen.operations import GROUPS, OPERATIONS, SLIDING
 
 QUICK = ((1, 1), (2, 2), (2, 3), (3, 2), (3, 3), (2, 5))
 MORE = ((2, 1), (1, 3), (2, 4), (4, 3), (2, 6), (5, 3), (3, 4))
@@ -37,6 +37,8 @@ def functions(compiled: CompiledProblem, dtype: str) -> dict[str, tuple[str, Sch
     """Every device function for a number type: its file and the schedule it was printed from."""
     found: dict[str, tuple[str, Schedule]] = {}
     for kernel in compiled.kernels:
+        if OPERATIONS[kernel.operation].kind == SLIDING:  # on a GPU each window is computed for itself
+            continue
         plan = plan_kernel(compiled.problem, kernel, dtype)
         if isinstance(plan, RowsPlan):
             found[f"{kernel.operation}::{kernel.operation}_sample"] = file_name(plan), plan.schedule
