@@ -106,6 +106,24 @@ def test_a_recurrent_network_learns_the_speakers(capsys: pytest.CaptureFixture[s
     assert "times as long" in capsys.readouterr().out
 
 
+def test_rolling_areas_and_forecasts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Areas are those of the polygon that closes a window; log-signatures forecast more than volatilities do."""
+    prices = load("rolling_prices")
+    _, path = prices.read_prices()
+    found, brackets = prices.rolling(path, 100)
+    for first in (0, 1234, len(path) - 100):
+        x, y = (path[first : first + 100] - path[first]).T
+        closed = 0.5 * float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))
+        assert found[first, brackets.index("[0,1]")] == pytest.approx(closed, abs=1e-12)
+    returns = np.diff(path[:, 0])
+    last = prices.volatility(path, 20)[-1]
+    assert last == pytest.approx(0.5 * np.log(np.sum(returns[-20:] ** 2)), rel=1e-9)
+    scores = prices.run(tmp_path / "areas.png")
+    assert (tmp_path / "areas.png").read_bytes().startswith(b"\x89PNG")
+    assert scores["log-signatures"] > scores["volatilities"] > 0.2
+    assert "largest area: +0.0410" in capsys.readouterr().out
+
+
 def saved(path: Path) -> list[dict[str, str]]:
     """Rows of measurements; the first line is about the machine."""
     with path.open(encoding="utf-8", newline="") as file:

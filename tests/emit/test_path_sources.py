@@ -19,7 +19,7 @@ from logsig_codegen.build.cpu import missing_features
 from logsig_codegen.build.toolchain import FLAGS, OPENMP, describe, find_compiler
 from logsig_codegen.compiler import CompiledProblem, compile_problem
 from logsig_codegen.emit.c import c_sources
-from logsig_codegen.operations import GROUPS, WHOLE_STEPS, available_groups
+from logsig_codegen.operations import GROUPS, WHOLE_STEPS
 from logsig_codegen.problem import Problem
 
 MARCHES = ("native", "x86-64-v3", "x86-64") if platform.machine() == "x86_64" else ("native",)
@@ -97,12 +97,13 @@ def check(native: Native, state: str, dtype: str, tolerance: float) -> None:
 
 
 def compiled(form: str, monkeypatch: pytest.MonkeyPatch) -> CompiledProblem:
-    problem = Problem(3, 3)
-    groups = available_groups(problem)
+    """The operations that ``check`` calls."""
+    states = ("", "_by_signature")
     if form == "tables":
         monkeypatch.setattr(compiler, "UNROLLED_OPERATIONS", -1)
-        groups = tuple(group for group in groups if "by_signature" not in group)
-    return compile_problem(problem, groups=groups)
+        states = ("",)
+    groups = [f"log_sig{state}{back}" for state in states for back in ("", "_backprop")]
+    return compile_problem(Problem(3, 3), groups=("combine", *groups))
 
 
 @pytest.mark.parametrize(
