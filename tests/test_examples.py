@@ -106,6 +106,14 @@ def test_a_recurrent_network_learns_the_speakers(capsys: pytest.CaptureFixture[s
     assert "times as long" in capsys.readouterr().out
 
 
+def test_a_log_ode_model_learns_from_irregular_recordings(capsys: pytest.CaptureFixture[str]) -> None:
+    """Half of the moments, two thirds of the values; four activities: a guess is right one time in four."""
+    found = load("irregular_recordings").run(60)
+    assert found["last"] < 0.6 < 1.2 < found["first"]
+    assert min(found["train"], found["test"]) >= 0.7
+    assert "33% of the values missing" in capsys.readouterr().out
+
+
 def test_rolling_areas_and_forecasts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Areas are those of the polygon that closes a window; log-signatures forecast more than volatilities do."""
     prices = load("rolling_prices")
