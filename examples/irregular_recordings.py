@@ -5,11 +5,11 @@ Run it from the checkout::
     pip install ".[torch]" aeon==1.6.0
     python examples/irregular_recordings.py
 
-The BasicMotions recordings (they ship inside the ``aeon`` package) hold 6 channels of a smart watch at 100 moments, while
-its wearer stands, walks, runs or plays badminton: 40 to learn from, 40 to be judged on. Here a sensor is imagined
-that reports at a random half of these moments, different ones for each recording, and loses a random third of the
-values of each channel. ``nn.LogODE`` takes them as they are: values that are missing are filled in by straight lines
-in time, windows of the path drive the state by their log-signatures, and time is one of their channels.
+The BasicMotions recordings (they ship inside the ``aeon`` package) hold 6 channels of a smart watch at 100 moments,
+while its wearer stands, walks, runs or plays badminton: 40 to learn from, 40 to be judged on. Here a sensor is
+imagined that reports at a random half of these moments, different ones for each recording, and loses a random third of
+the values of each channel. ``nn.LogODE`` takes them as they are: values that are missing are filled in by straight
+lines in time, windows of the path drive the state by their log-signatures, and time is one of their channels.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def read_recordings(seed: int = 0) -> tuple[Recordings, Recordings]:
     scale, names = train.std(axis=(0, 2), keepdims=True), sorted(set(train_names))
     numbers = np.random.default_rng(seed)
 
-    def thinned(values: np.ndarray, labels: np.ndarray) -> Recordings:  # type: ignore[type-arg]
+    def thinned(values: np.ndarray, labels: np.ndarray) -> Recordings:
         values = (values / scale).transpose(0, 2, 1)
         moments = np.sort([numbers.choice(values.shape[1], KEPT, replace=False) for _ in values], axis=1)
         kept = np.take_along_axis(values, moments[..., None], axis=1)
