@@ -1,7 +1,7 @@
 """Windows as people feed them to models: published configurations, against pySigLib on windows that were copied out.
 
     python benchmarks/jobs.py                        # every job, both number types: about five minutes
-    python benchmarks/jobs.py --job rolling --document docs/benchmarks.md
+    python benchmarks/jobs.py --document README.md
 
 For each job the log-signatures of all windows and their gradient: ``kernel.log_sig(path, windows=…)`` and
 ``log_sig_backprop``, one thread, results compared first. pySigLib gets the windows as an array of their own, made
@@ -14,9 +14,8 @@ do without.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ import logsig_codegen as lg
 from harness import Call, geometric_mean, paired_ratio
 
 TOLERANCE = {"float64": 1e-10, "float32": 2e-3}
+DTYPES = tuple(TOLERANCE)
 MOST_NUMBERS = 1 << 22
 """Of pySigLib's copies of windows."""
 
@@ -143,7 +143,7 @@ def agree(job: Job, dtype: str, found: Any, expected: Any) -> None:
 def measure(jobs: Sequence[Job], seconds: float) -> Iterator[Row]:
     """Time every job in both number types."""
     for job in jobs:
-        for dtype in ("float64", "float32"):
+        for dtype in DTYPES:
             competitors, batch = calls(job, dtype)
             times = harness.interleave(competitors, seconds=seconds)
             number = (job.points - job.window) // job.stride + 1
@@ -163,23 +163,29 @@ def measure(jobs: Sequence[Job], seconds: float) -> Iterator[Row]:
 
 
 def report(rows: Sequence[Row]) -> str:
-    """The table, a line per job and number type, and the means."""
+    """A line for each job, float64 and float32 beside one another, and the geometric means."""
+    by_job: dict[Job, dict[str, Row]] = {}
+    for row in rows:
+        by_job.setdefault(row.job, {})[row.dtype] = row
+
+    def both(found: dict[str, Row], number: Callable[[Row], float], digits: int) -> str:
+        return " / ".join(f"{number(found[dtype]):.{digits}f}" for dtype in DTYPES)
+
     cells = [
         (
-            row.job.title,
-            row.dtype,
-            f"{row.forward / 1e3:.2f}",
-            f"{row.forward / row.copy:.1f}",
-            f"{row.backward / row.forward:.1f}",
-            f"{row.ratio:.1f}",
-            f"{row.ratio_back:.1f}",
+            job.title,
+            both(found, lambda row: row.forward / 1e3, 2),
+            both(found, lambda row: row.forward / row.copy, 1),
+            both(found, lambda row: row.ratio, 1),
+            both(found, lambda row: row.ratio_back, 1),
+            both(found, lambda row: row.backward / row.forward, 1),
         )
-        for row in rows
+        for job, found in by_job.items()
     ]
-    names = ("job, window/stride", "type", "ms", "copies", "gradient / forward", "pySigLib / ours", "of the gradient")
-    ratios = [[row.ratio for row in rows], [row.ratio_back for row in rows]]
-    means = " and ".join(f"{geometric_mean(one):.1f} (least {min(one):.1f})" for one in ratios)
-    return f"{harness.table(names, cells)}\n\nGeometric means of the last two columns: {means}."
+    ratios = [row.ratio for row in rows], [row.ratio_back for row in rows]
+    means = " and ".join(f"{geometric_mean(one):.0f} times (least {min(one):.1f})" for one in ratios)
+    names = ("windows (points/stride)", "ms", "copies", "times faster", "gradient", "gradient / forward")
+    return f"{harness.table(names, cells)}\n\nGeometric means, forward and gradient: {means} faster than pySigLib 4.0."
 
 
 def main() -> None:
@@ -187,14 +193,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--job", default="", help="only jobs whose name contains this")
     parser.add_argument("--seconds", type=float, default=6.0, help="how long to measure a job and number type")
-    parser.add_argument("--document", type=Path, help="put the table between the marks of this page as well")
-    parser.add_argument("--results", type=Path, default=harness.RESULTS / "jobs.csv", help="where to save the times")
+    harness.add_outputs(parser, "jobs")
     options = parser.parse_args()
-    rows = list(measure([job for job in JOBS if options.job.lower() in job.job.lower()], options.seconds))
-    about = f"{harness.machine_text()} Windows of one batch, cpu time, one thread."
+    if options.saved:
+        about, rows = harness.restore(options.saved, Row)
+    else:
+        rows = list(measure([job for job in JOBS if options.job.lower() in job.job.lower()], options.seconds))
+        about = f"{harness.machine_text()} Windows of one batch, cpu time, one thread; float64 / float32."
+        harness.save(options.results, about, rows)
     text = f"{about}\n\n{report(rows)}"
     print(text)
-    harness.save(options.results, about, rows)
     if options.document:
         harness.put_into(options.document, "jobs", text)
 

@@ -166,6 +166,17 @@ def test_the_benchmark_of_joins_runs_and_saves(tmp_path: Path) -> None:
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_benchmark_of_windows_in_models_runs(tmp_path: Path) -> None:
+    result = tmp_path / "jobs.csv"
+    command = [sys.executable, str(ROOT / "benchmarks" / "jobs.py"), "--job", "SCP2", "--seconds", "0.1"]
+    done = subprocess.run([*command, "--results", str(result)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = saved(result)
+    assert [row["dtype"] for row in rows] == ["float64", "float32"]
+    assert all(float(row[name]) > 0 for row in rows for name in ("forward", "backward", "copy", "ratio", "ratio_back"))
+    assert "faster than pySigLib 4.0" in done.stdout
+
+
 def test_the_benchmark_of_single_calls_runs(tmp_path: Path) -> None:
     result = tmp_path / "call.csv"
     command = [sys.executable, str(ROOT / "benchmarks" / "call.py"), "--problem", "2,3", "--results", str(result)]
