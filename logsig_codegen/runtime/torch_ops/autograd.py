@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from logsig_codegen.runtime.torch_ops import private
+from logsig_codegen.runtime.torch_ops.private import at_once
 from logsig_codegen.runtime.torch_ops.rules import Rules
 
 _plain: dict[int, bool] = {}  # key set to whether nothing but a CPU kernel is below autograd
@@ -43,6 +44,7 @@ def autograd_kernel(operator: Any, rules: Rules) -> tuple[Callable[..., Any], Ca
     defaults = tuple(one.default_value if one.has_default_value() else None for one in arguments)
     count, several = len(arguments), len(operator._schema.returns) > 1
     cpu, vjp, composite, keeps_results = rules.cpu, rules.vjp, rules.composite, rules.keeps_results
+    cpu_vjp = rules.cpu_vjp
     assert places == list(range(len(places))), "tensors come first"
     tensors, first_other = len(places), len(places) + 1
     plain_arguments = (None,) * (count - tensors)
@@ -67,11 +69,15 @@ def autograd_kernel(operator: Any, rules: Rules) -> tuple[Callable[..., Any], Ca
             if forward_ad._current_level >= 0:
                 ctx.save_for_forward(*saved)
             ctx.others = inputs[first_other:]
+            ctx.plain = inputs[0] is None
 
         @staticmethod
         def backward(ctx: Any, *cotangents: Any) -> Any:
             saved = ctx.saved_tensors
-            gradients = vjp((*saved[:tensors], *ctx.others), saved[tensors:], cotangents)
+            if cpu_vjp is not None and ctx.plain and not torch.is_grad_enabled() and at_once(*cotangents, *saved):
+                gradients = cpu_vjp(*cotangents, *saved, *ctx.others)
+            else:
+                gradients = vjp((*saved[:tensors], *ctx.others), saved[tensors:], cotangents)
             return (None, *gradients, *plain_arguments)
 
         @staticmethod

@@ -42,6 +42,9 @@ CONVERSIONS = {
 """The operator of each function of one tensor, or of a tensor and derivatives."""
 
 
+_OWN = frozenset({Tensor, torch.nn.Parameter})
+
+
 def provide(kernel: LoadedKernel) -> None:
     """Let the operators of its problem use ``kernel``."""
     if not torch.compiler.is_compiling():
@@ -50,16 +53,16 @@ def provide(kernel: LoadedKernel) -> None:
 
 def rows(name: str, tensors: Sequence[Any], dimension: Any, degree: Any, n_jobs: Any) -> Any:
     """A product of the table, or its gradient."""
-    if not torch.compiler.is_compiling() and not (
-        all(type(one) is Tensor and one.layout is torch.strided for one in tensors)
+    if torch.compiler.is_compiling():
+        return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
+    if not (
+        _OWN.issuperset(map(type, tensors))
         and type(dimension) is type(degree) is type(n_jobs) is int
         and n_jobs == 1
         and 0 < dimension <= LARGEST_INTEGER
         and 0 < degree <= LARGEST_INTEGER  # or the operator would not take them
     ):
         _check(dict(zip(OPERATIONS[name].inputs, tensors, strict=True)), dimension, degree, n_jobs)
-    if torch.compiler.is_compiling():
-        return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
     try:
         return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
     except NotImplementedError:  # of torch, for kinds of tensors that would take too long to look for in every call

@@ -75,9 +75,8 @@ class Operator:
                     return self.overload(*args)
                 if one.requires_grad:
                     recorded = True
-        for one in args[self._tensors :]:
-            if type(one) not in _PLAIN:  # the dispatcher converts it, or says what is wrong
-                return self.overload(*args)
+        if not _PLAIN.issuperset(map(type, args[self._tensors :])):  # the dispatcher converts, or says what is wrong
+            return self.overload(*args)
         if len(args) < self._count:
             args += self._defaults[len(args) :]
         return self._apply(None, *args) if recorded and torch.is_grad_enabled() else self._cpu(*args)

@@ -117,6 +117,11 @@ def nothing_intervenes() -> bool:
     return not (modes() or transforms() or traced() is not None or profiled())
 
 
+def at_once(*tensors: Any) -> bool:
+    """Whether a CPU kernel may be called on these: :func:`is_ordinary`, where :func:`nothing_intervenes`."""
+    return nothing_intervenes() and all(map(is_ordinary, tensors))
+
+
 def is_ordinary(tensor: Any) -> bool:
     """Whether a value is a dense CPU tensor with data of its own: no subclass, no batch, no pending negation.
 

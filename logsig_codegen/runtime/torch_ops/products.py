@@ -105,7 +105,7 @@ class Product:
         gradient = OPERATIONS[operation.gradient]
         self.by_letter = operation.operand_inputs[1].width == LETTERS
         self.turned = operation.factors != operation.inputs
-        self.product = _define(operation.name, vjp=self._vjp, jvp=self._jvp)
+        self.product = _define(operation.name, vjp=self._vjp, jvp=self._jvp, cpu_vjp=rows_kernel(gradient))
         self.backprop = _define(gradient.name, vjp=self._backprop_vjp, jvp=self._backprop_jvp)
         self.jvp = _define(operation.tangent, vjp=self._jvp_vjp, composite=self.composite_jvp)
         self.backprop_backprop = _define(

@@ -34,6 +34,8 @@ class Rules:
         Whether ``vjp`` or ``jvp`` reads ``results``; otherwise they are not kept, and what is handed over is empty.
     jvp : callable, optional
         ``jvp(arguments, results, tangents)``: the tangents of the results, from those of the tensor arguments.
+    cpu_vjp : callable, optional
+        ``cpu_vjp(cotangent, *arguments)``: the same as ``vjp`` by one kernel for CPU tensors, for one result.
     composite : callable, optional
         The same function composed of other operators; stands in for the kernel where tangents go through it and there
         is no ``jvp``.
@@ -46,6 +48,7 @@ class Rules:
     batch: Callable[..., Any]
     cuda: Callable[..., Any]
     jvp: Callable[[Sequence[Any], Sequence[Tensor], Gradients], Any] | None = None
+    cpu_vjp: Callable[..., Gradients] | None = None
     composite: Callable[..., Any] | None = None
     keeps_results: bool = False
 
