@@ -85,8 +85,9 @@ typedef struct {
 /* Whether windows cost less this way than one by one. */
 LOGSIG_INLINE int logsig_slides(const logsig_path_call *call, const logsig_chain *chain)
 {
-    const ptrdiff_t joined = chain->each * call->step + chain->once, apart = 2 * call->step + chain->by_product;
-    return call->window - 1 > (call->step <= chain->joined ? joined : apart);
+    const int joined = call->step <= chain->joined;
+    const ptrdiff_t times = joined ? chain->each : 2, left = call->window - 1 - (joined ? chain->once : chain->by_product);
+    return left > 0 && call->step <= (left - 1) / times; /* times * step < left, which may be too large a number */
 }
 
 /* ---- the scheme ------------------------------------------------------------------------------------------------ */
