@@ -25,7 +25,7 @@ from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.targets import cuda
 
-NATIVE = {name for name in OPERATIONS if not name.startswith(("stream", "log_sig_by"))}
+NATIVE = {name for name in OPERATIONS if not name.startswith(("stream", "log_sig_by", "windows"))}
 """The operators an extension has: those of the generated kernels."""
 OnHost = Callable[..., "CompletedProcess[str]"]
 
