@@ -1,7 +1,7 @@
 """Windows as people feed them to models: published configurations, against pySigLib on windows that were copied out.
 
     python benchmarks/jobs.py                        # every job, both number types: about five minutes
-    python benchmarks/jobs.py --document README.md
+    python benchmarks/jobs.py --job rolling
 
 For each job the log-signatures of all windows and their gradient: ``kernel.log_sig(path, windows=…)`` and
 ``log_sig_backprop``, one thread, results compared first. pySigLib gets the windows as an array of their own, made

@@ -19,7 +19,6 @@ SCRIPTS = {
     "paths": "paths",
     "path_accuracy": "path_accuracy",
     "conversions": "conversions",
-    "jobs": "jobs",
     "gpu_h100": "gpu",
     "gpu_h200": "gpu",
 }
@@ -29,8 +28,7 @@ SCRIPTS = {
 @pytest.mark.parametrize("results", SCRIPTS)
 def test_pages_show_what_was_measured(results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = [results, "--saved", str(RESULTS / f"{results}.csv")]
-    pages = {"--document": "README.md" if results == "jobs" else "docs/benchmarks.md"}
-    pages |= {"--readme": "README.md"} if results == "join" else {}
+    pages = {"--document": "docs/benchmarks.md"} | ({"--readme": "README.md"} if results == "join" else {})
     for option, page in pages.items():
         copy = tmp_path / Path(page).name
         copy.write_text((ROOT / page).read_text())
