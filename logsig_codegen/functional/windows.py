@@ -14,6 +14,7 @@ from logsig_codegen.runtime.checks import check_types_without_jax, is_tensor
 from logsig_codegen.runtime.kernel import ArrayOrTensor
 from logsig_codegen.runtime.parts import SLACK
 from logsig_codegen.runtime.request import channels_of
+from logsig_codegen.runtime.transforms import finite_number
 
 
 def logsig_windows(x: ArrayOrTensor, depth: SupportsIndex, window_length: float, t: Any = None) -> ArrayOrTensor:
@@ -41,7 +42,8 @@ def logsig_windows(x: ArrayOrTensor, depth: SupportsIndex, window_length: float,
     """
     check_types_without_jax({"x": x})
     dimension = channels_of("x", x)
-    if not 0 < window_length < math.inf:
+    window_length = finite_number("window_length", window_length)
+    if window_length <= 0:
         raise ValueError(f"window_length: expected a positive number, got {window_length}")
     times = np.arange(x.shape[-2], dtype=np.float64) if t is None else t
     rows = log_sig(x, depth, method=1, times=times, missing="linear", intervals=_edges(times, window_length))

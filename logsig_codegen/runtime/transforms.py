@@ -57,7 +57,7 @@ class Transform:
     def __post_init__(self) -> None:
         object.__setattr__(self, "time_aug", check_bool("time_aug", self.time_aug))
         object.__setattr__(self, "lead_lag", check_bool("lead_lag", self.lead_lag))
-        object.__setattr__(self, "end_time", _check_end_time(self.end_time))
+        object.__setattr__(self, "end_time", finite_number("end_time", self.end_time))
         object.__setattr__(self, "missing", _check_missing(self.missing))
         object.__setattr__(self, "count_observations", check_bool("count_observations", self.count_observations))
         if self.count_observations and self.missing not in FILLING:
@@ -99,18 +99,19 @@ def _check_missing(missing: Any) -> str | None:
     raise ValueError(f"missing: expected None, 'raise', 'linear' or 'forward', got {shown(missing)}")
 
 
-def _check_end_time(end_time: Any) -> float:
-    if not isinstance(end_time, (int, float)):  # these are asked first, for torch may be tracing
-        if isinstance(end_time, (bool, np.bool_)) or not isinstance(end_time, numbers.Real):
-            raise TypeError(f"end_time: expected a real number, got {type(end_time).__name__} {shown(end_time)}")
-    elif isinstance(end_time, bool):
-        raise TypeError(f"end_time: expected a real number, got bool {shown(end_time)}")
+def finite_number(name: str, value: Any) -> float:
+    """Return a real number as a float; raises ``TypeError`` or ``ValueError`` for anything else."""
+    if not isinstance(value, (int, float)):  # these are asked first, for torch may be tracing
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+            raise TypeError(f"{name}: expected a real number, got {type(value).__name__} {shown(value)}")
+    elif isinstance(value, bool):
+        raise TypeError(f"{name}: expected a real number, got bool {shown(value)}")
     try:
-        number = float(end_time)
+        number = float(value)
     except OverflowError:
         number = math.inf
     if not -math.inf < number < math.inf:
-        raise ValueError(f"end_time: expected a finite number, got {number}")
+        raise ValueError(f"{name}: expected a finite number, got {number}")
     return number
 
 
