@@ -153,7 +153,7 @@ def private_root(root: Path, reason: str) -> Path:
     """
     global _private
     try:
-        if _private is None or not _is_own(_private):  # gone, or of the user that this process was before
+        if _private is None or not marks.is_own(_private / NAMES[0]):  # gone, or of the user that this process was
             folder = Path(tempfile.mkdtemp(prefix="logsig_codegen-")).absolute()
             marks.mark_root(folder, NAMES[0])
             if _cannot_run(folder):
@@ -165,14 +165,6 @@ def private_root(root: Path, reason: str) -> Path:
         raise CacheError(f"Neither {root} nor a temporary folder can be written: {reason}; {error}") from error
     _refuse(root, reason)
     return _private / NAMES[0]
-
-
-def _is_own(folder: Path) -> bool:
-    try:
-        status = os.lstat(folder)
-    except OSError:
-        return False
-    return stat.S_ISDIR(status.st_mode) and (not hasattr(os, "geteuid") or status.st_uid == os.geteuid())
 
 
 def distrust(status: os.stat_result) -> str:
