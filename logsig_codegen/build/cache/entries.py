@@ -192,13 +192,16 @@ def _publish(root: Path, name: str, build: Callable[[Path], object], is_valid: C
         staging = marks.stage(root, name)
         try:
             build(staging.folder)
-            # Without a lock another process may have published first; its entry is as good as ours.
-            if not is_valid():
-                marks.remove(entry)
+            for again in (True, False):
                 try:
                     marks.publish(staging, entry)
+                    break
                 except OSError:
-                    if not is_valid():
+                    # Without a lock another process may have published first; its entry is as good as ours, and only
+                    # one that is not is taken away.
+                    if is_valid():
+                        break
+                    if not (again and marks.remove(entry)):
                         raise
         finally:
             staging.close()
