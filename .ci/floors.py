@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def floors(text: str, *extras: str) -> list[str]:
-    """``name==version`` for each ``name>=version`` of the dependencies, and of the extras named."""
+    """``name==version`` for each ``name>=version`` of the dependencies, and of the extras named, whose word is last."""
     lists = [re.search(rf"^{name} = \[(.*?)\]", text, re.MULTILINE | re.DOTALL) for name in ("dependencies", *extras)]
-    found = (requirement for one in lists if one for requirement in re.findall(r'"([\w.-]+)>=([\w.]+)', one[1]))
-    return [f"{name}=={version}" for name, version in found]
+    found = dict(requirement for one in lists if one for requirement in re.findall(r'"([\w.-]+)>=([\w.]+)', one[1]))
+    return [f"{name}=={version}" for name, version in found.items()]
 
 
 if __name__ == "__main__":

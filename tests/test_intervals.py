@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from differences import numeric_gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,16 +31,6 @@ def walk(*shape: int) -> Any:
 def slices(path: Any, pairs: Any) -> Any:
     """Log-signatures of the points of each interval, one call each."""
     return np.stack([lg.log_sig(path[..., a : b + 1, :], N, method=2) for a, b in pairs], axis=-2)
-
-
-def difference(function: Any, x: Any, d_out: Any, step: float = 1e-5) -> Any:
-    result = np.zeros_like(x)
-    for index in np.ndindex(x.shape):
-        up, down = x.copy(), x.copy()
-        up[index] += step
-        down[index] -= step
-        result[index] = ((function(up) - function(down)) * d_out).sum() / (2 * step)
-    return result
 
 
 # -- intervals of points --------------------------------------------------------------------------------------------
@@ -100,7 +91,7 @@ def test_gradients_are_difference_quotients(options: dict[str, Any]) -> None:
     for pairs in (PAIRS, np.stack([PAIRS, PAIRS[::-1]])):
         d_out = RNG.normal(size=kernel.log_sig(path, intervals=pairs, **options).shape)
         gradient = kernel.log_sig_backprop(d_out, path, intervals=pairs, **options)
-        numeric = difference(lambda x, p=pairs: kernel.log_sig(x, intervals=p, **options), path, d_out)
+        numeric = numeric_gradient(lambda x, p=pairs: kernel.log_sig(x, intervals=p, **options), path, d_out)
         np.testing.assert_allclose(gradient, numeric, atol=1e-6)
 
 
@@ -127,7 +118,7 @@ def test_degree_one_and_transforms() -> None:
     ends = np.stack([path[:, max(b, a)] - path[:, a] for a, b in np.minimum(PAIRS, 9)], 1)
     np.testing.assert_allclose(lg.log_sig(path, 1, intervals=PAIRS), ends, atol=1e-14)
     d_out = RNG.normal(size=ends.shape)
-    numeric = difference(lambda x: lg.log_sig(x, 1, intervals=PAIRS), path, d_out)
+    numeric = numeric_gradient(lambda x: lg.log_sig(x, 1, intervals=PAIRS), path, d_out)
     np.testing.assert_allclose(lg.log_sig_backprop(d_out, path, 1, intervals=PAIRS), numeric, atol=1e-8)
     options: dict[str, Any] = {"lead_lag": True, "time_aug": True}
     changed = lg.transform_path(path, **options)
@@ -270,7 +261,7 @@ def test_gradients_with_times(options: dict[str, Any]) -> None:
     intervals = moments(times, 6)
     d_out = RNG.normal(size=call(path).shape)
     gradient = lg.log_sig_backprop(d_out, path, 2, times=times, intervals=intervals, **options)
-    np.testing.assert_allclose(gradient, difference(call, path, d_out), atol=1e-7)
+    np.testing.assert_allclose(gradient, numeric_gradient(call, path, d_out), atol=1e-7)
 
 
 def test_time_is_the_channel_that_was_given() -> None:

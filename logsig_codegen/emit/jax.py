@@ -13,7 +13,7 @@ from logsig_codegen.operations import CALLS, OPERATIONS, ROWS, STATES, Operation
 from logsig_codegen.stages import stage
 
 TEMPLATE = "jax/handlers.c.j2"
-HEADERS = ("c/include/logsig_path_call.h", "jax/logsig_jax.h", "jax/logsig_jax_maps.h")
+HEADERS = ("c/include/logsig_path_call.h", "c/include/logsig_maps.h", "jax/logsig_jax.h", "jax/logsig_jax_maps.h")
 SOURCE = "logsig_jax.c"
 
 

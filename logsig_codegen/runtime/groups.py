@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from logsig_codegen.build.artifact import Artifact
-from logsig_codegen.operations import CALLS, GROUPS, OPERATIONS, STATES, default_state, group_of, path_operation
+from logsig_codegen.operations import (
+    CALLS,
+    GROUPS,
+    OPERATIONS,
+    STATES,
+    WHOLE_STEPS,
+    default_state,
+    group_of,
+    path_operation,
+    slides,
+)
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import function_for
@@ -115,12 +125,23 @@ class LoadedGroups:
         return found
 
     def path_call(
-        self, state: str, dtype: np.dtype[Any], *, stream: bool, products: bool, sliding: bool, backward: bool
+        self,
+        state: str,
+        dtype: np.dtype[Any],
+        *,
+        length: int,
+        initial: bool,
+        stream: bool,
+        windows: tuple[int, int] | None,
+        backward: bool,
     ) -> PathCall:
         """What calls along paths need: for streams, or for whole paths.
 
-        With ``products`` also to multiply results; with ``sliding`` also for windows that overlap.
+        Long paths, of ``length`` points, and those with ``initial``, what came before, are also multiplied; windows
+        that have much in common have functions of their own.
         """
+        products = not stream and (length > WHOLE_STEPS or initial)
+        sliding = windows is not None and slides(self.problem, *windows)
         key = (state, dtype, stream, products, sliding, backward)
         found = self._path_calls.get(key)
         if found is None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from logsig_codegen.algebra.basis_maps import SparseMap
-from logsig_codegen.operations import WHOLE_STEPS, slides
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import Array, address, as_rows, plain, row_stride
@@ -84,15 +83,13 @@ class Call:
 
     def _run(self, *, backward: bool, **fields: Any) -> None:
         dtype, options = self.inputs[0].dtype, self.options
-        long = self._fields["length"] > WHOLE_STEPS
         loaded = self.kernel.loaded.path_call(
             self.request.state,
             dtype,
+            length=self._fields["length"],
+            initial=self.initial is not None,
             stream=options.stream,
-            products=not options.stream and (long or self.initial is not None),
-            sliding=options.windows is not None
-            and self.request.intervals is None
-            and slides(self.problem, *options.windows),
+            windows=options.windows,
             backward=backward,
         )
         if options.method < 2:

@@ -4,6 +4,7 @@
 #define LOGSIG_JAX_MAPS_H
 
 #include "logsig_jax.h"
+#include "logsig_maps.h"
 
 static double logsig_number(const XLA_FFI_Buffer *buffer, int64_t place)
 {
@@ -23,33 +24,9 @@ static void logsig_put(const XLA_FFI_Buffer *buffer, int64_t place, double value
 
 enum { LOGSIG_MOST_MAPS = 2 };
 
-/* numpy's pairwise sum of the terms of `count` entries. */
-static double logsig_pairwise(const logsig_map *map, const double *x, int64_t first, int64_t count)
-{
-    if (count > 128) {
-        const int64_t half = count / 2 - count / 2 % 8;
-        return logsig_pairwise(map, x, first, half) + logsig_pairwise(map, x, first + half, count - half);
-    }
-    double sum = 0;
-    int64_t entry = first;
-    if (count >= 8) {
-        double part[8];
-        for (int i = 0; i < 8; i++) part[i] = x[map->indices[entry + i]] * map->coefficients[entry + i];
-        for (entry += 8; entry + 8 <= first + count; entry += 8)
-            for (int i = 0; i < 8; i++) part[i] += x[map->indices[entry + i]] * map->coefficients[entry + i];
-        sum = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
-    }
-    for (; entry < first + count; entry++) sum += x[map->indices[entry]] * map->coefficients[entry];
-    return sum;
-}
-
 static void logsig_apply_map(const logsig_map *map, const double *x, double *y)
 {
-    for (ptrdiff_t k = 0; k < map->rows; k++) {
-        const ptrdiff_t first = map->starts[k], count = map->starts[k + 1] - first;
-        y[k] = count ? x[map->indices[first]] * map->coefficients[first] : 0;
-        if (count > 1) y[k] += logsig_pairwise(map, x, first + 1, count - 1);
-    }
+    for (ptrdiff_t k = 0; k < map->rows; k++) y[k] = logsig_mapped(map, x, k);
 }
 
 /* The map in the attributes whose names end with a digit. */

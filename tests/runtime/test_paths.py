@@ -9,6 +9,7 @@ import numpy as np
 import peer
 import pytest
 import torch
+from differences import numeric_gradient
 
 import logsig_codegen as lg
 from logsig_codegen.operations import STATES, WHOLE_STEPS, slides
@@ -159,16 +160,6 @@ def test_initial_is_what_came_before() -> None:
     one = kernel.log_sig(path[:, 7:], initial=before[0])
     assert np.array_equal(one[1], kernel.log_sig(path[1, 7:], initial=before[0]))
     assert kernel.log_sig(path[0], initial=before).shape == (4, kernel.size)
-
-
-def numeric_gradient(function: Any, x: Any, d_out: Any, step: float = 1e-5) -> Any:
-    result = np.zeros_like(x)
-    for index in np.ndindex(x.shape):
-        up, down = x.copy(), x.copy()
-        up[index] += step
-        down[index] -= step
-        result[index] = ((function(up) - function(down)) * d_out).sum() / (2 * step)
-    return result
 
 
 OPTIONS: list[dict[str, Any]] = [

@@ -126,9 +126,10 @@ def test_what_does_not_slide_needs_nothing_more(monkeypatch: pytest.MonkeyPatch)
     kernel, asked = lg.load(2, 3), []
     path_call = kernel.loaded.path_call
 
-    def noted(*given: Any, sliding: bool, **options: Any) -> Any:
-        asked.append(sliding)
-        return path_call(*given, sliding=sliding, **options)
+    def noted(*given: Any, **options: Any) -> Any:
+        found = path_call(*given, **options)
+        asked.append(bool(found.functions.windows))
+        return found
 
     monkeypatch.setattr(kernel.loaded, "path_call", noted)
     for window in (10, 11):

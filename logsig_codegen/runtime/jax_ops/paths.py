@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from logsig_codegen.errors import UnsupportedError
-from logsig_codegen.operations import STATES, WHOLE_STEPS, slides
+from logsig_codegen.operations import STATES
 from logsig_codegen.runtime.jax_ops import handlers
 from logsig_codegen.runtime.jax_ops.composed import Composed, Params, Rules
 from logsig_codegen.runtime.jax_ops.define import Shape, call, leading, ranked, varying
@@ -79,12 +79,17 @@ def _attributes(
 def _prepare(*, backward: bool) -> Any:
     def prepare(avals: Sequence[Any], *, given: Any, state: str, stream: bool, windows: Any, **params: Any) -> None:
         path = avals[1 if backward else 0]
-        products = not stream and (path.shape[-2] > WHOLE_STEPS or INITIAL in given)
-        dtype = np.dtype(path.dtype)
 
         def load(kernel: Any) -> None:
-            sliding = windows is not None and slides(kernel.problem, *windows)
-            kernel.loaded.path_call(state, dtype, stream=stream, products=products, sliding=sliding, backward=backward)
+            kernel.loaded.path_call(
+                state,
+                np.dtype(path.dtype),
+                length=path.shape[-2],
+                initial=INITIAL in given,
+                stream=stream,
+                windows=windows,
+                backward=backward,
+            )
 
         handlers.serve(params["dimension"], params["degree"], load)
 

@@ -18,6 +18,7 @@ from logsig_codegen.runtime.rows import check_width
 from logsig_codegen.runtime.threads import check_jobs
 from logsig_codegen.runtime.torch_ops import extension, intervals, maps, paths, preparation, products, signatures
 from logsig_codegen.runtime.torch_ops.lengths import as_lengths, of_list
+from logsig_codegen.runtime.torch_ops.private import OWN
 from logsig_codegen.runtime.torch_ops.rows import problem_of
 from logsig_codegen.runtime.transforms import UNCHANGED, Transform
 
@@ -42,9 +43,6 @@ CONVERSIONS = {
 """The operator of each function of one tensor, or of a tensor and derivatives."""
 
 
-_OWN = frozenset({Tensor, torch.nn.Parameter})
-
-
 def provide(kernel: LoadedKernel) -> None:
     """Let the operators of its problem use ``kernel``."""
     if not torch.compiler.is_compiling():
@@ -56,7 +54,7 @@ def rows(name: str, tensors: Sequence[Any], dimension: Any, degree: Any, n_jobs:
     if torch.compiler.is_compiling():
         return products.OPERATORS[name](*tensors, dimension, degree, n_jobs)
     if not (
-        _OWN.issuperset(map(type, tensors))
+        OWN.issuperset(map(type, tensors))
         and type(dimension) is type(degree) is type(n_jobs) is int
         and n_jobs == 1
         and 0 < dimension <= LARGEST_INTEGER

@@ -73,5 +73,5 @@ def is_traced(tensor: Tensor) -> bool:
         torch.compiler.is_compiling()
         or private.transforms_active()
         or private.fakes_active()
-        or type(tensor) not in (Tensor, torch.nn.Parameter)
+        or type(tensor) not in private.OWN
     )

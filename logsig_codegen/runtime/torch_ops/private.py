@@ -105,7 +105,8 @@ _busy = tuple(
 _dispatch_keys: Any = attribute("_C._dispatch_keys")
 _known = all(one is not None for one in (*_busy, _dispatch_keys)) and hasattr(forward_ad, "_current_level")
 _ORDINARY = _dispatch_keys(torch.empty(1)).raw_repr() if _known else None
-_OWN = (Tensor, torch.nn.Parameter)
+OWN = frozenset({Tensor, torch.nn.Parameter})
+"""The types of tensors that are torch's own: no subclass of anybody else."""
 _DTYPES = (torch.float32, torch.float64)  # what autocast leaves alone
 
 
@@ -127,4 +128,4 @@ def is_ordinary(tensor: Any) -> bool:
 
     Where :func:`nothing_intervenes`, the dispatcher would do no more for it than call autograd and a CPU kernel.
     """
-    return type(tensor) in _OWN and tensor.dtype in _DTYPES and bool(_dispatch_keys(tensor).raw_repr() == _ORDINARY)
+    return type(tensor) in OWN and tensor.dtype in _DTYPES and bool(_dispatch_keys(tensor).raw_repr() == _ORDINARY)

@@ -18,10 +18,10 @@ from logsig_codegen.runtime.arrays import Array
 from logsig_codegen.runtime.fast import NO_MEMORY
 from logsig_codegen.runtime.registry import provider, watch
 from logsig_codegen.runtime.threads import thread_count
+from logsig_codegen.runtime.torch_ops.private import OWN
 
 _NAMES = {torch.float32: "float32", torch.float64: "float64"}
 _fast: dict[str, dict[tuple[int, int], Callable[..., Any]]] = {name: {} for name in OPERATIONS}
-_OWN = (Tensor, torch.nn.Parameter)
 
 
 def _drop(key: tuple[int, int] | None) -> None:
@@ -138,7 +138,7 @@ def _make_fast(operation: Operation, problem: Problem, functions: Any) -> Callab
         for tensor, columns in zip(tensors, widths, strict=True):
             shape = tensor.shape
             if (
-                type(tensor) not in _OWN
+                type(tensor) not in OWN
                 or tensor.dtype is not dtype
                 or not shape
                 or shape[-1] != columns
@@ -168,7 +168,7 @@ def _make_fast_product(operation: Operation, problem: Problem, functions: Any) -
     """The same for two operands, of which the first has the result's length."""
     by_dtype = {dtype: functions[name] for dtype, name in _NAMES.items() if name in functions}
     size, columns = problem.size, operation.operand_inputs[1].columns(problem)
-    pointer_type, cast, own, empty_like = ffi.typeof("void *"), ffi.cast, _OWN, torch.empty_like
+    pointer_type, cast, own, empty_like = ffi.typeof("void *"), ffi.cast, OWN, torch.empty_like
 
     def call(left: Tensor, right: Tensor, threads: int) -> Any:
         dtype, shape, other = left.dtype, left.shape, right.shape
@@ -203,7 +203,7 @@ def _make_fast_gradient(operation: Operation, problem: Problem, functions: Any) 
     """The same for the gradient of a product: the results have the shapes of the two operands."""
     by_dtype = {dtype: functions[name] for dtype, name in _NAMES.items() if name in functions}
     size, columns = problem.size, operation.operand_inputs[2].columns(problem)
-    pointer_type, cast, own, empty_like = ffi.typeof("void *"), ffi.cast, _OWN, torch.empty_like
+    pointer_type, cast, own, empty_like = ffi.typeof("void *"), ffi.cast, OWN, torch.empty_like
 
     def call(d_out: Tensor, left: Tensor, right: Tensor, threads: int) -> Any:
         dtype, shape, other = left.dtype, left.shape, right.shape

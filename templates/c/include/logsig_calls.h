@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "logsig_maps.h"
 #include "logsig_path_call.h"
 #include "logsig_paths.h"
 
@@ -141,31 +142,6 @@ LOGSIG_NOINLINE void logsig_round_rows(const double *sums, ptrdiff_t rows, int s
 
 /* ---- coordinates ----------------------------------------------------------------------------------------------- */
 
-LOGSIG_INLINE double logsig_term(const logsig_map *map, const double *x, ptrdiff_t entry)
-{
-    return x[map->indices[entry]] * map->coefficients[entry];
-}
-
-/* numpy's pairwise sum of the terms of `count` entries. */
-LOGSIG_NOINLINE double logsig_pairwise(const logsig_map *map, const double *x, ptrdiff_t first, ptrdiff_t count)
-{
-    if (count > 128) {
-        const ptrdiff_t half = count / 2 - count / 2 % 8;
-        return logsig_pairwise(map, x, first, half) + logsig_pairwise(map, x, first + half, count - half);
-    }
-    double sum = 0;
-    ptrdiff_t entry = first;
-    if (count >= 8) {
-        double part[8] = {0};
-        for (; entry + 8 <= first + count; entry += 8)
-            for (int i = 0; i < 8; i++)
-                part[i] = entry == first ? logsig_term(map, x, entry + i) : part[i] + logsig_term(map, x, entry + i);
-        sum = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
-    }
-    for (; entry < first + count; entry++) sum += logsig_term(map, x, entry);
-    return sum;
-}
-
 /* Blocks of rows, `inner` of them each, through a map; to may begin where from begins, or before it. */
 typedef struct {
     const logsig_map *map;
@@ -185,12 +161,7 @@ LOGSIG_NOINLINE void logsig_convert_blocks(const void *given, logsig_vec *frame,
             const logsig_real *const from = job->from + block * job->from_stride + row * job->from_row;
             logsig_real *const to = job->to + block * job->to_stride + row * job->to_row;
             for (ptrdiff_t k = 0; k < map->columns; k++) x[k] = from[k];
-            for (ptrdiff_t k = 0; k < map->rows; k++) {
-                const ptrdiff_t first = map->starts[k], count = map->starts[k + 1] - first;
-                double sum = count ? logsig_term(map, x, first) : 0;
-                if (count > 1) sum += logsig_pairwise(map, x, first + 1, count - 1);
-                to[k] = (logsig_real)sum;
-            }
+            for (ptrdiff_t k = 0; k < map->rows; k++) to[k] = (logsig_real)logsig_mapped(map, x, k);
         }
 }
 
