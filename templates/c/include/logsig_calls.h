@@ -17,8 +17,8 @@
 #ifndef LOGSIG_CALL_ROOM
 #define LOGSIG_CALL_ROOM (1 << 19)
 #endif
-/* Steps of a block of the paths that long intervals are made of: so many that products of blocks, which cost about as much as
- * `degree` steps each, are a small part of the work. */
+/* Steps of a block of the paths that long intervals are made of: five to eight times what a product costs in steps of a
+ * path, so that an interval that has its blocks for itself does not take much longer for being cut into them. */
 #ifndef LOGSIG_BLOCK_STEPS
 #define LOGSIG_BLOCK_STEPS(degree) (16 * (degree))
 #endif
@@ -85,17 +85,17 @@ LOGSIG_INLINE logsig_real *logsig_numbers(ptrdiff_t count)
     return malloc((size_t)(count + 1) * sizeof(logsig_real));
 }
 
-LOGSIG_INLINE ptrdiff_t logsig_start(const logsig_path_call *call, ptrdiff_t path)
-{
-    return call->starts ? call->starts[path] : path * call->path_stride;
-}
-
 LOGSIG_INLINE void logsig_add_numbers(logsig_real *to, const logsig_real *x, ptrdiff_t count)
 {
     ptrdiff_t i = 0;
     for (; i + LOGSIG_LANES <= count; i += LOGSIG_LANES)
         logsig_store(to + i, LOGSIG_ADD(logsig_load(to + i), logsig_load(x + i)));
     for (; i < count; i++) to[i] += x[i];
+}
+
+LOGSIG_INLINE ptrdiff_t logsig_start(const logsig_path_call *call, ptrdiff_t path)
+{
+    return call->starts ? call->starts[path] : path * call->path_stride;
 }
 
 /* Where the derivatives of a path begin. */
