@@ -101,7 +101,8 @@ class LoadedKernel:
     def report(self) -> Report:
         """Plans, operation counts, bytes moved, compiler, flags and folder of what is loaded; print it for a table."""
         self.prepare("join")
-        return Report.from_artifacts(self.loaded.artifacts())
+        artifacts = self.loaded.artifacts()
+        return Report.from_artifacts(artifacts) if artifacts else Report.interpreted(self.problem)
 
     @cached_property
     def formulas(self) -> Formulas:
@@ -112,8 +113,11 @@ class LoadedKernel:
 
     @property
     def path(self) -> Path:
-        """The folder the join was loaded from."""
-        return self.loaded.group("join").artifact.path
+        """The folder the join was loaded from. Raises ``ArtifactError`` if there is none, for it is interpreted."""
+        artifact = self.loaded.group("join").artifact
+        if artifact is None:
+            raise ArtifactError(f"{self.problem.name} is interpreted, there being no compiler: it is in no folder")
+        return artifact.path
 
     @property
     def sources(self) -> dict[str, str]:
@@ -126,6 +130,8 @@ class LoadedKernel:
     def _sources(self, group: str) -> dict[str, str]:
         self.prepare(group)
         artifact = self.loaded.group(group).artifact
+        if artifact is None:
+            return self._sources_anew(targets.C, group)
         try:
             return artifact.sources()
         except ArtifactError:
@@ -154,8 +160,11 @@ class LoadedKernel:
             return joined(self._sources(group))
         if not isinstance(group, str) or group not in GROUPS:
             raise ValueError(f"group: expected one of {', '.join(GROUPS)}, got {shown(group)}")
+        return joined(self._sources_anew(chosen, group))
+
+    def _sources_anew(self, target: targets.Target, group: str) -> dict[str, str]:
         limit = self.origin.max_terms
-        return joined(source_texts(chosen, BuildSpec(self.problem, (group,), max_terms=limit, emit_only=True)))
+        return source_texts(target, BuildSpec(self.problem, (group,), max_terms=limit, emit_only=True))
 
     @cached_property
     def cuda(self) -> CudaPrograms:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import SupportsIndex, TypeAlias
 
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.toolchain import check_march, find_compiler
-from logsig_codegen.errors import ArtifactError, CacheError, shown
+from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError, InterpretedWarning, shown
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import registry
 from logsig_codegen.runtime.checks import check_problem
@@ -30,6 +31,7 @@ _kernels: dict[_Key, LogSigKernel] = {}
 _defaults: dict[tuple[int, int], LogSigKernel] = {}  # those asked for by dimension and degree alone
 _opened: dict[tuple[_Key, str], Opened] = {}
 _locks: dict[tuple[_Key, str], threading.Lock] = {}
+_warned = False
 
 
 def load(
@@ -191,4 +193,25 @@ def _search(problem: Problem, origin: Origin) -> Artifact | None:
 
 def _from_cache(problem: Problem, group: str, origin: Origin) -> Opened:
     spec = BuildSpec(problem, (group,), march=origin.march, max_terms=origin.max_terms)
-    return cached(C, spec, find_compiler, lambda artifact: Opened(artifact, open_library(artifact, problem)))
+    try:
+        return cached(C, spec, find_compiler, lambda artifact: Opened(artifact, open_library(artifact, problem)))
+    except CompilerNotFoundError as error:
+        if os.environ.get("CC", "").strip():
+            raise  # it names one
+        _warn_once(problem, error)
+        return _interpreted(problem, group, origin)
+
+
+def _interpreted(problem: Problem, group: str, origin: Origin) -> Opened:
+    from logsig_codegen.runtime.interpreted.library import interpreted_library
+
+    return Opened(None, interpreted_library(problem, group, origin.max_terms))
+
+
+def _warn_once(problem: Problem, error: CompilerNotFoundError) -> None:
+    """Say, once in a process, that kernels are interpreted."""
+    global _warned
+    if not _warned:
+        _warned = True
+        text = f"{problem.name} is interpreted, some 10 to 1,000 times slower than compiled code. {error}"
+        warnings.warn(text, InterpretedWarning, stacklevel=2)

@@ -91,9 +91,10 @@ def test_an_entry_is_used_where_the_compiler_was_removed(run_python: RunPython, 
 
 
 def test_nothing_to_compile_with_and_nothing_cached(run_python: RunPython, tmp_path: Path) -> None:
-    result = run_python(LOAD, forbid_compiling(tmp_path), check=False)
+    named = {**forbid_compiling(tmp_path), "CC": "/nowhere/cc"}
+    result = run_python(LOAD, named, check=False)
     assert result.returncode == 1
-    assert "CompilerNotFoundError: No C compiler" in result.stderr
+    assert "CompilerNotFoundError: $CC is '/nowhere/cc'" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
