@@ -75,7 +75,8 @@ def load(
         If a folder of ``artifacts`` is missing, damaged or for another problem, or holds the problem for a processor
         this machine does not have.
     CompilerNotFoundError, CompilerError
-        If there is no C compiler, or it fails.
+        If there is no C compiler where ``$CC`` says it is, or it fails. Where there is none at all, kernels are
+        interpreted, and an :class:`InterpretedWarning` says so once.
     CacheError
         If nothing can be written, not even in a temporary folder.
     """
@@ -213,5 +214,5 @@ def _warn_once(problem: Problem, error: CompilerNotFoundError) -> None:
     global _warned
     if not _warned:
         _warned = True
-        text = f"{problem.name} is interpreted, some 10 to 1,000 times slower than compiled code. {error}"
+        text = f"{problem.name} is interpreted, some 30 to 150 times slower than compiled code. {error}"
         warnings.warn(text, InterpretedWarning, stacklevel=2)

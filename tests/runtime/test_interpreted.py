@@ -173,6 +173,19 @@ def test_without_a_compiler(run_python: RunPython, tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").glob("kernels/d*"))
 
 
+@pytest.mark.slow
+def test_a_large_problem(run_python: RunPython) -> None:
+    code = """
+        import sys; sys.path.insert(0, "tests")
+        import numpy as np, peer
+        import logsig_codegen as lg
+        path = np.random.default_rng(0).normal(size=(32, 128, 6)).cumsum(axis=1) / 10
+        found, expected = lg.load(6, 4).log_sig(path), peer.log_sig(path, 4)
+        print(np.abs(found - expected).max() < 1e-13 * np.abs(expected).max())
+    """
+    assert run_python(code, NOWHERE).stdout == "True\n"
+
+
 def test_an_interrupt_reaches_the_caller(run_python: RunPython) -> None:
     """A call that is interrupted inside a function of the C interface ends with ``KeyboardInterrupt``."""
     code = """
