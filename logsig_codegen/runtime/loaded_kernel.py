@@ -119,20 +119,26 @@ class LoadedKernel:
     def sources(self) -> dict[str, str]:
         """File name to text of the join's sources, exactly as compiled.
 
-        Raises ``ArtifactError`` if they are gone, or were changed; in the cache they are built again.
+        Raises ``ArtifactError`` if they are gone, or were changed; in the cache they are built again. A pack has none:
+        they are written anew, which needs SymPy and Jinja2.
         """
         return self._sources("join")
 
     def _sources(self, group: str) -> dict[str, str]:
         self.prepare(group)
         artifact = self.loaded.group(group).artifact
+        if not artifact.manifest["sources"]:  # a pack; the text depends on the problem and the version only
+            return source_texts(targets.C, self._spec(group, emit_only=True))
         try:
             return artifact.sources()
         except ArtifactError:
             if artifact.path.parent not in cache.roots():
                 raise
-        spec = BuildSpec(self.problem, (group,), march=self.origin.march, max_terms=self.origin.max_terms)
-        return cached(targets.C, spec, find_compiler, Artifact.sources)
+        return cached(targets.C, self._spec(group), find_compiler, Artifact.sources)
+
+    def _spec(self, group: str, *, emit_only: bool = False) -> BuildSpec:
+        limit = self.origin.max_terms
+        return BuildSpec(self.problem, (group,), march=self.origin.march, emit_only=emit_only, max_terms=limit)
 
     def source(self, target: str = "c", *, group: str = "join") -> str:
         """All source files of a group of operations, each after a comment with its file name.
@@ -154,8 +160,7 @@ class LoadedKernel:
             return joined(self._sources(group))
         if not isinstance(group, str) or group not in GROUPS:
             raise ValueError(f"group: expected one of {', '.join(GROUPS)}, got {shown(group)}")
-        limit = self.origin.max_terms
-        return joined(source_texts(chosen, BuildSpec(self.problem, (group,), max_terms=limit, emit_only=True)))
+        return joined(source_texts(chosen, self._spec(group, emit_only=True)))
 
     @cached_property
     def cuda(self) -> CudaPrograms:

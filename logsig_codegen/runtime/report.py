@@ -106,7 +106,7 @@ class Report:
             operations_table(self.to_dict()),
             f"compiler  {self.compiler}",
             f"flags     {' '.join(self.flags)}",
-            f"OpenMP    {'yes' if self.openmp else 'no: every call is serial'}",
+            f"OpenMP    {'yes' if self.openmp else 'no: each call starts threads of its own'}",
             f"folder    {self.path}",
         ]
         return "\n".join(lines)
