@@ -13,13 +13,18 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+import textwrap
+import venv
 import zipfile
 from collections.abc import Callable
-from importlib.metadata import PathDistribution
+from importlib.metadata import PathDistribution, distribution
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peer
+import pysiglib
 import pytest
 import shared
 from packaging.utils import parse_wheel_filename
@@ -30,6 +35,7 @@ from logsig_codegen import cli, packing
 from logsig_codegen.build import cpu, elf, packs, policy, wheel
 from logsig_codegen.pack_command import LEVELS
 from logsig_codegen.problem import Problem
+from logsig_codegen.runtime import threads
 
 MARCH = LEVELS[cpu.machine().rsplit("-", 1)[1]][0]
 NAME = "logsig-kernels-tiny"
@@ -215,7 +221,7 @@ from logsig_codegen.runtime import threads
 threads.usable_processors = lambda: 3
 z, v = np.random.default_rng(0).normal(size=(2, 1001, 3))
 for dtype in ("float32", "float64"):
-    one, three = (lg.log_sig_join(z.astype(dtype), v[:, :2].astype(dtype), 2, n_jobs=n) for n in (1, 3))
+    one, three = (lg.log_sig_join(z.astype(dtype), v[:, :2].astype(dtype), 2, 2, n_jobs=n) for n in (1, 3))
     assert one.tobytes() == three.tobytes()
 assert "omp" not in open("/proc/self/maps").read()
 try:
@@ -231,27 +237,40 @@ except lg.BuildForbiddenError as error:
 
 
 THREADS_REFUSED = "int pthread_create(void *a, const void *b, void *(*c)(void *), void *d) { return 11; }"
+JOINS = """
+import numpy as np, logsig_codegen as lg
+rng = np.random.default_rng(3)
+z, v, d = (rng.normal(size=(403, width)) for width in (3, 2, 3))
+results = lg.log_sig_join(z, v, 2, 2, n_jobs=5), *lg.log_sig_join_backprop(d, z, v, 2, 2, n_jobs=5)
+text = " ".join(array.tobytes().hex() for array in results)
+"""
 
 
-def test_threads_change_no_bit(site: Path, tmp_path: Path, run_python: RunPython) -> None:
+def test_threads_change_no_bit(
+    site: Path, tmp_path: Path, session_cache: Path, run_python: RunPython, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same with threads of the pack, of OpenMP, and where the system refuses threads."""
-    code = """
-    import sys, numpy as np, logsig_codegen as lg
-    from logsig_codegen.runtime import threads
-    threads.usable_processors = lambda: 5
-    rng = np.random.default_rng(3)
-    z, v, d = rng.normal(size=(403, 3)), rng.normal(size=(403, 2)), rng.normal(size=(403, 3))
-    for array in (lg.log_sig_join(z, v, 2, n_jobs=5), *lg.log_sig_join_backprop(d, z, v, 2, n_jobs=5)):
-        sys.stdout.write(array.tobytes().hex())
-    """
-    preload = tmp_path / "refuse.so"
-    share(preload, THREADS_REFUSED)
-    pack = {"PYTHONPATH": f"{site}:{Path.cwd()}", policy.VARIABLE: policy.NEVER, "OPENBLAS_NUM_THREADS": "1"}
-    own = run_python(code, env=pack).stdout
-    assert own == run_python(code, env={**pack, "LD_PRELOAD": str(preload)}).stdout
-    del pack[policy.VARIABLE], pack["PYTHONPATH"]
-    lg.load(2, 2)
-    assert own == run_python(code).stdout
+    monkeypatch.setattr(threads, "usable_processors", lambda: 5)
+    own: dict[str, str] = {}
+    exec(JOINS, own)
+    assert lg.load(2, 2).path == site / KERNELS
+    share(tmp_path / "refuse.so", THREADS_REFUSED)
+    alone = run_python(
+        "from logsig_codegen.runtime import threads; threads.usable_processors = lambda: 5" + JOINS + "print(text)",
+        env={
+            "PYTHONPATH": f"{site}:{Path.cwd()}",
+            "LD_PRELOAD": str(tmp_path / "refuse.so"),
+            "OPENBLAS_NUM_THREADS": "1",
+        },
+    )
+    assert alone.stdout.strip() == own["text"]
+    monkeypatch.setattr(packs, "installed", lambda: ())
+    monkeypatch.setenv("LOGSIG_CODEGEN_CACHE", str(session_cache))
+    lg.clear_cache()
+    openmp: dict[str, str] = {}
+    exec(JOINS, openmp)
+    assert lg.load(2, 2).report.openmp
+    assert openmp["text"] == own["text"]
 
 
 def test_folders_come_before_packs_and_packs_before_the_cache(site: Path, tmp_path: Path, never: None) -> None:
@@ -433,3 +452,114 @@ def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(policy.VARIABLE, "sometimes")
     with pytest.raises(ValueError, match=r"\$LOGSIG_CODEGEN_BUILD: expected one of auto, never, got 'sometimes'"):
         policy.policy()
+
+
+# ---------------------------------------------------------------------------------------------- the common pack
+
+DISTRIBUTIONS = ("numpy", "cffi", "platformdirs")
+"""What a process needs to load from a pack."""
+WITHOUT = """
+import shutil
+from importlib.util import find_spec
+assert not any(map(shutil.which, ("cc", "gcc", "clang", "c++")))
+assert not any(map(find_spec, ("sympy", "jinja2", "torch", "scipy", "sklearn")))
+"""
+JOBS = """
+import sys
+import numpy as np, logsig_codegen as lg
+from logsig_codegen.runtime import threads
+threads.usable_processors = lambda: 2
+given = dict(np.load(sys.argv[1]))
+path, other, step = given["path"], given["other"], given["step"]
+z = lg.log_sig(path, 3, method=2, n_jobs=2)
+results = {
+    "log_sig": z,
+    "stream": lg.log_sig(path, 3, method=2, stream=True)[:, -1],
+    "windows": lg.log_sig(path, 3, method=2, windows=(20, 1))[:, 4],
+    "join": lg.log_sig_join(z, step, 5, 3, n_jobs=2),
+    "combine": lg.log_sig_combine(z, lg.log_sig(other, 3, method=2), 5, 3),
+    "d_path": lg.log_sig_backprop(np.ones_like(z), path, 3, method=2),
+    "d_z": lg.log_sig_join_backprop(np.ones_like(z), z, step, 5, 3, n_jobs=2)[0],
+}
+np.savez(sys.argv[2], **results)
+assert "gomp" not in open("/proc/self/maps").read()
+"""
+EVERYTHING = """
+from logsig_codegen.build.packs import COMMON
+from logsig_codegen.packing import common_groups
+for problem in COMMON:
+    kernel = lg.load(problem.dimension, problem.degree)
+    kernel.prepare(*common_groups(problem))
+    assert "logsig_kernels_common" in str(kernel.path)
+"""
+
+
+def environment(folder: Path) -> tuple[Path, Path]:
+    """A virtual environment with this package and what it needs to run, nothing else: its Python and its packages."""
+    venv.create(folder, with_pip=False)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    for name in DISTRIBUTIONS:
+        found = distribution(name)
+        for top in {path.parts[0] for path in found.files or () if path.parts[0] not in ("..", "__pycache__")}:
+            (packages / top).symlink_to(str(found.locate_file(top)))
+    (packages / "checkout.pth").write_text(f"{Path.cwd()}\n")
+    return folder / "bin" / "python", packages
+
+
+@pytest.mark.slow
+def test_the_common_pack_where_there_is_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made by the command, installed by pip, used where there is no compiler, generator or OpenMP, and by torch."""
+    monkeypatch.setenv("LOGSIG_CODEGEN_CACHE", str(tmp_path / "cache"))
+    assert cli.main(["pack", "--common", "--march", MARCH, "--out", str(tmp_path)]) == 0
+    (pack,) = tmp_path.glob("*.whl")
+    python, packages = environment(tmp_path / "environment")
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-index", "--no-deps", str(pack)]
+    subprocess.run(pip, check=True)
+    assert (packages / packs.NAMESPACE).is_dir()
+
+    rng = np.random.default_rng(5)
+    path, other, step = rng.normal(size=(7, 40, 5)), rng.normal(size=(7, 30, 5)), rng.normal(size=(7, 5))
+    np.savez(tmp_path / "given.npz", path=path, other=other, step=step)
+    variables = {policy.VARIABLE: policy.NEVER, "PATH": "/nowhere", "LOGSIG_CODEGEN_CACHE": str(tmp_path / "cache")}
+    words = [str(tmp_path / "given.npz"), str(tmp_path / "results.npz")]
+    done = subprocess.run(
+        [python, "-c", WITHOUT + JOBS + EVERYTHING, *words], env=variables, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found = dict(np.load(tmp_path / "results.npz"))
+
+    def truth(path: np.ndarray) -> np.ndarray:
+        return pysiglib.log_sig(np.ascontiguousarray(path), 3, method=2)
+
+    def slope(function: Callable[[np.ndarray], np.ndarray], at: np.ndarray, direction: np.ndarray) -> float:
+        return float(function(at + 1e-4 * direction).sum() - function(at - 1e-4 * direction).sum()) / 2e-4
+
+    pysiglib.prepare_log_sig(5, 3, 2)
+    assert_near(found["log_sig"], truth(path))
+    assert_near(found["stream"], truth(path))
+    assert_near(found["windows"], truth(path[:, 4:24]))
+    assert_near(found["join"], truth(np.concatenate([path, path[:, -1:] + step[:, None]], axis=1)))
+    assert_near(found["combine"], truth(np.concatenate([path, other - other[:, :1] + path[:, -1:]], axis=1)))
+    direction = rng.normal(size=path.shape)
+    assert_near(np.vdot(found["d_path"], direction), slope(truth, path, direction), 1e-6)
+    direction = rng.normal(size=found["log_sig"].shape)
+    joined = slope(lambda log_sig: peer.join(log_sig, step, 5, 3), found["log_sig"], direction)
+    assert_near(np.vdot(found["d_z"], direction), joined, 1e-6)
+
+    torch_code = """
+    import logsig_codegen as lg, numpy as np, sys, torch
+    path = torch.tensor(np.load(sys.argv[1])["path"], requires_grad=True)
+    lg.log_sig(path, 3, method=2).sum().backward()
+    np.save(sys.argv[2], path.grad.numpy())
+    """
+    variables["PYTHONPATH"] = f"{packages}:{Path.cwd()}"
+    words = [str(tmp_path / "given.npz"), str(tmp_path / "gradient.npy")]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(torch_code), *words], env=variables, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert_near(np.load(tmp_path / "gradient.npy"), found["d_path"])
+
+
+def assert_near(found: Any, expected: Any, error: float = 1e-11) -> None:
+    np.testing.assert_allclose(found, expected, rtol=0, atol=error * max(1.0, float(np.abs(expected).max())))
