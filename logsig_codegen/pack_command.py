@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from logsig_codegen.arguments import ALL, choices, numbers, operations, positive, readable_size
 from logsig_codegen.build import cpu, packs
 from logsig_codegen.build.artifact import DTYPES
-from logsig_codegen.operations import GROUPS, available_groups
+from logsig_codegen.operations import GROUPS, available_groups, groups_to_prepare
 from logsig_codegen.problem import Problem
 from logsig_codegen.text_table import table
 
@@ -92,7 +92,7 @@ def _pack(top: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 
 def _spec(top: argparse.ArgumentParser, options: argparse.Namespace) -> PackSpec:
-    from logsig_codegen.packing import PackSpec, chosen_groups, common_groups, pack_name, usual_groups
+    from logsig_codegen.packing import PackSpec, chosen_groups, common_groups, pack_name
 
     named = options.dim is not None and options.degree is not None
     if options.common == named or (options.common and (options.dim or options.degree)):
@@ -101,7 +101,7 @@ def _spec(top: argparse.ArgumentParser, options: argparse.Namespace) -> PackSpec
         problems, name, groups = packs.COMMON, packs.COMMON_NAME, common_groups
     else:
         problems = tuple(Problem(dimension, degree) for degree in options.degree for dimension in options.dim)
-        name, groups = pack_name(options.dim, options.degree), usual_groups
+        name, groups = pack_name(options.dim, options.degree), groups_to_prepare
     return PackSpec(
         options.name or name,
         problems,

@@ -15,8 +15,7 @@ from logsig_codegen.build.artifact import DTYPES, MANIFEST, write_manifest
 from logsig_codegen.build.toolchain import check_march
 from logsig_codegen.build.wheel import Wheel, check_name, module_name, platform_tag, write_wheel
 from logsig_codegen.errors import OutputError, shown
-from logsig_codegen.functional.preparation import groups_to_prepare
-from logsig_codegen.operations import GROUPS, available_groups
+from logsig_codegen.operations import GROUPS, available_groups, groups_to_prepare
 from logsig_codegen.problem import Problem
 from logsig_codegen.shipped import license_text
 from logsig_codegen.targets.base import BuildSpec
@@ -89,14 +88,9 @@ class WrittenPack:
     kernels: tuple[Packed, ...]
 
 
-def usual_groups(problem: Problem) -> tuple[str, ...]:
-    """What a pack has of a problem unless other groups are named: joins, products, paths, their gradients."""
-    return _in_order(groups_to_prepare(problem))
-
-
 def common_groups(problem: Problem) -> tuple[str, ...]:
     """What the common pack has of a problem: the usual groups, and those of streams and windows."""
-    return _in_order((*groups_to_prepare(problem), *STREAMS))
+    return groups_to_prepare(problem, ("join", "combine", *STREAMS))
 
 
 def chosen_groups(names: Sequence[str] | None) -> Callable[[Problem], tuple[str, ...]]:
@@ -168,7 +162,7 @@ def write_pack(
 
 def _compiled(work: Path, problem: Problem, spec: PackSpec) -> list[tuple[Packed, Mapping[str, Any]]]:
     """A problem for all levels, each with its manifest; the text is written once."""
-    found = []
+    found: list[tuple[Packed, Mapping[str, Any]]] = []
     base = BuildSpec(
         problem, spec.groups(problem), spec.dtypes, portable=True, max_terms=spec.max_terms, jobs=spec.jobs
     )
@@ -201,10 +195,6 @@ def _wheel(spec: PackSpec, kernels: Sequence[Packed], platform: str) -> Wheel:
         requires=(f"logsig-codegen=={__version__}",),
         license="Apache-2.0",
     )
-
-
-def _in_order(groups: Sequence[str]) -> tuple[str, ...]:
-    return tuple(group for group in GROUPS if group in groups)
 
 
 def _runs(numbers: Sequence[int]) -> list[str]:

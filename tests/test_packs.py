@@ -33,6 +33,7 @@ from processes import RunPython
 import logsig_codegen as lg
 from logsig_codegen import cli, packing
 from logsig_codegen.build import cpu, elf, packs, policy, wheel
+from logsig_codegen.operations import groups_to_prepare
 from logsig_codegen.pack_command import LEVELS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import threads
@@ -197,7 +198,7 @@ def test_names_of_packs(dimensions: tuple[int, ...], degrees: tuple[int, ...], e
 @pytest.mark.parametrize("name", ["", "-a", "a/b", "../a", "a b", "1a", "a-"])
 def test_names_that_no_distribution_has(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="name: expected"):
-        packing.write_pack(tmp_path, packing.PackSpec(name, (Problem(2, 2),), (MARCH,), packing.usual_groups))
+        packing.write_pack(tmp_path, packing.PackSpec(name, (Problem(2, 2),), (MARCH,), groups_to_prepare))
 
 
 def test_a_pack_is_not_for_the_processor_of_this_machine_alone(tmp_path: Path) -> None:
@@ -232,7 +233,7 @@ except lg.BuildForbiddenError as error:
         env={policy.VARIABLE: policy.NEVER, "PATH": "/nowhere", "CC": None, "LOGSIG_CODEGEN_CACHE": str(tmp_path)},
     )
     assert "join of (dimension=2, degree=3)" in done.stdout
-    assert "logsig-gen pack --dim 2 --degree 3 --operations join" in done.stdout
+    assert "logsig-gen pack --dim 2 --degree 3)" in done.stdout
     assert "logsig-gen pack --common" in done.stdout, "(2, 3) is one of the common problems"
 
 
@@ -293,7 +294,7 @@ def test_what_a_pack_lacks_comes_from_the_cache(
     monkeypatch.setenv(policy.VARIABLE, policy.NEVER)
     monkeypatch.setenv("CC", "/nowhere/cc")  # any compiler's entry will do
     lg.load(2, 2).prepare("combine")
-    with pytest.raises(lg.BuildForbiddenError, match=r"bracket of \(dimension=2, degree=2\).*--operations bracket"):
+    with pytest.raises(lg.BuildForbiddenError, match=r"bracket of \(dimension=2, degree=2\).*--operations all"):
         lg.load(2, 2).prepare("bracket")
 
 

@@ -24,6 +24,7 @@ from logsig_codegen._version import ABI_VERSION, __version__
 from logsig_codegen.build import cpu
 from logsig_codegen.build.toolchain import check_march
 from logsig_codegen.errors import shown
+from logsig_codegen.operations import groups_to_prepare
 from logsig_codegen.problem import Problem
 
 NAMESPACE = "logsig_kernels"
@@ -142,7 +143,9 @@ def index_text(name: str, levels: tuple[Level, ...]) -> str:
 
 def advice(problem: Problem, groups: Sequence[str]) -> str:
     """How to get kernels that no installed pack has: sentences."""
-    made_by = f"logsig-gen pack --dim {problem.dimension} --degree {problem.degree} --operations {','.join(groups)}"
+    made_by = f"logsig-gen pack --dim {problem.dimension} --degree {problem.degree}"
+    if not set(groups) <= set(groups_to_prepare(problem)):
+        made_by += " --operations all"
     if problem in COMMON:
         made_by = f"logsig-gen pack --common (or {made_by})"
     passed = [f"{pack.name} is {pack.state}." for pack in installed() if pack.refused]
