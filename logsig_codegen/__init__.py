@@ -14,6 +14,7 @@ from logsig_codegen._version import __version__
 from logsig_codegen.api import GeneratedFolder, formulas, generate, load
 from logsig_codegen.errors import (
     ArtifactError,
+    BuildForbiddenError,
     CacheError,
     CompilerError,
     CompilerNotFoundError,
@@ -69,6 +70,7 @@ from logsig_codegen.streams import LogSigStream, LogSigWindowStream
 
 __all__ = [
     "ArtifactError",
+    "BuildForbiddenError",
     "CacheError",
     "CompilerError",
     "CompilerNotFoundError",

@@ -123,22 +123,26 @@ class LoadedKernel:
     def sources(self) -> dict[str, str]:
         """File name to text of the join's sources, exactly as compiled.
 
-        Raises ``ArtifactError`` if they are gone, or were changed; in the cache they are built again.
+        Raises ``ArtifactError`` if they are gone, or were changed; in the cache they are built again. A pack has none:
+        they are written anew, which needs SymPy and Jinja2.
         """
         return self._sources("join")
 
     def _sources(self, group: str) -> dict[str, str]:
         self.prepare(group)
         artifact = self.loaded.group(group).artifact
-        if artifact is None:
+        if artifact is None or not artifact.manifest["sources"]:  # interpreted, or a pack
             return self._sources_anew(targets.C, group)
         try:
             return artifact.sources()
         except ArtifactError:
             if artifact.path.parent not in cache.roots():
                 raise
-        spec = BuildSpec(self.problem, (group,), march=self.origin.march, max_terms=self.origin.max_terms)
-        return cached(targets.C, spec, find_compiler, Artifact.sources)
+        return cached(targets.C, self._spec(group), find_compiler, Artifact.sources)
+
+    def _spec(self, group: str, *, emit_only: bool = False) -> BuildSpec:
+        limit = self.origin.max_terms
+        return BuildSpec(self.problem, (group,), march=self.origin.march, emit_only=emit_only, max_terms=limit)
 
     def source(self, target: str = "c", *, group: str = "join") -> str:
         """All source files of a group of operations, each after a comment with its file name.
@@ -163,8 +167,8 @@ class LoadedKernel:
         return joined(self._sources_anew(chosen, group))
 
     def _sources_anew(self, target: targets.Target, group: str) -> dict[str, str]:
-        limit = self.origin.max_terms
-        return source_texts(target, BuildSpec(self.problem, (group,), max_terms=limit, emit_only=True))
+        """The text, which depends on the problem and the version only."""
+        return source_texts(target, self._spec(group, emit_only=True))
 
     @cached_property
     def cuda(self) -> CudaPrograms:

@@ -115,12 +115,14 @@ class Report:
         return {**vars(self), "operations": operations, "flags": list(self.flags), "path": path}
 
     def __str__(self) -> str:
+        alone = "no: every call is serial" if self.path is None else "no: each call starts threads of its own"
+        threads = "yes" if self.openmp else alone
         lines = [
             f"log-signature kernels, dimension {self.dimension}, degree {self.degree}: {self.size} coordinates",
             operations_table(self.to_dict()),
             f"compiler  {self.compiler}",
             f"flags     {' '.join(self.flags)}",
-            f"OpenMP    {'yes' if self.openmp else 'no: every call is serial'}",
+            f"OpenMP    {threads}",
             f"folder    {self.path or 'none'}",
         ]
         return "\n".join(lines)
