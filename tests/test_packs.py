@@ -451,7 +451,7 @@ def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(policy.VARIABLE, "never")
     assert isinstance(policy.refusal("", lambda: ""), lg.CompilerNotFoundError)
     monkeypatch.setenv(policy.VARIABLE, "sometimes")
-    with pytest.raises(ValueError, match=r"\$LOGSIG_CODEGEN_BUILD: expected one of auto, never, always, got 'sometimes'"):
+    with pytest.raises(ValueError, match=r"\$LOGSIG_CODEGEN_BUILD: expected one of auto, never, always, "):
         policy.policy()
 
 

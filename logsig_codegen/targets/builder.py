@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from logsig_codegen._version import ABI_VERSION, __version__
-from logsig_codegen.build import cache, policy
+from logsig_codegen.build import cache, policy, progress
 from logsig_codegen.build.artifact import FORMAT, Artifact, describe_file, write_manifest
 from logsig_codegen.errors import ArtifactError, CompilerNotFoundError, ProblemTooLargeError
 from logsig_codegen.targets.base import BuildSpec, Emitted, Target
@@ -55,7 +55,8 @@ def build_into(
     ------
     ProblemTooLargeError, GenerationError, CompilerError, OSError
     """
-    return compile_into(folder, target, spec, tools, emit(target, spec, tools), request)
+    with progress.building(f"{spec.problem.name}, {target.name}: {' '.join(spec.groups)}"):
+        return compile_into(folder, target, spec, tools, emit(target, spec, tools), request)
 
 
 def compile_into(
