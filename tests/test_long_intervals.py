@@ -1,7 +1,7 @@
 """Long intervals, which are products of blocks of their path: values, identities, gradients, and bits.
 
-Trusts the same call on a slice of the path, the truncated tensor algebra over fractions, difference quotients, and that a
-log-signature is multiplicative.
+Trusts the same call on a slice of the path, the truncated tensor algebra over fractions, difference quotients, and
+that the product of two neighbours is their whole.
 """
 
 from __future__ import annotations

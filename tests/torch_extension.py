@@ -27,7 +27,7 @@ from logsig_codegen.targets import cuda
 
 INTERVALS = {"log_sig_intervals", "log_sig_intervals_backprop"}
 NATIVE = {name for name in OPERATIONS if not name.startswith(("stream", "log_sig_by", "windows"))} | INTERVALS
-"""The operators an extension has: those of the generated kernels, some of which are options of others, and of intervals."""
+"""The operators an extension has: those of the generated kernels that are no options of others, and of intervals."""
 OnHost = Callable[..., "CompletedProcess[str]"]
 
 
