@@ -133,7 +133,7 @@ def is_traced(*values: object) -> bool:
 
 
 def known(array: Any) -> Any:
-    """The numbers of an array, without derivatives: JAX's are numpy's then; what is traced beyond is returned as such."""
+    """The numbers of an array, without derivatives, JAX's as numpy's; what JAX traces beyond that stays as it is."""
     if is_traced(array):
         array = sys.modules["jax"].lax.stop_gradient(array)
     return np.asarray(array) if is_jax(array) and not is_traced(array) else array

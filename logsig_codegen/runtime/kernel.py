@@ -237,7 +237,7 @@ class LogSigKernel(LoadedKernel):
         array, shape (..., size)
             ``(..., length - 1, size)`` with ``stream``, ``(..., number of windows, size)`` with ``windows``,
             ``(..., W, size)`` with ``intervals``. The last axis is longer for method 0. ``out`` if given. Torch tensors
-            carry gradients for ``path`` and ``initial``, and for ``times`` and the ends of intervals of time.
+            and JAX arrays carry gradients for ``path``, ``initial``, ``times`` and the ends of intervals of time.
 
         Raises
         ------

@@ -346,8 +346,8 @@ def known_times(name: str, times: Any) -> Any:
     found = known(times)
     if is_traced(found):
         raise ValueError(
-            f"{name}: expected times whose numbers are known when a program is traced, for the number of windows depends "
-            "on them; where they are not, windows are given as intervals="
+            f"{name}: expected times whose numbers are known when a program is traced, for the number of windows "
+            "depends on them; where they are not, windows are given as intervals="
         )
     return found
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from logsig_codegen.operations import OPERATIONS, PRODUCTS
 from logsig_codegen.runtime import checks, registry, transforms
+from logsig_codegen.runtime.checks import is_traced
 from logsig_codegen.runtime.jax_ops import maps, paths, preparation, products
 from logsig_codegen.runtime.jax_ops.define import call, ranked
 from logsig_codegen.runtime.parts import WHOLE, Parts, check_times
-from logsig_codegen.runtime.checks import is_traced
 from logsig_codegen.runtime.request import PathOptions, PathRequest, channels_of, check_lengths, path_request
 from logsig_codegen.runtime.threads import check_jobs
 from logsig_codegen.runtime.transforms import UNCHANGED, Transform

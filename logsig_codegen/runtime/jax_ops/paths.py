@@ -18,9 +18,9 @@ import numpy as np
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.operations import STATES
 from logsig_codegen.runtime.jax_ops import handlers
-from logsig_codegen.runtime.jax_ops.preparation import integers
 from logsig_codegen.runtime.jax_ops.composed import Composed, Params, Rules
 from logsig_codegen.runtime.jax_ops.define import Shape, call, leading, ranked, varying
+from logsig_codegen.runtime.jax_ops.preparation import integers
 from logsig_codegen.runtime.jax_ops.products import PRODUCTS, lifted
 from logsig_codegen.runtime.request import PathOptions, PathRequest, problem_of, window_count
 
@@ -57,7 +57,7 @@ def log_sig(request: PathRequest, path: Any, lengths: Any, intervals: Any, initi
 
 
 def _longest(intervals: Any, length: int) -> int:
-    """At least as many points as any interval has: a power of two, so that few programs are compiled, if they are known."""
+    """At least the points of any interval; if they are known a power of two, so that few programs are compiled."""
     if isinstance(intervals, jax.Array):
         return length
     most = int(np.max(intervals[..., 1] - intervals[..., 0] + 1, initial=1))

@@ -1,4 +1,4 @@
-"""Paths before a primitive walks them, on JAX arrays: filled, timed, refined; by JAX's operations, which differentiate them.
+"""Paths before a primitive walks them, on JAX arrays: filled, timed, refined; by JAX's own operations.
 
 Numbers that are known when a program is traced are looked at, and checked, as numpy's are; then paths are refined as
 numpy's are, too. For others shapes must not depend on numbers: every end of an interval of time becomes a point of its
@@ -83,7 +83,7 @@ def transformed(path: Any, how: Transform, lengths: Any, times: Any) -> Any:
 
 
 def _refined(points: Any, lengths: Any, times: Any, intervals: Any) -> tuple[Any, None, Any]:
-    """See :func:`logsig_codegen.runtime.interpolation.refinement`; every end becomes a point, which keeps shapes fixed."""
+    """See :func:`logsig_codegen.runtime.interpolation.refinement`; every end becomes a point of its own."""
     length, pairs = points.shape[-2], intervals.shape[-2]
     lead = jnp.broadcast_shapes(times.shape[:-1], intervals.shape[:-2])
     times = jnp.broadcast_to(times, (*lead, length))
@@ -124,7 +124,7 @@ differentiate(observed_p, lambda primals, tangents, results: tangents[:1])
 
 
 def observed(path: Any, lengths: Any) -> Any:
-    """Paths none of whose values is missing; where they are traced, a missing one is an error of the program that runs."""
+    """Paths without missing values; where they are traced, a missing one is an error when the program runs."""
     numbers, counts = known(path), known(lengths)
     if not is_traced(numbers, counts):
         interpolation.check_observed(numbers, counts)
