@@ -30,10 +30,10 @@ class Between:
         Where there is a value; elsewhere the first point, of which the left and the right one are, has to be 0.
     """
 
-    left: Array
-    right: Array
-    weight: Array
-    known: Array | None = None
+    left: Any
+    right: Any
+    weight: Any
+    known: Any = None
 
     def apply(self, path: Array) -> Array:
         """``(..., length, dimension)`` to ``(..., new length, dimension)``."""

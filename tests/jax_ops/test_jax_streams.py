@@ -52,23 +52,29 @@ def test_values_are_those_of_numpy(method: int) -> None:
 
 
 def test_gradients_are_those_of_whole_paths() -> None:
-    """Of an interval, of windows, and of what begins with points that were popped."""
+    """Of intervals, of windows, and of what begins with points that were popped."""
 
     def streamed(points: Any) -> Any:
-        first, several, everything, windows = results(points, 1)
-        return (first**2).sum() + (several**3).sum() + (everything**2).sum() + (windows**3).sum()
+        stream, windows = lg.LogSigStream(D, N), lg.LogSigWindowStream(D, N, 3, keep=2)
+        stream.push_batch(points[:, :3])
+        stream.pop_front()
+        stream.push(points[:, 3])
+        windows.push_batch(points)
+        return stream.sig(1, 3), stream.sig_batch([(2, 3), (1, 3)]), stream.sig_all(), windows.sig()
 
     def whole(points: Any) -> Any:
-        first = lg.log_sig(points[:, 3:7], N)
-        several = lg.log_sig(points, N, intervals=[(2, 8), (4, 4), (3, 5)])
-        everything = lg.log_sig(points, N, stream=True)[:, 1:]
-        windows = lg.log_sig(points, N, windows=(3, 2))[:, -2:]
-        return (first**2).sum() + (several**3).sum() + (everything**2).sum() + (windows**3).sum()
+        several = lg.log_sig(points, N, method=2, intervals=[(2, 3), (1, 3)])
+        everything = lg.log_sig(points, N, method=2, stream=True)
+        windows = lg.log_sig(points, N, method=2, windows=(3, 1))[:, -2:]
+        return several[:, 1], *(jnp.moveaxis(one, 1, 0) for one in (several, everything, windows))
 
-    points = jnp.asarray(POINTS)
-    expected = jax.grad(whole)(points)
-    for found in (jax.grad(streamed)(points), jax.jit(jax.grad(streamed))(points)):
-        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+    points = jnp.asarray(POINTS[:, :4])
+    found, pull = jax.vjp(jax.jit(streamed), points)
+    expected, pull_whole = jax.vjp(jax.jit(whole), points)
+    forms = tuple(jnp.asarray(np.random.default_rng(1).normal(size=one.shape)) for one in expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(pull(forms)[0], pull_whole(forms)[0], rtol=1e-11, atol=1e-12)
 
 
 def test_known_points_stay_known_beside_traced_ones() -> None:
