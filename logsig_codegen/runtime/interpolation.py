@@ -27,7 +27,7 @@ class Between:
     weight : array of double precision, of their shape
         0 at the left one, 1 at the right one.
     known : array of bool, or None
-        Where there is a value; elsewhere the first point, of which the left and the right one are, has to be 0.
+        Where there is a value; elsewhere both points are the first one, which has to be 0.
     """
 
     left: Any

@@ -229,6 +229,10 @@ def test_traced_times_and_ends() -> None:
     run = jax.jit(lambda ends: lg.log_sig(path, 2, times=TIMES, intervals=ends))
     expected = lg.log_sig(np.asarray(path), 2)
     np.testing.assert_allclose(run(jnp.array([[-5.0, 100.0]]))[:, 0], expected, rtol=1e-12, atol=1e-13)
+    for call in (lg.log_sig, lg.load(D, 2).log_sig):
+        numbers = () if call is not lg.log_sig else (2,)
+        run = jax.jit(lambda pairs, call=call, numbers=numbers: call(np.asarray(path), *numbers, intervals=pairs))
+        np.testing.assert_array_equal(run(PAIRS), call(np.asarray(path), *numbers, intervals=PAIRS))
     with pytest.raises(ValueError, match=r"times\[1\]: expected a number above"):
         jax.grad(lambda times: lg.log_sig(path, 2, times=times, time_aug=True).sum())(jnp.zeros(5))
 
