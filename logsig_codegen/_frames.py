@@ -15,7 +15,7 @@ def is_frame(value: Any) -> bool:
     return hasattr(value, "columns") and hasattr(value, "to_numpy")
 
 
-def split(frame: Any, column: Any) -> tuple[list[Any], list[Any]] | None:
+def split(frame: Any, column: Any) -> tuple[list[Any], Any] | None:
     """The rows of each path and the paths' names, both in the order in which they come; ``None`` for one table.
 
     Parameters
@@ -25,20 +25,26 @@ def split(frame: Any, column: Any) -> tuple[list[Any], list[Any]] | None:
         A column, or a level of the index, which is not among the columns of the result; by default all levels but the
         last, of several.
     """
-    levels = _levels(frame)
-    if column is None:
-        if len(levels) < 2:
-            return None
-        several = 0 if len(levels) == 2 else list(range(len(levels) - 1))
-        parts = list(frame.groupby(level=several, sort=False, dropna=False))
-        return [part for _, part in parts], [name for name, _ in parts]
+    if column is None and len(_levels(frame)) < 2:
+        return None
     if hasattr(frame, "partition_by"):
         _check_column(frame, "column_id", column)
         pieces = frame.partition_by(column, maintain_order=True)
         return [part.drop(column) for part in pieces], [part[column][0] for part in pieces]
-    parts = list(frame.groupby(_column(frame, "column_id", column).to_numpy(), sort=False, dropna=False))
+    grouped = frame.groupby(**_key(frame, column), sort=False, dropna=False, observed=True)
     dropped = [column] if column in frame.columns else []
-    return [part.drop(columns=dropped) for _, part in parts], [name for name, _ in parts]
+    return [part.drop(columns=dropped) for _, part in grouped], grouped.size().index
+
+
+def _key(frame: Any, column: Any) -> dict[str, Any]:
+    """What pandas is to group by."""
+    levels = _levels(frame)
+    if column is None:
+        return {"level": 0 if len(levels) == 2 else list(range(len(levels) - 1))}
+    if column in levels and column not in frame.columns:
+        return {"level": column}
+    _check_column(frame, "column_id", column)
+    return {"by": column}
 
 
 def read(frames: Sequence[Any], times: Any) -> tuple[list[Any], list[Array] | None]:

@@ -143,7 +143,7 @@ class LogSignature(FeatureOptions, TransformerMixin, BaseEstimator):  # type: ig
         tags.transformer_tags.preserves_dtype = [] if self.dtype is not None else ["float64", "float32"]
         return tags
 
-    def _read(self, X: Any, *, reset: bool) -> tuple[Paths, list[Any] | None]:
+    def _read(self, X: Any, *, reset: bool) -> tuple[Paths, Any]:
         """Paths, and their names if they came in a long data frame."""
         labels = None
         if _frames.is_frame(X):

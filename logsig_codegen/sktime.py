@@ -55,7 +55,7 @@ class LogSignature(FeatureOptions, BaseTransformer):  # type: ignore[misc]
         paths, _, instances = self._read(X)
         return pd.DataFrame(table(self, self._learnt, paths), index=instances, columns=self._names)
 
-    def _read(self, X: Any) -> tuple[Paths, list[str], list[Any]]:
+    def _read(self, X: Any) -> tuple[Paths, list[str], Any]:
         """Paths, the names of their channels, and those of the paths."""
         found = _frames.split(X, None)
         assert found is not None, "a panel has an index of two levels"

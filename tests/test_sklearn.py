@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from pandas.testing import assert_frame_equal
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -126,8 +127,9 @@ def test_a_long_frame(kind: str) -> None:
     if kind == "pandas":
         assert list(found.index) == ["d", "a", "e", "c", "b"]
         assert list(found.columns) == ["price", "volume", "[price,volume]"]
-        by_level = rows(frame.set_index("id"), column_id="id")
-        pd.testing.assert_frame_equal(found, by_level, check_index_type=False, check_names=False)
+        assert found.index.name == "id"
+        for same in (frame.set_index("id"), frame.astype({"id": "category"})):
+            assert_frame_equal(rows(same, column_id="id"), found, check_index_type=False, check_categorical=False)
 
 
 def test_arrays_lists_and_tables_of_one_channel() -> None:
