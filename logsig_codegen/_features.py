@@ -31,33 +31,7 @@ Arrays: TypeAlias = "Array | list[Array]"
 class FeatureOptions:
     """The options of the transformers, stored as they came; checked when data are seen.
 
-    They are keywords of :func:`logsig_codegen.log_sig`, but for those below.
-
-    Parameters
-    ----------
-    degree : int
-        Truncation degree, at least 1.
-    windows, intervals
-        Log-signatures of parts of the paths, one beside the other. As many windows as fit the longest path of those
-        that were fitted. Intervals are ``(W, 2)``, the same for all paths. In a path that ends before they do, they
-        end there.
-    times : array of shape (length,), int, or str; optional
-        Times of the points of all paths (a shorter path has the first of them), or the channel that has them and is no
-        channel of the path then: its number, or in data frames the name of a column, or of a level of the index.
-        Strictly increasing; rows of data frames are put into their order. Dates are seconds since 1970.
-    time_aug, lead_lag, end_time, count_observations
-        Transforms of the paths.
-    basepoint : bool
-        Paths begin with a point of zeros (after missing values are filled in, before the transforms), as long before
-        the first point as that is before the second. Otherwise log-signatures do not depend on where a path begins.
-    missing : {"raise", "linear", "forward"} or None
-        What is done about values that are NaN.
-    method : int
-        0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
-    n_jobs : int
-        Threads: 1 serial, -1 all processors.
-    dtype : dtype, optional
-        ``float32`` or ``float64``; by default that of the data, if it is one of these, or else ``float64``.
+    :class:`logsig_codegen.sklearn.LogSignature` says what they are.
     """
 
     def __init__(
@@ -116,11 +90,6 @@ class Paths:
     def longest(self) -> int:
         """Points of the path that has most of them."""
         return max(map(len, self.values))
-
-    @property
-    def span(self) -> float:
-        """The longest time that a path takes; 0 without times."""
-        return max((float(one[-1] - one[0]) for one in self.times), default=0.0) if self.times is not None else 0.0
 
     def padded(self, length: int) -> tuple[Array, Array | None, Array | None]:
         """One array of at least ``length`` points, the paths' lengths if there is a shorter one, and the times."""
@@ -200,17 +169,17 @@ def learn(options: FeatureOptions, paths: Paths) -> Learnt:
     TypeError, ValueError
         For options that are none, and windows longer than every path.
     """
-    how = _transform(options)
-    ready = _ready(options, paths)
+    how, times = _transform(options), _times(options, paths.times)
+    longest = paths.longest + bool(options.basepoint)
     counts: list[int] | None = None
     if options.windows is not None or options.intervals is not None:
         counts = []
-        for windows, parts in asked(options.windows, options.intervals, ready.times):
-            if parts.durations is not None:
-                counts.append(windows_within(ready.span, parts.durations))
+        for windows, parts in asked(options.windows, options.intervals, times):
+            if times is not None and parts.durations is not None:
+                counts.append(windows_within(max(float(one[-1] - one[0]) for one in times), parts.durations))
             elif windows is not None:
                 size, stride = check_windows(windows)  # type: ignore[misc]
-                counts.append(window_count(how.length(ready.longest), size, stride))
+                counts.append(window_count(how.length(longest), size, stride))
             else:
                 found = numbers_of("intervals", options.intervals)
                 if found.ndim != 2:
@@ -218,7 +187,7 @@ def learn(options: FeatureOptions, paths: Paths) -> Learnt:
                 counts.append(len(found))
         if not all(counts):
             raise ValueError("windows, intervals: expected at least one that fits the longest path, got none")
-    learnt = Learnt(paths.channels, ready.longest, None if counts is None else tuple(counts))
+    learnt = Learnt(paths.channels, longest, None if counts is None else tuple(counts))
     table(options, learnt, Paths(paths.values[:1], None if paths.times is None else paths.times[:1]))
     return learnt
 
@@ -292,8 +261,12 @@ def _ready(options: FeatureOptions, paths: Paths) -> Paths:
         )
     if options.basepoint:
         values = _each(lambda one: np.concatenate([np.zeros_like(one[..., :1, :]), one], -2), values)
-        times = None if times is None else _each(_with_a_step_before, times)
-    return Paths(values, times)
+    return Paths(values, _times(options, times))
+
+
+def _times(options: FeatureOptions, times: Arrays | None) -> Arrays | None:
+    """Times of the points, that of ``basepoint`` among them."""
+    return _each(_with_a_step_before, times) if options.basepoint and times is not None else times
 
 
 def _each(change: Callable[..., Array], *arrays: Arrays) -> Arrays:

@@ -32,11 +32,33 @@ class LogSignature(FeatureOptions, TransformerMixin, BaseEstimator):  # type: ig
     * one long data frame, with ``column_id`` or an index of several levels. A row of the result, a pandas frame if
       that came, is a path, in the order in which they come.
 
+    Options are keywords of :func:`logsig_codegen.log_sig`, but for what is said here; ``fit`` checks them.
+
     Parameters
     ----------
-    degree, windows, intervals, times, time_aug, lead_lag, end_time, basepoint, missing, count_observations, method,
-    n_jobs, dtype
-        See :class:`logsig_codegen._features.FeatureOptions`.
+    degree : int
+        Truncation degree, at least 1.
+    windows, intervals
+        Log-signatures of parts of the paths, one beside the other. As many windows as fit the longest path of those
+        that were fitted. Intervals are ``(W, 2)``, the same for all paths. In a path that ends before they do, they
+        end there.
+    times : array of shape (length,), int, or str; optional
+        Times of the points of all paths (a shorter path has the first of them), or the channel that has them and is no
+        channel of the path then: its number, or in data frames the name of a column, or of a level of the index.
+        Strictly increasing; rows of data frames are put into their order. Dates are seconds since 1970.
+    time_aug, lead_lag, end_time, count_observations
+        Transforms of the paths.
+    basepoint : bool
+        Paths begin with a point of zeros (after missing values are filled in, before the transforms), as long before
+        the first point as that is before the second. Otherwise log-signatures do not depend on where a path begins.
+    missing : {"raise", "linear", "forward"} or None
+        What is done about values that are NaN.
+    method : int
+        0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
+    n_jobs : int
+        Threads: 1 serial, -1 all processors.
+    dtype : dtype, optional
+        ``float32`` or ``float64``; by default that of the data, if it is one of these, or else ``float64``.
     column_id : str, optional
         In a long data frame: the column, or level of the index, that says which path a row belongs to. By default all
         levels but the last, of several.
@@ -175,7 +197,7 @@ class LogSignature(FeatureOptions, TransformerMixin, BaseEstimator):  # type: ig
 
     def _checks(self) -> dict[str, Any]:
         """What has to be checked of numbers."""
-        finite = {"raise": True, None: False}.get(self.missing, "allow-nan")
+        finite: bool | str = self.missing == "raise" or (self.missing is not None and "allow-nan")
         return {"dtype": (np.float64, np.float32), "ensure_all_finite": finite}
 
 

@@ -37,7 +37,8 @@ def draw_paths(axis: Axes, recordings: list[NDArray[np.float64]], speakers: NDAr
 def draw_features(axis: Axes, features: NDArray[np.float64], speakers: NDArray[np.str_]) -> None:
     """A point for each recording."""
     for number, speaker in enumerate(sorted(set(speakers))):
-        axis.scatter(*features[speakers == speaker].T, s=9, color=COLOURS[number], label=speaker)
+        first, second = features[speakers == speaker].T
+        axis.scatter(first, second, s=9, color=COLOURS[number], label=speaker)
     axis.set_xlabel("first discriminant")
     axis.set_ylabel("second discriminant")
     axis.legend(title="speaker", fontsize=8, title_fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
