@@ -15,6 +15,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from pandas.testing import assert_frame_equal
+from processes import RunPython
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -30,8 +31,8 @@ N, LENGTH, CHANNELS = 5, 9, 2
 NAMES = ["price", "volume"]
 LENGTHS = [9, 4, 7, 1, 6]
 
-# With the reason why they do not apply.
-NOT_APPLICABLE = {"check_array_api_input": "scipy's switch for other arrays has to be set before it is imported"}
+# With the reason.
+ELSEWHERE = {"check_array_api_input": "a switch of SciPy has to be set before it is imported: in a process of its own"}
 
 
 def paths(seed: int = 3) -> np.ndarray:
@@ -68,8 +69,19 @@ def long_frame() -> pd.DataFrame:
 def test_the_checks_of_scikit_learn(estimator: LogSignature) -> None:
     found = estimator_checks.check_estimator(estimator, on_skip=None, on_fail="raise")
     passed = {one["check_name"] for one in found if one["status"] == "passed"}
-    assert {one["check_name"] for one in found} - passed <= NOT_APPLICABLE.keys()
+    assert {one["check_name"] for one in found} - passed <= ELSEWHERE.keys()
     assert len(passed) > 35
+
+
+@pytest.mark.slow
+def test_its_checks_with_other_arrays(run_python: RunPython) -> None:
+    code = """
+        from sklearn.utils.estimator_checks import check_estimator
+        from logsig_codegen.sklearn import LogSignature
+
+        print({one["status"] for one in check_estimator(LogSignature(), on_skip=None, on_fail=None)})
+    """
+    assert run_python(code, env={"SCIPY_ARRAY_API": "1"}).stdout == "{'passed'}\n"
 
 
 @pytest.mark.parametrize(
@@ -340,6 +352,14 @@ def test_the_degree_is_chosen_by_cross_validation() -> None:
     assert list(search.best_estimator_[:-1].get_feature_names_out()) == ["x0", "x1", "[x0,x1]"]
     both = make_union(LogSignature(1), LogSignature(2, windows=(4, 2)))
     assert cross_val_score(make_pipeline(both, StandardScaler(), LogisticRegression()), values, labels).mean() > 0.9
+
+
+@pytest.mark.slow
+def test_cross_validation_in_several_processes() -> None:
+    values, labels = turns(40)
+    model = make_pipeline(LogSignature(windows=(4, 2)), StandardScaler(), LogisticRegression())
+    serial, parallel = (cross_val_score(model, values, labels, cv=4, n_jobs=jobs) for jobs in (1, 2))
+    assert np.array_equal(serial, parallel)
 
 
 def test_several_transformers_side_by_side() -> None:
