@@ -15,11 +15,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import jax
@@ -29,12 +29,19 @@ import pysiglib.jax_api
 
 import harness
 from harness import Call
-from jobs import JOBS as WINDOWS
+from jobs import JOBS
 from logsig_codegen import jax_api
 
 PROBLEMS = ((2, 4), (3, 3), (5, 3), (7, 2), (5, 4), (10, 3), (64, 2))
 JOINS, ROWS, BATCH, LENGTH = 1000, 32, 32, 128
+WINDOWS = tuple(
+    replace(job, points=min(job.points, 2_000), batch=min(job.batch, BATCH))
+    for job in JOBS
+    if (job.job, job.dimension) in (("log-NCDE SCP1", 6), ("neural RDE BIDMC32", 3), ("rolling", 5))
+)
 OURS = "logsig-codegen"
+SLOWEST_CALL = 2.0
+"""Seconds: a package whose calls take longer is left out of a line."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class Package:
     windows: Callable[..., Any]
     expanded: Callable[..., Any]
     join: Callable[..., Any] | None = None
+    differentiable: bool = True
 
 
 def copied(log_sig: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,11 +90,12 @@ def packages() -> Iterator[Package]:
         log_sig = partial(pysiglib.jax_api.log_sig, method=method, scalar_term=False)
         join = pysiglib.jax_api.log_sig_join if method == 3 else None
         yield Package(f"pySigLib ({method})", log_sig, copied(log_sig), from_method(min(method, 2)), join)
-    for name, make in (("signax", signaxs), ("roughpy-jax", roughpys)):
-        try:
-            yield make(importlib.import_module(name.replace("-", "_")))
-        except ImportError:
+    for name, ways in (("signax", [signaxs]), ("roughpy-jax", [partial(roughpys, fused=one) for one in (True, False)])):
+        if find_spec(name.replace("-", "_")) is None:
             print(f"{name} is not installed")
+            continue
+        for make in ways:
+            yield make(importlib.import_module(name.replace("-", "_")))
 
 
 def signaxs(signax: Any) -> Package:
@@ -94,8 +103,11 @@ def signaxs(signax: Any) -> Package:
     return Package("signax", signax.logsignature, copied(signax.logsignature), from_method(1))
 
 
-def roughpys(roughpy: Any) -> Package:
-    """roughpy-jax multiplies by exponentials; coordinates on its Hall basis."""
+def roughpys(roughpy: Any, fused: bool) -> Package:
+    """roughpy-jax multiplies by exponentials, fused or one after the other; coordinates on its Hall basis.
+
+    The gradient of its fused product is not the one that finite differences give (version 1.2.0).
+    """
 
     def log_sig(paths: Any, degree: int) -> Any:
         dimension = paths.shape[-1]
@@ -103,8 +115,10 @@ def roughpys(roughpy: Any) -> Package:
         start = roughpy.FreeTensor.identity(tensors, dtype=paths.dtype, batch_dims=paths.shape[:1])
 
         def extend(state: Any, step: Any) -> tuple[Any, None]:
-            exponent = roughpy.lie_to_tensor(roughpy.Lie(step, roughpy.LieBasis(dimension, 1)))
-            return roughpy.ft_fmexp(state, exponent, out_basis=tensors), None
+            exponent = roughpy.lie_to_tensor(roughpy.Lie(step, roughpy.LieBasis(dimension, 1))).change_depth(degree)
+            if fused:
+                return roughpy.ft_fmexp(state, exponent, out_basis=tensors), None
+            return roughpy.ft_mul(state, roughpy.ft_exp(exponent, out_basis=tensors)), None
 
         steps = jnp.diff(paths, axis=1).swapaxes(0, 1)
         return roughpy.to_log_signature(jax.lax.scan(extend, start, steps)[0], roughpy.LieBasis(dimension, degree)).data
@@ -113,12 +127,13 @@ def roughpys(roughpy: Any) -> Package:
         tensor = roughpy.lie_to_tensor(roughpy.Lie(rows, roughpy.LieBasis(dimension, degree)))
         return tensor.data[..., 1:]
 
-    return Package("roughpy-jax", log_sig, copied(log_sig), expanded)
+    name = f"roughpy-jax ({'fused' if fused else 'product'})"
+    return Package(name, log_sig, copied(log_sig), expanded, differentiable=not fused)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A job for a problem: the shape of its argument, and what a package makes of it; ``None`` if it has no such function."""
+    """A job for a problem: the shape of its argument, and a package's function of it, ``None`` if it has none."""
 
     job: str
     dimension: int
@@ -139,19 +154,10 @@ def tasks(problems: Sequence[tuple[int, int]]) -> Iterator[Task]:
     for d, n in problems:
         yield Task("joins", d, n, (JOINS, ROWS, d), partial(_joins, d, n))
         yield Task("log_sig", d, n, (BATCH, LENGTH, d), partial(_paths, n))
-    if problems == PROBLEMS:
-        for job in WINDOWS:
-            if job.degree == 3 and (job.job, job.dimension) in (("neural RDE BIDMC32", 3), ("rolling", 5)):
-                part = replace(job, points=min(job.points, 4_000), batch=min(job.batch, BATCH))
-            elif job.job == "log-NCDE SCP1":
-                part = job
-            else:
-                continue
-            title = f"windows {part.window}/{part.stride}"
-            yield Task(
-                title, part.dimension, part.degree, (part.batch, part.points, part.dimension),
-                partial(_windows, part.degree, part.window, part.stride),
-            )  # fmt: skip
+    for job in WINDOWS if problems == PROBLEMS else ():
+        run = partial(_windows, job.degree, job.window, job.stride)
+        shape = (job.batch, job.points, job.dimension)
+        yield Task(f"windows {job.window}/{job.stride}", job.dimension, job.degree, shape, run)
 
 
 def _joins(dimension: int, degree: int, package: Package) -> Callable[..., Any] | None:
@@ -190,7 +196,7 @@ class Row:
 def compare(task: Task, one: Package, expected: dict[str, Any]) -> dict[str, Any]:
     """Results of a package in double precision, expanded, and the gradient of the sum of their squares.
 
-    Raises ``AssertionError`` unless they are the ones that are ``expected``; there may be none yet.
+    Raises ``AssertionError`` if others are ``expected``.
     """
     function = task.run(one)
     assert function is not None
@@ -200,36 +206,55 @@ def compare(task: Task, one: Package, expected: dict[str, Any]) -> dict[str, Any
 
     with jax.enable_x64(True):
         given = task.argument(jnp.float64)
-        found = {
-            "value": np.asarray(jax.jit(value)(given)),
-            "gradient": np.asarray(jax.jit(jax.grad(lambda x: jnp.square(value(x)).sum()))(given)),
-        }
-    for name, other in expected.items():
-        scale = np.abs(other).max()
-        np.testing.assert_allclose(found[name] / scale, other / scale, atol=1e-9, err_msg=f"{task}: {one.name}, {name}")
-    return found
+        found = {"value": np.asarray(jax.jit(value)(given))}
+        if one.differentiable:
+            found["gradient"] = np.asarray(jax.jit(jax.grad(lambda x: jnp.square(value(x)).sum()))(given))
+    for name in found.keys() & expected.keys():
+        scale = np.abs(expected[name]).max()
+        title = f"{task}: {one.name}, {name}"
+        np.testing.assert_allclose(found[name] / scale, expected[name] / scale, atol=1e-9, err_msg=title)
+    return expected or found
 
 
 def measure(task: Task, competitors: Sequence[Package], seconds: float, clock: str) -> list[Row]:
     """Times of a task, and of its gradient but for joins, for the packages that can do it."""
+    for method in (1, 2, 3):
+        pysiglib.prepare_log_sig(task.dimension, task.degree, method)
     able = [one for one in competitors if task.run(one) is not None]
     expected: dict[str, Any] = {}
     for one in able:
         expected = compare(task, one, expected)
-    given = task.argument(jnp.float32)
     rows = []
-    for suffix in ("",) if task.job == "joins" else ("", ", gradient"):
-        calls: dict[str, Call] = {}
-        for one in able:
-            function: Any = task.run(one)
-            program = jax.jit(jax.grad(lambda x, run=function: run(x).sum()) if suffix else function)
-            calls[one.name] = lambda run=program: jax.block_until_ready(run(given))  # type: ignore[misc]
+    for gradient in (False,) if task.job == "joins" else (False, True):
+        job = f"{task.job}{', gradient' if gradient else ''}"
+        calls = {one.name: compiled(task, one, gradient) for one in able if one.differentiable or not gradient}
+        for name in [name for name, call in calls.items() if harness.seconds_of(call, clock) > SLOWEST_CALL]:
+            print(f"left out, a call takes more than {SLOWEST_CALL} s: {name}, {job}", flush=True)
+            del calls[name]
         times = harness.interleave(calls, seconds=seconds, clock=clock)
         for name, timing in times.items():
             ratio = harness.paired_ratio(timing, times[OURS])
-            title = f"{task.job}{suffix}"
-            rows.append(Row(title, task.dimension, task.degree, name, timing.median / 1e3, timing.spread, ratio))
+            rows.append(Row(job, task.dimension, task.degree, name, timing.median / 1e3, timing.spread, ratio))
     return rows
+
+
+def compiled(task: Task, one: Package, gradient: bool) -> Call:
+    """A call of a compiled program; ``gradient``: of the gradient of the sum of all coordinates."""
+    function: Any = task.run(one)
+    given = task.argument(jnp.float32)
+    program = jax.jit(jax.grad(lambda x: function(x).sum()) if gradient else function)
+    jax.block_until_ready(program(given))
+    return lambda: jax.block_until_ready(program(given))
+
+
+GROUPS: dict[str, Callable[[str], bool]] = {
+    "1,000 joins of 32 rows in a scan": lambda job: job == "joins",
+    "32 x 128 points": lambda job: job == "log_sig",
+    "32 x 128 points, gradient": lambda job: job == "log_sig, gradient",
+    "windows": lambda job: job.startswith("windows") and not job.endswith("gradient"),
+    "windows, gradient": lambda job: job.startswith("windows") and job.endswith("gradient"),
+}
+"""The lines of the overview, and which jobs belong to them."""
 
 
 def cells(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
@@ -262,11 +287,61 @@ def best(rows: Sequence[Row], job: str, dimension: int, degree: int) -> dict[str
 def overview(rows: Sequence[Row]) -> str:
     """The table of ``docs/benchmarks.md``: geometric means over the problems, with the least and the greatest ratio."""
     lines = []
-    for job in dict.fromkeys(row.job for row in rows):
-        problems = dict.fromkeys((row.dimension, row.degree) for row in rows if row.job == job)
-        found = [best(rows, job, *problem) for problem in problems]
+    jobs = list(dict.fromkeys((row.job, row.dimension, row.degree) for row in rows))
+    for title, belongs in GROUPS.items():
+        found = [best(rows, *job) for job in jobs if belongs(job[0])]
+        if not found:
+            continue
         others = [{name: row.ratio for name, row in one.items() if name != OURS} for one in found]
         columns = [[one[name] for one in others if name in one] for name in names(rows)]
         columns.append([min(one.values()) for one in others])
-        lines.append((TITLES.get(job, f"{job} points"), *map(spanned, columns)))
-    return harness.table(("their time over ours", *names(rows), "best of them"), lines)
+        lines.append((title, *map(spanned, columns)))
+    return harness.table(("their time over ours", *names(rows), "the fastest of them"), lines)
+
+
+def spanned(ratios: Sequence[float]) -> str:
+    """The geometric mean, and between which numbers it lies."""
+    if not ratios:
+        return ""
+    mean = f"{harness.geometric_mean(ratios):.1f}"
+    return mean if len(ratios) == 1 else f"{mean} ({min(ratios):.1f}–{max(ratios):.1f})"
+
+
+def about(clock: str, note: str) -> str:
+    """The machine, the packages, and what was measured."""
+    found = [name for name in ("jax", "signax", "roughpy-jax") if find_spec(name.replace("-", "_"))]
+    others = ", ".join(f"{name} {version(name)}" for name in found)
+    return f"{harness.machine_text()} {others}; compiled, float32, {clock} time, one processor{note}."
+
+
+def main() -> None:
+    """Measure, save, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--problem", type=harness.problem, action="append", help="dimension,degree: only these, no windows"
+    )
+    parser.add_argument("--seconds", type=float, default=4.0, help="for each program and its rivals")
+    parser.add_argument("--clock", choices=tuple(harness.CLOCKS), default="cpu")
+    parser.add_argument("--note", default="", help="what else a reader has to know about the machine")
+    harness.add_outputs(parser, "jax_programs")
+    options = parser.parse_args()
+    if options.saved:
+        text, rows = harness.restore(options.saved, Row)
+    else:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before XLA starts its threads
+        text, rows = about(options.clock, options.note and f"; {options.note}"), []
+        competitors = list(packages())
+        for task in tasks(tuple(options.problem or PROBLEMS)):
+            found = measure(task, competitors, options.seconds, options.clock)
+            rows += found
+            print(harness.table(("job", "µs", *names(found)), cells(found)), flush=True)
+            harness.save(options.results, text, rows)
+    header = ("job", "µs", *names(rows))
+    print(text, harness.table(header, cells(rows)), overview(rows), sep="\n\n")
+    if options.document:
+        harness.put_into(options.document, "jax", f"{text}\n\n{overview(rows)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -108,7 +108,7 @@ class LogNCDE(eqx.Module):
             return state + 0.5 * (first + self.velocity(state + first, log_sig)), None
 
         state, _ = jax.lax.scan(step, self.start(path[0]), self.log_signatures(path, self.window))
-        return self.readout(state)
+        return self.readout(state)  # type: ignore[no-any-return]
 
     def velocity(self, state: Array, log_sig: Array) -> Array:
         """The vector fields and their brackets, in the proportions that a log-signature gives."""
@@ -144,7 +144,7 @@ def signaxs(signax: Any) -> LogSignatures:
 @eqx.filter_jit
 def scores(model: LogNCDE, values: Array) -> Array:
     """Of a batch of recordings."""
-    return jax.vmap(model)(values)
+    return jax.vmap(model)(values)  # type: ignore[no-any-return]
 
 
 class Training:
@@ -161,7 +161,7 @@ class Training:
         self.update = eqx.filter_jit(self._update)
         self.update(self.model, self.state, learn.values[:BATCH], learn.speakers[:BATCH])  # compiles
 
-    def _update(self, model: LogNCDE, state: Any, values: Array, speakers: Array) -> tuple[LogNCDE, Any, Array]:
+    def _update(self, model: LogNCDE, state: Any, values: Any, speakers: Any) -> tuple[LogNCDE, Any, Array]:
         """A step of the optimiser; also the mean loss before it."""
 
         def mean_loss(model: LogNCDE) -> Array:
@@ -201,7 +201,7 @@ def choose(learn: Recordings, epochs: int, candidates: Sequence[int]) -> int:
 
 
 def run(epochs: int, candidates: Sequence[int] = STEPS, compare: bool = False) -> dict[str, Training]:
-    """Choose, train, judge and print, in double precision; with ``compare`` once more by signax, an epoch each in turns."""
+    """Choose, train, judge and print, in double precision; with ``compare`` also by signax, an epoch each in turns."""
     jax.config.update("jax_enable_x64", True)
     learn, judge = read_recordings()
     steps = choose(learn, epochs, candidates) if len(candidates) > 1 else candidates[0]
