@@ -108,7 +108,7 @@ class LogNCDE(eqx.Module):
             return state + 0.5 * (first + self.velocity(state + first, log_sig)), None
 
         state, _ = jax.lax.scan(step, self.start(path[0]), self.log_signatures(path, self.window))
-        return self.readout(state)  # type: ignore[no-any-return]
+        return self.readout(state)
 
     def velocity(self, state: Array, log_sig: Array) -> Array:
         """The vector fields and their brackets, in the proportions that a log-signature gives."""
@@ -120,7 +120,8 @@ class LogNCDE(eqx.Module):
         areas = jnp.zeros((CHANNELS, CHANNELS)).at[jnp.triu_indices(CHANNELS, 1)].set(log_sig[CHANNELS:])
         directions = (areas - areas.T).T @ found  # row j: the sum over i of a_ij f_i, along which f_j is differentiated
         brackets = jnp.einsum("jjh->h", jax.vmap(along)(directions))
-        return log_sig[:CHANNELS] @ found + brackets
+        velocity: Array = log_sig[:CHANNELS] @ found + brackets
+        return velocity
 
 
 def ours(path: Array, steps: int) -> Array:
@@ -144,7 +145,7 @@ def signaxs(signax: Any) -> LogSignatures:
 @eqx.filter_jit
 def scores(model: LogNCDE, values: Array) -> Array:
     """Of a batch of recordings."""
-    return jax.vmap(model)(values)  # type: ignore[no-any-return]
+    return jax.vmap(model)(values)
 
 
 class Training:
@@ -165,7 +166,8 @@ class Training:
         """A step of the optimiser; also the mean loss before it."""
 
         def mean_loss(model: LogNCDE) -> Array:
-            return optax.softmax_cross_entropy_with_integer_labels(scores(model, values), speakers).mean()
+            losses: Array = optax.softmax_cross_entropy_with_integer_labels(scores(model, values), speakers)
+            return losses.mean()
 
         loss, gradient = eqx.filter_value_and_grad(mean_loss)(model)
         updates, state = self.optimiser.update(gradient, state, eqx.filter(model, eqx.is_array))
@@ -228,7 +230,7 @@ def run(epochs: int, candidates: Sequence[int] = STEPS, compare: bool = False) -
 def main() -> None:
     """Command line: ``--epochs``, ``--steps`` and ``--compare``."""
     parser = argparse.ArgumentParser(description="train a log-NCDE on the JapaneseVowels recordings")
-    parser.add_argument("--epochs", type=int, default=60, help="how often the training recordings are seen")
+    parser.add_argument("--epochs", type=int, default=30, help="how often the training recordings are seen")
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="lengths of windows to choose from")
     parser.add_argument("--compare", choices=("signax",), help="train with this package's log-signatures as well")
     options = parser.parse_args()

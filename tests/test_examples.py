@@ -9,6 +9,7 @@ import csv
 import importlib.util
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 
@@ -128,6 +129,22 @@ def test_a_log_ncde_learns_the_speakers(capsys: pytest.CaptureFixture[str]) -> N
     printed = capsys.readouterr().out
     assert "on recordings kept apart" in printed
     assert "times as long" in printed
+
+
+def test_a_state_moves_along_fields_and_brackets() -> None:
+    """The velocity of the log-NCDE, by Jacobians."""
+    example = load("log_ncde")
+    model = example.LogNCDE(example.ours, 4, jax.random.key(0))
+    state, log_sig = (jax.random.normal(jax.random.key(k), (size,)) for k, size in ((1, example.HIDDEN), (2, 15)))
+
+    def fields(at: jax.Array) -> jax.Array:
+        return model.fields(at).reshape(5, -1)
+
+    f, derivatives = fields(state), jax.jacobian(fields)(state)
+    expected = log_sig[:5] @ f
+    for area, (i, j) in zip(log_sig[5:], combinations(range(5), 2), strict=True):
+        expected += area * (derivatives[j] @ f[i] - derivatives[i] @ f[j])
+    np.testing.assert_allclose(model.velocity(state, log_sig), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_rolling_areas_and_forecasts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
