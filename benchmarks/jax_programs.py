@@ -4,16 +4,17 @@
     python benchmarks/jax_programs.py --problem 5,3 --results jax_5_3.csv
 
 Joins in ``lax.scan``, log-signatures of paths and of windows, and their gradients. signax and roughpy-jax have no join
-of log-signatures; roughpy-jax has whole paths as a scan of its tensor exponentials; windows are copied out of the path,
-inside of the compiled program, for all others. Each package gives the coordinates that it is fastest in (pySigLib: any
-of its methods 1 to 3). Results are compared before anything is timed, in double precision and in expanded coordinates;
-then programs take turns, in float32, on one processor: XLA's threads too.
+of log-signatures; a path is a scan of roughpy-jax's products with tensor exponentials; pySigLib and signax get windows
+that are copied out of the path inside of the compiled program. Each package gives the coordinates that it is fastest
+in (pySigLib: any of its methods 1 to 3). Results are compared before anything is timed, in double precision and in
+expanded coordinates; then programs take turns, in float32, on one processor: XLA's threads too.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -55,10 +56,11 @@ class Package:
 
     name: str
     log_sig: Callable[..., Any]
-    windows: Callable[..., Any]
     expanded: Callable[..., Any]
+    windows: Callable[..., Any] | None = None
     join: Callable[..., Any] | None = None
-    differentiable: bool = True
+    differentiable: float = math.inf
+    """Coordinates up to which gradients are asked for."""
 
 
 def copied(log_sig: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,11 +87,11 @@ def packages() -> Iterator[Package]:
         return jax_api.log_sig(paths, degree, method=2, windows=(size, stride))
 
     ours = partial(jax_api.log_sig, method=2)
-    yield Package(OURS, ours, windows, from_method(2), jax_api.log_sig_join)
+    yield Package(OURS, ours, from_method(2), windows, jax_api.log_sig_join)
     for method in (1, 2, 3):
         log_sig = partial(pysiglib.jax_api.log_sig, method=method, scalar_term=False)
         join = pysiglib.jax_api.log_sig_join if method == 3 else None
-        yield Package(f"pySigLib ({method})", log_sig, copied(log_sig), from_method(min(method, 2)), join)
+        yield Package(f"pySigLib ({method})", log_sig, from_method(min(method, 2)), copied(log_sig), join)
     for name, ways in (("signax", [signaxs]), ("roughpy-jax", [partial(roughpys, fused=one) for one in (True, False)])):
         if find_spec(name.replace("-", "_")) is None:
             print(f"{name} is not installed")
@@ -100,13 +102,14 @@ def packages() -> Iterator[Package]:
 
 def signaxs(signax: Any) -> Package:
     """signax gives coordinates on Lyndon words."""
-    return Package("signax", signax.logsignature, copied(signax.logsignature), from_method(1))
+    return Package("signax", signax.logsignature, from_method(1), copied(signax.logsignature))
 
 
 def roughpys(roughpy: Any, fused: bool) -> Package:
     """roughpy-jax multiplies by exponentials, fused or one after the other; coordinates on its Hall basis.
 
-    The gradient of its fused product is not the one that finite differences give (version 1.2.0).
+    The gradient of its fused product is not the one that finite differences give (version 1.2.0); that of the other one
+    takes minutes to compile where there are many coordinates.
     """
 
     def log_sig(paths: Any, degree: int) -> Any:
@@ -128,7 +131,7 @@ def roughpys(roughpy: Any, fused: bool) -> Package:
         return tensor.data[..., 1:]
 
     name = f"roughpy-jax ({'fused' if fused else 'product'})"
-    return Package(name, log_sig, copied(log_sig), expanded, differentiable=not fused)
+    return Package(name, log_sig, expanded, differentiable=0 if fused else 100)
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,11 @@ class Task:
     degree: int
     shape: tuple[int, ...]
     run: Callable[[Package], Callable[..., Any] | None]
+
+    @property
+    def size(self) -> int:
+        """Coordinates of a log-signature."""
+        return jax_api.log_sig_length(self.dimension, self.degree)
 
     def argument(self, dtype: Any) -> Any:
         """Brownian paths, or steps, of size about one."""
@@ -176,8 +184,9 @@ def _paths(degree: int, package: Package) -> Callable[..., Any]:
     return lambda paths: package.log_sig(paths, degree)
 
 
-def _windows(degree: int, size: int, stride: int, package: Package) -> Callable[..., Any]:
-    return lambda paths: package.windows(paths, degree, size, stride)
+def _windows(degree: int, size: int, stride: int, package: Package) -> Callable[..., Any] | None:
+    windows = package.windows
+    return None if windows is None else lambda paths: windows(paths, degree, size, stride)
 
 
 @dataclass(frozen=True)
@@ -207,7 +216,7 @@ def compare(task: Task, one: Package, expected: dict[str, Any]) -> dict[str, Any
     with jax.enable_x64(True):
         given = task.argument(jnp.float64)
         found = {"value": np.asarray(jax.jit(value)(given))}
-        if one.differentiable:
+        if task.size <= one.differentiable:
             found["gradient"] = np.asarray(jax.jit(jax.grad(lambda x: jnp.square(value(x)).sum()))(given))
     for name in found.keys() & expected.keys():
         scale = np.abs(expected[name]).max()
@@ -227,7 +236,9 @@ def measure(task: Task, competitors: Sequence[Package], seconds: float, clock: s
     rows = []
     for gradient in (False,) if task.job == "joins" else (False, True):
         job = f"{task.job}{', gradient' if gradient else ''}"
-        calls = {one.name: compiled(task, one, gradient) for one in able if one.differentiable or not gradient}
+        calls = {
+            one.name: compiled(task, one, gradient) for one in able if not gradient or task.size <= one.differentiable
+        }
         for name in [name for name, call in calls.items() if harness.seconds_of(call, clock) > SLOWEST_CALL]:
             print(f"left out, a call takes more than {SLOWEST_CALL} s: {name}, {job}", flush=True)
             del calls[name]
