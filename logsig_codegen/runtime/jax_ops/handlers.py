@@ -27,6 +27,7 @@ TARGETS = (
     "log_sig",
     "log_sig_backprop",
     "map",
+    "observed",
     "series",
 )
 """What XLA can call; in programs the names begin with :data:`PREFIX`."""
