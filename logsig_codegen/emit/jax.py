@@ -13,7 +13,13 @@ from logsig_codegen.operations import CALLS, OPERATIONS, ROWS, STATES, Operation
 from logsig_codegen.stages import stage
 
 TEMPLATE = "jax/handlers.c.j2"
-HEADERS = ("c/include/logsig_path_call.h", "c/include/logsig_maps.h", "jax/logsig_jax.h", "jax/logsig_jax_maps.h")
+HEADERS = (
+    "c/include/logsig_path_call.h",
+    "c/include/logsig_maps.h",
+    "jax/logsig_jax_frame.h",
+    "jax/logsig_jax.h",
+    "jax/logsig_jax_maps.h",
+)
 SOURCE = "logsig_jax.c"
 
 
@@ -48,7 +54,7 @@ def jax_sources() -> dict[str, str]:
     states = (STATES[0], *STATES)  # the first one is no state of a call that comes from here
     view = HandlersView(
         functions=(*OPERATIONS, *CALLS),
-        members=tuple(_list(f"LOGSIG_{name.upper()}" for name in call_members(state).values()) for state in states),
+        members=tuple(_list(f"LOGSIG_OF_{name.upper()}" for name in call_members(state).values()) for state in states),
         n_members=len(call_members(STATES[0])),
         groups=tuple(_list(_list(f'"{one}"' for one in pair) for pair in _groups(state)) for state in states),
         rows=tuple(_handler(one) for one in OPERATIONS.values() if one.kind == ROWS),
