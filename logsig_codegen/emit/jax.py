@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from logsig_codegen.operations import CALLS, OPERATIONS, ROWS, STATES, Operation, path_operation
+from logsig_codegen.operations import CALLS, LETTERS, OPERATIONS, ROWS, STATES, Operation, call_operation
 from logsig_codegen.stages import stage
 
 TEMPLATE = "jax/handlers.c.j2"
@@ -19,6 +19,9 @@ HEADERS = (
     "jax/logsig_jax_frame.h",
     "jax/logsig_jax.h",
     "jax/logsig_jax_maps.h",
+    "cuda/host/logsig_launcher.h",
+    "cuda/host/logsig_gpu_paths.h",
+    "jax/logsig_jax_gpu.h",
 )
 SOURCE = "logsig_jax.c"
 
@@ -30,6 +33,7 @@ class HandlerView:
     name: str
     group: str
     counts: str
+    letters: str
     parameters: str
     arguments: tuple[str, ...]
 
@@ -56,14 +60,16 @@ def jax_sources() -> dict[str, str]:
         functions=(*OPERATIONS, *CALLS),
         members=tuple(_list(f"LOGSIG_OF_{name.upper()}" for name in call_members(state).values()) for state in states),
         n_members=len(call_members(STATES[0])),
-        groups=tuple(_list(_list(f'"{one}"' for one in pair) for pair in _groups(state)) for state in states),
+        groups=tuple(
+            _list(
+                _list(f'"{call_operation(state, stream=stream, backward=back)}"' for back in (False, True))
+                for stream in (False, True)
+            )
+            for state in states
+        ),
         rows=tuple(_handler(one) for one in OPERATIONS.values() if one.kind == ROWS),
     )
     return {SOURCE: render(TEMPLATE, view=view), **{Path(name).name: verbatim(name) for name in HEADERS}}
-
-
-def _groups(state: str) -> tuple[tuple[str, str], ...]:
-    return (path_operation(state), path_operation(state, backward=True)), ("stream", "stream_backprop")
 
 
 def _list(texts: Iterable[str]) -> str:
@@ -78,6 +84,7 @@ def _handler(operation: Operation) -> HandlerView:
         name=operation.name,
         group=operation.group,
         counts=f"{inputs}, {outputs}",
+        letters=hex(sum(1 << k for k, one in enumerate(operation.all_operands) if one.width == LETTERS)),
         parameters=", ".join([*pointers, "ptrdiff_t, int"]),
         arguments=tuple(f"{one}, o[{k}].stride" for k, one in enumerate(data)),
     )

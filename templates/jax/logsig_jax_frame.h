@@ -29,16 +29,21 @@ static XLA_FFI_Error *logsig_no_memory(const XLA_FFI_CallFrame *frame)
     return logsig_error(frame, XLA_FFI_Error_Code_RESOURCE_EXHAUSTED, "There is no room for working memory.");
 }
 
-/* Whether a call only asks which version of the interface this was compiled for; answers it. */
-static int logsig_asked(XLA_FFI_CallFrame *frame)
+/* Whether a call only asks which version of the interface this was compiled for, and for its traits; answers it. */
+static int logsig_asked_for(XLA_FFI_CallFrame *frame, XLA_FFI_Handler_Traits traits)
 {
     XLA_FFI_Extension_Base *const first = frame->extension_start;
     if (!first || first->type != XLA_FFI_Extension_Metadata) return 0;
     XLA_FFI_Metadata *const metadata = ((XLA_FFI_Metadata_Extension *)first)->metadata;
     metadata->api_version.major_version = XLA_FFI_API_MAJOR;
     metadata->api_version.minor_version = XLA_FFI_API_MINOR;
-    metadata->traits = 0;
+    metadata->traits = traits;
     return 1;
+}
+
+static int logsig_asked(XLA_FFI_CallFrame *frame)
+{
+    return logsig_asked_for(frame, 0);
 }
 
 static const XLA_FFI_Buffer *logsig_argument(const XLA_FFI_CallFrame *frame, int64_t place)

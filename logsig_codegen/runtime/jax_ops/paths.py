@@ -58,7 +58,7 @@ def log_sig(request: PathRequest, path: Any, lengths: Any, initial: Any) -> Any:
 # -- kernels --------------------------------------------------------------------------------------------------------
 
 
-def _attributes(
+def path_attributes(
     *, dimension: int, degree: int, given: Any, state: str, stream: bool, windows: Any, n_jobs: int, leads: Any = ()
 ) -> dict[str, Any]:
     """The attributes that ``logsig_jax.h`` reads."""
@@ -246,8 +246,8 @@ PATHS = Composed(
         tail=2,
         count=_count,
         shape=_shape,
-        value=handlers.lowering("log_sig", _attributes, _prepare(backward=False)),
-        backprop=handlers.lowering("log_sig_backprop", _attributes, _prepare(backward=True)),
+        value=handlers.lowering("log_sig", path_attributes, _prepare(backward=False)),
+        backprop=handlers.lowering("log_sig_backprop", path_attributes, _prepare(backward=True)),
         composition=_composition,
         gradient_leads=_gradient_leads,
         hint=_hint,
