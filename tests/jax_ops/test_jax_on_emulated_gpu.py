@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from emulated import CXX, HEADERS
-from jax_cases import CASES, DEGREE_ONE, D, M, N
+from jax_cases import CASES, DEGREE_ONE, D, N
 from processes import ROOT, RunPython
 from shared import digest, once
 from torch_extension import compile_driver, emulated_kernels
@@ -44,7 +44,14 @@ assert xla.xla_allocations() and not xla.xla_kept()
 ELSEWHERE = ("log_sig, transformed", "log_sig, lengths of transformed", "log_sig, list")
 """Cases of another dimension, for which there are no emulated kernels."""
 NAMES = [name for name in {**CASES, **DEGREE_ONE} if name not in ELSEWHERE]
-QUICK = ("join, broadcast", "join, prepended", "log_sig, crossed initial", "log_sig, state", "stream, initial", "windows, lengths")
+QUICK = (
+    "join, broadcast",
+    "join, prepended",
+    "log_sig, crossed initial",
+    "log_sig, state",
+    "stream, initial",
+    "windows, lengths",
+)
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +71,9 @@ def on_host_folder(session_cache: Path) -> Path:
 def on_host(on_host_folder: Path, run_python: RunPython) -> OnHost:
     """Run Python where JAX's programs for GPUs run on the host; what it printed."""
 
-    def run(code: str) -> str:
+    def run(code: str, **others: str) -> str:
         environment = {
+            **others,
             "LD_LIBRARY_PATH": str(on_host_folder),
             "LOGSIG_XLA_ON_HOST": str(on_host_folder / "xla_on_host.so"),
             "LOGSIG_CODEGEN_PATH": str(emulated_kernels(D, N)),
@@ -111,6 +119,32 @@ def test_derivatives_of_every_case(on_host: OnHost, part: int) -> None:
             derivatives.test_gradients_of_paths_are_those_of_numpy(options)
         derivatives.test_other_gradients_are_those_of_numpy()
         """
+    )
+
+
+@pytest.mark.slow
+def test_transformations(on_host: OnHost) -> None:
+    on_host(
+        """
+        import test_jax_transformations as changed
+        from jax.sharding import PartitionSpec as P
+        for name in changed.BATCHED: changed.test_vmap_is_a_loop_and_so_are_its_gradients(name)
+        for test in (changed.test_nested_vmap, changed.test_jacobians_of_paths, changed.test_hessians,
+                     changed.test_control_flow, changed.test_linearize_donation_and_ahead_of_time,
+                     changed.test_python_threads_share_kernels):
+            test()
+        path, before = jnp.asarray(random(4, 5, D)), jnp.asarray(random(M))
+        mesh = jax.make_mesh((2,), ("x",), axis_types=(jax.sharding.AxisType.Auto,))
+        lengths = jnp.array([5, 2, 3, 1])
+        for options in ({}, {"stream": True}):
+            def features(path, before, counts):
+                return lg.log_sig(path, N, initial=before, lengths=counts, **options)
+            sharded = jax.shard_map(features, mesh=mesh, in_specs=(P("x"), P(), P("x")), out_specs=P("x"))
+            gradients = [jax.jit(jax.grad(lambda x, y, run=run: (run(x, y, lengths) ** 2).sum(), (0, 1)))(path, before)
+                         for run in (sharded, features)]
+            for found, expected in zip(*gradients): close(found, expected)
+        """,
+        XLA_FLAGS="--xla_force_host_platform_device_count=2",
     )
 
 

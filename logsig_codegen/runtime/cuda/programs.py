@@ -150,7 +150,7 @@ class CudaPrograms:
                 self._look(problem, k, place)
 
     def kernels_on(self, place: Place) -> Any:
-        """What is known of the kernels on a device, as the struct ``logsig_gpu_problem``, which lives as long as this."""
+        """What is known of kernels on a device, the struct ``logsig_gpu_problem``, which lives as long as this."""
         key = place.dtype, place.ordinal
         if key not in self._problems:
             self._problems[key] = ffi.new(

@@ -153,5 +153,3 @@ def prepare_on_gpu(dimension: SupportsIndex, degree: SupportsIndex, *operations:
             with _refusals():
                 programs.prepare_calls(operations, place)
             _hand_over(programs, place)
-
-

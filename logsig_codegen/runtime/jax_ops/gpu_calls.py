@@ -108,7 +108,10 @@ def _walk(target: str, shapes: Callable[..., Sequence[Shape]], *, backward: bool
     return made
 
 
-FORWARD, BACKWARD = _walk("log_sig", _forward_shape, backward=False), _walk("log_sig_backprop", _backward_shapes, backward=True)
+FORWARD, BACKWARD = (
+    _walk("log_sig", _forward_shape, backward=False),
+    _walk("log_sig_backprop", _backward_shapes, backward=True),
+)
 _KNOWN = frozenset((INITIAL, LENGTHS, RESULT))
 
 
