@@ -36,7 +36,7 @@ def _register(made: Primitive, rule: Callable[..., Any]) -> None:
 
 
 def _composed(function: Callable[..., Sequence[Any]]) -> Callable[..., Any]:
-    return mlir.lower_fun(function, multiple_results=True)  # type: ignore[no-any-return]
+    return mlir.lower_fun(function, multiple_results=True)
 
 
 def _widened(array: Any, lead: Shape, tail: int) -> Any:
@@ -131,10 +131,10 @@ class _Call:
         self.stream: bool = params["stream"]
         self.numbers = {name: params[name] for name in ("dimension", "degree", "n_jobs")}
 
-    def _counts(self, lead: Shape) -> tuple[Any, Any]:
+    def _counts(self, lengths: Any, lead: Shape) -> tuple[Any, Any]:
         """Which numbers of points are within the paths; and all of them, 0 for the others, as halves of 64 bits."""
-        right = (self.lengths >= 0) & (self.lengths <= self.path.shape[-2])
-        counts = jnp.broadcast_to(jnp.where(right, self.lengths, 0).astype(jnp.int32), lead)
+        right = (lengths >= 0) & (lengths <= self.path.shape[-2])
+        counts = jnp.broadcast_to(jnp.where(right, lengths, 0).astype(jnp.int32), lead)
         return jnp.broadcast_to(right, lead), jnp.stack([counts, jnp.zeros_like(counts)], -1)
 
     def _start(self, made: Primitive, arrays: Arrays, lead: Shape, before: Any, result: Any = None) -> list[Any]:
@@ -143,7 +143,7 @@ class _Call:
         if before is not None:
             given, operands = [INITIAL], [*operands, _widened(before, lead, 1)]
         if self.lengths is not None:
-            right, counts = self._counts(lead)
+            right, counts = self._counts(self.lengths, lead)
             given, operands = [*given, LENGTHS], [*operands, counts]
         if result is not None:
             given, operands = [*given, RESULT], [*operands, _widened(result, lead, result.ndim - len(lead))]
