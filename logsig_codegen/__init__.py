@@ -14,11 +14,13 @@ from logsig_codegen._version import __version__
 from logsig_codegen.api import GeneratedFolder, formulas, generate, load
 from logsig_codegen.errors import (
     ArtifactError,
+    BuildForbiddenError,
     CacheError,
     CompilerError,
     CompilerNotFoundError,
     CudaError,
     GenerationError,
+    InterpretedWarning,
     LogSigError,
     OutputError,
     PlanProofError,
@@ -68,12 +70,14 @@ from logsig_codegen.streams import LogSigStream, LogSigWindowStream
 
 __all__ = [
     "ArtifactError",
+    "BuildForbiddenError",
     "CacheError",
     "CompilerError",
     "CompilerNotFoundError",
     "CudaError",
     "GeneratedFolder",
     "GenerationError",
+    "InterpretedWarning",
     "LogSigError",
     "LogSigKernel",
     "LogSigStream",

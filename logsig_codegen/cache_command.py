@@ -8,7 +8,8 @@ import re
 import time
 from typing import Any
 
-from logsig_codegen.build import cache
+from logsig_codegen.arguments import readable_size
+from logsig_codegen.build import cache, packs
 from logsig_codegen.build.cache import failures, retention
 from logsig_codegen.text_table import table
 
@@ -67,14 +68,19 @@ def _list(options: argparse.Namespace) -> int:
     limit, total = cache.size_limit(), sum(entry.size for entry in entries)
     if options.json:
         about = {"path": str(place.root), "refused": place.refused, "size": total, "limit": limit}
-        print(json.dumps({**about, "entries": [_data(entry) for entry in entries], "failed": failed}, indent=2))
+        known = {pack.name: pack.state for pack in packs.installed()}
+        entered = [_data(entry) for entry in entries]
+        print(json.dumps({**about, "entries": entered, "failed": failed, "packs": known}, indent=2))
         return 0
     if entries:
         print(table(HEADER, [_cells(entry) for entry in entries], texts=frozenset((0, 1, 2, 4, 5))))
-    allowed = "no limit" if limit is None else f"at most {_size(limit)}"
-    print(f"{place.root}: {len(entries)} {'entry' if len(entries) == 1 else 'entries'}, {_size(total)} ({allowed})")
+    allowed = "no limit" if limit is None else f"at most {readable_size(limit)}"
+    held = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}, {readable_size(total)}"
+    print(f"{place.root}: {held} ({allowed})")
     for folder in failed:
         print(f"a failed build: {folder}")
+    for pack in packs.installed():
+        print(f"pack {pack.name}: {pack.state}")
     return 0
 
 
@@ -95,7 +101,7 @@ def _report(removed: tuple[cache.Entry, ...], options: argparse.Namespace) -> in
     if options.json:
         print(json.dumps({"removed": [_data(entry) for entry in removed]}, indent=2))
     else:
-        size = _size(sum(entry.size for entry in removed))
+        size = readable_size(sum(entry.size for entry in removed))
         print(f"removed {len(removed)} {'entry' if len(removed) == 1 else 'entries'}, {size}")
     return 0
 
@@ -115,13 +121,4 @@ def _cells(entry: cache.Entry) -> tuple[str, ...]:
         groups = ",".join(map(str, entry.artifact.groups))
         head = (f"({manifest['dimension']},{manifest['degree']})", entry.artifact.target, groups)
     used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-    return (*head, _size(entry.size), used, entry.path.name)
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
+    return (*head, readable_size(entry.size), used, entry.path.name)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from logsig_codegen import cache_command
+from logsig_codegen import cache_command, pack_command
+from logsig_codegen.arguments import ALL, choices, numbers, operations, positive
 from logsig_codegen.build.artifact import DTYPES
 from logsig_codegen.build.nvidia import ARCHITECTURES
 from logsig_codegen.errors import LogSigError, ProblemTooLargeError
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 NO_GPU = "none"
 FORMATS = ("text", "latex", "json")
-ALL = "all"
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 COUNTED = ("join", "join_backprop", "log_sig.step", "log_sig_backprop.step_backprop")
 """Programs whose operations the summary tells."""
@@ -54,55 +53,11 @@ examples:
   logsig-gen show --dim 2 --degree 3             the formulas, without writing anything
   logsig-gen show --dim 5 --degree 3 --what report --format json
                                                  plan and operation counts, for programs
+  logsig-gen pack --common                       a wheel of the common problems, for machines without a compiler
   logsig-gen doctor                              what would be used on this machine, and why
   logsig-gen cache                               what the cache holds, and how it gets smaller
 
-"logsig-gen show --help" and the like say more about these three."""
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """``"2,4-6"`` as ``(2, 4, 5, 6)``: numbers and ranges from 1 up, in the order given, each once."""
-    found: dict[int, None] = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?", part)
-        if match is None:
-            raise argparse.ArgumentTypeError(f"expected numbers such as 5, 2-5 or 2,4-6, got {text!r}")
-        first = int(match[1])
-        last = first if match[2] is None else int(match[2])
-        if first < 1 or last < first:
-            raise argparse.ArgumentTypeError(f"expected numbers from 1 up, and ranges from low to high, got {text!r}")
-        if last - first >= 1000:
-            raise argparse.ArgumentTypeError(f"expected a range of at most 1000 numbers, got {text!r}")
-        found.update(dict.fromkeys(range(first, last + 1)))
-    return tuple(found)
-
-
-def positive(text: str) -> int:
-    """A whole number from 1 up; underscores may group its digits."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
-    return number
-
-
-def _choices(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
-    def read(text: str) -> tuple[str, ...]:
-        chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
-        for name in chosen:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"expected one or more of {', '.join(known)}, got {name!r}")
-        return chosen
-
-    return read
-
-
-def _operations(text: str) -> tuple[str, ...] | None:
-    """Groups of operations; ``None`` for all that a problem can have."""
-    chosen = _choices((*GROUPS, ALL))(text)
-    return None if ALL in chosen else chosen
+"logsig-gen show --help" and the like say more about these four."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="logsig-gen",
         usage="logsig-gen --dim D --degree N [options]\n       logsig-gen show --dim D --degree N [options]"
+        "\n       logsig-gen pack (--common | --dim D --degree N) [options]"
         "\n       logsig-gen doctor [options]\n       logsig-gen cache [list | clean | clear] [options]",
         description=DESCRIPTION,
         epilog=EXAMPLES,
@@ -127,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument(
         "--target",
-        type=_choices(sorted(known())),
+        type=choices(sorted(known())),
         default=(C.name,),
         metavar="NAMES",
         help=f"what to write, one or more (default: {C.name}): "
@@ -135,12 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument(
         "--operations",
-        type=_operations,
+        type=operations,
         metavar="NAMES",
         help=f"groups of operations the folder holds: {ALL} (default), or some of {', '.join(GROUPS)}",
     )
     where.add_argument(
-        "--dtype", type=_choices(DTYPES), default=DTYPES, metavar="TYPES", help="float32, float64 or both (default)"
+        "--dtype", type=choices(DTYPES), default=DTYPES, metavar="TYPES", help="float32, float64 or both (default)"
     )
     where.add_argument(
         "--march",
@@ -186,7 +142,7 @@ def _show_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--operations",
-        type=_operations,
+        type=operations,
         default=("join",),
         metavar="NAMES",
         help=f"for program, source and report: groups of operations, {ALL} or some of {', '.join(GROUPS)} "
@@ -360,7 +316,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Command line without the program's name; by default that of the process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parsers = {"show": _show_parser, "doctor": _doctor_parser, "cache": cache_command.parser}
+    parsers = {
+        "show": _show_parser,
+        "doctor": _doctor_parser,
+        "cache": cache_command.parser,
+        "pack": pack_command.parser,
+    }
     try:
         if words and words[0] in parsers:
             options = parsers[words[0]]().parse_args(words[1:])

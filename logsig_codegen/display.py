@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen.build.policy import NEVER
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.report import operations_table
 from logsig_codegen.targets.base import BuildSpec, Target, joined
@@ -149,7 +150,13 @@ def doctor_text(found: Mapping[str, Any]) -> str:
         for name, groups in cache["entries"].items()
     ]
     named = f"${artifacts['variable']} ({artifacts['value'] or 'not set'})"
-    lines += ["", f"load() looks in the folders of {named}, then in the cache,"]
-    lines += ["then it generates and compiles." if compiler else "and then gives up."]
+    for name, state in found["packs"].items():
+        lines += textwrap.wrap(f"pack {name}: {state}", 118, subsequent_indent="  ")
+    lines += ["", f"load() looks in the folders of {named}, then in packs, then in the cache,"]
+    build = found["build"]
+    compiles = compiler and build["value"] != NEVER
+    lines += ["then it generates and compiles." if compiles else "and then gives up."]
+    if build["value"] == NEVER:
+        lines += [f"${build['variable']} is {NEVER!r}: nothing is compiled."]
     lines += ["", f"problem: {found['problem']}" if found["problem"] else "all is well"]
     return "\n".join(lines)

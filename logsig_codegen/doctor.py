@@ -8,7 +8,7 @@ from typing import Any
 
 from logsig_codegen import targets
 from logsig_codegen._version import __version__
-from logsig_codegen.build import cache, cpu, toolchain
+from logsig_codegen.build import cache, cpu, packs, policy, toolchain
 from logsig_codegen.build.cache import Place
 from logsig_codegen.errors import CompilerError
 from logsig_codegen.runtime.origin import VARIABLE
@@ -37,6 +37,8 @@ def examine(march: str = "native") -> dict[str, Any]:
         "cache": {"path": str(folder), "state": _state(place), "entries": _entries()},
         "targets": {name: _found(target) for name, target in targets.known().items()},
         "artifacts": {"variable": VARIABLE, "value": os.environ.get(VARIABLE)},
+        "packs": {pack.name: pack.state for pack in packs.installed()},
+        "build": {"variable": policy.VARIABLE, "value": policy.policy()},
     }
     try:
         tools = toolchain.describe(toolchain.find_compiler(), march)

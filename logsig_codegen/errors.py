@@ -77,6 +77,14 @@ class CompilerNotFoundError(CompilerError):
     """No C compiler could be found, or, for an extension of torch, something else its build needs."""
 
 
+class BuildForbiddenError(CompilerNotFoundError):
+    """Something would have to be compiled, which ``$LOGSIG_CODEGEN_BUILD`` forbids."""
+
+
+class InterpretedWarning(RuntimeWarning):
+    """There is no C compiler: kernels are interpreted, which takes much longer."""
+
+
 class CacheError(LogSigError):
     """The on-disk cache cannot be used."""
 

@@ -353,6 +353,15 @@ def sliding_costs(problem: Problem) -> tuple[int, int, int, int]:
     return 10 if problem.degree <= 5 else 5, problem.degree + 1, problem.degree + 2, 280 // problem.degree
 
 
+def groups_to_prepare(
+    problem: Problem, others: Iterable[str] = ("join", "combine"), *, gradients: bool = True
+) -> tuple[str, ...]:
+    """The groups that whole paths of a problem need, with or without gradients, and others, in order."""
+    passes = (False, True) if gradients else (False,)
+    wanted = {*others, *(group_of(path_operation(default_state(problem), backward=back)) for back in passes)}
+    return tuple(group for group in GROUPS if group in wanted)
+
+
 def available_groups(problem: Problem) -> tuple[str, ...]:
     """The groups a problem can have."""
     large = problem.size > SIGNATURE_LIMIT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import SupportsIndex
@@ -16,6 +17,7 @@ LARGEST_SIZE_BITS = 62
 """Problems with more than two to this power coordinates are refused: no address space holds one log-signature."""
 LARGEST_INTEGER = 2**63 - 1
 """Integers beyond this, or its negative, count nothing that fits a computer."""
+_NAME = re.compile(r"d([1-9][0-9]{0,8})_n([1-9][0-9]{0,3})")
 
 
 def check_positive_integer(name: str, value: SupportsIndex) -> int:
@@ -121,3 +123,9 @@ class Problem:
     def name(self) -> str:
         """Short name used for folders and symbols, for example ``d5_n3``."""
         return f"d{self.dimension}_n{self.degree}"
+
+    @staticmethod
+    def named(name: str) -> Problem | None:
+        """The problem whose :attr:`name` this is, if there is one."""
+        match = _NAME.fullmatch(name)
+        return None if match is None else Problem(int(match[1]), int(match[2]))

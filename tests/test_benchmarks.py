@@ -15,6 +15,7 @@ from golden import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results"
 SCRIPTS = {
+    "jobs": "jobs",
     "join": "join",
     "paths": "paths",
     "path_accuracy": "path_accuracy",
@@ -28,7 +29,9 @@ SCRIPTS = {
 @pytest.mark.parametrize("results", SCRIPTS)
 def test_pages_show_what_was_measured(results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = [results, "--saved", str(RESULTS / f"{results}.csv")]
-    pages = {"--document": "docs/benchmarks.md"} | ({"--readme": "README.md"} if results == "join" else {})
+    pages = {"--document": "README.md" if results == "jobs" else "docs/benchmarks.md"}
+    if results == "join":
+        pages["--readme"] = "README.md"
     for option, page in pages.items():
         copy = tmp_path / Path(page).name
         copy.write_text((ROOT / page).read_text())

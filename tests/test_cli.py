@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from logsig_codegen import cli, display, generate
+from logsig_codegen import cli, display, generate, pack_command
 from logsig_codegen.build.cache import marks
 from logsig_codegen.operations import GROUPS, OPERATIONS
 
@@ -78,6 +78,9 @@ def test_numbers_refuse(text: str) -> None:
         (["show", "--dim", "2", "--degree", "2", "--operations", "join,everything"], "'everything'"),
         (["show", "--dim", "2-3", "--degree", "2"], "--dim"),
         (["doctor", "now"], "now"),
+        (["pack"], "--common"),
+        (["pack", "--dim", "2"], "--degree"),
+        (["pack", "--common", "--dim", "2"], "--common"),
     ],
 )
 def test_usage_errors(words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +98,9 @@ def test_a_processor_that_cannot_be_one_is_a_usage_error(tmp_path: Path, capsys:
     assert capsys.readouterr().err.startswith("logsig-gen: error: march: ")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["show", "--help"], ["doctor", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["show", "--help"], ["doctor", "--help"], ["pack", "--help"], ["--version"]]
+)
 def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(words)
@@ -103,7 +108,7 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "logsig-gen" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["--help"], ["show", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["show", "--help"], ["pack", "--help"]])
 def test_help_names_the_groups(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(words)
@@ -115,15 +120,16 @@ def test_examples_of_the_help_are_commands(capsys: pytest.CaptureFixture[str], m
     reached = []
     for name in ("_generate", "_show", "_doctor"):
         monkeypatch.setattr(cli, name, lambda options, name=name: reached.append(name) or 0)
+    monkeypatch.setattr(pack_command, "_pack", lambda parser, options: reached.append("_pack") or 0)
     lines = [
         re.split(r"\s{2,}", line.strip())[0].split()
-        for line in cli.EXAMPLES.splitlines()
+        for line in (*cli.EXAMPLES.splitlines(), *pack_command.EXAMPLES.splitlines())
         if line.startswith("  logsig-gen")
     ]
     assert len(lines) >= 6
     for _, *words in lines:
         assert cli.main(words) == 0
-    assert set(reached) == {"_generate", "_show", "_doctor"}
+    assert set(reached) == {"_generate", "_show", "_doctor", "_pack"}
 
 
 # ---------------------------------------------------------------------------------------------- generating

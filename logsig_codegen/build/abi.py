@@ -51,19 +51,24 @@ def _structs() -> str:
     return text[text.index("#include <stddef.h>") + len("#include <stddef.h>") : text.index(end) + len(end)] + "\n"
 
 
-def _function_type(operation: Operation) -> str:
+def arguments(operation: Operation) -> list[tuple[str, str]]:
+    """Type and name of each argument of an operation's function, which returns an ``int``."""
     if operation.kind == SLIDING:
-        return f"typedef int (*logsig_{operation.name}_function)(const void *request);\n"
-    lines = []
+        return [("const void *", "request")]
+    found = []
     for operand in operation.operands:
         qualifier = "const " if operand in operation.inputs else ""
-        lines.append(f"{qualifier}void *{operand}, ptrdiff_t {operand}_stride")
+        found += [(f"{qualifier}void *", operand), ("ptrdiff_t ", f"{operand}_stride")]
         if operand == "path":
-            lines.append("ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts")
+            found += [("ptrdiff_t ", "length"), ("const ptrdiff_t *", "lengths"), ("const ptrdiff_t *", "starts")]
             if operation.in_pieces:
-                lines.append("const logsig_products *products")
-    arguments = ",\n    ".join([*lines, "ptrdiff_t batch, int n_jobs"])
-    return f"typedef int (*logsig_{operation.name}_function)(\n    {arguments});\n"
+                found.append(("const logsig_products *", "products"))
+    return [*found, ("ptrdiff_t ", "batch"), ("int ", "n_jobs")]
+
+
+def _function_type(operation: Operation) -> str:
+    listed = ", ".join(f"{kind}{name}" for kind, name in arguments(operation))
+    return f"typedef int (*logsig_{operation.name}_function)({listed});\n"
 
 
 MODULE = "logsig_codegen.runtime._abi"

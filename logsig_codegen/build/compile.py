@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from logsig_codegen.build import progress
 from logsig_codegen.build.cache.failures import check
 from logsig_codegen.build.cpu import usable_processors
 from logsig_codegen.build.processes import Crew, run
@@ -48,11 +49,13 @@ def compile_library(
             for target, source, definitions in tasks
         ]
         workers = max(1, jobs or usable_processors())
+        progress.expect(len(tasks))
         with stage("compile C"), ThreadPoolExecutor(max_workers=workers) as pool, Crew() as crew:
             for (target, source, _), done in zip(
                 tasks, pool.map(lambda command: crew.run(command, folder), commands), strict=True
             ):
                 check(done, NAME, folder, output=f"{relative}/{target}", source=source)
+                progress.done()
         outputs = [f"{relative}/{target}" for target, _, _ in tasks]
         link = [flag.text for flag in toolchain.link_flags]
         with stage("link C", library):

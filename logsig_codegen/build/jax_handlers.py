@@ -81,7 +81,7 @@ def obtain_handlers(folders: Iterable[Path] = ()) -> Path:
     def make(target: Path) -> None:
         compile_handlers(jax_sources(), target, include)
 
-    return obtain_library(library_name(include), folders, make, "XLA calls the kernels by a small C library.")
+    return obtain_library(library_name(include), folders, make, "jax", "XLA calls the kernels by a small C library.")
 
 
 def compile_handlers(sources: Mapping[str, str], target: Path, include: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from logsig_codegen.build import cache, cpu
+from logsig_codegen.build import cache, cpu, policy
 from logsig_codegen.build.artifact import describe_file
 from logsig_codegen.build.cache import failures
 from logsig_codegen.build.processes import run
@@ -47,21 +47,22 @@ def obtain_launcher(folders: Iterable[Path] = ()) -> Path:
     Raises
     ------
     CompilerNotFoundError
-        If it has to be compiled and there is no C compiler; the message says how to do without.
+        If it has to be compiled and there is no C compiler, or that is forbidden; the message says how to do without.
     CompilerError
         With what the compiler printed.
     CacheError
         If neither the cache nor a temporary folder can be written.
     """
     return obtain_library(
-        library_name(), folders, compile_launcher, "Kernels for GPUs are started by a small C library."
+        library_name(), folders, compile_launcher, "cuda", "Kernels for GPUs are started by a small C library."
     )
 
 
-def obtain_library(name: str, folders: Iterable[Path], make: Callable[[Path], None], purpose: str) -> Path:
+def obtain_library(name: str, folders: Iterable[Path], make: Callable[[Path], None], target: str, purpose: str) -> Path:
     """A library without a problem: from one of ``folders``, else from the cache, else made by ``make(target)``.
 
-    ``purpose``: a sentence that the error begins with where there is no compiler. Raises as :func:`obtain_launcher`.
+    ``target``: the target whose folders have it. ``purpose``: a sentence that the error begins with where it cannot be
+    compiled. Raises as :func:`obtain_launcher`.
     """
     for folder in folders:
         if (folder / name).is_file():
@@ -71,6 +72,10 @@ def obtain_library(name: str, folders: Iterable[Path], make: Callable[[Path], No
         if cache.trusted_entry(root / entry) and _is_whole(root / entry / name):
             cache.touch(root / entry)
             return root / entry / name
+    advice = f"A folder that logsig-gen --target {target} has written has it; name one in $LOGSIG_CODEGEN_PATH."
+    forbidden = policy.refusal(f"{purpose} It is not in the cache", lambda: advice)
+    if forbidden is not None:
+        raise forbidden
     try:
         find_compiler()
     except CompilerNotFoundError as error:

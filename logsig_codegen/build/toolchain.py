@@ -47,8 +47,10 @@ VECTORISERS = (
     ),
     Flag("-fno-tree-slp-vectorize", "as above, for straight-line code", True),
 )
-OPENMP = Flag("-fopenmp", "several threads share a batch; without it every call is serial", optional=True)
+OPENMP = Flag("-fopenmp", "threads that share a batch wait for the next one; without it each call starts its own", True)
 WIDE = Flag("-mprefer-vector-width=512", "whole vectors where the processor has AVX-512", optional=True)
+PTHREAD = Flag("-pthread", "each call starts threads of its own")
+STRIP = Flag("-s", "the names of local symbols are left out")
 LINK_FLAGS = (Flag("-shared", "the result is a shared library"), Flag("-lm", "the C mathematics library"))
 
 _MARCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*\Z")
@@ -120,7 +122,7 @@ class Toolchain:
     rejected : tuple of Flag
         Optional flags that this compiler rejected.
     openmp : bool
-        Whether calls can use several threads.
+        Whether threads are those of the compiler's OpenMP library; otherwise each call starts threads of its own.
     features : tuple of str
         Processor features the code may use (names of ``/proc/cpuinfo``).
     """
@@ -210,21 +212,26 @@ def _advice() -> str:
     )
 
 
-def describe(compiler: Compiler, march: str) -> Toolchain:
+def describe(compiler: Compiler, march: str, *, portable: bool = False) -> Toolchain:
     """Run the compiler to learn its version, which optional flags it takes, and the processor features of ``march``.
+
+    Parameters
+    ----------
+    portable : bool
+        For libraries that are to need nothing but those of C: no OpenMP.
 
     Raises
     ------
     CompilerError
         If it cannot compile an empty function, or does not know ``march``.
     """
-    return _describe(compiler, str(compiler.identity()), check_march(march))
+    return _describe(compiler, str(compiler.identity()), check_march(march), portable)
 
 
 @lru_cache(maxsize=8)
-def _describe(compiler: Compiler, identity: str, march: str) -> Toolchain:
+def _describe(compiler: Compiler, identity: str, march: str, portable: bool) -> Toolchain:
     del identity  # part of the cache's key only: an upgraded compiler is run again
-    wanted = wanted_flags(march)
+    wanted = wanted_flags(march, portable=portable)
     with tempfile.TemporaryDirectory(prefix="logsig_codegen-") as folder:
         Path(folder, "probe.c").write_text(_PROBE, encoding="utf-8")
         accepted = wanted if _probe(compiler, wanted, folder) is None else _accepted(compiler, wanted, folder)
@@ -236,16 +243,17 @@ def _describe(compiler: Compiler, identity: str, march: str) -> Toolchain:
         version=version,
         march=march,
         compile_flags=accepted,
-        link_flags=(*LINK_FLAGS, *((OPENMP,) if openmp else ())),
+        link_flags=(*LINK_FLAGS, OPENMP if openmp else PTHREAD, *((STRIP,) if portable else ())),
         rejected=tuple(flag for flag in wanted if flag not in accepted),
         openmp=openmp,
         features=cpu.required_features(macros),
     )
 
 
-def wanted_flags(march: str) -> tuple[Flag, ...]:
+def wanted_flags(march: str, *, portable: bool = False) -> tuple[Flag, ...]:
     """The flags that are tried, in order; the compiler may reject optional ones."""
-    return (*FLAGS, *VECTORISERS, march_flag(march), OPENMP, *((WIDE,) if _is_x86() else ()))
+    threads = () if portable else (OPENMP,)
+    return (*FLAGS, *VECTORISERS, march_flag(march), *threads, *((WIDE,) if _is_x86() else ()))
 
 
 def march_flag(march: str) -> Flag:

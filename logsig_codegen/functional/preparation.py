@@ -9,7 +9,7 @@ from logsig_codegen.build import cache
 from logsig_codegen.build.cache import set_cache_dir
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.functional._arguments import Device, augmented_problem, check_device, non_negative
-from logsig_codegen.operations import GROUPS, default_state, path_operation
+from logsig_codegen.operations import GROUPS, default_state, groups_to_prepare
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import loader
 from logsig_codegen.runtime.checks import check_bool
@@ -69,17 +69,12 @@ def prepare_log_sig(
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     on_gpu = device == "cuda" or (device == "both" and _has_cuda())
     if device != "cuda":
-        along_paths = [path_operation(default_state(problem), backward=back) for back in _passes(gradients)]
-        loader.obtain(problem.dimension, problem.degree).prepare(*along_paths, *_products(number))
+        groups = groups_to_prepare(problem, _products(number), gradients=gradients)
+        loader.obtain(problem.dimension, problem.degree).prepare(*groups)
         for linear in chain_of(problem, 2, number).maps:
             table(linear)
     if on_gpu:
         _prepare_cuda(problem, number, gradients)
-
-
-def _passes(gradients: bool) -> tuple[bool, ...]:
-    """Whether it is the backward pass, for each pass that is wanted."""
-    return (False, True) if gradients else (False,)
 
 
 def _products(method: int) -> tuple[str, ...]:
@@ -105,7 +100,7 @@ def _prepare_cuda(problem: Problem, method: int, gradients: bool) -> None:
         for operation in (one for group in _products(method) for one in GROUPS[group]):
             if gradients or not operation.backward:
                 kernel.cuda.launcher(operation.name, dtype, ordinal)
-        for back in _passes(gradients):
+        for back in (False, True) if gradients else (False,):
             kernel.cuda.prepare_paths(default_state(problem), dtype, ordinal, backward=back)
     from logsig_codegen.runtime.cuda import maps
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from logsig_codegen.algebra.surd import Coefficient
@@ -12,6 +13,14 @@ from logsig_codegen.ir.schedule import Compute, Event, Fetch, Flush, Forget, Rea
 
 def _unchanged(coefficient: Coefficient) -> Any:
     return coefficient
+
+
+def with_constants(program: Program, number: Callable[[Coefficient], Any]) -> Program:
+    """A program to be run many times: its coefficients are converted once, but for those that are one."""
+    instructions = tuple(
+        tuple((c if c == 1 else number(c), left, right) for c, left, right in terms) for terms in program.instructions
+    )
+    return replace(program, instructions=instructions)
 
 
 def interpret(

@@ -32,14 +32,14 @@ from logsig_codegen.runtime.fast import (
     fast_log_sig_backprop,
     fast_product,
 )
-from logsig_codegen.runtime.library import Library
+from logsig_codegen.runtime.library import Library, untyped
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A group of operations in memory, and the folder it came from."""
+    """A group of operations in memory, and the folder it came from; ``None`` if it is interpreted."""
 
-    artifact: Artifact
+    artifact: Artifact | None
     library: Library
 
 
@@ -91,7 +91,8 @@ class LoadedGroups:
 
     def artifacts(self) -> list[Artifact]:
         """The folders of what is loaded, in the order of the groups."""
-        return [self._opened[name].artifact for name in GROUPS if name in self._opened]
+        found = (self._opened[name].artifact for name in GROUPS if name in self._opened)
+        return [artifact for artifact in found if artifact is not None]
 
     def libraries(self) -> list[Library]:
         """The libraries that are loaded, in the order of the groups."""
@@ -119,8 +120,7 @@ class LoadedGroups:
                 names.update(log_sig=path_operation(state), combine_backprop="combine_backprop")
             found = ffi.new("logsig_products *")
             for member, operation in names.items():
-                function = function_for(self.functions(operation), dtype)
-                setattr(found, member, ffi.cast("void (*)(void)", function))
+                setattr(found, member, untyped(function_for(self.functions(operation), dtype)))
             self._products[key] = found
         return found
 
@@ -158,7 +158,7 @@ class LoadedGroups:
                 members.update({name: name, "log_sig": path_operation(state)})
             functions = ffi.new("logsig_path_functions *")
             for member, operation in members.items():
-                setattr(functions, member, ffi.cast("void (*)(void)", function_for(self.functions(operation), dtype)))
+                setattr(functions, member, untyped(function_for(self.functions(operation), dtype)))
             calls = self.group(group_of(forward)).library.functions[CALLS[backward]]
             found = self._path_calls[key] = PathCall(function_for(calls, dtype), functions)
         return found

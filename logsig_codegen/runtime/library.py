@@ -39,13 +39,19 @@ class Library:
     Attributes
     ----------
     functions : mapping
-        ``functions[operation][dtype]`` is the C function, for example ``functions["join"]["float64"]``.
+        ``functions[operation][dtype]`` is the C function, for example ``functions["join"]["float64"]``; where kernels
+        are interpreted, a Python function that takes the same arguments.
     handle : object
         Keeps the library in memory; a library is never unloaded, for its OpenMP threads may outlive the last call.
     """
 
     functions: Mapping[str, Mapping[str, Any]]
     handle: object
+
+
+def untyped(function: Any) -> Any:
+    """A C function as structs of the C interface hold it; null in place of one of Python's, which C cannot call."""
+    return ffi.cast("void (*)(void)", function) if isinstance(function, ffi.CData) else ffi.NULL
 
 
 def open_library(artifact: Artifact, problem: Problem) -> Library:

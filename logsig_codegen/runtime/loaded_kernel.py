@@ -101,7 +101,8 @@ class LoadedKernel:
     def report(self) -> Report:
         """Plans, operation counts, bytes moved, compiler, flags and folder of what is loaded; print it for a table."""
         self.prepare("join")
-        return Report.from_artifacts(self.loaded.artifacts())
+        artifacts = self.loaded.artifacts()
+        return Report.from_artifacts(artifacts) if artifacts else Report.interpreted(self.problem)
 
     @cached_property
     def formulas(self) -> Formulas:
@@ -112,27 +113,36 @@ class LoadedKernel:
 
     @property
     def path(self) -> Path:
-        """The folder the join was loaded from."""
-        return self.loaded.group("join").artifact.path
+        """The folder the join was loaded from. Raises ``ArtifactError`` if there is none, for it is interpreted."""
+        artifact = self.loaded.group("join").artifact
+        if artifact is None:
+            raise ArtifactError(f"{self.problem.name} is interpreted, there being no compiler: it is in no folder")
+        return artifact.path
 
     @property
     def sources(self) -> dict[str, str]:
         """File name to text of the join's sources, exactly as compiled.
 
-        Raises ``ArtifactError`` if they are gone, or were changed; in the cache they are built again.
+        Raises ``ArtifactError`` if they are gone, or were changed; in the cache they are built again. A pack has none:
+        they are written anew, which needs SymPy and Jinja2.
         """
         return self._sources("join")
 
     def _sources(self, group: str) -> dict[str, str]:
         self.prepare(group)
         artifact = self.loaded.group(group).artifact
+        if artifact is None or not artifact.manifest["sources"]:  # interpreted, or a pack
+            return self._sources_anew(targets.C, group)
         try:
             return artifact.sources()
         except ArtifactError:
             if artifact.path.parent not in cache.roots():
                 raise
-        spec = BuildSpec(self.problem, (group,), march=self.origin.march, max_terms=self.origin.max_terms)
-        return cached(targets.C, spec, find_compiler, Artifact.sources)
+        return cached(targets.C, self._spec(group), find_compiler, Artifact.sources)
+
+    def _spec(self, group: str, *, emit_only: bool = False) -> BuildSpec:
+        limit = self.origin.max_terms
+        return BuildSpec(self.problem, (group,), march=self.origin.march, emit_only=emit_only, max_terms=limit)
 
     def source(self, target: str = "c", *, group: str = "join") -> str:
         """All source files of a group of operations, each after a comment with its file name.
@@ -154,8 +164,11 @@ class LoadedKernel:
             return joined(self._sources(group))
         if not isinstance(group, str) or group not in GROUPS:
             raise ValueError(f"group: expected one of {', '.join(GROUPS)}, got {shown(group)}")
-        limit = self.origin.max_terms
-        return joined(source_texts(chosen, BuildSpec(self.problem, (group,), max_terms=limit, emit_only=True)))
+        return joined(self._sources_anew(chosen, group))
+
+    def _sources_anew(self, target: targets.Target, group: str) -> dict[str, str]:
+        """The text, which depends on the problem and the version only."""
+        return source_texts(target, self._spec(group, emit_only=True))
 
     @cached_property
     def cuda(self) -> CudaPrograms:

@@ -1,16 +1,18 @@
-"""From a dimension and a degree to a kernel: what is loaded already, artifact folders, the cache, then a build."""
+"""From a dimension and a degree to a kernel: what is loaded, artifact folders, packs, the cache, then a build."""
 
 from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import SupportsIndex, TypeAlias
 
+from logsig_codegen.build import packs, policy
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.toolchain import check_march, find_compiler
-from logsig_codegen.errors import ArtifactError, CacheError, shown
+from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError, InterpretedWarning, shown
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import registry
 from logsig_codegen.runtime.checks import check_problem
@@ -30,6 +32,7 @@ _kernels: dict[_Key, LogSigKernel] = {}
 _defaults: dict[tuple[int, int], LogSigKernel] = {}  # those asked for by dimension and degree alone
 _opened: dict[tuple[_Key, str], Opened] = {}
 _locks: dict[tuple[_Key, str], threading.Lock] = {}
+_warned = False
 
 
 def load(
@@ -46,8 +49,9 @@ def load(
     backward passes) when it is first called, or by :meth:`LogSigKernel.prepare`.
 
     Looks, in this order: among the kernels this process has loaded; in the folders named by ``artifacts`` or, without
-    it, by ``$LOGSIG_CODEGEN_PATH``; in the user's cache (``$LOGSIG_CODEGEN_CACHE``, :func:`set_cache_dir`, or the
-    platform's place for caches). What is nowhere is generated, compiled with the system's C compiler, and cached. Later
+    it, by ``$LOGSIG_CODEGEN_PATH``; in the packs of kernels that are installed (``docs/packs.md``); in the user's cache
+    (``$LOGSIG_CODEGEN_CACHE``, :func:`set_cache_dir`, or the platform's place for caches). What is nowhere is
+    generated, compiled with the system's C compiler, and cached, unless ``$LOGSIG_CODEGEN_BUILD`` is ``never``. Later
     calls with the same arguments return the same object; :func:`clear_cache` makes the process forget it.
 
     Parameters
@@ -58,8 +62,8 @@ def load(
         Folders written by ``logsig-gen``: either one problem's (``…/d5_n3``) or one that holds several of those. For a
         problem found there nothing is compiled, and neither a compiler nor SymPy nor Jinja2 is needed.
     march : str, optional
-        Processor to compile for, as the compiler's ``-march=`` takes it; default ``"native"``. Folders of ``artifacts``
-        are taken as they are.
+        Processor to compile for, as the compiler's ``-march=`` takes it; default ``"native"``, for which packs give the
+        best that this processor runs. Folders of ``artifacts`` are taken as they are.
     max_terms : int, optional
         Raise the limit on the number of structure-constant terms.
 
@@ -73,7 +77,10 @@ def load(
         If a folder of ``artifacts`` is missing, damaged or for another problem, or holds the problem for a processor
         this machine does not have.
     CompilerNotFoundError, CompilerError
-        If there is no C compiler, or it fails.
+        If there is no C compiler where ``$CC`` says it is, or none at all and ``$LOGSIG_CODEGEN_BUILD`` is ``always``
+        (else kernels are interpreted, and an :class:`InterpretedWarning` says so once); if it fails.
+    BuildForbiddenError
+        If it would have to be compiled, and ``$LOGSIG_CODEGEN_BUILD`` is ``never``; says how to get it.
     CacheError
         If nothing can be written, not even in a temporary folder.
     """
@@ -164,6 +171,11 @@ def _find(problem: Problem, group: str, origin: Origin) -> Opened:
             C.check(artifact, problem)
             if group in artifact.groups:
                 return Opened(artifact, open_library(artifact, problem))
+        for folder in packs.folders(problem, origin.march):
+            artifact = read_artifact(folder)
+            if group in artifact.groups:
+                C.check(artifact, problem)
+                return Opened(artifact, open_library(artifact, problem))
         return _from_cache(problem, group, origin)
     except OSError as error:  # of a layer that does not expect it: no file descriptors are left, or no memory
         raise CacheError(f"The kernels of {problem.name}, {group}, cannot be loaded: {error}") from error
@@ -191,4 +203,25 @@ def _search(problem: Problem, origin: Origin) -> Artifact | None:
 
 def _from_cache(problem: Problem, group: str, origin: Origin) -> Opened:
     spec = BuildSpec(problem, (group,), march=origin.march, max_terms=origin.max_terms)
-    return cached(C, spec, find_compiler, lambda artifact: Opened(artifact, open_library(artifact, problem)))
+    try:
+        return cached(C, spec, find_compiler, lambda artifact: Opened(artifact, open_library(artifact, problem)))
+    except CompilerNotFoundError as error:
+        if not policy.interprets():
+            raise
+        _warn_once(problem, error)
+        return _interpreted(problem, group, origin)
+
+
+def _interpreted(problem: Problem, group: str, origin: Origin) -> Opened:
+    from logsig_codegen.runtime.interpreted.library import interpreted_library
+
+    return Opened(None, interpreted_library(problem, group, origin.max_terms))
+
+
+def _warn_once(problem: Problem, error: CompilerNotFoundError) -> None:
+    """Say, once in a process, that kernels are interpreted."""
+    global _warned
+    if not _warned:
+        _warned = True
+        text = f"{problem.name} is interpreted, some 30 to 150 times slower than compiled code. {error}"
+        warnings.warn(text, InterpretedWarning, stacklevel=2)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from logsig_codegen.build.artifact import Artifact
+from logsig_codegen.problem import Problem
 from logsig_codegen.text_table import table
 
 
@@ -52,8 +53,8 @@ class Report:
         ``bytes_per_sample["join"]["float64"]``: bytes read and written per sample.
     compiler, flags, march, openmp
         What compiled it.
-    path : Path
-        The folder it was loaded from.
+    path : Path or None
+        The folder it was loaded from; ``None`` if it is interpreted.
     """
 
     dimension: int
@@ -67,27 +68,14 @@ class Report:
     flags: tuple[str, ...]
     march: str
     openmp: bool
-    path: Path
+    path: Path | None
 
     @classmethod
     def from_artifacts(cls, artifacts: Sequence[Artifact]) -> Report:
         """Read a report from manifests; what they share is taken from the first one."""
         manifest = artifacts[0].manifest
-
-        def merged(key: str) -> dict[str, Any]:
-            return {name: value for artifact in artifacts for name, value in artifact.manifest[key].items()}
-
-        return cls(
-            dimension=manifest["dimension"],
-            degree=manifest["degree"],
-            size=manifest["size"],
-            plan=merged("plan"),
-            form=merged("form"),
-            operations={
-                name: Operations(counts["multiply_adds"], counts["additions"], counts["scalings"])
-                for name, counts in merged("operations").items()
-            },
-            bytes_per_sample=merged("bytes_per_sample"),
+        return cls._of(
+            [artifact.manifest for artifact in artifacts],
             compiler=f"{manifest['compiler']['path']} ({manifest['compiler']['version']})",
             flags=tuple(manifest["flags"]),
             march=manifest["march"],
@@ -95,18 +83,46 @@ class Report:
             path=artifacts[0].path,
         )
 
+    @classmethod
+    def interpreted(cls, problem: Problem) -> Report:
+        """The report of a join that was never compiled."""
+        from logsig_codegen.compiler import compile_problem
+
+        compiled = compile_problem(problem).report()
+        return cls._of([compiled], compiler="none: interpreted", flags=(), march="", openmp=False, path=None)
+
+    @classmethod
+    def _of(cls, reports: Sequence[Mapping[str, Any]], **built: Any) -> Report:
+        def merged(key: str) -> dict[str, Any]:
+            return {name: value for report in reports for name, value in report[key].items()}
+
+        return cls(
+            **{name: reports[0][name] for name in ("dimension", "degree", "size")},
+            plan=merged("plan"),
+            form=merged("form"),
+            operations={
+                name: Operations(counts["multiply_adds"], counts["additions"], counts["scalings"])
+                for name, counts in merged("operations").items()
+            },
+            bytes_per_sample=merged("bytes_per_sample"),
+            **built,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able data."""
         operations = {name: {**counts._asdict(), "total": counts.total} for name, counts in self.operations.items()}
-        return {**vars(self), "operations": operations, "flags": list(self.flags), "path": str(self.path)}
+        path = None if self.path is None else str(self.path)
+        return {**vars(self), "operations": operations, "flags": list(self.flags), "path": path}
 
     def __str__(self) -> str:
+        alone = "no: every call is serial" if self.path is None else "no: each call starts threads of its own"
+        threads = "yes" if self.openmp else alone
         lines = [
             f"log-signature kernels, dimension {self.dimension}, degree {self.degree}: {self.size} coordinates",
             operations_table(self.to_dict()),
             f"compiler  {self.compiler}",
             f"flags     {' '.join(self.flags)}",
-            f"OpenMP    {'yes' if self.openmp else 'no: every call is serial'}",
-            f"folder    {self.path}",
+            f"OpenMP    {threads}",
+            f"folder    {self.path or 'none'}",
         ]
         return "\n".join(lines)

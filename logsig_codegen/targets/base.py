@@ -41,6 +41,8 @@ class BuildSpec:
         Write sources, compile nothing.
     documents : bool
         Add what is there for reading only, such as the formulas.
+    portable : bool
+        A library that is to run where there is no compiler: nothing but the C library is needed.
     max_terms, jobs : int, optional
         The limit on the size of the problem; how many compilers run at once. Neither changes the result.
     """
@@ -52,6 +54,7 @@ class BuildSpec:
     architectures: tuple[str, ...] | None = None
     emit_only: bool = False
     documents: bool = False
+    portable: bool = False
     max_terms: int | None = None
     jobs: int | None = None
 
@@ -176,6 +179,12 @@ class Target(ABC):
         if artifact.target != self.root.name:
             raise ArtifactError(f"{artifact.path}: holds the target {artifact.target!r}, not {self.root.name!r}")
         check_problem(artifact, problem)
+
+    def advice(self, spec: BuildSpec) -> str:
+        """How to get what is neither here nor may be compiled here: sentences."""
+        problem = spec.problem
+        command = f"logsig-gen --dim {problem.dimension} --degree {problem.degree} --target {self.name}"
+        return f"Run {command} where there is a compiler, and name the folder that it writes in $LOGSIG_CODEGEN_PATH."
 
     def remark(self, manifest: Mapping[str, Any], spec: BuildSpec) -> str | None:
         """What somebody who generated a folder should know about it, if anything: part of a sentence."""

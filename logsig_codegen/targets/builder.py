@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from logsig_codegen._version import ABI_VERSION, __version__
-from logsig_codegen.build import cache
+from logsig_codegen.build import cache, policy, progress
 from logsig_codegen.build.artifact import FORMAT, Artifact, describe_file, write_manifest
 from logsig_codegen.errors import ArtifactError, CompilerNotFoundError, ProblemTooLargeError
 from logsig_codegen.targets.base import BuildSpec, Emitted, Target
@@ -55,7 +55,20 @@ def build_into(
     ------
     ProblemTooLargeError, GenerationError, CompilerError, OSError
     """
-    report, emitted = emit(target, spec, tools)
+    with progress.building(f"{spec.problem.name}, {target.name}: {' '.join(spec.groups)}"):
+        return compile_into(folder, target, spec, tools, emit(target, spec, tools), request)
+
+
+def compile_into(
+    folder: Path,
+    target: Target,
+    spec: BuildSpec,
+    tools: Any,
+    written: tuple[dict[str, Any], Emitted],
+    request: cache.Request | None = None,
+) -> dict[str, Any]:
+    """The same from what :func:`emit` has returned."""
+    report, emitted = written
     texts = emitted.texts
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -109,20 +122,23 @@ def cached(
 
     Raises
     ------
+    BuildForbiddenError
+        If there is none, and nothing may be compiled; any compiler's entry will do then as well.
     CompilerNotFoundError, CompilerError, ProblemTooLargeError, GenerationError, CacheError
     """
-    tools, missing = None, None
-    try:
-        tools = find_tools()
-    except CompilerNotFoundError as error:
-        missing = error
+    tools, missing = None, _refusal(target, spec)
+    if missing is None:
+        try:
+            tools = find_tools()
+        except CompilerNotFoundError as error:
+            missing = error
     request = make_request(target, spec, tools)
     found = cache.lookup(request)
     if found is not None:
         try:
             return use(found)
         except ArtifactError as error:
-            missing = missing and CompilerNotFoundError(f"{error}. To build it again: {missing}")
+            missing = missing and type(missing)(f"{error}. To build it again: {missing}")
     if missing is not None:
         raise missing
     try:
@@ -132,6 +148,13 @@ def cached(
             arguments = f"{spec.problem.dimension}, {spec.problem.degree}, max_terms={error.terms}"
             error.advice = f"Call logsig_codegen.load({arguments}) to build it all the same"
         raise
+
+
+def _refusal(target: Target, spec: BuildSpec) -> CompilerNotFoundError | None:
+    """The error where nothing may be compiled."""
+    problem, groups = spec.problem, ",".join(spec.groups)
+    what = f"No compiled kernels for {groups} of (dimension={problem.dimension}, degree={problem.degree}) were found"
+    return policy.refusal(what, lambda: target.advice(spec))
 
 
 @contextmanager

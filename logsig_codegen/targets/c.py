@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from logsig_codegen.build import cpu, toolchain
+from logsig_codegen.build import cpu, packs, toolchain
 from logsig_codegen.build.artifact import Artifact, check_file
 from logsig_codegen.errors import ArtifactError, CompilerError, ProblemTooLargeError
 from logsig_codegen.targets.base import BuildSpec, Built, Emitted, Target
@@ -33,13 +33,15 @@ class CTarget(Target):
         if spec.emit_only:
             return None
         compiler = toolchain.find_compiler()
-        toolchain.describe(compiler, spec.march)  # a processor that it does not know is an error now
+        toolchain.describe(
+            compiler, spec.march, portable=spec.portable
+        )  # a processor that it does not know is an error now
         return compiler
 
     def identity(self, spec: BuildSpec, tools: Compiler | None) -> dict[str, Any]:
         """Looks at the file system, but runs nothing."""
         return {
-            "flags": [flag.text for flag in toolchain.wanted_flags(spec.march)],
+            "flags": [flag.text for flag in toolchain.wanted_flags(spec.march, portable=spec.portable)],
             "cpu": cpu.identity() if spec.march == "native" else cpu.machine(),
             "compiler": None if tools is None else tools.identity(),
         }
@@ -57,7 +59,8 @@ class CTarget(Target):
             return Built(fields=dict.fromkeys(("compiler", "flags", "openmp", "march", "cpu")))
         from logsig_codegen.build.compile import compile_library
 
-        described, library = toolchain.describe(tools, spec.march), f"liblogsig_{spec.problem.name}.so"
+        described = toolchain.describe(tools, spec.march, portable=spec.portable)
+        library = f"liblogsig_{spec.problem.name}.so"
         compile_library(folder, emitted.units, library, described, jobs=spec.jobs)
         fields = {
             "compiler": {"path": tools.path, "version": described.version},
@@ -80,6 +83,9 @@ class CTarget(Target):
             raise ArtifactError(f"{path}: holds source text only (it was written with emit_only); no library to load")
         _check_machine(artifact)
         check_file(artifact, str(library))
+
+    def advice(self, spec: BuildSpec) -> str:
+        return packs.advice(spec.problem, spec.groups)
 
     def found(self) -> str:
         try:

@@ -21,6 +21,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#if !defined(_OPENMP) && (defined(__unix__) || defined(__APPLE__))
+#define LOGSIG_OWN_THREADS
+#include <pthread.h>
+#endif
 
 #include "logsig_simd.h"
 
@@ -266,33 +270,86 @@ LOGSIG_INLINE int logsig_run_serially(const void *job, logsig_range_fn run, int 
     return logsig_run_on_heap(job, run, frame_vectors, row, end);
 }
 
+/* A job over rows that threads divide: each takes whole blocks of LANES rows, the first `extra` threads one more. */
+typedef struct {
+    const void *job;
+    logsig_range_fn run;
+    int frame_vectors;
+    ptrdiff_t batch, share, extra;
+    logsig_modes modes; /* of the thread that calls */
+} logsig_division;
+
+/* Runs the part of thread t. */
+LOGSIG_INLINE int logsig_run_part(const logsig_division *all, int t)
+{
+    const ptrdiff_t row = (t * all->share + (t < all->extra ? t : all->extra)) * LOGSIG_LANES;
+    const ptrdiff_t end = row + (all->share + (t < all->extra)) * LOGSIG_LANES;
+    const logsig_modes own = logsig_get_modes();
+    logsig_set_modes(all->modes);
+    const int error =
+        logsig_run_serially(all->job, all->run, all->frame_vectors, row, end < all->batch ? end : all->batch);
+    logsig_set_modes(own);
+    return error;
+}
+
+/* Runs all parts, by OpenMP's threads; without OpenMP by threads that live as long as the call, where there are any. */
+#ifdef LOGSIG_OWN_THREADS
+typedef struct {
+    const logsig_division *all;
+    int part, error;
+    pthread_t thread;
+} logsig_worker;
+
+static inline void *logsig_work(void *worker)
+{
+    logsig_worker *const mine = (logsig_worker *)worker;
+    mine->error = logsig_run_part(mine->all, mine->part);
+    return NULL;
+}
+
+static inline int logsig_run_parts(const logsig_division *all, int threads)
+{
+    logsig_worker *const workers = (logsig_worker *)malloc((size_t)threads * sizeof(logsig_worker));
+    int started = 1, error;
+    for (; workers && started < threads; started++) {
+        workers[started].all = all;
+        workers[started].part = started;
+        if (pthread_create(&workers[started].thread, NULL, logsig_work, &workers[started])) break;
+    }
+    error = logsig_run_part(all, 0);
+    for (int t = started; t < threads; t++) error |= logsig_run_part(all, t); /* those that got no thread */
+    for (int t = 1; t < started; t++) {
+        pthread_join(workers[t].thread, NULL);
+        error |= workers[t].error;
+    }
+    free(workers);
+    return error;
+}
+#else
+static inline int logsig_run_parts(const logsig_division *all, int threads)
+{
+    int error = 0;
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) num_threads(threads) reduction(| : error)
+#endif
+    for (int t = 0; t < threads; t++) error |= logsig_run_part(all, t);
+    return error;
+}
+#endif
+
 /* Runs a job over rows 0 ... batch - 1 with up to n_jobs threads, each taking whole blocks of LANES rows. Returns 0, or
- * ENOMEM when there is no room for a frame, and then the outputs are not all written. With n_jobs == 1 the OpenMP
- * runtime is left alone. */
+ * ENOMEM when there is no room for a frame, and then the outputs are not all written. With n_jobs == 1 no thread is
+ * started, and the OpenMP runtime is left alone. */
 LOGSIG_INLINE int logsig_share(const void *job, logsig_range_fn run, int frame_vectors, ptrdiff_t batch, int n_jobs)
 {
     if (batch <= 0) return 0;
-#ifdef _OPENMP
     const ptrdiff_t blocks = (batch - 1) / LOGSIG_LANES + 1;
     const int threads = blocks < n_jobs ? (int)blocks : n_jobs;
     if (threads > 1) {
-        const ptrdiff_t share = blocks / threads, extra = blocks % threads;
-        const logsig_modes modes = logsig_get_modes();
-        int error = 0;
-#pragma omp parallel for schedule(static) num_threads(threads) reduction(| : error)
-        for (int t = 0; t < threads; t++) {
-            const ptrdiff_t row = (t * share + (t < extra ? t : extra)) * LOGSIG_LANES;
-            const ptrdiff_t end = row + (share + (t < extra)) * LOGSIG_LANES;
-            const logsig_modes own = logsig_get_modes();
-            logsig_set_modes(modes);
-            error |= logsig_run_serially(job, run, frame_vectors, row, end < batch ? end : batch);
-            logsig_set_modes(own);
-        }
-        return error;
+        const logsig_division all = {job, run, frame_vectors, batch, blocks / threads, blocks % threads,
+                                     logsig_get_modes()};
+        return logsig_run_parts(&all, threads);
     }
-#else
-    (void)n_jobs;
-#endif
     return logsig_run_serially(job, run, frame_vectors, 0, batch);
 }
 
