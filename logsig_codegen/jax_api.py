@@ -34,10 +34,14 @@ from logsig_codegen.functional import (
 from logsig_codegen.runtime.jax_ops import calls as _calls
 from logsig_codegen.runtime.jax_ops.gpu import prepare_on_gpu
 from logsig_codegen.runtime.jax_ops.handlers import PREFIX, TARGETS
+from logsig_codegen.streams import LogSigStream, LogSigWindowStream
 
 __all__ = [
     "EXPORT_CHECKS",
+    "LogSigStream",
+    "LogSigWindowStream",
     "clear_cache",
+    "hall_windows",
     "idx_to_word",
     "is_lyndon",
     "linear_log_sig",
@@ -49,6 +53,7 @@ __all__ = [
     "log_sig_length",
     "log_sig_to_hall",
     "logsig_to_sig",
+    "logsig_windows",
     "lyndon_words",
     "lyndon_words_of_length",
     "prepare_log_sig",
@@ -104,4 +109,6 @@ log_sig_from_hall = _for_jax(functional.log_sig_from_hall, "log_sig")
 sig_to_log_sig = _for_jax(functional.sig_to_log_sig, "sig")
 logsig_to_sig = _for_jax(functional.logsig_to_sig, "log_sig")
 linear_log_sig = _for_jax(functional.linear_log_sig, "displacement")
+logsig_windows = _for_jax(functional.logsig_windows, "x")
+hall_windows = _for_jax(functional.hall_windows, "data")
 transform_path = _for_jax(functional.transform_path, "path")

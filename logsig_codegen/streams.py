@@ -13,23 +13,32 @@ from logsig_codegen.errors import shown
 from logsig_codegen.functional.paths import forward
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime.arrays import plain
-from logsig_codegen.runtime.checks import NUMPY, TORCH, check_integer, check_problem, check_types_without_jax
+from logsig_codegen.runtime.checks import (
+    JAX,
+    NUMPY,
+    TORCH,
+    check_integer,
+    check_problem,
+    check_types,
+    is_tensor,
+    namespace,
+)
 from logsig_codegen.runtime.parts import WHOLE, Parts
 from logsig_codegen.runtime.request import PathOptions
-from logsig_codegen.runtime.storage import ArrayStorage, TensorStorage, make_storage
+from logsig_codegen.runtime.storage import ArrayStorage, PiecesStorage, as_jax, make_storage
 from logsig_codegen.runtime.transforms import UNCHANGED
 
 Interval = tuple[int, int]
 
 
 class _Points:
-    """The points of a stream, copied as they come; those of tensors keep their gradients."""
+    """The points of a stream, copied as they come; those of tensors and of JAX keep their gradients."""
 
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
         self.batch: tuple[int, ...] | None = None
         self._like: tuple[str, str] | None = None  # kind, dtype and device of the first points
-        self._rows: ArrayStorage | TensorStorage | None = None
+        self._rows: ArrayStorage | PiecesStorage | None = None
 
     @property
     def count(self) -> int:
@@ -46,7 +55,7 @@ class _Points:
         self._rows.append(plain(points) if kind == NUMPY else points)
 
     def _check(self, name: str, points: Any) -> str:
-        kind = check_types_without_jax({name: points})
+        kind = check_types({name: points})
         shape = tuple(points.shape)
         if len(shape) < 2 or shape[-1] != self.dimension:
             raise ValueError(f"{name}: expected last dimension {self.dimension}, got shape {shape}")
@@ -66,6 +75,10 @@ class _Points:
         """Points ``start`` to ``stop - 1``, counted from the oldest one here."""
         assert self._rows is not None
         return self._rows.get(start, stop)
+
+    def result(self, rows: Any) -> Any:
+        """What was computed from points, as an array of their kind."""
+        return as_jax(rows) if self._like is not None and self._like[0] == JAX else rows
 
     def drop(self, number: int) -> None:
         """Forget the oldest points, and their memory before long."""
@@ -97,7 +110,7 @@ class _Stream:
         TypeError, ValueError
             For anything else.
         """
-        check_types_without_jax({"point": point})
+        check_types({"point": point})
         if point.ndim < 1 or point.shape[-1] != self._problem.dimension:
             expected = self._problem.dimension
             raise ValueError(f"point: expected last dimension {expected}, got shape {tuple(point.shape)}")
@@ -127,11 +140,11 @@ class _Stream:
         return forward(path, problem.dimension, problem.degree, wanted, UNCHANGED, False, None, initial, parts)
 
     def _converted(self, log_sigs: Any) -> Any:
-        method = self._options.method
-        if method >= 2:
-            return log_sigs
-        problem = self._problem
-        return functional.log_sig_change_method(log_sigs, problem.dimension, problem.degree, 2, method)
+        """Log-signatures in the coordinates and of the kind that are handed out."""
+        method, problem = self._options.method, self._problem
+        if method < 2:
+            log_sigs = functional.log_sig_change_method(log_sigs, problem.dimension, problem.degree, 2, method)
+        return self._points.result(log_sigs)
 
 
 class LogSigStream(_Stream):
@@ -352,7 +365,7 @@ class LogSigWindowStream(_Stream):
 
 def _time_first(rows: Any) -> Any:
     """From ``(..., n, size)`` to ``(n, ..., size)``."""
-    return np.moveaxis(rows, -2, 0) if isinstance(rows, np.ndarray) else rows.movedim(-2, 0)
+    return rows.movedim(-2, 0) if is_tensor(rows) else namespace(rows).moveaxis(rows, -2, 0)
 
 
 def _concatenate(first: Any, second: Any) -> Any:
@@ -361,8 +374,8 @@ def _concatenate(first: Any, second: Any) -> Any:
 
 def _join(parts: Sequence[Any]) -> Any:
     """Concatenate along the first axis."""
-    if isinstance(parts[0], np.ndarray):
-        return np.concatenate(parts)
+    if not is_tensor(parts[0]):
+        return namespace(*parts).concatenate(parts)
     import torch
 
     return torch.cat(list(parts))
@@ -377,4 +390,4 @@ def _detached(value: Any) -> Any:
 def _latest(rows: Any, number: int) -> Any:
     """The last rows, in memory of their own."""
     rows = rows[-number:]
-    return rows.copy() if isinstance(rows, np.ndarray) else rows.clone()
+    return rows.clone() if is_tensor(rows) else rows.copy()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import logsig_codegen as lg
+from logsig_codegen.runtime.checks import namespace
 
 D, N = 2, 3
 M, S = 5, 14
@@ -48,7 +49,35 @@ def ragged(first: Any, second: Any) -> Any:
     return lg.log_sig([first, second], N, method=2, time_aug=True)
 
 
+def gaps(name: str, *others: Any, **options: Any) -> Case:
+    """Paths of five points some of whose values are missing: in the middle, at the ends, and all of a channel."""
+
+    def call(path: Any) -> Any:
+        xp = namespace(path)
+        return getattr(lg, name)(xp.where(OBSERVED, path, xp.nan), *others, **options)
+
+    return Case(call, ((3, 5, D),))
+
+
+def moments(path: Any, steps: Any, ends: Any) -> Any:
+    """What depends on times and on ends of intervals, none of which is at a point."""
+    times = TIMES + 0.1 * steps
+    ends = np.array([[0.2, 3.1], [1.0, 1.2], [0.7, 3.8]]) + 0.05 * ends
+    return lg.log_sig(path, N, method=2, times=times, intervals=ends, time_aug=True)
+
+
+def moments_of_gaps(path: Any, steps: Any) -> Any:
+    path, times = namespace(path).where(OBSERVED, path, np.nan), TIMES + 0.1 * steps
+    return lg.log_sig(path, 2, times=times, missing="linear", lead_lag=True, lengths=[5, 3, 4])
+
+
 LENGTHS = [4, 1, 0, 3]
+PAIRS = np.array([[0, 4], [3, 2], [2, 2], [1, 3]])
+EACH = np.stack([PAIRS, PAIRS[::-1]])
+TIMES = np.array([0.0, 0.5, 1.5, 2.0, 4.0])
+ENDS = np.array([[0.25, 3.0], [0.5, 4.0], [1.0, 1.0]])
+OBSERVED = np.ones((3, 5, D), bool)
+OBSERVED[0, 1:3, 0] = OBSERVED[1, 0, 1] = OBSERVED[1, 3:, 0] = OBSERVED[2, :, 1] = False
 CASES: dict[str, Case] = {
     "join": case("log_sig_join", (3, M), (3, D), others=(D, N)),
     "join, broadcast": case("log_sig_join", (2, 1, M), (3, D), others=(D, N)),
@@ -75,6 +104,16 @@ CASES: dict[str, Case] = {
     "windows": along("log_sig", (2, 6, D), method=2, windows=(3, 2)),
     "windows, lengths": along("log_sig", (4, 4, D), method=1, windows=(3, 1), lengths=LENGTHS),
     "windows, none fits": along("log_sig", (2, 3, D), method=2, windows=(4, 1)),
+    "intervals": along("log_sig", (2, 5, D), method=2, intervals=PAIRS),
+    "intervals, each path": along("log_sig", (2, 5, D), method=0, scalar_term=True, intervals=EACH, lengths=[5, 3]),
+    "intervals, none": along("log_sig", (2, 5, D), method=2, intervals=PAIRS[:0]),
+    "intervals, no points": along("log_sig", (2, 0, D), method=2, intervals=[[0, -1]]),
+    "intervals, lead-lag": along("log_sig", (2, 3, D), time_aug=True, lead_lag=True, intervals=PAIRS),
+    "times, lead-lag": along("log_sig", (2, 5, D), times=TIMES, time_aug=True, lead_lag=True),
+    "missing, raise": along("log_sig", (2, 5, D), missing="raise", lengths=[5, 3]),
+    "missing, forward": gaps("log_sig", 2, missing="forward", count_observations=True, intervals=PAIRS),
+    "transform_path, times": case("transform_path", (2, 5, D), times=TIMES, lead_lag=True, time_aug=True),
+    "hall_windows": case("hall_windows", (2, 5, D), others=(2, 2)),
     "sig_to_log_sig": case("sig_to_log_sig", (2, S), others=(D, N)),
     "sig_to_log_sig, expanded": case("sig_to_log_sig", (2, S + 1), others=(D, N), method=0),
     "logsig_to_sig": case("logsig_to_sig", (2, M), others=(D, N), scalar_term=True),
@@ -89,6 +128,17 @@ CASES: dict[str, Case] = {
     "transform_path": case("transform_path", (2, 3, D), time_aug=True, lead_lag=True),
     "transform_path, time": case("transform_path", (4, D), time_aug=True, end_time=3.0),
 }
+ROUNDED: dict[str, Case] = {
+    "times and ends": Case(moments, ((2, 5, D), (5,), (3, 2))),
+    "times of each path, and ends": Case(moments, ((2, 5, D), (2, 5), (2, 3, 2))),
+    "times of gaps": Case(moments_of_gaps, ((3, 5, D), (5,))),
+    "intervals of time": along("log_sig", (2, 5, D), times=TIMES, intervals=ENDS, time_aug=True),
+    "windows of time": along("log_sig", (2, 5, D), times=[TIMES, 2 * TIMES], windows=(2.0, 1.0), lengths=[5, 4]),
+    "missing, linear": gaps("log_sig", N, missing="linear", times=TIMES, lengths=[5, 4, 5]),
+    "transform_path, missing": gaps("transform_path", missing="linear", count_observations=True, lead_lag=True),
+    "logsig_windows": gaps("logsig_windows", 2, 1.5, TIMES),
+}
+"""Cases with points between others: XLA rounds them once less, and inserts more of them where times are traced."""
 DEGREE_ONE: dict[str, Case] = {
     f"{name}, degree 1": Case(lambda *a, options=options: lg.log_sig(a[0], 1, initial=(*a, None)[1], **options), shapes)
     for name, shapes, options in (
@@ -97,5 +147,6 @@ DEGREE_ONE: dict[str, Case] = {
         ("stream", ((2, 5, D), (D,)), {"stream": True, "lengths": [5, 1]}),
         ("windows", ((2, 5, D),), {"windows": (3, 1), "lengths": [5, 2]}),
         ("no points", ((2, 0, D),), {}),
+        ("intervals", ((2, 5, D),), {"intervals": EACH, "lengths": [5, 3]}),
     )
 }

@@ -85,7 +85,7 @@ def log_sig(
     UnsupportedError
         For a ``correction``.
     """
-    calls = calls_of(path, initial)
+    calls = calls_of(path, initial, lengths, intervals, times)
     if calls is None and _unchanged(time_aug, lead_lag, scalar_term, count_observations, correction, end_time):
         known = loader.made(path, degree)
         if known is not None:
@@ -143,7 +143,7 @@ def log_sig_backprop(
     d_path : array of the shape of path, or list of them
         With ``initial``: the pair ``(d_path, d_initial)``.
     """
-    calls = calls_of(path, initial, d_out)
+    calls = calls_of(path, initial, d_out, lengths, intervals, times)
     if calls is None and _unchanged(time_aug, lead_lag, scalar_term, count_observations, correction, end_time):
         known = loader.made(path, degree)
         if known is not None:
@@ -205,7 +205,7 @@ def forward(
         "scalar_term": scalar_term,
         "parts": parts,
     }
-    calls = calls_of(path, initial)
+    calls = calls_of(path, initial, lengths, parts.intervals, parts.times)
     if calls is not None:
         check_no_out(out)
         return calls.log_sig(path, dimension, degree, options, **others)
@@ -242,7 +242,7 @@ def transform_path(
     """
     check_jobs(n_jobs)
     how = Transform(time_aug, lead_lag, end_time, missing, count_observations)
-    calls = calls_of(path)
+    calls = calls_of(path, times)
     if calls is not None:
         return calls.transform_path(path, how, times=times)  # type: ignore[no-any-return]
     check_types({"path": path})

@@ -10,9 +10,9 @@ import numpy as np
 from logsig_codegen.functional.conversions import log_sig_to_hall
 from logsig_codegen.functional.paths import log_sig, transform_path
 from logsig_codegen.problem import check_positive_integer
-from logsig_codegen.runtime.checks import check_types_without_jax, is_tensor
+from logsig_codegen.runtime.checks import check_types, is_tensor, is_traced, known, namespace
 from logsig_codegen.runtime.kernel import ArrayOrTensor
-from logsig_codegen.runtime.parts import SLACK
+from logsig_codegen.runtime.parts import SLACK, known_times, within
 from logsig_codegen.runtime.request import channels_of
 from logsig_codegen.runtime.transforms import finite_number
 
@@ -33,14 +33,14 @@ def logsig_windows(x: ArrayOrTensor, depth: SupportsIndex, window_length: float,
     window_length : float
         In the unit of ``t``.
     t : array, shape (length,), optional
-        Increasing; 0, 1, … by default. Gradients of tensors flow to it.
+        Increasing; 0, 1, … by default. Gradients of tensors and JAX arrays flow to it.
 
     Returns
     -------
     array, shape (..., number of windows + 1, log_sig_length)
         Coordinates on Lyndon words.
     """
-    check_types_without_jax({"x": x})
+    check_types({"x": x})
     dimension = channels_of("x", x)
     window_length = finite_number("window_length", window_length)
     if window_length <= 0:
@@ -55,9 +55,10 @@ def logsig_windows(x: ArrayOrTensor, depth: SupportsIndex, window_length: float,
 def _edges(times: Any, window_length: float) -> Any:
     """Beginning and end of each window, ``(number of windows, 2)``."""
     if not is_tensor(times):
-        times = np.asarray(times, np.float64)
-        edges = np.minimum(times[:1] + window_length * np.arange(_count(times, window_length) + 1), times[-1:])
-        return np.stack([edges[:-1], edges[1:]], -1)
+        times = namespace(times).asarray(times, float) if is_traced(times) else np.asarray(known(times), np.float64)
+        count = _count(known_times("t", times), window_length)
+        edges = within(times[:1] + window_length * np.arange(count + 1), -np.inf, times[-1:])
+        return namespace(times).stack([edges[:-1], edges[1:]], -1)
     import torch
 
     times = times.double()
@@ -89,7 +90,7 @@ def hall_windows(data: ArrayOrTensor, stepsize: SupportsIndex, depth: SupportsIn
     -------
     array, shape (..., ceil((length + 1) / stepsize), 1 + log_sig_length)
     """
-    check_types_without_jax({"data": data})
+    check_types({"data": data})
     dimension, size = channels_of("data", data), check_positive_integer("stepsize", stepsize)
     path = _concatenate([_zeros(data, (*data.shape[:-2], 1, dimension)), data], -2)
     length = path.shape[-2]
@@ -100,12 +101,12 @@ def hall_windows(data: ArrayOrTensor, stepsize: SupportsIndex, depth: SupportsIn
 
 
 def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
-    return like.new_zeros(shape) if is_tensor(like) else np.zeros(shape, like.dtype)
+    return like.new_zeros(shape) if is_tensor(like) else namespace(like).zeros(shape, like.dtype)
 
 
 def _concatenate(parts: list[Any], axis: int) -> Any:
     if not is_tensor(parts[0]):
-        return np.concatenate(parts, axis)
+        return namespace(*parts).concatenate(parts, axis)
     import torch
 
     return torch.cat(parts, axis)

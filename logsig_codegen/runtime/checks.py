@@ -99,14 +99,6 @@ def check_types(arguments: Mapping[str, Any]) -> str:
     return kind
 
 
-def check_types_without_jax(arguments: Mapping[str, Any]) -> str:
-    """:func:`check_types` for what does without JAX arrays; raises ``UnsupportedError`` for them."""
-    kind = check_types(arguments)
-    if kind == JAX:
-        raise UnsupportedError(f"{', '.join(arguments)}: expected a numpy array or a torch tensor, got a JAX array")
-    return kind
-
-
 def kind_of(name: str, value: object) -> str:
     """Whether ``value`` is a numpy array, a torch tensor or a JAX array; neither library is imported to find out."""
     if isinstance(value, np.ndarray):
@@ -133,6 +125,23 @@ def is_tensor(value: object) -> bool:
 def is_jax(value: object) -> bool:
     """Whether ``value`` is an array of JAX, traced or not, or a list that begins with one; JAX is not imported."""
     return _is("jax", "Array", value)
+
+
+def is_traced(*values: object) -> bool:
+    """Whether JAX traces one of some arrays, whose numbers are not there."""
+    return any(_is("jax.core", "Tracer", one) for one in values)
+
+
+def known(array: Any) -> Any:
+    """The numbers of an array, without derivatives, JAX's as numpy's; what JAX traces beyond that stays as it is."""
+    if is_traced(array):
+        array = sys.modules["jax"].lax.stop_gradient(array)
+    return np.asarray(array) if is_jax(array) and not is_traced(array) else array
+
+
+def namespace(*arrays: object) -> Any:
+    """The module with the functions for arrays: ``jax.numpy`` if one of them is of JAX, else ``numpy``."""
+    return sys.modules["jax.numpy"] if any(map(is_jax, arrays)) else np
 
 
 def _is(module: str, type_: str, value: object) -> bool:

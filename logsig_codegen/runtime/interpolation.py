@@ -1,6 +1,7 @@
-"""Points between the points of a path, on numpy arrays: missing values filled, and paths refined where intervals end.
+"""Points between the points of a path, on arrays: missing values filled, and paths refined where intervals end.
 
-Both are linear maps of the path: a value is ``(1 - w) x[left] + w x[right]``, or an observed value itself.
+Both are linear maps of the path: a value is ``(1 - w) x[left] + w x[right]``, or an observed value itself. Where this
+takes JAX's arrays it uses JAX's functions of the same names; derivatives are written out for numpy's only.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from logsig_codegen.runtime.arrays import Array
+from logsig_codegen.runtime.checks import namespace
+from logsig_codegen.runtime.transforms import Transform
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,21 +27,21 @@ class Between:
     weight : array of double precision, of their shape
         0 at the left one, 1 at the right one.
     known : array of bool, or None
-        Where there is a value; elsewhere it is 0.
+        Where there is a value; elsewhere both points are the first one, which has to be 0.
     """
 
-    left: Array
-    right: Array
-    weight: Array
-    known: Array | None = None
+    left: Any
+    right: Any
+    weight: Any
+    known: Any = None
 
     def apply(self, path: Array) -> Array:
         """``(..., length, dimension)`` to ``(..., new length, dimension)``."""
-        rank = path.ndim
-        left, right = (np.take_along_axis(path, _ranked(one, rank), -2) for one in (self.left, self.right))
+        rank, take = path.ndim, namespace(path).take_along_axis
+        left, right = (take(path, _ranked(one, rank), -2) for one in (self.left, self.right))
         weight = _ranked(self.weight, rank).astype(path.dtype)
         between: Array = (1 - weight) * left + weight * right
-        return between if self.known is None else np.where(self.known, between, path.dtype.type(0))
+        return between
 
     def transpose(self, derivs: Array, length: int) -> Array:
         """Derivatives by the points of paths of ``length`` points; sums go from the first new point to the last."""
@@ -71,20 +74,36 @@ def _ranked(array: Array, rank: int) -> Array:
 
 def observed(path: Array, lengths: Array | None) -> Array:
     """Which values are observed: those that are no NaN, of points that count."""
-    there = ~np.isnan(path)
+    there: Array = ~namespace(path).isnan(path)
     if lengths is not None:
-        there &= (np.arange(path.shape[-2]) < lengths[..., None])[..., None]
+        there = there & counted(path, lengths)
     return there
+
+
+def counted(path: Array, lengths: Array) -> Array:
+    """Which points count, ``(..., length, 1)``."""
+    counts: Array = (np.arange(path.shape[-2]) < lengths[..., None])[..., None]
+    return counts
 
 
 def check_observed(path: Array, lengths: Array | None, name: str = "path") -> None:
     """Raise ``ValueError`` that names the first value that is missing."""
     there = observed(path, lengths)
     if lengths is not None:
-        there |= (np.arange(path.shape[-2]) >= lengths[..., None])[..., None]
+        there |= ~counted(path, lengths)
     if not there.all():
         place = ", ".join(map(str, np.argwhere(~there)[0]))
         raise ValueError(f"{name}: expected numbers with missing='raise', got nan at [{place}]")
+
+
+def filled(path: Array, how: Transform, lengths: Array | None, times: Array | None) -> tuple[Array, Between]:
+    """Paths without missing values, with counts of observations beside them if wanted; and what fills them."""
+    xp, there = namespace(path, lengths), observed(path, lengths)
+    between = filling(there, how.missing, times)
+    points = between.apply(xp.where(there, path, xp.zeros((), path.dtype)))
+    if how.count_observations:
+        points = xp.concatenate([points, counts(there, path.dtype)], axis=-1)
+    return points, between
 
 
 def filling(there: Array, kind: str | None, times: Array | None) -> Between:
@@ -101,27 +120,27 @@ def filling(there: Array, kind: str | None, times: Array | None) -> Between:
     times : array, shape (length,) or (..., length), or None
         ``None``: numbers of the points.
     """
-    length = there.shape[-2]
+    xp, length = namespace(there, times), there.shape[-2]
     index = np.arange(length)[:, None]
-    before = np.maximum.accumulate(np.where(there, index, -1), axis=-2)
-    after = np.minimum.accumulate(np.where(there, index, length)[..., ::-1, :], axis=-2)[..., ::-1, :]
-    known = np.broadcast_to(there.any(axis=-2, keepdims=True), there.shape)
-    left = np.where(before < 0, after, before)
-    left = np.where(known, left, 0)
-    right = left if kind == "forward" else np.where(known, np.where(after == length, left, after), 0)
+    before = xp.maximum.accumulate(xp.where(there, index, -1), axis=-2)
+    after = xp.minimum.accumulate(xp.where(there, index, length)[..., ::-1, :], axis=-2)[..., ::-1, :]
+    known = xp.broadcast_to(there.any(axis=-2, keepdims=True), there.shape)
+    left = xp.where(before < 0, after, before)
+    left = xp.where(known, left, 0)
+    right = left if kind == "forward" else xp.where(known, xp.where(after == length, left, after), 0)
     if kind == "forward":
-        return Between(left, right, np.zeros(there.shape), known)
+        return Between(left, right, xp.zeros(there.shape), known)
     at = np.arange(length, dtype=np.float64) if times is None else times
-    at = np.broadcast_to(at[..., None], there.shape)
-    start, end = (np.take_along_axis(at, one, -2) for one in (left, right))
+    at = xp.broadcast_to(at[..., None], there.shape)
+    start, end = (xp.take_along_axis(at, one, -2) for one in (left, right))
     gap = right > left
-    weight = np.where(gap, (at - start) / np.where(gap, end - start, 1), 0)
+    weight = xp.where(gap, (at - start) / xp.where(gap, end - start, 1), 0)
     return Between(left, right, weight, known)
 
 
 def counts(there: Array, dtype: Any) -> Array:
     """How often each channel was observed up to each point."""
-    return np.cumsum(there, axis=-2, dtype=dtype)
+    return namespace(there).cumsum(there, axis=-2, dtype=dtype)  # type: ignore[no-any-return]
 
 
 # -- ends of intervals ----------------------------------------------------------------------------------------------

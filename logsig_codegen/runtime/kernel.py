@@ -237,14 +237,14 @@ class LogSigKernel(LoadedKernel):
         array, shape (..., size)
             ``(..., length - 1, size)`` with ``stream``, ``(..., number of windows, size)`` with ``windows``,
             ``(..., W, size)`` with ``intervals``. The last axis is longer for method 0. ``out`` if given. Torch tensors
-            carry gradients for ``path`` and ``initial``, and for ``times`` and the ends of intervals of time.
+            and JAX arrays carry gradients for ``path``, ``initial``, ``times`` and the ends of intervals of time.
 
         Raises
         ------
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
-        calls = calls_of(path, initial)
+        calls = calls_of(path, initial, lengths, intervals, times)
         if (
             calls is None
             and in_brackets(method)
@@ -315,7 +315,7 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             As for :meth:`log_sig`.
         """
-        calls = calls_of(path, initial, d_out)
+        calls = calls_of(path, initial, d_out, lengths, intervals, times)
         ordinary = calls is None and in_brackets(method) and stream is False
         if ordinary and lengths is initial is windows is intervals is times is missing is None:
             threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)

@@ -15,6 +15,7 @@ import numpy as np
 
 from logsig_codegen.errors import shown
 from logsig_codegen.problem import check_positive_integer
+from logsig_codegen.runtime.checks import is_traced, known, namespace
 
 Shape = tuple[int, ...]
 SLACK = 1e-6
@@ -153,13 +154,15 @@ def _check_pair(windows: Any, what: str) -> None:
 
 
 def numbers_of(name: str, given: Any) -> Any:
-    """What was given as an array of numbers.
+    """What was given as an array of numbers; arrays that JAX traces are returned as they came.
 
     Raises
     ------
     TypeError, ValueError
         If it is none.
     """
+    if is_traced(given):
+        return given
     try:
         found = np.asarray(given)
     except (TypeError, ValueError, RuntimeError):
@@ -188,7 +191,7 @@ def check_intervals(intervals: Any, batch: Shape, length: int, *, timed: bool = 
     TypeError, ValueError
         For other types and shapes, and for the first interval that is none, by its place.
     """
-    look = look and getattr(getattr(intervals, "device", None), "type", "cpu") == "cpu"
+    look = look and not is_traced(intervals) and getattr(getattr(intervals, "device", None), "type", "cpu") == "cpu"
     if look:
         intervals = numbers_of("intervals", intervals)
     dtype = str(intervals.dtype).removeprefix("torch.")
@@ -210,14 +213,19 @@ def check_intervals(intervals: Any, batch: Shape, length: int, *, timed: bool = 
 
 
 def check_real_intervals(intervals: Any, batch: Shape, times: Any, lengths: Any) -> Any:
-    """Intervals of time as an array of double precision; where ``lengths`` are given, cut where the paths end."""
+    """Intervals of time as an array of double precision; where ``lengths`` are given, cut where the paths end.
+
+    Where JAX traces numbers that are needed, shape and type are checked, and all intervals are cut.
+    """
     if not times.shape[-1]:
         raise ValueError("intervals: expected none of paths without points")
-    found = np.asarray(intervals)
-    _check_shape(found.shape, batch)
-    if found.dtype.kind != "f":
-        raise TypeError(f"intervals: expected real numbers, got dtype {found.dtype}")
-    found = found.astype(np.float64)
+    intervals = numbers_of("intervals", intervals)
+    _check_shape(tuple(intervals.shape), batch)
+    if intervals.dtype.kind != "f":
+        raise TypeError(f"intervals: expected real numbers, got dtype {intervals.dtype}")
+    found = intervals.astype(float)
+    if is_traced(intervals, times, lengths):
+        return within(found, times[..., :1, None], times[..., -1:, None])
     first, last = found[..., 0], found[..., 1]
     start, end = times[..., :1], times[..., -1:]
     if lengths is not None:
@@ -231,7 +239,13 @@ def check_real_intervals(intervals: Any, batch: Shape, times: Any, lengths: Any)
             f"{_named(wrong)}: expected (begin, end) with {least} <= begin <= end <= {most}, the times of the path, "
             f"got {_pair(chosen, wrong)}"
         )
-    return found if lengths is None else np.clip(found, times[..., :1, None], times[..., -1:, None])
+    return found if lengths is None else within(found, times[..., :1, None], times[..., -1:, None])
+
+
+def within(numbers: Any, least: Any, most: Any) -> Any:
+    """Numbers moved to the bounds that they are beyond; at a bound a number's derivative stays its own."""
+    where = namespace(numbers, least, most).where
+    return where(numbers < least, least, where(numbers > most, most, numbers))
 
 
 def _check_shape(shape: Shape, batch: Shape) -> None:
@@ -254,7 +268,8 @@ def _pair(intervals: Any, wrong: Any) -> tuple[Any, ...]:
 def check_times(times: Any, batch: Shape, length: int, lengths: Any = None) -> Any:
     """Times of the points as an array of double precision, ``(length,)`` or ``(*batch, length)``.
 
-    Those of points that do not count are replaced by the last one that does.
+    Those of points that do not count are replaced by the last one that does. Where JAX traces the numbers, shape and
+    type are checked.
 
     Raises
     ------
@@ -265,12 +280,15 @@ def check_times(times: Any, batch: Shape, length: int, lengths: Any = None) -> A
     if found.dtype.kind not in "iuf":
         raise TypeError(f"times: expected real numbers, got dtype {found.dtype}")
     check_times_shape(found.shape, batch, length)
-    found = found.astype(np.float64)
+    found = found.astype(float)
     if lengths is not None:
-        found = np.broadcast_to(found, (*batch, length))
+        xp = namespace(found, lengths)
+        found = xp.broadcast_to(found, (*batch, length))
         counts = np.arange(length) < lengths[..., None]
-        last = np.take_along_axis(found, np.maximum(lengths - 1, 0)[..., None], -1) if length else found
-        found = np.where(counts, found, np.where(lengths[..., None] > 0, last, 0))
+        last = xp.take_along_axis(found, xp.maximum(lengths - 1, 0)[..., None], -1) if length else found
+        found = xp.where(counts, found, xp.where(lengths[..., None] > 0, last, 0))
+    if is_traced(found):
+        return found
     endless, back = ~np.isfinite(found), np.diff(found) <= 0
     if lengths is not None:
         back &= counts[..., 1:]
@@ -295,25 +313,43 @@ def padded_times(times: Any, paths: Sequence[Any]) -> Any:
         return times
     if len(times) != len(paths):
         raise ValueError(f"times: expected a list of {len(paths)} arrays, one for each path, got {len(times)}")
-    found = np.zeros((len(paths), max(len(path) for path in paths)))
+    xp, longest, rows = namespace(*times), max(len(path) for path in paths), []
     for index, (one, path) in enumerate(zip(times, paths, strict=True)):
         if np.shape(one) != (len(path),):
             raise ValueError(f"times[{index}]: expected shape ({len(path)},), got {np.shape(one)}")
-        found[index, : len(path)] = one
-    return found
+        rows.append(xp.pad(xp.asarray(one, float), (0, longest - len(path))))
+    return xp.stack(rows)
 
 
 def windows_of_time(durations: tuple[float, float], times: Any) -> Any:
     """Intervals of time, ``(W, 2)`` or ``(*batch, W, 2)``, a step apart from the first time of a path on.
 
     There are as many as fit the path that takes the longest time; those that go beyond the end of a path end there.
+
+    Raises
+    ------
+    ValueError
+        For times whose numbers are not there.
     """
     duration, step = durations
     if not times.shape[-1]:
         return np.zeros((0, 2))
     first, last = times[..., :1], times[..., -1:]
-    begin = first + step * np.arange(windows_within(float(np.max(last - first, initial=0)), durations))
-    return np.minimum(np.stack([begin, begin + duration], -1), last[..., None])
+    spans = known_times("windows", last - first)
+    begin = first + step * np.arange(windows_within(float(np.max(spans, initial=0)), durations))
+    both = namespace(times).stack([begin, begin + duration], -1)
+    return within(both, -np.inf, last[..., None])
+
+
+def known_times(name: str, times: Any) -> Any:
+    """The numbers of times on which the number of windows depends; raises ``ValueError`` where they are not there."""
+    found = known(times)
+    if is_traced(found):
+        raise ValueError(
+            f"{name}: expected times whose numbers are known when a program is traced, for the number of windows "
+            "depends on them; where they are not, windows are given as intervals="
+        )
+    return found
 
 
 def windows_within(span: float, durations: tuple[float, float]) -> int:

@@ -84,11 +84,7 @@ def transformed(path: Array, how: Transform, lengths: Array | None, times: Array
         interpolation.check_observed(path, lengths)
     between, points, dimension, length = None, path, path.shape[-1], path.shape[-2]
     if how.missing in FILLING:
-        there = interpolation.observed(path, lengths)
-        between = interpolation.filling(there, how.missing, times)
-        points = between.apply(path)
-        if how.count_observations:
-            points = np.concatenate([points, interpolation.counts(there, path.dtype)], axis=-1)
+        points, between = interpolation.filled(path, how, lengths, times)
     augmented = how.time_aug or how.lead_lag
     if augmented:
         later = None if times is None else transforms.later(times, how)

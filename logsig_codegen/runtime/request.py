@@ -24,6 +24,7 @@ from logsig_codegen.runtime.checks import (
     check_last_axis,
     check_problem,
     check_types,
+    is_traced,
 )
 from logsig_codegen.runtime.coordinates import log_sig_size
 from logsig_codegen.runtime.parts import (
@@ -318,7 +319,7 @@ def check_lengths(lengths: Any, batch: Shape, length: int, *, look: bool = True)
     Where the host cannot ``look`` at the numbers (they are on a GPU, or there are none), their shape and type are
     checked, and they are returned as they came.
     """
-    look = look and getattr(getattr(lengths, "device", None), "type", "cpu") == "cpu"
+    look = look and not is_traced(lengths) and getattr(getattr(lengths, "device", None), "type", "cpu") == "cpu"
     numbers = _as_array(lengths) if look else lengths
     dtype = str(numbers.dtype).removeprefix("torch.")
     if numbers.dtype.kind not in "iu" if look else not dtype.startswith(("int", "uint")):

@@ -18,7 +18,7 @@ import numpy as np
 
 from logsig_codegen.errors import shown
 from logsig_codegen.runtime.arrays import Array
-from logsig_codegen.runtime.checks import check_bool
+from logsig_codegen.runtime.checks import check_bool, namespace
 
 Lengths = Any
 
@@ -154,7 +154,7 @@ def transform(path: Array, how: Transform, lengths: Lengths | None = None, times
     if how.time_aug and times is not None:
         result[..., -1] = times
     elif how.time_aug:
-        result[..., -1] = _times(points, how.end_time, None if lengths is None else how.lengths(lengths))
+        result[..., -1] = equal_steps(points, how.end_time, None if lengths is None else how.lengths(lengths))
     return result
 
 
@@ -162,19 +162,19 @@ def later(times: Array, how: Transform) -> Array:
     """Times after the transform: a point of lead-lag's between two others is halfway between them in time."""
     if not how.lead_lag:
         return times
-    result = np.empty((*times.shape[:-1], how.length(times.shape[-1])))
-    result[..., ::2] = times
-    result[..., 1::2] = (times[..., 1:] + times[..., :-1]) / 2
-    return result
+    xp, last = namespace(times), times[..., -1:]
+    pairs = xp.stack([times[..., :-1], (times[..., 1:] + times[..., :-1]) / 2], -1)
+    both: Array = xp.concatenate([pairs.reshape(*last.shape[:-1], 2 * pairs.shape[-2]), last], -1)
+    return both
 
 
-def _times(length: int, end_time: float, lengths: Lengths | None) -> Array:
+def equal_steps(length: int, end_time: float, lengths: Lengths | None) -> Array:
     """Times of the points, ``(length,)`` or ``(..., length)``; beyond the end of a path they stay at its last."""
-    index = np.arange(length, dtype=np.float64)
+    xp, index = namespace(lengths), np.arange(length, dtype=np.float64)
     if lengths is None:
         return index * (end_time / max(length - 1, 1))
-    steps = np.maximum(np.asarray(lengths) - 1, 0)[..., None]
-    times: Array = np.minimum(index, steps) * (end_time / np.maximum(steps, 1))
+    steps = xp.maximum(lengths - 1, 0)[..., None]
+    times: Array = xp.minimum(index, steps) * (end_time / xp.maximum(steps, 1))
     return times
 
 

@@ -9,6 +9,7 @@
 #define LOGSIG_JAX_H
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "logsig_jax_frame.h"
@@ -175,21 +176,32 @@ static int logsig_shared(logsig_path_operands *operands, const int64_t *dims, co
     return 0;
 }
 
-/* Numbers of points, which XLA has as int32 or int64, for each path. */
-static int logsig_lengths_of(logsig_path_operands *operands, const ptrdiff_t **lengths)
+/* Integers, which XLA has as int32 or int64, so many for each member of the batch `dims`. */
+static int logsig_integers_of(logsig_path_operands *operands, const XLA_FFI_Buffer *given, const int64_t *dims, int64_t each,
+                              const ptrdiff_t **integers)
 {
-    const XLA_FFI_Buffer *const given = operands->lengths;
-    if (!given) return 0;
-    const int64_t count = logsig_count(operands->paths, operands->rank);
-    ptrdiff_t *const found = logsig_own(operands, malloc((size_t)(count + 1) * sizeof(ptrdiff_t)));
+    const int64_t count = logsig_count(dims, operands->rank);
+    ptrdiff_t *const found = logsig_own(operands, malloc((size_t)(count * each + 1) * sizeof(ptrdiff_t)));
     if (!found) return ENOMEM;
     for (int64_t k = 0; k < count; k++) {
-        const int64_t member = logsig_member(given->dims, operands->paths, operands->rank, k);
-        found[k] = given->dtype == XLA_FFI_DataType_S64 ? (ptrdiff_t)((const int64_t *)given->data)[member]
-                                                         : ((const int32_t *)given->data)[member];
+        const int64_t first = logsig_member(given->dims, dims, operands->rank, k) * each;
+        for (int64_t j = 0; j < each; j++)
+            found[k * each + j] = given->dtype == XLA_FFI_DataType_S64 ? (ptrdiff_t)((const int64_t *)given->data)[first + j]
+                                                                       : ((const int32_t *)given->data)[first + j];
     }
-    *lengths = found;
+    *integers = found;
     return 0;
+}
+
+/* Pairs of points: one set for all paths, or one for each. */
+static int logsig_intervals_of(logsig_path_operands *operands, logsig_path_call *call)
+{
+    const XLA_FFI_Buffer *const given = operands->intervals;
+    const int shared = logsig_count(given->dims, operands->rank) == 1;
+    call->intervals_per_path = given->dims[operands->rank];
+    call->intervals_stride = shared ? 0 : 2 * call->intervals_per_path;
+    return logsig_integers_of(operands, given, shared ? given->dims : operands->paths, 2 * call->intervals_per_path,
+                              &call->intervals);
 }
 
 static int logsig_blocks_of(logsig_path_operands *operands, const XLA_FFI_Buffer *buffer, const int64_t *full, int dense,
@@ -203,18 +215,20 @@ static int logsig_blocks_of(logsig_path_operands *operands, const XLA_FFI_Buffer
     return error;
 }
 
-/* Derivatives by the result, or the result: windows are rows of their own, the rows of a stream belong to their path. */
-static int logsig_result_rows(logsig_path_operands *operands, const XLA_FFI_Buffer *buffer, int64_t window,
-                              const void **data, ptrdiff_t *stride)
+/* Derivatives by the result, or the result: windows and intervals, `parts`, are rows of their own, the rows of a stream belong
+ * to their path. */
+static int logsig_result_rows(logsig_path_operands *operands, const XLA_FFI_Buffer *buffer, int parts, const void **data,
+                              ptrdiff_t *stride)
 {
-    const int error = logsig_blocks_of(operands, buffer, operands->rows, window > 0, data, stride);
-    if (window) *stride = buffer->dims[buffer->rank - 1];
+    const int error = logsig_blocks_of(operands, buffer, operands->rows, parts, data, stride);
+    if (parts) *stride = buffer->dims[buffer->rank - 1];
     return error;
 }
 
 static int logsig_fill_call(XLA_FFI_CallFrame *frame, logsig_path_operands *operands, int backward, logsig_path_call *call)
 {
     const int64_t rank = operands->rank;
+    const int parts = operands->intervals || logsig_integer(frame, "window");
     const XLA_FFI_Buffer *const out = logsig_result(frame, 0);
     call->struct_size = sizeof *call;
     call->n_jobs = logsig_threads(logsig_integer(frame, "n_jobs"));
@@ -225,7 +239,9 @@ static int logsig_fill_call(XLA_FFI_CallFrame *frame, logsig_path_operands *oper
     call->batch = logsig_count(operands->paths, rank);
     call->length = operands->path->dims[rank];
     int error = logsig_blocks_of(operands, operands->path, operands->paths, 0, &call->path, &call->path_stride);
-    if (!error) error = logsig_lengths_of(operands, &call->lengths);
+    if (!error && operands->lengths)
+        error = logsig_integers_of(operands, operands->lengths, operands->paths, 1, &call->lengths);
+    if (!error && operands->intervals) error = logsig_intervals_of(operands, call);
     if (!error && operands->initial) {
         const int64_t *const before = backward ? logsig_result(frame, 1)->dims : operands->initial->dims;
         call->initial_rows = logsig_count(before, rank);
@@ -236,13 +252,12 @@ static int logsig_fill_call(XLA_FFI_CallFrame *frame, logsig_path_operands *oper
     }
     if (error || !backward) {
         call->out = out->data;
-        call->out_stride = call->stream || !call->window ? logsig_count(out->dims + rank, out->rank - rank)
-                                                         : out->dims[out->rank - 1];
+        call->out_stride = parts ? out->dims[out->rank - 1] : logsig_count(out->dims + rank, out->rank - rank);
         return error;
     }
-    error = logsig_result_rows(operands, operands->d_out, call->window, &call->d_out, &call->d_out_stride);
+    error = logsig_result_rows(operands, operands->d_out, parts, &call->d_out, &call->d_out_stride);
     if (!error && operands->result && (!call->initial || call->stream))
-        error = logsig_result_rows(operands, operands->result, call->window, &call->result, &call->result_stride);
+        error = logsig_result_rows(operands, operands->result, parts, &call->result, &call->result_stride);
     call->d_path = out->data;
     call->d_path_stride = out->dims[rank] * out->dims[rank + 1];
     if (call->initial) {
@@ -250,6 +265,33 @@ static int logsig_fill_call(XLA_FFI_CallFrame *frame, logsig_path_operands *oper
         call->d_initial_stride = logsig_result(frame, 1)->dims[rank];
     }
     return error;
+}
+
+/* Copies paths, with lengths or without, all of whose values at points that count are numbers. */
+static XLA_FFI_Error *logsig_run_observed(XLA_FFI_CallFrame *frame)
+{
+    if (logsig_asked(frame)) return NULL;
+    if (frame->args.size < 1 || frame->args.size > 2 || frame->rets.size != 1)
+        return logsig_invalid(frame, "Wrong number of operands.");
+    const XLA_FFI_Buffer *const path = logsig_argument(frame, 0), *const out = logsig_result(frame, 0);
+    const int64_t rank = path->rank - 2, count = logsig_count(out->dims, rank);
+    const int64_t length = path->dims[rank], width = path->dims[rank + 1];
+    const int bits = logsig_bits(path);
+    const size_t bytes = (size_t)(length * width) * (bits / 8);
+    logsig_path_operands operands = {.rank = rank};
+    const ptrdiff_t *lengths = NULL;
+    if (frame->args.size > 1 && logsig_integers_of(&operands, logsig_argument(frame, 1), out->dims, 1, &lengths))
+        return logsig_no_memory(frame);
+    int missing = 0;
+    for (int64_t k = 0; k < count && !missing; k++) {
+        const char *const points = (const char *)path->data + logsig_member(path->dims, out->dims, rank, k) * bytes;
+        const int64_t numbers = width * (lengths && lengths[k] < length ? lengths[k] : length);
+        for (int64_t j = 0; j < numbers; j++)
+            missing |= bits == 64 ? isnan(((const double *)points)[j]) : isnan(((const float *)points)[j]);
+        memcpy((char *)out->data + k * bytes, points, bytes);
+    }
+    for (int k = 0; k < operands.count; k++) free(operands.owned[k]);
+    return missing ? logsig_invalid(frame, "path: expected numbers with missing='raise', got nan") : NULL;
 }
 
 static void logsig_clear(const XLA_FFI_Buffer *buffer)
@@ -271,6 +313,7 @@ static XLA_FFI_Error *logsig_run_paths(XLA_FFI_CallFrame *frame, int backward)
     else {
         logsig_widen(operands.paths, operands.path, operands.rank);
         logsig_widen(operands.paths, operands.lengths, operands.rank);
+        logsig_widen(operands.paths, operands.intervals, operands.rank);
         if (logsig_integer(frame, "stream")) logsig_widen(operands.paths, first, operands.rank);
     }
     memcpy(operands.rows, operands.paths, sizeof operands.rows);

@@ -88,11 +88,11 @@ static int64_t logsig_count(const int64_t *dims, int64_t rank)
 
 /* ---- calls along paths ----------------------------------------------------------------------------------------- */
 
-enum { LOGSIG_HAS_LENGTHS = 1, LOGSIG_HAS_INITIAL = 2, LOGSIG_HAS_RESULT = 4, LOGSIG_MOST_AXES = 64 };
+enum { LOGSIG_HAS_LENGTHS = 1, LOGSIG_HAS_INITIAL = 2, LOGSIG_HAS_RESULT = 4, LOGSIG_HAS_INTERVALS = 8, LOGSIG_MOST_AXES = 64 };
 
 /* The operands of a call, and what is allocated for it. */
 typedef struct {
-    const XLA_FFI_Buffer *d_out, *path, *lengths, *initial, *result; /* null where there is none */
+    const XLA_FFI_Buffer *d_out, *path, *lengths, *intervals, *initial, *result; /* null where there is none */
     int64_t rank;                   /* leading axes */
     int64_t rows[LOGSIG_MOST_AXES]; /* those of the result */
     int64_t paths[LOGSIG_MOST_AXES]; /* those of the paths, all of them different ones for gradients */
@@ -100,12 +100,12 @@ typedef struct {
     int count;
 } logsig_path_operands;
 
-/* The operands in the order d_out (of gradients), path, initial, lengths, result; "given" says which there are. */
+/* The operands in the order d_out (of gradients), path, initial, lengths, intervals, result; "given" says which there are. */
 static XLA_FFI_Error *logsig_read_operands(const XLA_FFI_CallFrame *frame, int backward, logsig_path_operands *operands)
 {
     const int64_t given = logsig_integer(frame, "given"), state = logsig_integer(frame, "state");
     const int64_t wanted = 1 + backward + !!(given & LOGSIG_HAS_LENGTHS) + !!(given & LOGSIG_HAS_INITIAL) +
-                           !!(given & LOGSIG_HAS_RESULT);
+                           !!(given & LOGSIG_HAS_INTERVALS) + !!(given & LOGSIG_HAS_RESULT);
     if (frame->args.size != wanted || frame->rets.size != 1 + (backward && given & LOGSIG_HAS_INITIAL))
         return logsig_invalid(frame, "Wrong number of operands.");
     memset(operands, 0, sizeof *operands);
@@ -114,6 +114,7 @@ static XLA_FFI_Error *logsig_read_operands(const XLA_FFI_CallFrame *frame, int b
     operands->path = logsig_argument(frame, place++);
     if (given & LOGSIG_HAS_INITIAL) operands->initial = logsig_argument(frame, place++);
     if (given & LOGSIG_HAS_LENGTHS) operands->lengths = logsig_argument(frame, place++);
+    if (given & LOGSIG_HAS_INTERVALS) operands->intervals = logsig_argument(frame, place++);
     if (given & LOGSIG_HAS_RESULT) operands->result = logsig_argument(frame, place++);
     operands->rank = operands->path->rank - 2;
     if (operands->rank < 0 || operands->rank > LOGSIG_MOST_AXES || state < LOGSIG_LOG_DERIVATIVE ||

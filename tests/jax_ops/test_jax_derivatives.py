@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.tree_util import tree_map
-from jax_cases import CASES, DEGREE_ONE, D, M, N
+from jax_cases import CASES, DEGREE_ONE, ROUNDED, D, M, N
 
 import logsig_codegen as lg
 
 SMOOTH = {
-    name: case for name, case in {**CASES, **DEGREE_ONE}.items() if "empty" not in name and "no points" not in name
+    name: case
+    for name, case in {**CASES, **ROUNDED, **DEGREE_ONE}.items()
+    if "empty" not in name and "no points" not in name
 }
 QUICK = ("join, prepended", "log_sig, wide initial", "windows, lengths", "sig_to_log_sig", "stream, degree 1")
 

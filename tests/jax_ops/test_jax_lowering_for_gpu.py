@@ -111,11 +111,14 @@ def test_operands_that_gpus_do_not_take_are_named() -> None:
             state="signature",
             stream=False,
             windows=None,
+            longest=None,
             n_jobs=1,
         )
 
     with pytest.raises(UnsupportedError, match="not available for JAX on a GPU: others"):
         lowered(strange, jnp.zeros((3, D)), jnp.zeros(()))
+    with pytest.raises(UnsupportedError, match="not available for JAX on a GPU: missing='raise' of traced paths"):
+        lowered(lambda x: lg.log_sig(x, N, missing="raise"), jnp.zeros((3, D)))
 
 
 def test_devices_of_other_makers_are_an_error_that_says_so() -> None:

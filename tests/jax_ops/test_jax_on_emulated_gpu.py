@@ -41,9 +41,23 @@ def compare(name, dtype="float64"):
 END = """
 assert xla.xla_allocations() and not xla.xla_kept()
 """
-ELSEWHERE = ("log_sig, transformed", "log_sig, lengths of transformed", "log_sig, list")
-"""Cases of another dimension, for which there are no emulated kernels."""
-NAMES = [name for name in {**CASES, **DEGREE_ONE} if name not in ELSEWHERE]
+ELSEWHERE = (
+    "log_sig, transformed",
+    "log_sig, lengths of transformed",
+    "log_sig, list",
+    "intervals, lead-lag",
+    "intervals of time",
+    "times, lead-lag",
+    "times and ends",
+    "times of each path, and ends",
+    "times of gaps",
+    "missing, forward",
+    "hall_windows",
+    "logsig_windows",
+)
+"""Cases of another dimension or degree, for which there are no emulated kernels."""
+REFUSED = ("missing, raise",)
+NAMES = [name for name in {**CASES, **DEGREE_ONE} if name not in (*ELSEWHERE, *REFUSED)]
 QUICK = (
     "join, broadcast",
     "join, prepended",
@@ -51,6 +65,7 @@ QUICK = (
     "log_sig, state",
     "stream, initial",
     "windows, lengths",
+    "intervals, each path",
 )
 PARTS = 12
 """Processes that share the derivatives of all cases: each compiles programs for half a minute."""

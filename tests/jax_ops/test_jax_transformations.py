@@ -12,7 +12,8 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax_cases import D, M, N
+import torch
+from jax_cases import EACH, ENDS, PAIRS, TIMES, D, M, N
 from processes import RunPython
 
 import logsig_codegen as lg
@@ -52,6 +53,15 @@ def padded(path: Any, lengths: Any) -> Any:
     return lg.log_sig(path, N, lengths=lengths, windows=(3, 1))
 
 
+def parts(path: Any, intervals: Any) -> Any:
+    return lg.log_sig(path, N, lengths=[5, 4], intervals=intervals)
+
+
+def timed(path: Any, times: Any, ends: Any) -> Any:
+    return lg.log_sig(path, 2, times=times, intervals=0.9 * ends, missing="linear", time_aug=True)
+
+
+DOUBLE = np.random.default_rng(3).normal(size=(2, 5, D))
 BATCHED: dict[str, tuple[Function, tuple[Any, ...], tuple[Any, ...]]] = {
     "join": (join, (0, 0), (random(3, M), random(3, D))),
     "join, last axis": (join, (1, None), (random(M, 3), random(D))),
@@ -62,16 +72,27 @@ BATCHED: dict[str, tuple[Function, tuple[Any, ...], tuple[Any, ...]]] = {
     "stream, before only": (stream, (None, 0), (random(2, 4, D), random(3, M))),
     "stream, paths only": (stream, (0, None), (random(3, 2, 4, D), random(M))),
     "lengths only": (padded, (None, 0), (random(2, 4, D), jnp.array([[4, 3], [0, 1], [2, 4]]))),
+    "intervals": (parts, (0, None), (random(3, 2, 5, D), jnp.asarray(PAIRS))),
+    "intervals only": (parts, (None, 0), (random(2, 5, D), jnp.stack([PAIRS, PAIRS[::-1], PAIRS]))),
+    "intervals of each path": (parts, (0, None), (random(3, 2, 5, D), jnp.asarray(EACH))),
+    "intervals of each, last axis": (parts, (None, 3), (random(2, 5, D), jnp.stack([EACH, EACH[::-1]], -1))),
+    "times only": (timed, (None, 0, None), (DOUBLE, np.stack([TIMES, TIMES * 2]), ENDS)),
+    "ends only": (timed, (None, None, 1), (DOUBLE, TIMES, np.stack([ENDS, ENDS / 2], 1))),
     "to_sig": (lambda x: lg.logsig_to_sig(x, D, N), (1,), (random(M, 3),)),
     "hall": (lambda x: lg.log_sig_to_hall(x, D, N), (1,), (random(M, 3),)),
 }
 
 
-@pytest.mark.parametrize("name", BATCHED)
+SLOW = ("times only", "ends only", "intervals of each, last axis")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in BATCHED]
+)
 def test_vmap_is_a_loop_and_so_are_its_gradients(name: str) -> None:
     function, in_axes, arrays = BATCHED[name]
     np.testing.assert_allclose(
-        jax.jit(jax.vmap(function, in_axes))(*arrays), looped(function, in_axes, *arrays), rtol=1e-14, atol=1e-14
+        jax.jit(jax.vmap(function, in_axes))(*arrays), looped(function, in_axes, *arrays), rtol=1e-14, atol=1e-13
     )
     places = tuple(k for k, one in enumerate(arrays) if jnp.issubdtype(one.dtype, jnp.floating))
 
@@ -178,6 +199,94 @@ def test_traced_lengths_are_checked_when_the_program_runs() -> None:
         jax.block_until_ready(run(path, jnp.array([5, 2])))
     with pytest.raises(ValueError, match="lengths: expected shape"):
         run(path, jnp.array([4]))
+
+
+def test_traced_intervals_are_checked_when_the_program_runs() -> None:
+    path = random(2, 4, D)
+    for kind in (np.int32, np.int64, np.uint8):
+        run = jax.jit(lambda x, pairs: lg.log_sig(x, N, intervals=pairs))
+        expected = lg.log_sig(np.asarray(path), N, intervals=[[0, 3], [2, 2]])
+        np.testing.assert_array_equal(run(path, np.array([[0, 3], [2, 2]], kind)), expected)
+    for wrong in ([[0, 4]], [[-1, 2]], [[3, 1]], [[0, 1 << 40]]):
+        with pytest.raises(Exception, match="intervals: expected pairs of points"):
+            jax.block_until_ready(run(path, jnp.array(wrong)))
+        assert jnp.isnan(jax.jit(lambda x, pairs: lg.log_sig(x, 1, intervals=pairs))(path, jnp.array(wrong))).all()
+    with pytest.raises(ValueError, match="intervals: expected shape"):
+        run(path, jnp.zeros((3, 1, 2), int))
+    with pytest.raises(TypeError, match="intervals: expected integers"):
+        run(path, jnp.zeros((1, 2)))
+
+
+def test_traced_times_and_ends() -> None:
+    """The number of windows depends on times, so they have to be known; ends beyond a path become its ends."""
+    path = random(2, 5, D)
+    for call in (
+        lambda times: lg.log_sig(path, 2, times=times, windows=(2.0, 1.5)),
+        lambda times: lg.logsig_windows(path, 2, 2.0, times),
+    ):
+        with pytest.raises(ValueError, match="expected times whose numbers are known when a program is traced"):
+            jax.jit(call)(TIMES)
+    run = jax.jit(lambda ends: lg.log_sig(path, 2, times=TIMES, intervals=ends))
+    expected = lg.log_sig(np.asarray(path), 2)
+    np.testing.assert_allclose(run(jnp.array([[-5.0, 100.0]]))[:, 0], expected, rtol=1e-12, atol=1e-13)
+    for call in (lg.log_sig, lg.load(D, 2).log_sig):
+        numbers = () if call is not lg.log_sig else (2,)
+        run = jax.jit(lambda pairs, call=call, numbers=numbers: call(np.asarray(path), *numbers, intervals=pairs))
+        np.testing.assert_array_equal(run(PAIRS), call(np.asarray(path), *numbers, intervals=PAIRS))
+    with pytest.raises(ValueError, match=r"times\[1\]: expected a number above"):
+        jax.grad(lambda times: lg.log_sig(path, 2, times=times, time_aug=True).sum())(jnp.zeros(5))
+
+
+@pytest.mark.slow
+def test_windows_of_time_are_differentiated_by_times() -> None:
+    path = random(2, 5, D)
+
+    def windows(times: Any) -> Any:
+        return lg.log_sig(path, 2, times=times, windows=(2.0, 1.5)).sum()
+
+    tensor = torch.tensor(TIMES, requires_grad=True)
+    lg.log_sig(torch.from_numpy(np.array(path)), 2, times=tensor, windows=(2.0, 1.5)).sum().backward()
+    np.testing.assert_allclose(jax.grad(windows)(jnp.asarray(TIMES)), tensor.grad, rtol=1e-11, atol=1e-12)
+
+
+def test_ends_at_points_have_derivatives_of_one_side() -> None:
+    path = np.asarray(random(5, D))
+    first = jax.jit(lambda ends: lg.log_sig(jnp.asarray(path), 1, times=TIMES, intervals=ends)[0, 0])
+    ends = jax.grad(first)(TIMES[[1, 3]][None])
+    slopes = np.diff(path[:, 0]) / np.diff(TIMES)
+    np.testing.assert_allclose(ends[0], [-slopes[1], slopes[3]], rtol=1e-12)
+
+
+def test_missing_values_that_are_traced_are_an_error_when_the_program_runs() -> None:
+    path = np.array(random(3, 2, 4, D))
+    path[1, 0, 3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"path: expected numbers with missing='raise', got nan at \[1, 0, 3, 1\]"):
+        lg.log_sig(jnp.asarray(path), N, missing="raise")
+    for transform in (lambda call: call, jax.vmap):
+        for dtype in (np.float32, np.float64):
+            run = jax.jit(transform(lambda x, n: lg.log_sig(x, N, missing="raise", lengths=n)))
+            shorter = np.array([[4, 4], [3, 4], [4, 4]])
+            expected = lg.log_sig(path.astype(dtype), N, lengths=shorter)
+            np.testing.assert_array_equal(run(path.astype(dtype), shorter), expected)
+            with pytest.raises(Exception, match="path: expected numbers with missing='raise', got nan"):
+                jax.block_until_ready(run(path.astype(dtype), shorter + np.array([[0, 0], [1, 0], [0, 0]])))
+    with pytest.raises(Exception, match="path: expected numbers with missing='raise', got nan"):
+        jax.block_until_ready(jax.jit(lambda x: lg.transform_path(x, missing="raise"))(path))
+
+
+def test_lists_with_times() -> None:
+    lengths = (5, 3)
+    options: dict[str, Any] = {"windows": [(2.0, 1.0), (1.0, 2.0)], "missing": "forward"}
+    paths, times = [np.asarray(random(n, D)) for n in lengths], [TIMES[:n] for n in lengths]
+
+    def both(*paths: Any) -> Any:
+        found = lg.log_sig(list(paths), N, times=times, **options)
+        forms = [2.0 * np.ones(one.shape) for one in found]
+        return found, lg.log_sig_backprop(forms, list(paths), N, times=times, **options)
+
+    for found, expected in zip(jax.jit(both)(*paths), both(*paths), strict=True):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
 
 
 def test_python_threads_share_kernels() -> None:

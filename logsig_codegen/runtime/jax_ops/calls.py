@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.operations import OPERATIONS, PRODUCTS
 from logsig_codegen.runtime import checks, registry, transforms
-from logsig_codegen.runtime.jax_ops import gpu_calls, maps, paths, products
+from logsig_codegen.runtime.checks import is_traced
+from logsig_codegen.runtime.jax_ops import gpu_calls, maps, paths, preparation, products
 from logsig_codegen.runtime.jax_ops.define import call, ranked
-from logsig_codegen.runtime.parts import WHOLE, Parts
+from logsig_codegen.runtime.parts import WHOLE, Parts, check_times
 from logsig_codegen.runtime.request import PathOptions, PathRequest, channels_of, check_lengths, path_request
 from logsig_codegen.runtime.threads import check_jobs
 from logsig_codegen.runtime.transforms import UNCHANGED, Transform
@@ -106,11 +106,15 @@ def zeros(x: Any, width: int) -> Any:
 
 
 def transform_path(path: Any, how: Transform, *, times: Any = None) -> Any:
-    """Paths with time or lead-lag channels."""
-    _refuse(how, Parts(times=times))
+    """Paths with time or lead-lag channels, and without missing values."""
     (path,) = _arrays({"path": path}).values()
     channels_of("path", path)
-    return maps.transform_path(path, how)
+    if times is not None:
+        parts, there = preparation.given(path, Parts(times=times))
+        times = check_times(there.times, path.shape[:-2], path.shape[-2])
+        if is_traced(parts.times):
+            times = check_times(parts.times, path.shape[:-2], path.shape[-2])
+    return preparation.transformed(path, how, None, times)
 
 
 def transform_path_backprop(derivs: Any, how: Transform) -> Any:
@@ -141,10 +145,13 @@ def log_sig(
     parts: Parts = WHOLE,
 ) -> Any:
     """``log_sig`` of JAX arrays; ``dimension``: the channels of the paths before the transform, ``None``: any."""
-    _refuse(transform, parts)
     path, initial = _given(path, initial)
-    request = _request(path, dimension, degree, options, lengths, initial, transform, scalar_term)
-    return _run(request, path, initial)
+    parts, known = preparation.given(path, parts)
+    request = path_request(
+        path, dimension, degree, options, lengths=lengths, initial=initial, transform=transform,
+        scalar_term=scalar_term, parts=known,
+    )  # fmt: skip
+    return _run(request, path, initial, parts)
 
 
 def log_sig_backprop(
@@ -161,25 +168,16 @@ def log_sig_backprop(
     parts: Parts = WHOLE,
 ) -> Any:
     """The gradient of :func:`log_sig`: for the path or paths, and for ``initial`` if there is one."""
-    _refuse(transform, parts)
     path, initial = _given(path, initial)
     d_out = jnp.asarray(d_out) if isinstance(d_out, np.ndarray) else d_out
-    request = _request(path, dimension, degree, options, lengths, initial, transform, scalar_term, d_out)
+    parts, known = preparation.given(path, parts)
+    request = path_request(
+        path, dimension, degree, options, lengths=lengths, initial=initial, d_out=d_out, transform=transform,
+        scalar_term=scalar_term, parts=known,
+    )  # fmt: skip
     operands = (path,) if initial is None else (path, initial)
-    found = _pulled_back(lambda one, before=None: _run(request, one, before), d_out, *operands)
+    found = _pulled_back(lambda one, before=None: _run(request, one, before, parts), d_out, *operands)
     return found[0] if initial is None else found
-
-
-def _refuse(transform: Transform, parts: Parts) -> None:
-    """Raise ``UnsupportedError`` for what there is for other arrays only."""
-    asked = {
-        "intervals": parts.intervals is not None,
-        "times": parts.times is not None,
-        "missing": transform.missing is not None,
-    }
-    for name, one in asked.items():
-        if one:
-            raise UnsupportedError(f"{name}: expected None with JAX arrays; numpy's arrays and tensors take it")
 
 
 def _given(path: Any, initial: Any) -> tuple[Any, Any]:
@@ -190,35 +188,16 @@ def _given(path: Any, initial: Any) -> tuple[Any, Any]:
     return arrays if listed else arrays[0], before
 
 
-def _request(
-    path: Any,
-    dimension: int | None,
-    degree: Any,
-    options: PathOptions,
-    lengths: Any,
-    initial: Any,
-    transform: Transform,
-    scalar_term: bool,
-    d_out: Any = None,
-) -> PathRequest:
-    return path_request(
-        path, dimension, degree, options, lengths=lengths, initial=initial, d_out=d_out, transform=transform,
-        scalar_term=scalar_term, look=not isinstance(lengths, jax.core.Tracer),
-    )  # fmt: skip
-
-
-def _run(request: PathRequest, path: Any, initial: Any) -> Any:
-    """The result of a request: padded, transformed, and in the coordinates that were asked for."""
+def _run(request: PathRequest, path: Any, initial: Any, parts: Parts) -> Any:
+    """The result of a request: padded, transformed, refined, and in the coordinates that were asked for."""
     given = request.given_lengths
     if request.ragged:
         given = np.array([one.shape[0] for one in path])
         longest = int(given.max())
         path = jnp.stack([jnp.pad(one, [(0, longest - one.shape[0]), (0, 0)]) for one in path])
         given = check_lengths(given, request.batch, longest)
-    if request.transform:
-        path = maps.transform_path(path, request.transform, given)
-    counts = None if given is None else jnp.asarray(request.transform.lengths(given), jnp.int32)
-    rows = paths.log_sig(request, path, counts, initial)
+    points, counts, intervals = preparation.prepared(request, path, given, parts)
+    rows = paths.log_sig(request, points, counts, intervals, initial)
     if request.options.method >= 2:
         return rows
     return maps.in_method(rows, request.problem, request.options.method, request.scalar_term)

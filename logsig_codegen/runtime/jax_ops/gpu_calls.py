@@ -24,7 +24,16 @@ from logsig_codegen.runtime.cuda.sums import arrange
 from logsig_codegen.runtime.jax_ops import gpu, handlers
 from logsig_codegen.runtime.jax_ops.define import Shape, call, leading, primitive, summed
 from logsig_codegen.runtime.jax_ops.maps import SERIES, Plan, map_p
-from logsig_codegen.runtime.jax_ops.paths import INITIAL, LENGTHS, PATHS, RESULT, path_attributes
+from logsig_codegen.runtime.jax_ops.paths import (
+    INITIAL,
+    INTERVALS,
+    LENGTHS,
+    PATHS,
+    RESULT,
+    path_attributes,
+    points_of_intervals,
+)
+from logsig_codegen.runtime.jax_ops.preparation import observed_p
 from logsig_codegen.runtime.jax_ops.products import PRODUCTS, bracket_p, coadjoint_p
 from logsig_codegen.runtime.request import problem_of
 
@@ -37,6 +46,13 @@ def _register(made: Primitive, rule: Callable[..., Any]) -> None:
 
 def _composed(function: Callable[..., Sequence[Any]]) -> Callable[..., Any]:
     return mlir.lower_fun(function, multiple_results=True)
+
+
+def _refused(what: str) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise gpu.unavailable(what)
+
+    return refuse
 
 
 def _widened(array: Any, lead: Shape, tail: int) -> Any:
@@ -186,12 +202,46 @@ class _Call:
         return self._start(BACKWARD, arrays, lead, before, result)
 
 
+class _Intervals:
+    """Intervals of paths as paths of their own: their points are copied, and how many of them count is a number."""
+
+    def __init__(self, operands: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+        self.lengths, self.intervals = operands.get(LENGTHS), operands[INTERVALS]
+        self.params = {**params, "longest": None}
+        self.longest: int = params["longest"]
+
+    def points(self, path: Any) -> tuple[Any, Any]:
+        """Points and numbers of points; -1 for an interval that is none of the path's."""
+        first, last = self.intervals[..., 0], self.intervals[..., 1]
+        points, counts = points_of_intervals(path, self.lengths, self.intervals, self.longest)
+        right = (first >= 0) & (last < path.shape[-2]) & (last >= first - 1)
+        if self.lengths is not None:
+            right = right & ((self.lengths >= 0) & (self.lengths <= path.shape[-2]))[..., None]
+        return points, jnp.where(right, jnp.maximum(counts, 0), -1)
+
+    def call(self, path: Any, result: Any = None) -> _Call:
+        points, counts = self.points(path)
+        given, others = ((LENGTHS,), (counts,)) if result is None else ((LENGTHS, RESULT), (counts, result))
+        return _Call(points, others, {**self.params, "given": given})
+
+
 def _value(path: Any, *others: Any, **params: Any) -> list[Any]:
+    operands = dict(zip(params["given"], others, strict=True))
+    if INTERVALS in operands:
+        return _Intervals(operands, params).call(path).value()
     return _Call(path, others, params).value()
 
 
 def _gradient(d_out: Any, path: Any, *others: Any, leads: Sequence[Shape], **params: Any) -> list[Any]:
-    return _Call(path, others, params).gradient(d_out, leads)
+    operands = dict(zip(params["given"], others, strict=True))
+    if INTERVALS not in operands:
+        return _Call(path, others, params).gradient(d_out, leads)
+    intervals, (lead,) = _Intervals(operands, params), leads
+    wide = _widened(path, lead, 2)
+    call_of_each = intervals.call(wide, operands.get(RESULT))
+    found = call_of_each.gradient(d_out, [(*lead, d_out.shape[-2])])[0]
+    _, pull = jax.vjp(lambda one: intervals.points(one)[0], wide)
+    return list(pull(found))
 
 
 # -- maps and series ------------------------------------------------------------------------------------------------
@@ -243,6 +293,7 @@ for _name, _made in _row_primitives().items():
     _register(_made, _rows_rule(_made, _name))
 _register(PATHS.value, _composed(_value))
 _register(PATHS.backprop, _composed(_gradient))
+_register(observed_p, _refused("missing='raise' of traced paths"))
 _register(map_p, _composed(_map))
 _register(SERIES.value, _composed(_series))
 _register(SERIES.backprop, _composed(_series_gradient))

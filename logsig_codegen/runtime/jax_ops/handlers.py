@@ -27,10 +27,11 @@ TARGETS = (
     "log_sig",
     "log_sig_backprop",
     "map",
+    "observed",
     "series",
 )
 """What XLA can call; in programs the names begin with :data:`PREFIX`."""
-TARGETS_ON_GPU = tuple(name for name in TARGETS if name not in ("map", "series"))
+TARGETS_ON_GPU = tuple(name for name in TARGETS if name not in ("map", "observed", "series"))
 """What XLA can call on an NVIDIA GPU."""
 PREFIX = "logsig_codegen."
 VARIABLE = "LOGSIG_CODEGEN_PATH"

@@ -20,7 +20,7 @@ from logsig_codegen.runtime.jax_ops import handlers
 from logsig_codegen.runtime.jax_ops.composed import Composed, Params, Rules
 from logsig_codegen.runtime.jax_ops.define import Shape, call, differentiate, leading, primitive
 from logsig_codegen.runtime.rows import exponential, logarithm, transposed
-from logsig_codegen.runtime.transforms import Transform
+from logsig_codegen.runtime.transforms import Transform, equal_steps
 
 # -- linear maps ----------------------------------------------------------------------------------------------------
 
@@ -176,8 +176,8 @@ def with_scalar(rows: Any, value: float) -> Any:
 # -- transforms of paths --------------------------------------------------------------------------------------------
 
 
-def transform_path(path: Any, how: Transform, lengths: Any = None) -> Any:
-    """Paths with time or lead-lag channels; ``lengths`` as numbers, or an array of JAX."""
+def transform_path(path: Any, how: Transform, lengths: Any = None, times: Any = None) -> Any:
+    """Paths with time or lead-lag channels; ``lengths`` and ``times`` as for :func:`..transforms.transform`."""
     length = path.shape[-2]
     if how.lead_lag:
         pairs = jnp.concatenate([path, path], axis=-1), jnp.concatenate([path[..., :-1, :], path[..., 1:, :]], axis=-1)
@@ -186,14 +186,7 @@ def transform_path(path: Any, how: Transform, lengths: Any = None) -> Any:
         path = jnp.concatenate([points, pairs[0][..., max(length - 1, 0) :, :]], axis=-2)
     if not how.time_aug:
         return path
-    times = _times(path.shape[-2], how.end_time, None if lengths is None else how.lengths(lengths), path.dtype)
-    return jnp.concatenate([path, jnp.broadcast_to(times[..., None], (*path.shape[:-1], 1))], axis=-1)
-
-
-def _times(length: int, end_time: float, lengths: Any, dtype: Any) -> Any:
-    """Times of the points, in equal steps; beyond the end of a path they stay at its last."""
-    lengths = np.asarray(length) if lengths is None else lengths
-    module: Any = np if isinstance(lengths, np.ndarray) else jnp
-    steps = module.maximum(lengths - 1, 0)[..., None]
-    index = module.arange(length, dtype=np.float64 if module is np else jnp.result_type(float))
-    return jnp.asarray(module.minimum(index, steps) * (end_time / module.maximum(steps, 1)), dtype)
+    if times is None:
+        times = equal_steps(path.shape[-2], how.end_time, None if lengths is None else how.lengths(lengths))
+    channel = jnp.asarray(times, path.dtype)[..., None]
+    return jnp.concatenate([path, jnp.broadcast_to(channel, (*path.shape[:-1], 1))], axis=-1)
