@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from emulated import CXX, HEADERS
-from jax_cases import CASES, DEGREE_ONE, D, N
+from jax_cases import CASES, DEGREE_ONE, ROUNDED, D, N
 from processes import ROOT, RunPython
 from shared import digest, once
 from torch_extension import compile_driver, emulated_kernels
@@ -25,7 +25,7 @@ import jax_on_gpu
 from jax_on_gpu import xla
 import jax, jax.numpy as jnp, numpy as np, pytest
 import logsig_codegen as lg
-from jax_cases import CASES, DEGREE_ONE, D, M, N
+from jax_cases import CASES, DEGREE_ONE, D, M, N, ROUNDED
 import test_jax_derivatives as derivatives
 def random(*shape):
     return np.random.default_rng(len(shape)).normal(size=shape)
@@ -34,7 +34,7 @@ def close(found, expected, name=""):
     rounding = dict(rtol=1e-4, atol=1e-5) if found.dtype == np.float32 else dict(rtol=1e-11, atol=1e-12)
     np.testing.assert_allclose(found, expected, **rounding, err_msg=name)
 def compare(name, dtype="float64"):
-    case = {**CASES, **DEGREE_ONE}[name]
+    case = {**CASES, **ROUNDED, **DEGREE_ONE}[name]
     arrays = case.arrays(dtype)
     close(jax.jit(case.function)(*map(jnp.asarray, arrays)), case.function(*arrays), name)
 """
@@ -57,7 +57,7 @@ ELSEWHERE = (
 )
 """Cases of another dimension or degree, for which there are no emulated kernels."""
 REFUSED = ("missing, raise",)
-NAMES = [name for name in {**CASES, **DEGREE_ONE} if name not in (*ELSEWHERE, *REFUSED)]
+NAMES = [name for name in {**CASES, **ROUNDED, **DEGREE_ONE} if name not in (*ELSEWHERE, *REFUSED)]
 QUICK = (
     "join, broadcast",
     "join, prepended",
