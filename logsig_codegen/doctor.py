@@ -8,7 +8,7 @@ from typing import Any
 
 from logsig_codegen import targets
 from logsig_codegen._version import __version__
-from logsig_codegen.build import cache, cpu, packs, policy, toolchain
+from logsig_codegen.build import cache, cpu, packs, policy, toolchain, ziglang
 from logsig_codegen.build.cache import Place
 from logsig_codegen.errors import CompilerError
 from logsig_codegen.runtime.origin import VARIABLE
@@ -31,7 +31,11 @@ def examine(march: str = "native") -> dict[str, Any]:
         "version": __version__,
         "machine": cpu.machine(),
         "processors": cpu.usable_processors(),
-        "compilers": {"$CC": os.environ.get("CC") or None, **{n: shutil.which(n) for n in toolchain.CANDIDATES}},
+        "compilers": {
+            "$CC": os.environ.get("CC") or None,
+            **{n: shutil.which(n) for n in toolchain.CANDIDATES},
+            ziglang.PACKAGE: ziglang.program(),
+        },
         "compiler": None,
         "problem": None,
         "cache": {"path": str(folder), "state": _state(place), "entries": _entries()},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -160,9 +160,8 @@ def write_pack(
             raise OutputError(f"out: {out} cannot be written: {error}") from error
 
 
-def _compiled(work: Path, problem: Problem, spec: PackSpec) -> list[tuple[Packed, Mapping[str, Any]]]:
+def _compiled(work: Path, problem: Problem, spec: PackSpec) -> Iterator[tuple[Packed, Mapping[str, Any]]]:
     """A problem for all levels, each with its manifest; the text is written once."""
-    found: list[tuple[Packed, Mapping[str, Any]]] = []
     base = BuildSpec(
         problem, spec.groups(problem), spec.dtypes, portable=True, max_terms=spec.max_terms, jobs=spec.jobs
     )
@@ -178,8 +177,7 @@ def _compiled(work: Path, problem: Problem, spec: PackSpec) -> list[tuple[Packed
                 (folder / name).unlink()
         manifest = {**manifest, "sources": [], "files": {library: manifest["files"][library]}}
         write_manifest(folder, manifest)
-        found.append((Packed(problem, march, base.groups, manifest["files"][library]["size"]), manifest))
-    return found
+        yield Packed(problem, march, base.groups, manifest["files"][library]["size"]), manifest
 
 
 def _wheel(spec: PackSpec, kernels: Sequence[Packed], platform: str) -> Wheel:

@@ -170,11 +170,11 @@ def test_prepare_prepares_what_the_method_needs(monkeypatch: pytest.MonkeyPatch)
     for method in (0, 1, 2):
         lg.prepare_log_sig(2, 3, method, time_aug=True, lead_lag=True, use_disk=True, device="cpu")
         lg.prepare_log_sig(2, 3, method)
-    assert asked == [(5, 3), ("log_sig", "combine"), (2, 3), ("log_sig", "combine")] * 3
+    assert asked == [(5, 3), ("combine", "log_sig"), (2, 3), ("combine", "log_sig")] * 3
     asked.clear()
     lg.prepare_log_sig(2, 3, 3)
     lg.prepare_log_sig(2, 3, 0, gradients=True)
-    with_join, with_gradient = ("log_sig", "combine", "join"), ("log_sig", "log_sig_backprop", "combine")
+    with_join, with_gradient = ("join", "combine", "log_sig"), ("combine", "log_sig", "log_sig_backprop")
     assert asked == [(2, 3), with_join, (2, 3), with_gradient]
     with pytest.raises(lg.UnsupportedError, match="device: torch sees no CUDA device"):
         lg.prepare_log_sig(2, 3, 2, device="cuda")

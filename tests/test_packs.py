@@ -33,6 +33,8 @@ from processes import RunPython
 import logsig_codegen as lg
 from logsig_codegen import cli, packing
 from logsig_codegen.build import cpu, elf, packs, policy, wheel
+from logsig_codegen.build.cache import package_fingerprint
+from logsig_codegen.build.launcher import obtain_library
 from logsig_codegen.operations import groups_to_prepare
 from logsig_codegen.pack_command import LEVELS
 from logsig_codegen.problem import Problem
@@ -66,7 +68,7 @@ def tiny(out: Path) -> packing.WrittenPack:
 @pytest.fixture(scope="module")
 def written(session_cache: Path) -> Path:
     """The wheel of a pack with the joins of (2, 2)."""
-    (path,) = shared.once("pack", tiny).glob("*.whl")
+    (path,) = shared.once(f"pack-{package_fingerprint()[:16]}", tiny).glob("*.whl")
     return path
 
 
@@ -453,6 +455,12 @@ def test_the_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(policy.VARIABLE, "sometimes")
     with pytest.raises(ValueError, match=r"\$LOGSIG_CODEGEN_BUILD: expected one of auto, never, always, "):
         policy.policy()
+
+
+def test_small_libraries_are_not_compiled_either(never: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGSIG_CODEGEN_CACHE", str(tmp_path))
+    with pytest.raises(lg.BuildForbiddenError, match=r"^It is needed\. .*'never'.* --target jax has written has it"):
+        obtain_library("x.so", (), lambda target: pytest.fail("it is compiled"), "jax", "It is needed.")
 
 
 # ---------------------------------------------------------------------------------------------- the common pack

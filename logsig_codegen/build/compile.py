@@ -48,17 +48,19 @@ def compile_library(
             (*toolchain.compiler.command, *flags, *definitions, "-c", source, "-o", f"{relative}/{target}")
             for target, source, definitions in tasks
         ]
+        environment = toolchain.compiler.environment
         workers = max(1, jobs or usable_processors())
         progress.expect(len(tasks))
         with stage("compile C"), ThreadPoolExecutor(max_workers=workers) as pool, Crew() as crew:
             for (target, source, _), done in zip(
-                tasks, pool.map(lambda command: crew.run(command, folder), commands), strict=True
+                tasks,
+                pool.map(lambda command: crew.run(command, folder, environment=environment), commands),
+                strict=True,
             ):
                 check(done, NAME, folder, output=f"{relative}/{target}", source=source)
                 progress.done()
         outputs = [f"{relative}/{target}" for target, _, _ in tasks]
         link = [flag.text for flag in toolchain.link_flags]
         with stage("link C", library):
-            check(
-                run((*toolchain.compiler.command, *outputs, "-o", library, *link), folder), NAME, folder, output=library
-            )
+            command = (*toolchain.compiler.command, *outputs, "-o", library, *link)
+            check(run(command, folder, environment=environment), NAME, folder, output=library)

@@ -92,10 +92,12 @@ def compile_handlers(sources: Mapping[str, str], target: Path, include: Path) ->
     CompilerNotFoundError, CompilerError
     """
     headers = ("-I", ".", "-isystem", str(include))
-    command = (*find_compiler().command, *FLAGS, *headers, next(iter(sources)), "-o", target.name)
+    compiler = find_compiler()
+    command = (*compiler.command, *FLAGS, *headers, next(iter(sources)), "-o", target.name)
     with tempfile.TemporaryDirectory(prefix=".jax-", dir=target.parent) as work:
         folder = Path(work)
         for name, text in sources.items():
             (folder / name).write_text(text, encoding="utf-8")
-        failures.check(run(command, folder), "The C compiler", folder, output=target.name)
+        done = run(command, folder, environment=compiler.environment)
+        failures.check(done, "The C compiler", folder, output=target.name)
         os.replace(folder / target.name, target)

@@ -105,12 +105,14 @@ def compile_launcher(target: Path, definitions: Iterable[str] = ()) -> None:
     ------
     CompilerNotFoundError, CompilerError
     """
-    command = (*find_compiler().command, *FLAGS, *(f"-D{one}" for one in definitions), SOURCE, "-o", target.name)
+    compiler = find_compiler()
+    command = (*compiler.command, *FLAGS, *(f"-D{one}" for one in definitions), SOURCE, "-o", target.name)
     with tempfile.TemporaryDirectory(prefix=".launcher-", dir=target.parent) as work:
         folder = Path(work)
         for name, text in sources().items():
             (folder / name).write_text(text, encoding="utf-8")
-        failures.check(run((*command, *LIBRARIES), folder), "The C compiler", folder, output=target.name)
+        done = run((*command, *LIBRARIES), folder, environment=compiler.environment)
+        failures.check(done, "The C compiler", folder, output=target.name)
         os.replace(folder / target.name, target)
 
 

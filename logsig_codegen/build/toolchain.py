@@ -13,11 +13,12 @@ import shlex
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from logsig_codegen.build import cpu
+from logsig_codegen.build import cpu, ziglang
 from logsig_codegen.build.processes import Finished, run, time_limit
 from logsig_codegen.errors import CompilerError, CompilerNotFoundError, shown
 
@@ -78,12 +79,17 @@ class Compiler:
     path : str
         The program's file, symbolic links resolved.
     origin : str
-        ``"$CC"`` or the name that was looked up on ``$PATH``.
+        ``"$CC"``, the name that was looked up on ``$PATH``, or ``"ziglang"``, the Python package.
     """
 
     command: tuple[str, ...]
     path: str
     origin: str
+
+    @property
+    def environment(self) -> Mapping[str, str] | None:
+        """The environment it runs in; ``None``: that of this process."""
+        return ziglang.environment() if ziglang.is_zig(self.command) else None
 
     def identity(self) -> list[object]:
         """Identifies the compiler without running it: the command, and path, size and content of its programs."""
@@ -155,6 +161,8 @@ def check_march(march: str) -> str:
 def find_compiler() -> Compiler:
     """Find the C compiler: ``$CC`` (which may carry arguments) if set, else ``cc``, ``gcc``, ``clang`` on ``$PATH``.
 
+    Where there is none of them it is that of the Python package ``ziglang``, if that is installed.
+
     Raises
     ------
     CompilerNotFoundError
@@ -169,6 +177,9 @@ def find_compiler() -> Compiler:
         if program is not None:
             program = os.path.abspath(program)
             return Compiler((program,), os.path.realpath(program), name)
+    zig = ziglang.program()
+    if zig is not None:
+        return Compiler((zig, "cc"), os.path.realpath(zig), ziglang.PACKAGE)
     raise CompilerNotFoundError(
         f"No C compiler: $CC is not set, and $PATH has none of {', '.join(CANDIDATES)}. {_advice()}"
     )
@@ -207,8 +218,9 @@ def _advice() -> str:
     else:
         install = "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; conda: conda install gcc)"
     return (
-        f"{install}, or name one in $CC; or run logsig-gen on a machine of the same kind that has a compiler, copy the "
-        "folder it writes here, and name it in $LOGSIG_CODEGEN_PATH or load(..., artifacts=...)."
+        f"{install}, or by pip install 'logsig-codegen[compiler]', or name one in $CC; or install a pack of kernels, "
+        "made by logsig-gen pack; or run logsig-gen on a machine of the same kind that has a compiler, copy the folder "
+        "it writes here, and name it in $LOGSIG_CODEGEN_PATH or load(..., artifacts=...)."
     )
 
 
@@ -231,11 +243,13 @@ def describe(compiler: Compiler, march: str, *, portable: bool = False) -> Toolc
 @lru_cache(maxsize=8)
 def _describe(compiler: Compiler, identity: str, march: str, portable: bool) -> Toolchain:
     del identity  # part of the cache's key only: an upgraded compiler is run again
-    wanted = wanted_flags(march, portable=portable)
+    wanted, zig = wanted_flags(march, portable=portable), ziglang.is_zig(compiler.command)
+    if zig:
+        wanted = tuple(replace(flag, text=ziglang.spelled(flag.text)) for flag in wanted)
     with tempfile.TemporaryDirectory(prefix="logsig_codegen-") as folder:
         Path(folder, "probe.c").write_text(_PROBE, encoding="utf-8")
         accepted = wanted if _probe(compiler, wanted, folder) is None else _accepted(compiler, wanted, folder)
-        macros = _run((*compiler.command, *_texts(accepted), "-dM", "-E", "probe.c"), folder).stdout
+        macros = _run(compiler, (*_texts(accepted), "-dM", "-E", "probe.c"), folder).stdout
         version = _version(compiler, folder)
     openmp = OPENMP in accepted
     return Toolchain(
@@ -243,7 +257,7 @@ def _describe(compiler: Compiler, identity: str, march: str, portable: bool) -> 
         version=version,
         march=march,
         compile_flags=accepted,
-        link_flags=(*LINK_FLAGS, OPENMP if openmp else PTHREAD, *((STRIP,) if portable else ())),
+        link_flags=(*LINK_FLAGS, OPENMP if openmp else PTHREAD, *((STRIP,) if portable or zig else ())),
         rejected=tuple(flag for flag in wanted if flag not in accepted),
         openmp=openmp,
         features=cpu.required_features(macros),
@@ -284,8 +298,8 @@ def _accepted(compiler: Compiler, wanted: tuple[Flag, ...], folder: str) -> tupl
 
 def _probe(compiler: Compiler, flags: tuple[Flag, ...], folder: str) -> tuple[tuple[str, ...], str] | None:
     """Compile and link the probe; ``None`` if that works, else the command and what the compiler printed."""
-    command = (*compiler.command, *_texts(flags), "probe.c", "-o", "probe.so", *_texts(LINK_FLAGS))
-    result = _run(command, folder)
+    result = _run(compiler, (*_texts(flags), "probe.c", "-o", "probe.so", *_texts(LINK_FLAGS)), folder)
+    command = result.command
     if result.status != 0:
         return command, result.failure("It") + result.stderr if result.status is None else result.stderr
     try:
@@ -295,13 +309,14 @@ def _probe(compiler: Compiler, flags: tuple[Flag, ...], folder: str) -> tuple[tu
     return None
 
 
-def _run(command: tuple[str, ...], folder: str) -> Finished:
+def _run(compiler: Compiler, arguments: tuple[str, ...], folder: str) -> Finished:
     limit = time_limit()
-    return run(command, Path(folder), limit=_PROBE_SECONDS if limit is None else min(limit, _PROBE_SECONDS))
+    limit = _PROBE_SECONDS if limit is None else min(limit, _PROBE_SECONDS)
+    return run((*compiler.command, *arguments), Path(folder), limit=limit, environment=compiler.environment)
 
 
 def _version(compiler: Compiler, folder: str) -> str:
-    lines = _run((*compiler.command, "--version"), folder).stdout.splitlines()
+    lines = _run(compiler, ("--version",), folder).stdout.splitlines()
     return lines[0].strip() if lines else "unknown"
 
 

@@ -32,8 +32,10 @@ def test_a_refused_allocation_is_an_error_and_no_leak(guarded: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_function_under_sanitizers(tmp_path: Path) -> None:
-    program = build(tmp_path, Problem(2, 3), (*SANITIZERS, "-fopenmp", *NATIVE, *SHORT))
+@pytest.mark.parametrize("threads", ["-fopenmp", "-pthread"])
+def test_every_function_under_sanitizers(tmp_path: Path, threads: str) -> None:
+    """With OpenMP's threads, and with those of the generated code."""
+    program = build(tmp_path, Problem(2, 3), (*SANITIZERS, threads, *NATIVE, *SHORT))
     assert run(program, 30_000, 3).calls >= 30_000
     assert run(program, 30_000, 4, refuse=True).refused > 1000
 

@@ -85,17 +85,29 @@ def test_every_way_to_a_derivative_leads_to_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"lengths": [4, 1, 0, 3]}, {"stream": True}, {"windows": (3, 1)}, {"method": 0}]
+    "options",
+    [
+        {},
+        {"lengths": [4, 1, 0, 3]},
+        {"stream": True},
+        {"windows": (3, 1)},
+        {"method": 0},
+        {"intervals": [[0, 3], [2, 1], [1, 2]], "lengths": [4, 1, 0, 3]},
+        {"times": [0.0, 0.3, 2.5, 3.0], "windows": (1.1, 0.7), "missing": "linear"},
+    ],
+    ids=str,
 )
 def test_gradients_of_paths_are_those_of_numpy(options: dict[str, Any]) -> None:
     source = np.random.default_rng(7)
     path = source.normal(size=(4, 4, D))
+    if "missing" in options:
+        path[0, 1:3, 0] = path[1, 0, 1] = path[2, :, 0] = np.nan
     d_out = source.normal(size=lg.log_sig(path, N, **options).shape)
     expected = lg.log_sig_backprop(d_out, path, N, **options)
     found = jax.vjp(lambda x: lg.log_sig(x, N, **options), jnp.asarray(path))[1](jnp.asarray(d_out))[0]
     np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-13)
     np.testing.assert_array_equal(lg.log_sig_backprop(d_out, jnp.asarray(path), N, **options), found)
-    if "windows" not in options:
+    if not {"windows", "intervals"} & set(options):
         before = source.normal(size=(4, M))
         expected = lg.log_sig_backprop(d_out, path, N, initial=before, **options)
         found = lg.log_sig_backprop(d_out, jnp.asarray(path), N, initial=jnp.asarray(before), **options)

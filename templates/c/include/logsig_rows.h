@@ -311,7 +311,8 @@ static inline int logsig_run_parts(const logsig_division *all, int threads)
 {
     logsig_worker *const workers = (logsig_worker *)malloc((size_t)threads * sizeof(logsig_worker));
     int started = 1, error;
-    for (; workers && started < threads; started++) {
+    if (!workers) return ENOMEM;
+    for (; started < threads; started++) {
         workers[started].all = all;
         workers[started].part = started;
         if (pthread_create(&workers[started].thread, NULL, logsig_work, &workers[started])) break;
