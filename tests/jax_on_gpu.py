@@ -42,7 +42,15 @@ jax.ffi.register_ffi_target = _target
 mlir.register_lowering = _lowering
 jax.config.update("jax_enable_x64", True)
 
+from logsig_codegen.errors import CompilerNotFoundError  # noqa: E402
+from logsig_codegen.runtime.cuda import programs  # noqa: E402
 from logsig_codegen.runtime.jax_ops import gpu  # noqa: E402
 
+
+def _none(*_: Any) -> Any:
+    raise CompilerNotFoundError("there are no emulated kernels for this problem")
+
+
+programs.find_cuda_compiler = _none
 gpu.ordinals = lambda: (0, 1)
 import logsig_codegen.jax_api  # noqa: E402, F401  registers

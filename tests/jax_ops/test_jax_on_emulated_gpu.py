@@ -154,7 +154,9 @@ def test_transformations(on_host: OnHost) -> None:
         """
         import test_jax_transformations as changed
         from jax.sharding import PartitionSpec as P
-        for name in changed.BATCHED: changed.test_vmap_is_a_loop_and_so_are_its_gradients(name)
+        for name in changed.BATCHED:
+            if name not in ("times only", "ends only"):  # of another dimension
+                changed.test_vmap_is_a_loop_and_so_are_its_gradients(name)
         for test in (changed.test_nested_vmap, changed.test_jacobians_of_paths, changed.test_hessians,
                      changed.test_control_flow, changed.test_linearize_donation_and_ahead_of_time,
                      changed.test_python_threads_share_kernels):
