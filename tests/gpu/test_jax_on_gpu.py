@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax_cases import CASES, DEGREE_ONE, D, M, N
+from jax_cases import CASES, DEGREE_ONE, ROUNDED, D, M, N
 from processes import RunPython
 
 import logsig_codegen as lg
@@ -17,7 +17,7 @@ from logsig_codegen.runtime.jax_ops import gpu
 DEVICES = gpu.ordinals()
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not DEVICES, reason="no NVIDIA GPU that JAX sees")]
 ROUNDING = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-10, "atol": 1e-11}}
-ALL = {**CASES, **DEGREE_ONE}
+ALL = {name: case for name, case in {**CASES, **ROUNDED, **DEGREE_ONE}.items() if name != "missing, raise"}
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -6,6 +6,7 @@ wherever it runs, they are handed over by :func:`prepare_on_gpu`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -57,9 +58,14 @@ def _address(value: Any) -> int:
     return int(ffi.cast("intptr_t", value))
 
 
-def _check(status: int) -> None:
-    if status:
-        raise MemoryError("there is no room for a table of kernels")
+_handing_over = threading.Lock()
+"""The handlers' tables are filled by one thread at a time."""
+
+
+def _provide(function: str, *arguments: int) -> None:
+    with _handing_over:
+        if getattr(_handlers(), function)(*arguments):
+            raise MemoryError("there is no room for a table of kernels")
 
 
 def load_rows(dimension: int, degree: int, operation: str, dtype: str) -> None:
@@ -76,8 +82,8 @@ def load_rows(dimension: int, degree: int, operation: str, dtype: str) -> None:
     for ordinal in ordinals():
         with _refusals():
             handle = kernel.cuda.launcher(operation, dtype, ordinal).handle
-        provide, place = _handlers().logsig_jax_provide_kernel, handlers.PLACES[operation]
-        _check(provide(dimension, degree, kernel.size, ordinal, place, handlers.BITS[dtype], _address(handle)))
+        problem, place = (dimension, degree, kernel.size), handlers.PLACES[operation]
+        _provide("logsig_jax_provide_kernel", *problem, ordinal, place, handlers.BITS[dtype], _address(handle))
 
 
 def load_paths(
@@ -111,7 +117,7 @@ def load_paths(
 
 
 def _hand_over(programs: CudaPrograms, place: Place) -> None:
-    _check(_handlers().logsig_jax_provide_problem(place.ordinal, _address(programs.kernels_on(place))))
+    _provide("logsig_jax_provide_problem", place.ordinal, _address(programs.kernels_on(place)))
 
 
 def prepare_on_gpu(dimension: SupportsIndex, degree: SupportsIndex, *operations: str) -> None:
