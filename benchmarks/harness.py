@@ -71,6 +71,13 @@ class CallTime:
         return CallTime(call, timing.median / 1e3, timing.spread, min(timing.samples) / 1e3)
 
 
+def seconds_of(call: Call, clock: str = "wall") -> float:
+    """How long one call takes."""
+    start = CLOCKS[clock]()
+    call()
+    return (CLOCKS[clock]() - start) / 1e9
+
+
 def calls_per_sample(call: Call, sample_seconds: float) -> int:
     """How often ``call`` has to run to fill one sample; runs it three times to find out."""
     call()

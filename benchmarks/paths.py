@@ -20,7 +20,6 @@ import argparse
 import importlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ from numpy.typing import NDArray
 
 import harness
 import logsig_codegen as lg
-from harness import Call, geometric_mean, interleave, paired_ratio
+from harness import Call, geometric_mean, interleave, paired_ratio, seconds_of
 from logsig_codegen.operations import STATES, default_state
 
 Array = NDArray[Any]
@@ -85,13 +84,6 @@ class Row:
 
 class TooSlowError(Exception):
     """A line would take too long."""
-
-
-def seconds_of(call: Call) -> float:
-    """How long one call takes."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def iisignature_calls(case: Case, path: Array, d_out: Array) -> dict[str, Call]:

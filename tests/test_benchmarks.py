@@ -20,6 +20,7 @@ SCRIPTS = {
     "paths": "paths",
     "path_accuracy": "path_accuracy",
     "conversions": "conversions",
+    "jax_programs": "jax_programs",
     "gpu_h100": "gpu",
     "gpu_h200": "gpu",
 }

@@ -130,6 +130,13 @@ def test_c_declarations_on_the_page_are_those_of_the_header(folder: Path) -> Non
         assert squeeze(declaration) in header
 
 
+def test_ten_lines_of_scikit_learn_recognise_speakers() -> None:
+    first, *_ = documents.examples((ROOT / "docs" / "scikit_learn.md").read_text())
+    assert sum(bool(line) for line in first.code.text.splitlines()) == 10
+    assert first.output is not None
+    assert float(first.output.text.split()[-1]) > 0.97
+
+
 def test_the_page_of_errors_names_all_of_them() -> None:
     page = (ROOT / "docs" / "errors.md").read_text()
     errors = [name for name in lg.__all__ if isinstance(getattr(lg, name), type) and name.endswith("Error")]

@@ -9,9 +9,11 @@ import csv
 import importlib.util
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 
+import jax
 import numpy as np
 import pysiglib
 import pytest
@@ -114,6 +116,37 @@ def test_a_log_ode_model_learns_from_irregular_recordings(capsys: pytest.Capture
     assert "33% of the values missing" in capsys.readouterr().out
 
 
+def test_a_log_ncde_learns_the_speakers(capsys: pytest.CaptureFixture[str]) -> None:
+    """The loss falls, and with signax's log-signatures it is the same one; nine speakers: a guess is right 1 in 9."""
+    double = jax.config.jax_enable_x64
+    try:
+        found = load("log_ncde").run(15, candidates=(4, 7), compare=True)
+    finally:
+        jax.config.update("jax_enable_x64", double)
+    mine, other = found["logsig-codegen"], found["signax"]
+    np.testing.assert_allclose(mine.losses, other.losses, rtol=1e-6)
+    assert mine.losses[-1] < 0.2 < 2.0 < mine.losses[0]
+    printed = capsys.readouterr().out
+    assert "on recordings kept apart" in printed
+    assert "times as long" in printed
+
+
+def test_a_state_moves_along_fields_and_brackets() -> None:
+    """The velocity of the log-NCDE, by Jacobians."""
+    example = load("log_ncde")
+    model = example.LogNCDE(example.ours, 4, jax.random.key(0))
+    state, log_sig = (jax.random.normal(jax.random.key(k), (size,)) for k, size in ((1, example.HIDDEN), (2, 15)))
+
+    def fields(at: jax.Array) -> jax.Array:
+        return model.fields(at).reshape(5, -1)
+
+    f, derivatives = fields(state), jax.jacobian(fields)(state)
+    expected = log_sig[:5] @ f
+    for area, (i, j) in zip(log_sig[5:], combinations(range(5), 2), strict=True):
+        expected += area * (derivatives[j] @ f[i] - derivatives[i] @ f[j])
+    np.testing.assert_allclose(model.velocity(state, log_sig), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_rolling_areas_and_forecasts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Areas are those of the polygon that closes a window; log-signatures forecast more than volatilities do."""
     prices = load("rolling_prices")
@@ -175,6 +208,18 @@ def test_the_benchmark_of_windows_in_models_runs(tmp_path: Path) -> None:
     assert [row["dtype"] for row in rows] == ["float64", "float32"]
     assert all(float(row[name]) > 0 for row in rows for name in ("forward", "backward", "copy", "ratio", "ratio_back"))
     assert "faster than pySigLib 4.0" in done.stdout
+
+
+def test_the_benchmark_of_jax_programs_runs(tmp_path: Path) -> None:
+    result = tmp_path / "jax.csv"
+    command = [sys.executable, str(ROOT / "benchmarks" / "jax_programs.py"), "--problem", "2,3", "--seconds", "0.1"]
+    done = subprocess.run([*command, "--results", str(result)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = saved(result)
+    assert {row["job"] for row in rows} == {"joins", "log_sig", "log_sig, gradient"}
+    assert {row["package"] for row in rows} >= {"logsig-codegen", "pySigLib (2)", "signax"}
+    assert all(float(row["microseconds"]) > 0 for row in rows)
+    assert "the fastest of them" in done.stdout
 
 
 def test_the_benchmark_of_single_calls_runs(tmp_path: Path) -> None:

@@ -62,6 +62,10 @@ def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
         ("subprocess", ("build",)),
         ("cuda", ("build/nvidia.py", "runtime/cuda/driver.py")),
         ("jax", ("jax_api.py", "runtime/jax_ops")),
+        ("sklearn", ("sklearn.py",)),
+        ("aeon", ("aeon.py",)),
+        ("sktime", ("sktime.py",)),
+        ("pandas", ("sklearn.py", "sktime.py")),
     ],
 )
 def test_fence(package: str, rooms: tuple[str, ...]) -> None:
@@ -138,10 +142,8 @@ def test_the_search_for_circles_finds_one() -> None:
 
 
 def test_importing_the_package_is_silent_and_light() -> None:
-    code = (
-        "import sys, logsig_codegen; "
-        "print([name for name in ('torch', 'jax', 'sympy', 'jinja2', 'tqdm', 'argparse') if name in sys.modules])"
-    )
+    heavy = ("torch", "jax", "pandas", "sklearn", "sympy", "jinja2", "tqdm", "argparse")
+    code = f"import sys, logsig_codegen; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0] == "[]"
     assert done.stderr == ""
@@ -154,9 +156,11 @@ def test_package_says_that_it_is_typed() -> None:
 def test_every_dependency_has_a_lowest_version_that_is_run() -> None:
     """``.ci/run`` runs tests with what this script prints; where an extra asks for more, its word holds."""
     text = (ROOT / "pyproject.toml").read_text()
-    lists = dict(re.findall(r"^(dependencies|compiler|cuda|torch|jax) = \[(.*?)\]", text, re.MULTILINE | re.DOTALL))
-    assert len(lists) == 5
-    for extra in ("compiler", "cuda", "torch", "jax"):
+    extras = ("compiler", "cuda", "torch", "jax", "sklearn", "aeon", "sktime")
+    every = "|".join(("dependencies", *extras))
+    lists = dict(re.findall(rf"^({every}) = \[(.*?)\]", text, re.MULTILINE | re.DOTALL))
+    assert len(lists) == 1 + len(extras)
+    for extra in extras:
         command = [sys.executable, str(ROOT / ".ci" / "floors.py"), extra]
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
         listed = [one for name in ("dependencies", extra) for one in re.findall(r'"([^"]+)"', lists[name])]

@@ -30,6 +30,12 @@ class Case:
     differentiable: tuple[int, ...]
     """Which tensors it is differentiated by."""
 
+    @property
+    def expands(self) -> bool:
+        """Whether the result of a call along paths is in other coordinates than Lyndon brackets."""
+        names = [one.name for one in overload(self.operator)._schema.arguments[len(self.tensors) :]]
+        return dict(zip(names, self.others, strict=False)).get("method", 2) < 2
+
     def function(self) -> tuple[Callable[..., Any], list[Tensor]]:
         """The call as a function of what it is differentiated by, and fresh leaves to call it with."""
         operator = overload(self.operator)

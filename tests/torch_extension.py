@@ -25,8 +25,9 @@ from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.targets import cuda
 
-NATIVE = {name for name in OPERATIONS if not name.startswith(("stream", "log_sig_by", "windows"))}
-"""The operators an extension has: those of the generated kernels."""
+INTERVALS = {"log_sig_intervals", "log_sig_intervals_backprop"}
+NATIVE = {name for name in OPERATIONS if not name.startswith(("stream", "log_sig_by", "windows"))} | INTERVALS
+"""The operators an extension has: those of the generated kernels that are no options of others, and of intervals."""
 OnHost = Callable[..., "CompletedProcess[str]"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -69,12 +70,13 @@ class LyndonBasis:
         """Coordinates of the basis elements of one degree."""
         return range(self.offsets[degree - 1], self.offsets[degree])
 
-    def bracket(self, coordinate: int) -> str:
-        """The basis element as text: a letter, or ``[u,v]`` of its standard factors."""
+    def bracket(self, coordinate: int, letters: Sequence[str] | None = None) -> str:
+        """The basis element as text: a letter, or ``[u,v]`` of its standard factors; ``letters`` are their names."""
         left, right = self.factors[coordinate]
         if left < 0:
-            return str(self.words[coordinate][0])
-        return f"[{self.bracket(left)},{self.bracket(right)}]"
+            (letter,) = self.words[coordinate]
+            return str(letter) if letters is None else letters[letter]
+        return f"[{self.bracket(left, letters)},{self.bracket(right, letters)}]"
 
 
 @lru_cache(maxsize=32)

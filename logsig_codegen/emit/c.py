@@ -44,7 +44,7 @@ def c_sources(
         names.append("logsig_paths.h")
     sliding = any(OPERATIONS[kernel.operation].kind == SLIDING for kernel in compiled.kernels)
     if calls or sliding:
-        names.extend(("logsig_path_call.h", "logsig_maps.h", "logsig_calls.h", "logsig_intervals.h"))
+        names.extend(("logsig_path_call.h", "logsig_maps.h", "logsig_calls.h", "logsig_intervals.h", "logsig_blocks.h"))
     if sliding:
         names.append("logsig_sliding.h")
     if calls:

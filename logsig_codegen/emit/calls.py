@@ -63,7 +63,7 @@ def calls_view(compiled: CompiledProblem, coordinates: bool) -> CallsView:
         header=f"logsig_{problem.name}.h",
         symbol=symbol(problem, ""),
         functions=tuple(tuple(_members(compiled, state)) for state in (default_state(problem), *STATES)),
-        arguments=f"{problem.dimension}, {problem.size}, FUNCTIONS, {maps}",
+        arguments=f"{problem.dimension}, {problem.degree}, {problem.size}, FUNCTIONS, {maps}",
     )
 
 

@@ -19,11 +19,12 @@ from logsig_codegen.runtime.threads import thread_count
 from logsig_codegen.runtime.transforms import filled
 
 if TYPE_CHECKING:
+    import jax
     import numpy as np
     import torch
 
 COMBINE = OPERATIONS["combine"]
-ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor")
+ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor | jax.Array")
 
 
 class LogSigKernel(LoadedKernel):

@@ -321,22 +321,23 @@ def padded_times(times: Any, paths: Sequence[Any]) -> Any:
     return xp.stack(rows)
 
 
-def windows_of_time(durations: tuple[float, float], times: Any) -> Any:
+def windows_of_time(durations: tuple[float, float], times: Any, count: int | None = None) -> Any:
     """Intervals of time, ``(W, 2)`` or ``(*batch, W, 2)``, a step apart from the first time of a path on.
 
-    There are as many as fit the path that takes the longest time; those that go beyond the end of a path end there.
+    There are ``count``, or as many as fit the path that takes the longest time; they end where their path does.
 
     Raises
     ------
     ValueError
-        For times whose numbers are not there.
+        Without ``count``, for times whose numbers are not there.
     """
     duration, step = durations
     if not times.shape[-1]:
         return np.zeros((0, 2))
     first, last = times[..., :1], times[..., -1:]
-    spans = known_times("windows", last - first)
-    begin = first + step * np.arange(windows_within(float(np.max(spans, initial=0)), durations))
+    if count is None:
+        count = windows_within(float(np.max(known_times("windows", last - first), initial=0)), durations)
+    begin = first + step * np.arange(count)
     both = namespace(times).stack([begin, begin + duration], -1)
     return within(both, -np.inf, last[..., None])
 

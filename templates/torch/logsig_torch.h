@@ -3,7 +3,7 @@
  * Nothing here depends on a problem. Every extension contains these files; the first one that a process loads defines the
  * operators, all of them add the kernels of their problem. The operators have the names and schemas of the Python
  * registration of logsig-codegen, which leaves them alone where it finds them, and serves them in two ways: it loads
- * kernels of problems no extension has (logsig_codegen::_load_kernels), and it takes calls under torch.func, forward
+ * kernels that no extension has (logsig_codegen::_load_kernels, _load_windows), and it takes calls under torch.func, forward
  * mode, and derivatives beyond those below (operators with an underscore before their name). Without Python there are
  * first derivatives of everything here and second derivatives of products; what is missing is an error.
  */
@@ -67,15 +67,27 @@ inline void define(torch::Library &m)
     m.def(("log_sig(Tensor path, Tensor? lengths, Tensor? initial, " + options + ") -> Tensor").c_str(), tags);
     m.def(("log_sig_backprop(Tensor d_out, Tensor? result, Tensor path, Tensor? lengths, Tensor? initial, " + options +
            ") -> (Tensor, Tensor)").c_str(), tags);
+    const std::string fewer = "int dimension, int degree, str? state=None, int method=2, int n_jobs=1";
+    m.def(("log_sig_intervals(Tensor path, Tensor intervals, " + fewer + ") -> Tensor").c_str(), tags);
+    m.def(("log_sig_intervals_backprop(Tensor d_out, Tensor? result, Tensor path, Tensor intervals, " + fewer +
+           ") -> Tensor").c_str(), tags);
+    names.insert(names.end(), {"log_sig_intervals", "log_sig_intervals_backprop"});
     implement_all_rows(m, std::make_index_sequence<OPERATIONS>());
     for (const auto key : {c10::DispatchKey::CPU, c10::DispatchKey::CUDA}) {
         m.impl("log_sig", torch::dispatch(key, TORCH_FN(log_sig)));
         m.impl("log_sig_backprop", torch::dispatch(key, TORCH_FN(log_sig_backprop)));
+        m.impl("log_sig_intervals", torch::dispatch(key, TORCH_FN(log_sig_intervals)));
+        m.impl("log_sig_intervals_backprop", torch::dispatch(key, TORCH_FN(log_sig_intervals_backprop)));
     }
     m.impl("log_sig", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(log_sig_meta)));
     m.impl("log_sig_backprop", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(log_sig_backprop_meta)));
+    m.impl("log_sig_intervals", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(log_sig_intervals_meta)));
+    m.impl("log_sig_intervals_backprop",
+           torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(log_sig_intervals_backprop_meta)));
     m.impl("log_sig", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(WholePath::autograd)));
+    m.impl("log_sig_intervals", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(IntervalsOfPaths::autograd)));
     derive_elsewhere(m, "log_sig_backprop");
+    derive_elsewhere(m, "log_sig_intervals_backprop");
     for (const char *name : names) {
         for (const auto key : {c10::DispatchKey::AutocastCPU, c10::DispatchKey::AutocastCUDA}) {
             m.impl(name, torch::dispatch(key, torch::CppFunction::makeFromBoxedFunction<&autocast>()));

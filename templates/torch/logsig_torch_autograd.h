@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#include "logsig_torch_log_sig.h"
+#include "logsig_torch_intervals.h"
 
 namespace logsig_torch {
 namespace {
@@ -84,6 +84,10 @@ using Whole = Tensor(const Tensor &, const std::optional<Tensor> &, const std::o
 using WholeGradient = std::tuple<Tensor, Tensor>(const Tensor &, const std::optional<Tensor> &, const Tensor &,
                                                  const std::optional<Tensor> &, const std::optional<Tensor> &, int64_t,
                                                  int64_t, bool, Windows, State, int64_t, int64_t);
+
+using Intervals = Tensor(const Tensor &, const Tensor &, int64_t, int64_t, State, int64_t, int64_t);
+using IntervalsGradient = Tensor(const Tensor &, const std::optional<Tensor> &, const Tensor &, const Tensor &, int64_t,
+                                 int64_t, State, int64_t, int64_t);
 
 /* An operator of this namespace. */
 template <Operation OP, class Signature> const c10::TypedOperatorHandle<Signature> &own()
@@ -227,6 +231,55 @@ struct WholePath : torch::autograd::Function<WholePath> {
         at::AutoDispatchBelowADInplaceOrView below;
         return own<LOG_SIG, Whole>().redispatch(keys & c10::after_autograd_keyset, path, lengths, initial, dimension,
                                                 degree, stream, windows, state, method, n_jobs);
+    }
+};
+
+struct IntervalsOfPaths : torch::autograd::Function<IntervalsOfPaths> {
+    static constexpr const char *NAME = "log_sig_intervals";
+
+    static Tensor below(c10::DispatchKeySet keys, const Tensor &path, const Tensor &intervals, int64_t dimension,
+                        int64_t degree, const State &state, int64_t method, int64_t n_jobs)
+    {
+        static const auto op = operator_named(NAME)->typed<Intervals>();
+        at::AutoDispatchBelowADInplaceOrView below;
+        return op.redispatch(keys & c10::after_autograd_keyset, path, intervals, dimension, degree, state, method, n_jobs);
+    }
+    static Tensor forward(AutogradContext *ctx, c10::DispatchKeySet keys, const Tensor &path, const Tensor &intervals,
+                          int64_t dimension, int64_t degree, const State &state, int64_t method, int64_t n_jobs)
+    {
+        Tensor result = below(keys, path, intervals, dimension, degree, state, method, n_jobs);
+        ctx->save_for_backward({result, path, intervals});
+        ctx->saved_data["numbers"] = std::vector<int64_t>{dimension, degree, method, n_jobs};
+        if (state.has_value()) ctx->saved_data["state"] = std::string(*state);
+        return result;
+    }
+    static variable_list backward(AutogradContext *ctx, const variable_list &cotangents)
+    {
+        static const auto op = operator_named("log_sig_intervals_backprop")->typed<IntervalsGradient>();
+        const auto saved = ctx->get_saved_variables();
+        const auto numbers = ctx->saved_data["numbers"].toIntVector();
+        std::string text;
+        State state;
+        if (ctx->saved_data.count("state")) {
+            text = ctx->saved_data["state"].toStringRef();
+            state = text;
+        }
+        variable_list gradients(8);
+        gradients[1] = op.call(cotangents[0], saved[0], saved[1], saved[2], numbers[0], numbers[1], state, numbers[2],
+                               numbers[3]);
+        return gradients;
+    }
+    static Tensor autograd(c10::DispatchKeySet keys, const Tensor &path, const Tensor &intervals, int64_t dimension,
+                           int64_t degree, State state, int64_t method, int64_t n_jobs)
+    {
+        if (special(keys, {path, intervals})) {
+            const auto text = state.has_value() ? std::optional<std::string>(std::string(*state)) : std::nullopt;
+            return pass_on_typed<Tensor>(NAME, path, intervals, dimension, degree, text, method, n_jobs);
+        }
+        if (wants_graph({path})) {
+            return IntervalsOfPaths::apply(keys, path, intervals, dimension, degree, state, method, n_jobs);
+        }
+        return below(keys, path, intervals, dimension, degree, state, method, n_jobs);
     }
 };
 

@@ -20,7 +20,8 @@ inline logsig_path_call call_of(const Request &made, const Tensor &before)
     call.path_stride = paths.stride;
     call.batch = paths.count;
     call.length = paths.length;
-    call.lengths = paths.length_data();
+    call.lengths = numbers_of(paths.lengths);
+    call.starts = numbers_of(paths.starts);
     call.window = made.window;
     call.step = made.step;
     if (before.defined()) {

@@ -9,15 +9,17 @@ namespace {
 
 /* Paths in one array, as kernels want them. */
 struct Paths {
-    Tensor data, lengths; /* lengths: int64, or undefined */
+    Tensor data, lengths, starts; /* lengths, starts: int64, or undefined */
     int64_t count = 0, length = 0, stride = 0;
 
-    const ptrdiff_t *length_data() const
-    {
-        return lengths.defined() ? reinterpret_cast<const ptrdiff_t *>(lengths.const_data_ptr<int64_t>()) : nullptr;
-    }
 };
 static_assert(sizeof(ptrdiff_t) == sizeof(int64_t));
+
+/* The address of int64 numbers; null where there are none. */
+inline const ptrdiff_t *numbers_of(const Tensor &numbers)
+{
+    return numbers.defined() ? reinterpret_cast<const ptrdiff_t *>(numbers.const_data_ptr<int64_t>()) : nullptr;
+}
 
 /* Numbers that are on a device are checked there, when it comes to them: nothing waits. */
 inline Tensor checked_lengths(const Tensor &lengths, int64_t longest)
@@ -50,6 +52,8 @@ struct Request {
     int threads;
     Paths paths;
     at::DimVector batch, rows; /* shapes: of the paths; of the result without its last axis and what initial adds */
+    Tensor intervals{};        /* int64, or undefined; those of all paths, or of each */
+    int64_t per_path = 0;
 
     /* numbers from one row of the result to the next; of a stream, from one path's rows to the next one's */
     int64_t between() const { return problem.size * (stream ? steps() : 1); }

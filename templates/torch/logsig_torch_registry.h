@@ -149,6 +149,19 @@ inline Function find(Problem &problem, Operation operation, bool single)
     return problem.functions[operation][single];
 }
 
+/* The function of windows that overlap, or null; Python, if it is there, adds it where these windows take it. */
+inline Function find_windows(Problem &problem, bool backward, bool single, int64_t window, int64_t step)
+{
+    const Operation operation = backward ? WINDOWS_BACKPROP : WINDOWS;
+    const std::atomic<Function> &function = problem.functions[operation][single];
+    if (function) return function;
+    if (const auto loader = operator_named("_load_windows")) {
+        torch::jit::Stack stack{problem.dimension, problem.degree, std::string(TABLE[operation].name), window, step};
+        loader->callBoxed(stack);
+    }
+    return function;
+}
+
 inline bool by_signature(Problem &problem)
 {
     if (problem.by_signature < 0) load(problem, "default_state");

@@ -32,7 +32,7 @@ struct Call {
         if (count == c10::multiply_integers(full)) return nullptr;
         const Tensor &numbers =
             keep(at::arange(count, at::TensorOptions(at::kLong)).reshape(lead).expand(full).contiguous());
-        return reinterpret_cast<const ptrdiff_t *>(numbers.const_data_ptr<int64_t>());
+        return numbers_of(numbers);
     }
     /* Derivatives by the result, or the result: its address, and the distance of rows, or of the blocks of a stream. */
     const void *rows(const Tensor &given, ptrdiff_t &stride)
@@ -64,11 +64,9 @@ struct Call {
             function(functions.log_sig, along);
             const auto back = made.by_signature ? LOG_SIG_BY_SIGNATURE_BACKPROP : LOG_SIG_BACKPROP;
             if (backward) function(functions.log_sig_backprop, back);
-            if (call.window) { /* what the extension has not is not built for this: then windows are taken one by one */
-                functions.windows = made.problem.functions[WINDOWS][made.single()];
-                functions.windows_backprop = made.problem.functions[WINDOWS_BACKPROP][made.single()];
-            }
-            if (call.initial || functions.windows || made.paths.length > LOGSIG_WHOLE_STEPS) {
+            Function &windows = backward ? functions.windows_backprop : functions.windows;
+            if (call.window) windows = find_windows(made.problem, backward, made.single(), call.window, call.step);
+            if (call.initial || windows || made.paths.length > LOGSIG_WHOLE_STEPS) {
                 function(functions.combine, COMBINE, call.initial);
                 if (backward) function(functions.combine_backprop, COMBINE_BACKPROP, call.initial);
             }
@@ -99,7 +97,10 @@ inline Call call_of(const Request &made, const std::optional<Tensor> &initial)
     call.path_stride = call.d_path_stride = made.paths.stride;
     call.batch = made.paths.count;
     call.length = made.paths.length;
-    call.lengths = made.paths.length_data();
+    call.lengths = numbers_of(made.paths.lengths);
+    call.intervals = numbers_of(made.intervals);
+    call.intervals_per_path = made.per_path;
+    call.intervals_stride = made.intervals.defined() && made.intervals.dim() > 2 ? 2 * made.per_path : 0;
     call.window = made.window;
     call.step = made.step;
     found.before(initial);

@@ -142,6 +142,7 @@ def printed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     program = Path(__file__).with_name("calls.c")
     subprocess.run(
         [request.param, "-O1", "-std=gnu11", "-march=native", "-DLOGSIG_REAL_BITS=64", "-DLOGSIG_CALL_ROOM=64",
+         "-DLOGSIG_PIECE_STEPS=2", "-DLOGSIG_BLOCK_STEPS(degree)=(degree)/3",  # intervals of four steps are long
          *warnings, *sanitizers, "-I.", str(program), *sources, "-lm", "-o", "calls"],
         cwd=folder, check=True,
     )  # fmt: skip

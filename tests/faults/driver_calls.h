@@ -389,6 +389,22 @@ static void REAL_NAME(add_initial)(REAL_NAME(request) *made)
     call->d_initial_stride = made->d_initial.stride;
 }
 
+/* Intervals of all paths, or of each. */
+static void REAL_NAME(add_intervals)(REAL_NAME(request) *made)
+{
+    logsig_path_call *const call = &made->call;
+    const ptrdiff_t sets = any(2) ? call->batch : 1;
+    call->intervals_per_path = any(1 + (call->length < 20 ? call->length : 20));
+    call->intervals_stride = sets == call->batch ? 2 * call->intervals_per_path : 0;
+    ptrdiff_t *const pairs = place_numbers(2, 2 * sets * call->intervals_per_path);
+    for (ptrdiff_t k = 0; k < sets * call->intervals_per_path; k++) {
+        pairs[2 * k] = any(call->length);
+        pairs[2 * k + 1] = pairs[2 * k] - 1 + any(1 + call->length - pairs[2 * k]);
+    }
+    call->intervals = pairs;
+    made->rows = call->batch * call->intervals_per_path;
+}
+
 static REAL_NAME(request) REAL_NAME(any_request)(void)
 {
     REAL_NAME(request) made;
@@ -411,7 +427,7 @@ static REAL_NAME(request) REAL_NAME(any_request)(void)
     call->starts = made.paths.starts;
     call->d_path = made.paths.d_at;
     call->d_path_stride = made.paths.d_stride;
-    const int kind = (int)any(3); /* whole paths, windows, streams */
+    const int kind = (int)any(4); /* whole paths, windows, streams, intervals */
     ptrdiff_t each = 1;
     if (kind == 1) {
         call->window = 1 + any(6 + call->length / (once_in(8) ? 1 : 8));
@@ -421,7 +437,8 @@ static REAL_NAME(request) REAL_NAME(any_request)(void)
         call->stream = 1;
         each = call->length > 0 ? call->length - 1 : 0;
     }
-    if (kind != 1 && any(2)) REAL_NAME(add_initial)(&made);
+    if (kind == 3) REAL_NAME(add_intervals)(&made);
+    if (kind % 2 == 0 && any(2)) REAL_NAME(add_initial)(&made);
     made.width = each * (call->method ? SIZE : WORDS);
     made.out = REAL_NAME(output)(0, made.rows, made.width);
     made.d_out = REAL_NAME(input)(1, made.rows, made.width);
@@ -441,7 +458,7 @@ static REAL_NAME(request) REAL_NAME(any_request)(void)
 static void REAL_NAME(try_wrong)(REAL_NAME(request) made)
 {
     logsig_path_call *const call = &made.call;
-    switch (any(8)) {
+    switch (any(9)) {
     case 0: call->struct_size += (size_t)(1 + any(9)); break;
     case 1: call->n_jobs = -(int)any(3); break;
     case 2: call->state = any(2) ? 3 : -1; break;
@@ -449,12 +466,33 @@ static void REAL_NAME(try_wrong)(REAL_NAME(request) made)
     case 4: call->batch = -1 - any(9); break;
     case 5: call->length = PTRDIFF_MIN; break;
     case 6: call->window = any(2) ? -1 : 3, call->step = 0; break;
+    case 7: call->intervals_per_path = -1; break;
     default: call->stream = 1, call->window = 2, call->step = 1;
     }
     EXPECT(FN(paths)(call) == EINVAL && logsig_path_call_error(call, 0), "a wrong call is accepted");
     EXPECT(FN(paths_backprop)(call) == EINVAL && logsig_path_call_error(call, 1), "a wrong call is accepted");
     calls_made += 2;
     if (made.rows > 0) EXPECT(is_marked(made.out.at, made.out.at + made.width), "a wrong call writes");
+}
+
+/* An interval has the same numbers without its neighbours. */
+static void REAL_NAME(check_interval_alone)(const REAL_NAME(request) *made, ptrdiff_t row)
+{
+    logsig_path_call call = made->call;
+    const ptrdiff_t path = row / call.intervals_per_path;
+    const ARRAY out = REAL_NAME(output)(2, 1, made->width);
+    int status;
+    call.intervals += path * call.intervals_stride + 2 * (row % call.intervals_per_path);
+    call.intervals_per_path = call.batch = 1;
+    call.path = call.starts ? call.path : (const REAL *)call.path + path * call.path_stride;
+    call.starts = call.starts ? call.starts + path : NULL;
+    call.lengths = call.lengths ? call.lengths + path : NULL;
+    call.out = out.at;
+    call.out_stride = out.stride;
+    CALL(status, FN(paths)(&call));
+    EXPECT(!status, "status %d", status);
+    EXPECT(!memcmp(out.at, made->out.at + row * made->out.stride, (size_t)made->width * sizeof(REAL)),
+           "interval %td depends on others", row);
 }
 
 static void REAL_NAME(try_calls)(void)
@@ -478,6 +516,7 @@ static void REAL_NAME(try_calls)(void)
         EXPECT(!status, "status %d", status);
         REAL_NAME(check_equal)(&made.out, &out);
     }
+    if (call->intervals && made.rows && once_in(2)) REAL_NAME(check_interval_alone)(&made, any(made.rows));
     now_called = "paths_backprop";
     REAL_NAME(mark_points)(&made.paths);
     if (call->initial) REAL_NAME(mark)(&made.d_initial);

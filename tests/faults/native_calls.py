@@ -36,6 +36,7 @@ SHORT = tuple(
     for name, number in (
         ("CALL_ROOM", 512), ("CHUNK_COLUMNS", 16), ("PIECE_STEPS", 8), ("LONG_PIECE_STEPS", 16), ("FEW_PIECES", 4),
         ("MOST_PIECES", 16), ("PIECES_ROOM", 4096), ("MAX_SPREAD", 16), ("STACK_BYTES", 1024), ("NEAR_BYTES", 4096),
+        ("BLOCK_STEPS(degree)", "(degree)"),
     )
 )  # fmt: skip
 """Limits so low that small calls go every way: pieces, chunks, frames on the heap."""

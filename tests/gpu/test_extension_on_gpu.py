@@ -67,6 +67,9 @@ def test_values_gradients_and_launches(built: Path, run_python: RunPython) -> No
                 check(whole, random(3, 1000, 3) / 30, None, None, tolerance=20 * tolerance)
             windows = lambda p: ops.log_sig(p, None, None, 3, 3, False, [6, 2])
             check(windows, random(4, 20, 3), tolerance=tolerance)
+            intervals = lambda p, i: ops.log_sig_intervals(p, i, 3, 3)
+            check(intervals, random(4, 20, 3), torch.tensor([[0, 19], [5, 4], [3, 9]]), tolerance=tolerance)
+            check(intervals, random(2, 20, 3), torch.tensor([[[0, 19]], [[3, 9]]]), tolerance=tolerance)
             stream = lambda p, n, i: ops.log_sig(p, n, i, 3, 3, True)
             check(stream, random(33, 12, 3), None, random(size), tolerance=tolerance)
             check(stream, random(4, 20, 3), torch.tensor([20, 1, 0, 7]), None, tolerance=tolerance)
@@ -75,9 +78,11 @@ def test_values_gradients_and_launches(built: Path, run_python: RunPython) -> No
         path = torch.randn(64, 30, 3, device="cuda", requires_grad=True)
         left, step = torch.randn(64, size, device="cuda", requires_grad=True), torch.randn(64, 3, device="cuda")
         lengths = torch.randint(0, 31, (64,), device="cuda")
+        pairs = torch.tensor([[0, 29], [5, 9]], device="cuda")
 
         def work():
             found = ops.join(left, step, 3, 3).sum() + ops.log_sig(path, lengths, left, 3, 3).sum()
+            found = found + ops.log_sig_intervals(path, pairs, 3, 3).sum()
             # A graph of autograd that is kept would tie its leaves to the stream it was made in.
             return found.detach(), *torch.autograd.grad(found, (left, path))
 

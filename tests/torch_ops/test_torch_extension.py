@@ -146,7 +146,7 @@ def test_values_are_those_of_the_python_registration(built: Built, run_python: R
     """Every case of every operator it has, bit for bit; with first and second derivatives where it has them."""
     cases = {name: one for name, one in CASES.items() if one.operator in NATIVE}
     needs_python = {  # for the coordinates of methods 0 and 1
-        name for name, one in cases.items() if one.operator.startswith("log_sig") and one.others[5:6] in ((0,), (1,))
+        name for name, one in cases.items() if one.operator.startswith("log_sig") and one.expands
     }
     chosen = {name: (one.operator, one.tensors, one.others) for name, one in cases.items() if name not in needs_python}
     assert len(chosen) > 30
@@ -167,7 +167,7 @@ def test_values_are_those_of_the_python_registration(built: Built, run_python: R
                 for place, leaf in zip(places, leaves):
                     given[place] = leaf
                 return function(*given, *others)
-            if operator in ("join", "combine", "join_backprop", "combine_backprop", "log_sig"):
+            if operator in ("join", "combine", "join_backprop", "combine_backprop", "log_sig", "log_sig_intervals"):
                 assert torch.autograd.gradcheck(call, leaves), name
             if operator in ("join", "combine"):
                 assert torch.autograd.gradgradcheck(call, leaves), name
@@ -208,6 +208,9 @@ def test_errors_without_python(built: Built, run_python: RunPython) -> None:
             lambda: ops.join(zeros(3), zeros(2), 2, 2),
             lambda: ops.log_sig(zeros(3, 2), torch.tensor(4), None, 2, 3),
             lambda: ops.log_sig(zeros(3, 2), None, None, 2, 3, False, None, None, 4),
+            lambda: ops.log_sig_intervals(zeros(3, 2), torch.tensor([[0, 3]]), 2, 3),
+            lambda: ops.log_sig_intervals(zeros(3, 2), torch.tensor([[[0, 2]]]), 2, 3),
+            lambda: ops.log_sig_intervals(zeros(3, 2), zeros(1, 2), 2, 3),
             lambda: torch.func.grad(lambda x: ops.join(x, zeros(2), 2, 3).sum())(zeros(5)),
             third,
             second_of_a_path,
@@ -231,6 +234,9 @@ def test_errors_without_python(built: Built, run_python: RunPython) -> None:
         "NotImplementedError no kernel of join for (dimension=2, degree=2)",
         "ValueError lengths: expected values from 0 to 3",
         "ValueError method: expected 0, 1, 2 or 3, got 4",
+        "ValueError intervals: expected pairs of points, 0 <= first <= last + 1 <= length",
+        "ValueError intervals: expected shape (W, 2), or one set for each path of [], got [1, 1, 2]",
+        "TypeError intervals: expected integers, the first and the last point, got dtype Float",
         "NotImplementedError join: this derivative, or transform, needs Python",
         "NotImplementedError join_backprop_backprop: this derivative, or transform, needs Python",
         "NotImplementedError log_sig_backprop: this derivative, or transform, needs Python",
@@ -258,7 +264,17 @@ def test_python_adds_to_an_extension_that_was_loaded_first(built: Built, run_pyt
         check(lambda l, v: lg.log_sig_join(l, v, 2, 3), random(2, 1, 5), random(3, 2))
         lengths = torch.tensor([4, 1, 0, 3])
         check(lambda p, i: lg.log_sig(p, 3, lengths=lengths, initial=i, method=0), random(4, 4, 2), random(5))
+        check(lambda p: lg.log_sig(p, 3, intervals=[[0, 3], [1, 2]]), random(2, 4, 2))
         check(lambda p: lg.log_sig(p, 2), random(1, 4, 3))  # a problem the extension does not have
+        check(lambda p: lg.log_sig(p, 2, intervals=[[0, 3], [1, 2]]), random(1, 4, 3))
+        for degree, dimension in ((3, 2), (2, 3)):  # windows that overlap, by the same kernels
+            overlap = random(2, 40, dimension).requires_grad_()
+            found = lg.log_sig(overlap, degree, windows=(20, 1))
+            array = overlap.detach().numpy()
+            assert np.array_equal(found.detach().numpy(), lg.log_sig(array, degree, windows=(20, 1)))
+            found.sum().backward()
+            ones = np.ones(found.shape)
+            assert np.array_equal(overlap.grad.numpy(), lg.log_sig_backprop(ones, array, degree, windows=(20, 1)))
         modes = {{"f": torch.func.jacfwd, "r": torch.func.jacrev}}
         path, third = random(3, 2), []
         for a, b, c in itertools.product(modes, repeat=3):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch_cases import CASES, overload
-from torch_extension import NATIVE, Built, OnHost
+from torch_extension import INTERVALS, NATIVE, Built, OnHost
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
@@ -41,7 +41,7 @@ def test_values_are_those_of_the_cpu(built: Built, on_host: OnHost, tmp_path: Pa
     chosen = {}
     for name, one in CASES.items():
         path = one.operator.startswith("log_sig")
-        if one.operator not in NATIVE & with_kernels or (path and one.others[5:6] in ((0,), (1,))):
+        if one.operator not in NATIVE & (with_kernels | INTERVALS) or (path and one.expands):
             continue  # methods 0 and 1 need Python
         if path and one.others[2:3] == (True,) and "stream" not in with_kernels:
             continue
@@ -56,11 +56,14 @@ def test_values_are_those_of_the_cpu(built: Built, on_host: OnHost, tmp_path: Pa
             function = getattr(ops, operator).default
             given = [one if one is None else up(one) for one in tensors]
             leaves = [one for one in given if one is not None and one.is_floating_point()]
-            differentiable = operator in ("join", "combine", "log_sig")
+            differentiable = operator in ("join", "combine", "log_sig", "log_sig_intervals")
             for leaf in leaves:
                 leaf.requires_grad_(differentiable)
             found = first(function(*given, *others))
             assert all(one.device == torch.device("cuda", 0) for one in found), name
+            if operator == "log_sig_intervals":  # numbers on the host
+                again = function(given[0].detach(), tensors[1], *others)
+                assert torch.equal(down(again), down(found[0].detach())), name
             gradients = []
             if differentiable:
                 found[0].sum().backward()

@@ -48,13 +48,13 @@ static const logsig_path_functions FUNCTIONS[] = {
 int ENTRY(paths)(const logsig_path_call *call)
 {
     logsig_request request;
-    const int error = logsig_make_request(call, 2, 5, FUNCTIONS, logsig_d2_n3_coordinates, 0, &request);
+    const int error = logsig_make_request(call, 2, 3, 5, FUNCTIONS, logsig_d2_n3_coordinates, 0, &request);
     return error ? error : logsig_run_call(&request);
 }
 
 int ENTRY(paths_backprop)(const logsig_path_call *call)
 {
     logsig_request request;
-    const int error = logsig_make_request(call, 2, 5, FUNCTIONS, logsig_d2_n3_coordinates, 1, &request);
+    const int error = logsig_make_request(call, 2, 3, 5, FUNCTIONS, logsig_d2_n3_coordinates, 1, &request);
     return error ? error : logsig_run_call_back(&request);
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from logsig_codegen.operations import CALLS, MAPS, default_state, group_of
+from logsig_codegen.operations import CALLS, MAPS, default_state, group_of, slides
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.paths import coordinate_maps
 from logsig_codegen.runtime.registry import provider
@@ -32,6 +32,12 @@ def load_kernels(dimension: int, degree: int, operation: str) -> None:
             add(dimension, degree, name, dtype, int(ffi.cast("intptr_t", function)))
 
 
+def load_windows(dimension: int, degree: int, operation: str, window: int, step: int) -> None:
+    """Hand over the functions of windows that overlap, if such windows are computed by them."""
+    if slides(problem_of(dimension, degree), window, step):
+        load_kernels(dimension, degree, operation)
+
+
 def load_cuda_kernel(dimension: int, degree: int, operation: str, dtype: str, ordinal: int) -> None:
     """Hand the kernel of an operation on one GPU to the extension, or none where it is too large for one."""
     from logsig_codegen.runtime.cuda.driver import NoKernelError, device
@@ -53,5 +59,7 @@ def load_cuda_kernel(dimension: int, degree: int, operation: str, dtype: str, or
 if has_operator("_add_kernel"):
     library.define("_load_kernels(int dimension, int degree, str operation) -> ()")
     library.impl("_load_kernels", load_kernels, "CompositeExplicitAutograd")
+    library.define("_load_windows(int dimension, int degree, str operation, int window, int step) -> ()")
+    library.impl("_load_windows", load_windows, "CompositeExplicitAutograd")
     library.define("_load_cuda_kernel(int dimension, int degree, str operation, str dtype, int ordinal) -> ()")
     library.impl("_load_cuda_kernel", load_cuda_kernel, "CompositeExplicitAutograd")

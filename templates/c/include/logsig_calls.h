@@ -17,6 +17,11 @@
 #ifndef LOGSIG_CALL_ROOM
 #define LOGSIG_CALL_ROOM (1 << 19)
 #endif
+/* Steps of a block of the paths that long intervals are made of: five to eight times what a product costs in steps of a
+ * path, so that an interval that has its blocks for itself does not take much longer for being cut into them. */
+#ifndef LOGSIG_BLOCK_STEPS
+#define LOGSIG_BLOCK_STEPS(degree) (16 * (degree))
+#endif
 
 typedef int (*logsig_log_sig_backprop_fn)(const logsig_real *d_out, ptrdiff_t d_out_stride, const logsig_real *log_sig,
                                           ptrdiff_t log_sig_stride, const logsig_real *path, ptrdiff_t path_stride,
@@ -47,6 +52,7 @@ typedef struct {
     ptrdiff_t rows;  /* of the result; for a stream, blocks of rows */
     ptrdiff_t steps; /* rows of a block of a stream */
     ptrdiff_t items, per_path; /* paths, windows or intervals: all of them, those of one path */
+    ptrdiff_t block; /* steps of a block of long intervals; 0: all are walked from end to end */
 } logsig_request;
 
 typedef int (*logsig_windows_fn)(const void *request);
@@ -79,9 +85,23 @@ LOGSIG_INLINE logsig_real *logsig_numbers(ptrdiff_t count)
     return malloc((size_t)(count + 1) * sizeof(logsig_real));
 }
 
+LOGSIG_INLINE void logsig_add_numbers(logsig_real *to, const logsig_real *x, ptrdiff_t count)
+{
+    ptrdiff_t i = 0;
+    for (; i + LOGSIG_LANES <= count; i += LOGSIG_LANES)
+        logsig_store(to + i, LOGSIG_ADD(logsig_load(to + i), logsig_load(x + i)));
+    for (; i < count; i++) to[i] += x[i];
+}
+
 LOGSIG_INLINE ptrdiff_t logsig_start(const logsig_path_call *call, ptrdiff_t path)
 {
     return call->starts ? call->starts[path] : path * call->path_stride;
+}
+
+/* Where the derivatives of a path begin. */
+LOGSIG_INLINE ptrdiff_t logsig_d_start(const logsig_path_call *call, ptrdiff_t path)
+{
+    return call->starts ? call->starts[path] : path * call->d_path_stride;
 }
 
 /* Items first ... first + count - 1; numbers: room for two per window. */
@@ -326,16 +346,11 @@ LOGSIG_NOINLINE void logsig_add_windows(const void *given, logsig_vec *frame, pt
     for (; row < end; row++) {
         const ptrdiff_t b = path + row;
         const ptrdiff_t from = b * request->per_path - windows->first, beyond = from + request->per_path;
-        logsig_real *const d_path =
-            (logsig_real *)call->d_path + (call->starts ? call->starts[b] : b * call->d_path_stride);
+        logsig_real *const d_path = (logsig_real *)call->d_path + logsig_d_start(call, b);
         for (ptrdiff_t k = from < 0 ? 0 : from; k < beyond && k < windows->some.count; k++) {
             const ptrdiff_t numbers = logsig_window_numbers(windows, k);
-            const logsig_real *const x = windows->d_points + k * stride;
-            logsig_real *const to = d_path + (k - from) * call->step * request->dimension;
-            ptrdiff_t i = 0;
-            for (; i + LOGSIG_LANES <= numbers; i += LOGSIG_LANES)
-                logsig_store(to + i, LOGSIG_ADD(logsig_load(to + i), logsig_load(x + i)));
-            for (; i < numbers; i++) to[i] += x[i];
+            logsig_add_numbers(d_path + (k - from) * call->step * request->dimension, windows->d_points + k * stride,
+                               numbers);
         }
     }
 }
@@ -501,13 +516,13 @@ LOGSIG_NOINLINE int logsig_backward_stream(const logsig_request *request)
     return error;
 }
 
-#include "logsig_intervals.h" /* made of what is above, and called by what is below */
+#include "logsig_blocks.h" /* with logsig_intervals.h: made of what is above, and called by what is below */
 
 /* ---- entry points ---------------------------------------------------------------------------------------------- */
 
 /* own: the functions of the library, those of the default state first; maps: to method 0 and to method 1, and their
  * transposes, or null. */
-LOGSIG_INLINE int logsig_make_request(const logsig_path_call *call, int dimension, int size,
+LOGSIG_INLINE int logsig_make_request(const logsig_path_call *call, int dimension, int degree, int size,
                                       const logsig_path_functions *own, const logsig_map *maps, int backward,
                                       logsig_request *made)
 {
@@ -526,6 +541,10 @@ LOGSIG_INLINE int logsig_make_request(const logsig_path_call *call, int dimensio
                      : call->window  ? logsig_window_count(call->length, call->window, call->step)
                                      : 1;
     made->items = call->batch * made->per_path;
+    const logsig_path_functions *const has = &made->functions;
+    made->block = call->intervals && has->log_sig && has->combine && (!backward || has->combine_backprop)
+                      ? LOGSIG_BLOCK_STEPS(degree)
+                      : 0;
     return 0;
 }
 
@@ -535,7 +554,10 @@ LOGSIG_UNUSED static int logsig_run_call(const logsig_request *request)
     const logsig_path_functions *const functions = &request->functions;
     if (call->stream) return functions->stream ? logsig_forward_stream(request) : ENOSYS;
     if (!functions->log_sig || (call->initial && !functions->combine)) return ENOSYS;
-    if (call->intervals) return logsig_forward_intervals(request);
+    if (call->intervals) {
+        const int error = logsig_forward_intervals(request);
+        return error ? error : logsig_long_intervals(request, 0);
+    }
     if (call->window && functions->windows && functions->combine) {
         const int error = ((logsig_windows_fn)functions->windows)(request);
         if (error != LOGSIG_ONE_BY_ONE) return error;
@@ -553,7 +575,10 @@ LOGSIG_UNUSED static int logsig_run_call_back(const logsig_request *request)
         return able ? logsig_backward_stream(request) : ENOSYS;
     }
     if (!functions->log_sig_backprop || (!functions->log_sig && (call->initial || !call->result))) return ENOSYS;
-    if (call->intervals) return logsig_backward_intervals(request);
+    if (call->intervals) {
+        const int error = logsig_backward_intervals(request);
+        return error ? error : logsig_long_intervals(request, 1);
+    }
     if (call->window && functions->windows_backprop && functions->log_sig && functions->combine &&
         functions->combine_backprop) {
         const int error = ((logsig_windows_fn)functions->windows_backprop)(request);

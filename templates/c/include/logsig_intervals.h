@@ -1,5 +1,6 @@
 /* Log-signatures of intervals of paths, and their gradients: any first and any last points, overlapping or not.
  *
+ * Long intervals are products of blocks (logsig_blocks.h); what follows is about the others.
  * Intervals are taken a number at a time and sorted by their points, so that those that walk side by side are about as long
  * as one another; no bit of a result depends on which are taken together. Backward, the points of each are copied, so that
  * each has derivatives of its own; those of a path are added from its first interval to its last, by one thread.
@@ -35,6 +36,19 @@ LOGSIG_INLINE ptrdiff_t logsig_interval(const logsig_request *request, ptrdiff_t
     return end > pair[0] ? end - pair[0] : 0;
 }
 
+/* Whether an interval is made of blocks of its path (logsig_blocks.h), which follows from its own steps. */
+LOGSIG_INLINE int logsig_is_long(const logsig_request *request, ptrdiff_t points)
+{
+    return request->block && points > 2 * LOGSIG_PIECE_STEPS && points > 4 * request->block;
+}
+
+/* How many points there are to walk along: none of a long interval. */
+LOGSIG_INLINE ptrdiff_t logsig_walked(const logsig_request *request, ptrdiff_t item, ptrdiff_t *from)
+{
+    const ptrdiff_t points = logsig_interval(request, item, from);
+    return logsig_is_long(request, points) ? 0 : points;
+}
+
 static int logsig_is_shorter(const void *one, const void *other)
 {
     const logsig_ranked *const x = one, *const y = other;
@@ -55,23 +69,24 @@ LOGSIG_NOINLINE void logsig_free_intervals(logsig_interval_work *work)
     free(work->starts);
 }
 
-/* Items first ... first + count - 1, where they lie in the array of paths. */
+/* Those of items first ... first + count - 1 that are not long, where they lie in the array of paths. */
 LOGSIG_NOINLINE logsig_some_paths logsig_take_intervals(logsig_interval_work *work, ptrdiff_t first, ptrdiff_t count)
 {
     const logsig_request *const request = work->request;
-    const logsig_some_paths some = {request->call->path, 0, 0, count, work->starts + count, work->starts};
+    logsig_some_paths some = {request->call->path, 0, 0, 0, work->starts + count, work->starts};
     work->first = first;
     work->count = count;
     work->lengths = work->starts + count;
     work->copies = work->starts + 2 * count;
     for (ptrdiff_t k = 0, from, end = 0; k < count; k++) {
-        work->ranked[k].points = logsig_interval(request, first + k, &from);
-        work->ranked[k].item = k;
+        const ptrdiff_t points = logsig_interval(request, first + k, &from);
         work->copies[k] = end;
-        end += work->ranked[k].points * request->dimension;
+        if (logsig_is_long(request, points)) continue;
+        work->ranked[some.count++] = (logsig_ranked){points, k};
+        end += points * request->dimension;
     }
-    qsort(work->ranked, (size_t)count, sizeof(logsig_ranked), logsig_is_shorter);
-    for (ptrdiff_t k = 0, from; k < count; k++) {
+    qsort(work->ranked, (size_t)some.count, sizeof(logsig_ranked), logsig_is_shorter);
+    for (ptrdiff_t k = 0, from; k < some.count; k++) {
         const ptrdiff_t item = first + work->ranked[k].item;
         work->lengths[k] = logsig_interval(request, item, &from);
         work->starts[k] =
@@ -83,23 +98,23 @@ LOGSIG_NOINLINE logsig_some_paths logsig_take_intervals(logsig_interval_work *wo
 LOGSIG_NOINLINE int logsig_forward_intervals(const logsig_request *request)
 {
     const logsig_path_call *const call = request->call;
-    const ptrdiff_t size = request->size;
+    const ptrdiff_t width = request->width;
     /* few enough that their rows stay in the cache until they are put in their places */
-    const ptrdiff_t chunk = logsig_at_a_time(16 * size, 8 * LOGSIG_LANES * (ptrdiff_t)call->n_jobs, request->items);
+    const ptrdiff_t chunk = logsig_at_a_time(16 * width, 8 * LOGSIG_LANES * (ptrdiff_t)call->n_jobs, request->items);
     logsig_interval_work work = {.request = request};
-    logsig_real *const rows = logsig_numbers(chunk * size);
+    logsig_real *const rows = logsig_numbers(chunk * width);
     int error = logsig_interval_room(&work, chunk) || !rows ? ENOMEM : 0;
     for (ptrdiff_t first = 0; !error && first < request->items; first += chunk) {
         const ptrdiff_t count = request->items - first < chunk ? request->items - first : chunk;
         const logsig_some_paths some = logsig_take_intervals(&work, first, count);
         logsig_real *const out = (logsig_real *)call->out + first * call->out_stride;
-        error = logsig_walk_some(request, &some, rows, size);
-        for (ptrdiff_t k = 0; !error && k < count; k++)
-            memcpy(out + work.ranked[k].item * call->out_stride, rows + k * size, (size_t)size * sizeof(logsig_real));
+        error = logsig_walk_some(request, &some, rows, width);
         if (!error && request->map) {
-            const logsig_conversion job = {NULL, out, out, call->out_stride, call->out_stride, 1, 0, 0};
-            error = logsig_convert(request, job, count);
+            const logsig_conversion job = {NULL, rows, rows, width, width, 1, 0, 0};
+            error = logsig_convert(request, job, some.count);
         }
+        for (ptrdiff_t k = 0; !error && k < some.count; k++)
+            memcpy(out + work.ranked[k].item * call->out_stride, rows + k * width, (size_t)width * sizeof(logsig_real));
     }
     free(rows);
     logsig_free_intervals(&work);
@@ -129,23 +144,20 @@ LOGSIG_NOINLINE void logsig_add_intervals(const void *given, logsig_vec *frame, 
     for (; row < end; row++) {
         const ptrdiff_t b = work->first / request->per_path + row;
         const ptrdiff_t first = b * request->per_path - work->first, beyond = first + request->per_path;
-        logsig_real *const d_path =
-            (logsig_real *)call->d_path + (call->starts ? call->starts[b] : b * call->d_path_stride);
+        logsig_real *const d_path = (logsig_real *)call->d_path + logsig_d_start(call, b);
         for (ptrdiff_t k = first < 0 ? 0 : first, from; k < beyond && k < work->count; k++) {
-            const ptrdiff_t numbers = logsig_interval(request, work->first + k, &from) * request->dimension;
-            const logsig_real *const x = work->d_points + work->copies[k];
-            logsig_real *const to = d_path + from * request->dimension;
-            for (ptrdiff_t i = 0; i < numbers; i++) to[i] += x[i];
+            const ptrdiff_t numbers = logsig_walked(request, work->first + k, &from) * request->dimension;
+            logsig_add_numbers(d_path + from * request->dimension, work->d_points + work->copies[k], numbers);
         }
     }
 }
 
 /* Rows of intervals in the order of their points. */
-LOGSIG_NOINLINE logsig_row_array logsig_rank_rows(const logsig_interval_work *work, logsig_row_array rows,
-                                                  logsig_real *room)
+LOGSIG_NOINLINE logsig_row_array logsig_rank_rows(const logsig_interval_work *work, ptrdiff_t count,
+                                                  logsig_row_array rows, logsig_real *room)
 {
     const logsig_row_array ranked = {room, work->request->size};
-    for (ptrdiff_t k = 0; k < work->count; k++)
+    for (ptrdiff_t k = 0; k < count; k++)
         memcpy(room + k * ranked.stride, rows.data + work->ranked[k].item * rows.stride,
                (size_t)ranked.stride * sizeof(logsig_real));
     return ranked;
@@ -169,14 +181,14 @@ LOGSIG_NOINLINE int logsig_some_intervals_back(logsig_interval_work *work, const
     work->d_points = work->points + points * request->dimension;
     int error = logsig_in_brackets(request, d_out, work->first, count, room + 2 * part, &d_rows);
     if (!error) {
-        d_rows = logsig_rank_rows(work, d_rows, room);
-        if (call->result) rows = logsig_rank_rows(work, known, room + part);
+        d_rows = logsig_rank_rows(work, taken->count, d_rows, room);
+        if (call->result) rows = logsig_rank_rows(work, taken->count, known, room + part);
         else error = logsig_walk_some(request, taken, room + part, request->size);
     }
-    if (!error) error = logsig_share(work, logsig_copy_intervals, 1, count, call->n_jobs);
+    if (!error) error = logsig_share(work, logsig_copy_intervals, 1, taken->count, call->n_jobs);
     if (!error) {
-        const logsig_some_paths copies = {work->points, 0, 0, count, work->lengths, work->starts};
-        for (ptrdiff_t k = 0; k < count; k++) work->starts[k] = work->copies[work->ranked[k].item];
+        const logsig_some_paths copies = {work->points, 0, 0, taken->count, work->lengths, work->starts};
+        for (ptrdiff_t k = 0; k < taken->count; k++) work->starts[k] = work->copies[work->ranked[k].item];
         error = logsig_walk_back_some(request, &copies, d_rows, rows, work->d_points, 0);
     }
     if (!error) error = logsig_share(work, logsig_add_intervals, 1, paths, call->n_jobs);
@@ -192,7 +204,7 @@ LOGSIG_NOINLINE ptrdiff_t logsig_intervals_at_a_time(const logsig_request *reque
     *points = 0;
     while (first + count < request->items &&
            (3 * count * request->size + 2 * *points * request->dimension < LOGSIG_CALL_ROOM || count + *points < least))
-        *points += logsig_interval(request, first + count++, &from);
+        *points += logsig_walked(request, first + count++, &from);
     return count;
 }
 
@@ -206,7 +218,7 @@ LOGSIG_NOINLINE int logsig_backward_intervals(const logsig_request *request)
         error = logsig_interval_room(&work, count);
         if (!error) {
             const logsig_some_paths taken = logsig_take_intervals(&work, first, count);
-            error = logsig_some_intervals_back(&work, &taken, points);
+            if (taken.count) error = logsig_some_intervals_back(&work, &taken, points);
         }
         logsig_free_intervals(&work);
     }

@@ -50,7 +50,8 @@ typedef struct {
 
     /* With intervals: a row for each of intervals_per_path pairs (first point, last point), both included, in any order;
      * those of path b begin at intervals + b * intervals_stride (0: the same for all paths). One with last = first - 1 is
-     * empty. Points beyond those that lengths counts are not read. */
+     * empty. Points beyond those that lengths counts are not read. With combine (and, for gradients, combine_backprop) long
+     * ones are products of blocks of the path, which they share; see logsig_blocks.h. */
     const ptrdiff_t *intervals;
     ptrdiff_t intervals_stride, intervals_per_path;
 

@@ -643,14 +643,6 @@ LOGSIG_NOINLINE void logsig_slide_back(const void *given, logsig_vec *frame, ptr
 
 /* ---- sums ------------------------------------------------------------------------------------------------------ */
 
-LOGSIG_INLINE void logsig_add_numbers(logsig_real *to, const logsig_real *x, ptrdiff_t count)
-{
-    ptrdiff_t i = 0;
-    for (; i + LOGSIG_LANES <= count; i += LOGSIG_LANES)
-        logsig_store(to + i, LOGSIG_ADD(logsig_load(to + i), logsig_load(x + i)));
-    for (; i < count; i++) to[i] += x[i];
-}
-
 LOGSIG_INLINE void logsig_subtract_numbers(logsig_real *to, const logsig_real *x, ptrdiff_t count)
 {
     ptrdiff_t i = 0;
@@ -695,8 +687,7 @@ LOGSIG_NOINLINE void logsig_add_spans(const void *given, logsig_vec *frame, ptrd
     for (ptrdiff_t k = 0; k < sums->count; k++) {
         const logsig_span span = logsig_span_at(job, k);
         if (span.path - path < row || span.path - path >= end) continue;
-        logsig_real *const d_path =
-            (logsig_real *)call->d_path + (call->starts ? call->starts[span.path] : span.path * call->d_path_stride);
+        logsig_real *const d_path = (logsig_real *)call->d_path + logsig_d_start(call, span.path);
         if (job->scheme.joined) {
             logsig_add_displacements(call, &span, d, logsig_starts_of(job, &span), span.d_starts, d_path);
             logsig_add_displacements(call, &span, d, logsig_ends_of(job, &span), span.d_ends, d_path);
