@@ -32,6 +32,7 @@ from logsig_codegen.functional import (
     words_of_length,
 )
 from logsig_codegen.runtime.jax_ops import calls as _calls
+from logsig_codegen.runtime.jax_ops.gpu import prepare_on_gpu
 from logsig_codegen.runtime.jax_ops.handlers import PREFIX, TARGETS
 from logsig_codegen.streams import LogSigStream, LogSigWindowStream
 
@@ -56,6 +57,7 @@ __all__ = [
     "lyndon_words",
     "lyndon_words_of_length",
     "prepare_log_sig",
+    "prepare_on_gpu",
     "set_cache_dir",
     "sig_length",
     "sig_to_log_sig",

@@ -377,3 +377,10 @@ def group_of(operation: str) -> str:
 def path_operation(state: str, *, backward: bool = False) -> str:
     """Name of the whole-path operation that carries ``state``."""
     return next(one.name for one in OPERATIONS.values() if one.state == state and one.backward == backward)
+
+
+def call_operation(state: str, *, stream: bool, backward: bool) -> str:
+    """Name of the operation that a call along paths is for; its group has the same name."""
+    if stream:
+        return "stream_backprop" if backward else "stream"
+    return path_operation(state, backward=backward)

@@ -85,18 +85,32 @@ def built(session_cache: Path) -> Built:
     return Built(library, frozenset(symbols[name] for name in kernels if name in symbols))
 
 
-@pytest.fixture(scope="session")
-def emulated_folder(session_cache: Path) -> Path:
-    """A folder of folders of kernels for GPUs: that of dimension 3 and degree 2."""
+def emulated_kernels(dimension: int, degree: int) -> Path:
+    """A folder of folders of kernels for GPUs: that of one problem, emulated."""
 
     def make(out: Path) -> None:
         (out / "emulated").mkdir()
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(cuda, "compile_images", emulated_images(out / "emulated", Problem(3, 2)))
+            patched.setattr(cuda, "compile_images", emulated_images(out / "emulated", Problem(dimension, degree)))
             patched.setattr(nvidia, "nvcc_if_any", lambda: nvidia.CudaCompiler("nvcc", "0", "none"))
-            lg.generate(3, 2, out / "folders", targets=("cuda",), operations=tuple(GROUPS))
+            lg.generate(dimension, degree, out / "folders", targets=("cuda",), operations=tuple(GROUPS))
 
-    return once("cuda", make) / "folders"
+    return once(f"cuda_d{dimension}_n{degree}", make) / "folders"
+
+
+@pytest.fixture(scope="session")
+def emulated_folder(session_cache: Path) -> Path:
+    """Emulated kernels for GPUs of dimension 3 and degree 2."""
+    return emulated_kernels(3, 2)
+
+
+SHARED = (CXX, "-shared", "-fPIC", "-w")
+
+
+def compile_driver(folder: Path) -> None:
+    """Write ``libcuda.so.1``, which runs kernels on the host."""
+    source, target = str(HEADERS / "cuda_on_host.c"), str(folder / "libcuda.so.1")
+    subprocess.run([*SHARED, "-xc", source, "-o", target, "-ldl"], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -105,14 +119,12 @@ def host_cuda(session_cache: Path) -> Path:
     from torch.utils import cpp_extension
 
     def make(folder: Path) -> None:
-        shared = [CXX, "-shared", "-fPIC", "-w"]
-        driver = [*shared, "-xc", str(HEADERS / "cuda_on_host.c"), "-o", str(folder / "libcuda.so.1"), "-ldl"]
-        subprocess.run(driver, check=True)
+        compile_driver(folder)
         libraries, *_ = cpp_extension.library_paths()
         includes = [argument for path in cpp_extension.include_paths() for argument in ("-isystem", path)]
         link = [f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-ltorch_cpu", "-lc10"]
         source, target = str(HEADERS / "cuda_tensors.cpp"), str(folder / "cuda_tensors.so")
-        subprocess.run([*shared, "-std=c++20", "-O0", *includes, source, "-o", target, *link], check=True)
+        subprocess.run([*SHARED, "-std=c++20", "-O0", *includes, source, "-o", target, *link], check=True)
 
     return once("host_cuda", make)
 

@@ -9,11 +9,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from logsig_codegen.operations import CALLS, OPERATIONS, ROWS, STATES, Operation, path_operation
+from logsig_codegen.operations import CALLS, LETTERS, OPERATIONS, ROWS, STATES, Operation, call_operation
 from logsig_codegen.stages import stage
 
 TEMPLATE = "jax/handlers.c.j2"
-HEADERS = ("c/include/logsig_path_call.h", "c/include/logsig_maps.h", "jax/logsig_jax.h", "jax/logsig_jax_maps.h")
+HEADERS = (
+    "c/include/logsig_path_call.h",
+    "c/include/logsig_maps.h",
+    "jax/logsig_jax_frame.h",
+    "jax/logsig_jax.h",
+    "jax/logsig_jax_maps.h",
+    "cuda/host/logsig_launcher.h",
+    "cuda/host/logsig_gpu_paths.h",
+    "jax/logsig_jax_gpu.h",
+)
 SOURCE = "logsig_jax.c"
 
 
@@ -24,6 +33,7 @@ class HandlerView:
     name: str
     group: str
     counts: str
+    letters: str
     parameters: str
     arguments: tuple[str, ...]
 
@@ -48,16 +58,18 @@ def jax_sources() -> dict[str, str]:
     states = (STATES[0], *STATES)  # the first one is no state of a call that comes from here
     view = HandlersView(
         functions=(*OPERATIONS, *CALLS),
-        members=tuple(_list(f"LOGSIG_{name.upper()}" for name in call_members(state).values()) for state in states),
+        members=tuple(_list(f"LOGSIG_OF_{name.upper()}" for name in call_members(state).values()) for state in states),
         n_members=len(call_members(STATES[0])),
-        groups=tuple(_list(_list(f'"{one}"' for one in pair) for pair in _groups(state)) for state in states),
+        groups=tuple(
+            _list(
+                _list(f'"{call_operation(state, stream=stream, backward=back)}"' for back in (False, True))
+                for stream in (False, True)
+            )
+            for state in states
+        ),
         rows=tuple(_handler(one) for one in OPERATIONS.values() if one.kind == ROWS),
     )
     return {SOURCE: render(TEMPLATE, view=view), **{Path(name).name: verbatim(name) for name in HEADERS}}
-
-
-def _groups(state: str) -> tuple[tuple[str, str], ...]:
-    return (path_operation(state), path_operation(state, backward=True)), ("stream", "stream_backprop")
 
 
 def _list(texts: Iterable[str]) -> str:
@@ -72,6 +84,7 @@ def _handler(operation: Operation) -> HandlerView:
         name=operation.name,
         group=operation.group,
         counts=f"{inputs}, {outputs}",
+        letters=hex(sum(1 << k for k, one in enumerate(operation.all_operands) if one.width == LETTERS)),
         parameters=", ".join([*pointers, "ptrdiff_t, int"]),
         arguments=tuple(f"{one}, o[{k}].stride" for k, one in enumerate(data)),
     )

@@ -10,13 +10,9 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "logsig_path_call.h"
-#include "xla/ffi/api/c_api.h"
+#include "logsig_jax_frame.h"
 
 typedef void (*logsig_function)(void);
 
@@ -71,70 +67,7 @@ static int logsig_threads(int64_t n_jobs)
     return threads < 1 ? 1 : threads > usable ? usable : (int)threads;
 }
 
-/* ---- call frames ----------------------------------------------------------------------------------------------- */
-
-static XLA_FFI_Error *logsig_error(const XLA_FFI_CallFrame *frame, XLA_FFI_Error_Code code, const char *message)
-{
-    XLA_FFI_Error_Create_Args args = {XLA_FFI_Error_Create_Args_STRUCT_SIZE, NULL, message, code};
-    return frame->api->XLA_FFI_Error_Create(&args);
-}
-
-static XLA_FFI_Error *logsig_invalid(const XLA_FFI_CallFrame *frame, const char *message)
-{
-    return logsig_error(frame, XLA_FFI_Error_Code_INVALID_ARGUMENT, message);
-}
-
-static XLA_FFI_Error *logsig_no_memory(const XLA_FFI_CallFrame *frame)
-{
-    return logsig_error(frame, XLA_FFI_Error_Code_RESOURCE_EXHAUSTED, "There is no room for working memory.");
-}
-
-/* Whether a call only asks which version of the interface this was compiled for; answers it. */
-static int logsig_asked(XLA_FFI_CallFrame *frame)
-{
-    XLA_FFI_Extension_Base *const first = frame->extension_start;
-    if (!first || first->type != XLA_FFI_Extension_Metadata) return 0;
-    XLA_FFI_Metadata *const metadata = ((XLA_FFI_Metadata_Extension *)first)->metadata;
-    metadata->api_version.major_version = XLA_FFI_API_MAJOR;
-    metadata->api_version.minor_version = XLA_FFI_API_MINOR;
-    metadata->traits = 0;
-    return 1;
-}
-
-static const XLA_FFI_Buffer *logsig_argument(const XLA_FFI_CallFrame *frame, int64_t place)
-{
-    return frame->args.args[place];
-}
-
-static const XLA_FFI_Buffer *logsig_result(const XLA_FFI_CallFrame *frame, int64_t place)
-{
-    return frame->rets.rets[place];
-}
-
-static void *logsig_attribute(const XLA_FFI_CallFrame *frame, const char *name, XLA_FFI_AttrType type)
-{
-    for (int64_t k = 0; k < frame->attrs.size; k++) {
-        const XLA_FFI_ByteSpan *const found = frame->attrs.names[k];
-        if (found->len == strlen(name) && !memcmp(found->ptr, name, found->len))
-            return frame->attrs.types[k] == type ? frame->attrs.attrs[k] : NULL;
-    }
-    return NULL;
-}
-
-/* An integer attribute; a missing one is 0. */
-static int64_t logsig_integer(const XLA_FFI_CallFrame *frame, const char *name)
-{
-    const XLA_FFI_Scalar *const found = logsig_attribute(frame, name, XLA_FFI_AttrType_SCALAR);
-    return found && found->dtype == XLA_FFI_DataType_S64 ? *(const int64_t *)found->value : 0;
-}
-
-/* 32, 64, or 0 for numbers that there are no kernels for. */
-static int logsig_bits(const XLA_FFI_Buffer *buffer)
-{
-    return buffer->dtype == XLA_FFI_DataType_F64 ? 64 : buffer->dtype == XLA_FFI_DataType_F32 ? 32 : 0;
-}
-
-static logsig_function logsig_kernel(const XLA_FFI_CallFrame *frame, int operation, int bits)
+static logsig_function logsig_kernel_of(const XLA_FFI_CallFrame *frame, int operation, int bits)
 {
     const logsig_kernels *const one = logsig_find(logsig_integer(frame, "dimension"), logsig_integer(frame, "degree"));
     return one && bits ? __atomic_load_n(&one->functions[operation][bits == 64], __ATOMIC_ACQUIRE) : NULL;
@@ -150,13 +83,6 @@ static XLA_FFI_Error *logsig_not_loaded(const XLA_FFI_CallFrame *frame, const ch
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------------ */
-
-static int64_t logsig_count(const int64_t *dims, int64_t rank)
-{
-    int64_t count = 1;
-    for (int64_t k = 0; k < rank; k++) count *= dims[k];
-    return count;
-}
 
 /* Blocks of numbers of an operand, one for each member of a batch: data + k * stride for the k-th. */
 typedef struct {
@@ -196,7 +122,6 @@ static int logsig_broadcast(const XLA_FFI_Buffer *buffer, const int64_t *full, i
     return 0;
 }
 
-enum { LOGSIG_MOST_OPERANDS = 8 };
 typedef int logsig_rows_call(logsig_function function, const logsig_blocks *operands, ptrdiff_t batch, int n_jobs);
 
 /* An operation on rows; results have the leading axes that all operands broadcast to. */
@@ -208,7 +133,7 @@ static XLA_FFI_Error *logsig_run_rows(XLA_FFI_CallFrame *frame, int operation, c
     const XLA_FFI_Buffer *const result = logsig_result(frame, 0);
     const int64_t rank = result->rank - 1, batch = logsig_count(result->dims, rank);
     if (!batch) return NULL;
-    const logsig_function function = logsig_kernel(frame, operation, logsig_bits(result));
+    const logsig_function function = logsig_kernel_of(frame, operation, logsig_bits(result));
     if (!function) return logsig_not_loaded(frame, group);
     logsig_blocks operands[LOGSIG_MOST_OPERANDS] = {{NULL, 0, NULL}};
     int error = 0;
@@ -225,18 +150,6 @@ static XLA_FFI_Error *logsig_run_rows(XLA_FFI_CallFrame *frame, int operation, c
 }
 
 /* ---- calls along paths ----------------------------------------------------------------------------------------- */
-
-enum { LOGSIG_HAS_LENGTHS = 1, LOGSIG_HAS_INITIAL = 2, LOGSIG_HAS_RESULT = 4, LOGSIG_HAS_INTERVALS = 8, LOGSIG_MOST_AXES = 64 };
-
-/* The operands of a call, and what is allocated for it. */
-typedef struct {
-    const XLA_FFI_Buffer *d_out, *path, *lengths, *intervals, *initial, *result; /* null where there is none */
-    int64_t rank;                   /* leading axes */
-    int64_t rows[LOGSIG_MOST_AXES]; /* those of the result */
-    int64_t paths[LOGSIG_MOST_AXES]; /* those of the paths, all of them different ones for gradients */
-    void *owned[10];
-    int count;
-} logsig_path_operands;
 
 static void *logsig_own(logsig_path_operands *operands, void *memory)
 {
@@ -386,27 +299,14 @@ static void logsig_clear(const XLA_FFI_Buffer *buffer)
     memset(buffer->data, 0, (size_t)logsig_count(buffer->dims, buffer->rank) * (logsig_bits(buffer) / 8));
 }
 
-/* The operands in the order d_out (of gradients), path, initial, lengths, intervals, result; "given" says which there are. */
 static XLA_FFI_Error *logsig_run_paths(XLA_FFI_CallFrame *frame, int backward)
 {
     if (logsig_asked(frame)) return NULL;
-    const int64_t given = logsig_integer(frame, "given"), state = logsig_integer(frame, "state");
+    logsig_path_operands operands;
+    XLA_FFI_Error *const misread = logsig_read_operands(frame, backward, &operands);
+    if (misread) return misread;
+    const int64_t state = logsig_integer(frame, "state");
     const XLA_FFI_Buffer *const first = logsig_result(frame, 0);
-    const int64_t wanted = 1 + backward + !!(given & LOGSIG_HAS_LENGTHS) + !!(given & LOGSIG_HAS_INITIAL) +
-                           !!(given & LOGSIG_HAS_INTERVALS) + !!(given & LOGSIG_HAS_RESULT);
-    if (frame->args.size != wanted || frame->rets.size != 1 + (backward && given & LOGSIG_HAS_INITIAL))
-        return logsig_invalid(frame, "Wrong number of operands.");
-    logsig_path_operands operands = {.count = 0};
-    int64_t place = 0;
-    if (backward) operands.d_out = logsig_argument(frame, place++);
-    operands.path = logsig_argument(frame, place++);
-    if (given & LOGSIG_HAS_INITIAL) operands.initial = logsig_argument(frame, place++);
-    if (given & LOGSIG_HAS_LENGTHS) operands.lengths = logsig_argument(frame, place++);
-    if (given & LOGSIG_HAS_INTERVALS) operands.intervals = logsig_argument(frame, place++);
-    if (given & LOGSIG_HAS_RESULT) operands.result = logsig_argument(frame, place++);
-    operands.rank = operands.path->rank - 2;
-    if (operands.rank > LOGSIG_MOST_AXES || state < LOGSIG_LOG_DERIVATIVE || state > LOGSIG_SIGNATURE)
-        return logsig_invalid(frame, "Too many axes, or no such state.");
     for (int64_t k = 0; k < operands.rank; k++) operands.rows[k] = operands.paths[k] = 1;
     if (backward)
         logsig_widen(operands.paths, first, operands.rank);
@@ -430,9 +330,9 @@ static XLA_FFI_Error *logsig_run_paths(XLA_FFI_CallFrame *frame, int backward)
     logsig_path_functions functions;
     _Static_assert(sizeof members == sizeof functions, "a place for each member");
     for (size_t k = 0; k < sizeof members / sizeof members[0]; k++)
-        members[k] = logsig_kernel(frame, LOGSIG_MEMBERS[state][k], bits);
+        members[k] = logsig_kernel_of(frame, LOGSIG_MEMBERS[state][k], bits);
     memcpy(&functions, members, sizeof functions);
-    const logsig_function run = logsig_kernel(frame, backward ? LOGSIG_PATHS_BACKPROP : LOGSIG_PATHS, bits);
+    const logsig_function run = logsig_kernel_of(frame, backward ? LOGSIG_OF_PATHS_BACKPROP : LOGSIG_OF_PATHS, bits);
     const char *const group = LOGSIG_GROUPS[state][logsig_integer(frame, "stream") != 0][backward];
     if (!run) return logsig_not_loaded(frame, group);
     logsig_path_call call = {0};

@@ -37,6 +37,8 @@ def test_the_target_writes_the_library_and_what_it_was_made_of(folder: Path) -> 
     library = ctypes.CDLL(str(folder / name))
     for target in handlers.TARGETS:
         assert library[f"logsig_jax_{target}"]
+    for target in handlers.TARGETS_ON_GPU:
+        assert library[f"logsig_jax_{target}_on_gpu"]
     assert jax_handlers.ffi_version(include) in targets.named("jax").found()
 
 
@@ -66,9 +68,10 @@ def test_the_name_tells_versions_of_the_interface_apart(tmp_path: Path) -> None:
 def test_every_operation_on_rows_has_a_handler_and_no_compiler_warns(tmp_path: Path) -> None:
     sources = jax_sources()
     for name, operation in OPERATIONS.items():
-        assert (f"XLA_FFI_Error *logsig_jax_{name}(" in sources[SOURCE]) == (
-            operation.kind == ROWS or name in ("log_sig", "log_sig_backprop")
-        )
+        for suffix in ("", "_on_gpu"):
+            assert (f"XLA_FFI_Error *logsig_jax_{name}{suffix}(" in sources[SOURCE]) == (
+                operation.kind == ROWS or name in ("log_sig", "log_sig_backprop")
+            )
     for name, text in sources.items():
         (tmp_path / name).write_text(text)
     compiler = shutil.which("cc") or shutil.which("gcc")
@@ -104,12 +107,6 @@ def test_missing_kernels_and_wrong_calls_are_errors_of_xla() -> None:
         raw("series", (2, M), rows, dimension=D, degree=N)
     with pytest.raises(Exception, match="A map is missing"):
         raw("map", (2, M), rows, maps=1)
-
-
-def test_other_devices_are_an_error_that_says_so() -> None:
-    """As XLA would ask for them: nothing is run."""
-    with pytest.raises(lg.UnsupportedError, match="JAX: there are no kernels for cuda"):
-        jax.jit(lambda x: lg.log_sig(x, N)).trace(jnp.zeros((3, D))).lower(lowering_platforms=("cuda",))
 
 
 def test_the_kernel_that_was_called_last_serves(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_out_is_refused_and_mixtures_are_named() -> None:
 def test_the_module_has_the_names_of_the_one_for_torch() -> None:
     from logsig_codegen import torch_api
 
-    assert set(jax_api.__all__) == {*torch_api.__all__, "EXPORT_CHECKS"}
+    assert set(jax_api.__all__) == {*torch_api.__all__, "EXPORT_CHECKS", "prepare_on_gpu"}
     found = jax_api.log_sig_join([0.0] * M, np.ones(D), D, N, prepend=True)
     np.testing.assert_array_equal(found, lg.log_sig_join(np.zeros(M), np.ones(D), D, N))
     np.testing.assert_array_equal(jax_api.log_sig([np.eye(2)], 2, method=2), lg.log_sig([np.eye(2)], 2, method=2))

@@ -12,6 +12,7 @@ from torch import Tensor
 from logsig_codegen.gpu.gather import gather
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda import maps
+from logsig_codegen.runtime.cuda.sums import arrange
 
 Term = tuple[int, int, int]
 """Columns of the two operands, and the constant."""
@@ -60,13 +61,13 @@ def _products(
     if key not in _made:
         rows = list(terms_of(problem))
         terms = [term for row in rows for term in row]
-        sums, places = maps.arrange([0, *np.cumsum([len(row) for row in rows]).tolist()], device)
+        found = arrange([0, *np.cumsum([len(row) for row in rows]).tolist()])
         left, right, constants = ([term[side] for term in terms] for side in (0, 1, 2))
         _made[key] = Products(
-            left=maps.on(maps.select(left, places, problem.size, np.int64), device),
-            right=maps.on(maps.select(right, places, problem.size, np.int64), device),
-            coefficients=maps.on(maps.select(constants, places, 0, np.float64), device),
-            sums=sums,
+            left=maps.on(found.of(left, problem.size, np.int64), device),
+            right=maps.on(found.of(right, problem.size, np.int64), device),
+            coefficients=maps.on(found.of(constants, 0, np.float64), device),
+            sums=maps.Sums.arranged(found, device),
         )
     return _made[key]
 

@@ -7,7 +7,6 @@ atomically, and nothing waits for the device once the tables of a map are there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from logsig_codegen.algebra.basis_maps import SparseMap
 from logsig_codegen.runtime.coordinates import RowMap
+from logsig_codegen.runtime.cuda.sums import Arranged, arrange
 
 ROOM = 1 << 24
 """Numbers of double precision in temporaries, about: as many rows at a time."""
@@ -25,23 +25,18 @@ ROOM = 1 << 24
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """Sums of terms, many for each of some rows, few for others.
-
-    Rows are sorted by their number of terms, rounded up to a power of two; zeros fill them up.
-
-    Attributes
-    ----------
-    groups : tuple of (terms of a row, number of rows)
-        From the widest to those of one term; each half as wide as the one before.
-    order : tensor
-        Where each row is among the sorted ones.
-    """
+    """Sums of terms: ``groups`` and ``order`` of :class:`~logsig_codegen.runtime.cuda.sums.Arranged`, on a device."""
 
     groups: tuple[tuple[int, int], ...]
     order: Tensor
 
+    @classmethod
+    def arranged(cls, found: Arranged, device: torch.device) -> Sums:
+        """These sums on a device."""
+        return cls(found.groups, on(found.order, device))
+
     def of(self, terms: Tensor) -> Tensor:
-        """``(count, terms) -> (count, rows)``; terms are in the order of :func:`arrange`."""
+        """``(count, terms) -> (count, rows)``; terms are in the order of ``places``."""
         sums: Tensor | None = None
         start = 0
         for width, rows in self.groups:
@@ -52,30 +47,6 @@ class Sums:
                 sums = sums[:, : width // 2] + sums[:, width // 2 :]
         assert sums is not None
         return sums[:, 0].index_select(1, self.order)
-
-
-def arrange(starts: Sequence[int], device: torch.device) -> tuple[Sums, Any]:
-    """How to sum up rows whose terms are ``starts[r]:starts[r+1]``, and which terms to list, in order; -1 for a zero.
-
-    Group by group, and in a group the first terms of all rows, then the second ones, and so on.
-    """
-    first, counts = np.array(starts[:-1], np.int64), np.diff(np.array(starts, np.int64))
-    widths = 2 ** np.ceil(np.log2(np.maximum(counts, 1))).astype(np.int64)
-    groups, listed, placed = [], [], []
-    width = int(widths.max(initial=1))
-    while width:
-        rows = np.flatnonzero(widths == width)
-        term = np.arange(width)[:, None]
-        listed.append(np.where(term < counts[rows], first[rows] + term, -1).reshape(-1))
-        groups.append((width, len(rows)))
-        placed.append(rows)
-        width //= 2
-    return Sums(tuple(groups), on(np.argsort(np.concatenate(placed)), device)), np.concatenate(listed)
-
-
-def select(numbers: Sequence[int], places: Any, otherwise: int, dtype: Any) -> Any:
-    """Numbers at places, and ``otherwise`` at -1."""
-    return np.append(np.array(numbers, dtype), np.array(otherwise, dtype))[places]
 
 
 def on(numbers: Any, device: torch.device) -> Tensor:
@@ -161,7 +132,7 @@ def table(linear: SparseMap, device: torch.device) -> DeviceTable:
 
 
 def _make(linear: SparseMap, device: torch.device) -> DeviceTable:
-    sums, places = arrange(linear.starts, device)
-    indices = select(linear.indices, places, linear.columns, np.int64)
-    coefficients = select(linear.coefficients, places, 0, np.float64)
-    return DeviceTable(on(indices, device), on(coefficients, device), sums)
+    found = arrange(linear.starts)
+    indices = found.of(linear.indices, linear.columns, np.int64)
+    coefficients = found.of(linear.coefficients, 0, np.float64)
+    return DeviceTable(on(indices, device), on(coefficients, device), Sums.arranged(found, device))

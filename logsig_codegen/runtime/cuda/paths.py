@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from logsig_codegen.operations import path_operation
+from logsig_codegen.operations import call_operation
 from logsig_codegen.runtime.coordinates import change_method_backprop_map, change_method_map
 from logsig_codegen.runtime.cuda import calls, maps
 from logsig_codegen.runtime.cuda._launcher_abi import ffi
@@ -144,10 +144,7 @@ class _Call:
         call.state = states[self.request.state]
         call.path_stride, call.batch, call.length = paths.stride, paths.count, paths.length
         call.window, call.step = size, stride
-        if options.stream:
-            group = "stream_backprop" if backward else "stream"
-        else:
-            group = path_operation(self.request.state, backward=backward)
+        group = call_operation(self.request.state, stream=options.stream, backward=backward)
         place = Place(calls.dtype_name(paths.data), calls.ordinal_of(paths.data), group)
         run: Any = ffi.new("logsig_gpu_run *", {"extent": paths.data.numel(), "room": ROOM})
         self.kernel.cuda.along_paths(call, run, place, backward=backward)

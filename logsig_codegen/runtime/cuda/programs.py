@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,7 +109,7 @@ class CudaPrograms:
             As :meth:`launcher`.
         """
         launcher = library(map(str, self._places()))
-        problem, missing = self._kernels_on(place), []
+        problem, missing = self.kernels_on(place), []
         while True:
             status = launcher.logsig_gpu_paths(problem, call, backward, run)
             if status != launcher.LOGSIG_WANTS_KERNEL:
@@ -123,20 +123,34 @@ class CudaPrograms:
 
     def _look(self, problem: Any, wanted: int, place: Place) -> bool:
         """Look for a kernel of a call along paths; ``False`` if it has to be looked for again in the next call."""
-        problem.known[wanted] = 1
         name = ffi.string(library().logsig_gpu_operation(wanted)).decode()
         try:
             problem.kernels[wanted] = self.launcher(name, place.dtype, place.ordinal, place.group).handle
         except NoKernelError:
-            return True
+            pass
         except CompilerNotFoundError:
             if name not in OPERATIONS or OPERATIONS[name].kind not in (STREAM, STREAM_BACKWARD):
-                problem.known[wanted] = 0
                 raise
+            problem.known[wanted] = 1
             return False  # joins will do
+        problem.known[wanted] = 1  # last: other threads take a kernel that is known and missing for too large
         return True
 
-    def _kernels_on(self, place: Place) -> Any:
+    def prepare_calls(self, operations: Collection[str], place: Place) -> None:
+        """Look now for kernels that calls along paths may use; of those that there are not, such calls do without.
+
+        Raises
+        ------
+        CudaError, UnsupportedError, CompilerNotFoundError, CompilerError, CacheError, ArtifactError
+            As :meth:`launcher`.
+        """
+        problem, launcher = self.kernels_on(place), library(map(str, self._places()))
+        for k in range(launcher.LOGSIG_AT_END):
+            if not problem.known[k] and ffi.string(launcher.logsig_gpu_operation(k)).decode() in operations:
+                self._look(problem, k, place)
+
+    def kernels_on(self, place: Place) -> Any:
+        """What is known of kernels on a device, the struct ``logsig_gpu_problem``, which lives as long as this."""
         key = place.dtype, place.ordinal
         if key not in self._problems:
             self._problems[key] = ffi.new(

@@ -12,7 +12,7 @@ import numpy as np
 from logsig_codegen.operations import OPERATIONS, PRODUCTS
 from logsig_codegen.runtime import checks, registry, transforms
 from logsig_codegen.runtime.checks import is_traced
-from logsig_codegen.runtime.jax_ops import maps, paths, preparation, products
+from logsig_codegen.runtime.jax_ops import gpu_calls, maps, paths, preparation, products
 from logsig_codegen.runtime.jax_ops.define import call, ranked
 from logsig_codegen.runtime.parts import WHOLE, Parts, check_times
 from logsig_codegen.runtime.request import PathOptions, PathRequest, channels_of, check_lengths, path_request
@@ -22,6 +22,7 @@ from logsig_codegen.runtime.transforms import UNCHANGED, Transform
 if TYPE_CHECKING:
     from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
+assert gpu_calls  # imported for the rules that it registers
 _GRADIENTS = {one.gradient: one.name for one in PRODUCTS.values()}
 
 

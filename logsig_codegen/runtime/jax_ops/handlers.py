@@ -31,20 +31,29 @@ TARGETS = (
     "series",
 )
 """What XLA can call; in programs the names begin with :data:`PREFIX`."""
+TARGETS_ON_GPU = tuple(name for name in TARGETS if name not in ("map", "observed", "series"))
+"""What XLA can call on an NVIDIA GPU."""
 PREFIX = "logsig_codegen."
 VARIABLE = "LOGSIG_CODEGEN_PATH"
-_BITS = {"float32": 32, "float64": 64}
-_PLACES = {name: place for place, name in enumerate((*OPERATIONS, *CALLS))}
+BITS = {"float32": 32, "float64": 64}
+PLACES = {name: place for place, name in enumerate((*OPERATIONS, *CALLS))}
 
 
 @lru_cache(maxsize=1)
-def _handlers() -> ctypes.CDLL:
+def opened() -> ctypes.CDLL:
     """The library, with its functions registered in this process."""
     found = ctypes.CDLL(str(obtain_handlers(_folders())))
     found.logsig_jax_provide.argtypes = [ctypes.c_int64] * 2 + [ctypes.c_int] * 2 + [ctypes.c_void_p, ctypes.c_int]
     found.logsig_jax_use_processors(usable_processors())
-    for name in TARGETS:
-        jax.ffi.register_ffi_target(PREFIX + name, jax.ffi.pycapsule(found[f"logsig_jax_{name}"]), platform="cpu")
+    found.logsig_jax_provide_kernel.argtypes = [
+        *[ctypes.c_int64] * 3, *[ctypes.c_int] * 3, ctypes.c_void_p,
+    ]  # fmt: skip
+    found.logsig_jax_provide_problem.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    found.logsig_jax_use_launcher.argtypes = [ctypes.c_void_p] * 3
+    for names, suffix, platform in ((TARGETS, "", "cpu"), (TARGETS_ON_GPU, "_on_gpu", "CUDA")):
+        for name in names:
+            function = jax.ffi.pycapsule(found[f"logsig_jax_{name}{suffix}"])
+            jax.ffi.register_ffi_target(PREFIX + name, function, platform=platform)
     os.register_at_fork(after_in_child=lambda: found.logsig_jax_use_processors(1))
     return found
 
@@ -56,17 +65,17 @@ def _folders() -> list[Path]:
 
 def _hand_over(problem: Problem, loaded: library.Library, *, replace: bool = False) -> None:
     """Let programs call the functions of a library of kernels."""
-    provide = _handlers().logsig_jax_provide
+    provide = opened().logsig_jax_provide
     for name, functions in loaded.functions.items():
         for dtype, function in functions.items():
             address = int(ffi.cast("intptr_t", function))
-            if provide(problem.dimension, problem.degree, _PLACES[name], _BITS[dtype], address, replace):
+            if provide(problem.dimension, problem.degree, PLACES[name], BITS[dtype], address, replace):
                 raise MemoryError("there is no room for a table of kernels")
 
 
 def register() -> None:
     """Load the handlers, and hand over all kernels that are loaded, now and later: exported programs find them."""
-    _handlers()
+    opened()
     library.watch(_hand_over)
 
 

@@ -67,7 +67,7 @@ def _longest(intervals: Any, length: int) -> int:
 # -- kernels --------------------------------------------------------------------------------------------------------
 
 
-def _attributes(
+def path_attributes(
     *,
     dimension: int,
     degree: int,
@@ -186,10 +186,7 @@ def _displacements(path: Any, lengths: Any, windows: Any, intervals: Any, longes
         places, lengths = _windows(path.shape[-2], lengths, windows)
         path = path[..., places, :]
     if intervals is not None:
-        first, last = _ends(path, lengths, intervals)
-        places = jnp.clip(first[..., None] + np.arange(max(longest, 1)), 0, max(path.shape[-2] - 1, 0))
-        flat = _picked(path, places.reshape(*first.shape[:-1], first.shape[-1] * places.shape[-1]))
-        path, lengths = flat.reshape(*flat.shape[:-2], *places.shape[-2:], flat.shape[-1]), last - first + 1
+        path, lengths = points_of_intervals(path, lengths, intervals, longest)
     steps = path[..., 1:, :] - path[..., :-1, :]
     if lengths is None:
         return steps
@@ -203,6 +200,14 @@ def _windows(length: int, lengths: Any, windows: Any) -> tuple[Any, Any]:
     first = np.arange(window_count(length, size, stride)) * stride
     places = first[:, None] + np.arange(size)
     return places, None if lengths is None else jnp.clip(lengths[..., None] - first, 0, size)
+
+
+def points_of_intervals(path: Any, lengths: Any, intervals: Any, longest: int) -> tuple[Any, Any]:
+    """The points of each interval, ``longest`` at most, and how many of them count."""
+    first, last = _ends(path, lengths, intervals)
+    places = jnp.clip(first[..., None] + np.arange(max(longest, 1)), 0, max(path.shape[-2] - 1, 0))
+    flat = _picked(path, places.reshape(*first.shape[:-1], first.shape[-1] * places.shape[-1]))
+    return flat.reshape(*flat.shape[:-2], *places.shape[-2:], flat.shape[-1]), last - first + 1
 
 
 def _ends(path: Any, lengths: Any, intervals: Any) -> tuple[Any, Any]:
@@ -288,8 +293,8 @@ PATHS = Composed(
         tail=2,
         count=_count,
         shape=_shape,
-        value=handlers.lowering("log_sig", _attributes, _prepare(backward=False)),
-        backprop=handlers.lowering("log_sig_backprop", _attributes, _prepare(backward=True)),
+        value=handlers.lowering("log_sig", path_attributes, _prepare(backward=False)),
+        backprop=handlers.lowering("log_sig_backprop", path_attributes, _prepare(backward=True)),
         composition=_composition,
         gradient_leads=_gradient_leads,
         hint=_hint,

@@ -104,7 +104,13 @@ differentiate(coadjoint_p, partial(_bilinear_jvp, coadjoint_p), _coadjoint_trans
 
 
 class Product:
-    """The five primitives of a product of two operands, which are called ``left`` and ``right``."""
+    """The five primitives of a product of two operands, which are called ``left`` and ``right``.
+
+    Attributes
+    ----------
+    kernels : tuple of primitives
+        Those that are operations of the table.
+    """
 
     def __init__(self, operation: Operation) -> None:
         gradient = OPERATIONS[operation.gradient]
@@ -112,6 +118,7 @@ class Product:
         self.turned = operation.factors != operation.inputs
         self.product, self.jvp = _kernel(operation.name), _kernel(operation.tangent)
         self.backprop, self.backprop_backprop = _kernel(gradient.name), _kernel(gradient.gradient)
+        self.kernels = self.product, self.jvp, self.backprop, self.backprop_backprop
         second = mlir.lower_fun(self._second, multiple_results=True)
         self.second = primitive(f"{operation.name}_second", self._second_shapes, second, anywhere=True)
         differentiate(self.product, self._product_jvp)
