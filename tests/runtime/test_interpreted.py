@@ -174,7 +174,7 @@ def test_without_a_compiler(run_python: RunPython, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_large_problem(run_python: RunPython) -> None:
+def test_a_large_problem(run_python: RunPython, tmp_path: Path) -> None:
     code = """
         import sys; sys.path.insert(0, "tests")
         import numpy as np, peer
@@ -183,13 +183,13 @@ def test_a_large_problem(run_python: RunPython) -> None:
         found, expected = lg.load(6, 4).log_sig(path), peer.log_sig(path, 4)
         print(np.abs(found - expected).max() < 1e-13 * np.abs(expected).max())
     """
-    assert run_python(code, NOWHERE).stdout == "True\n"
+    assert run_python(code, {**NOWHERE, "LOGSIG_CODEGEN_CACHE": str(tmp_path)}).stdout == "True\n"
 
 
-def test_an_interrupt_reaches_the_caller(run_python: RunPython) -> None:
-    """A call that is interrupted inside a function of the C interface ends with ``KeyboardInterrupt``."""
+def test_an_interrupt_reaches_the_caller(run_python: RunPython, tmp_path: Path) -> None:
     code = """
-        import signal, threading, numpy as np
+        import signal
+        import numpy as np
         import logsig_codegen as lg
         from logsig_codegen.runtime.interpreted.walks import Walks
 
@@ -202,7 +202,7 @@ def test_an_interrupt_reaches_the_caller(run_python: RunPython) -> None:
         except KeyboardInterrupt:
             print("interrupted")
     """
-    assert "interrupted" in run_python(code, NOWHERE).stdout
+    assert "interrupted" in run_python(code, {**NOWHERE, "LOGSIG_CODEGEN_CACHE": str(tmp_path)}).stdout
 
 
 def test_infinities_and_nan_stay_in_their_row() -> None:
