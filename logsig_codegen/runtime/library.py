@@ -11,7 +11,7 @@ from typing import Any
 
 from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.build.artifact import Artifact
-from logsig_codegen.errors import ArtifactError
+from logsig_codegen.errors import ArtifactError, UnsupportedError
 from logsig_codegen.operations import CALLS, GROUPS, OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
@@ -52,6 +52,16 @@ class Library:
 def untyped(function: Any) -> Any:
     """A C function as structs of the C interface hold it; null in place of one of Python's, which C cannot call."""
     return ffi.cast("void (*)(void)", function) if isinstance(function, ffi.CData) else ffi.NULL
+
+
+def address_of(function: Any) -> int:
+    """Where a C function is, for callers in C; raises ``UnsupportedError`` for one of Python's."""
+    if not isinstance(function, ffi.CData):
+        raise UnsupportedError(
+            "Kernels that are interpreted, there being no C compiler, can be called from Python only: install a "
+            "compiler (pip install 'logsig-codegen[compiler]'), or a pack of kernels"
+        )
+    return int(ffi.cast("intptr_t", function))
 
 
 def open_library(artifact: Artifact, problem: Problem) -> Library:

@@ -21,6 +21,7 @@ from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.groups import Opened
 from logsig_codegen.runtime.interpreted.library import interpreted_library
 from logsig_codegen.runtime.kernel import LogSigKernel
+from logsig_codegen.runtime.library import address_of
 
 RNG = np.random.default_rng(21)
 NOWHERE = {"PATH": "/nowhere", "CC": None}
@@ -134,6 +135,11 @@ def test_every_group_has_every_function() -> None:
         theirs = compiled.loaded.group(group).library.functions
         assert set(theirs) <= set(ours)
         assert all(set(ours[name]) == set(found) for name, found in theirs.items())
+
+
+def test_c_cannot_call_them() -> None:
+    with pytest.raises(lg.UnsupportedError, match=r"can be called from Python only.*\[compiler\]"):
+        address_of(KERNEL.functions("join")["float64"])
 
 
 def test_no_folder_but_a_report_and_sources() -> None:

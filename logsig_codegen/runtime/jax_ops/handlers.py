@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,6 @@ from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.operations import CALLS, OPERATIONS, ROWS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import library
-from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.registry import provider
 
 TARGETS = (
@@ -36,6 +36,7 @@ TARGETS_ON_GPU = tuple(name for name in TARGETS if name not in ("map", "observed
 PREFIX = "logsig_codegen."
 VARIABLE = "LOGSIG_CODEGEN_PATH"
 BITS = {"float32": 32, "float64": 64}
+_providing = threading.Lock()
 PLACES = {name: place for place, name in enumerate((*OPERATIONS, *CALLS))}
 
 
@@ -68,9 +69,10 @@ def _hand_over(problem: Problem, loaded: library.Library, *, replace: bool = Fal
     provide = opened().logsig_jax_provide
     for name, functions in loaded.functions.items():
         for dtype, function in functions.items():
-            address = int(ffi.cast("intptr_t", function))
-            if provide(problem.dimension, problem.degree, PLACES[name], BITS[dtype], address, replace):
-                raise MemoryError("there is no room for a table of kernels")
+            place = PLACES[name], BITS[dtype], library.address_of(function)
+            with _providing:
+                if provide(problem.dimension, problem.degree, *place, replace):
+                    raise MemoryError("there is no room for a table of kernels")
 
 
 def register() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from logsig_codegen.operations import CALLS, MAPS, default_state, group_of, slides
 from logsig_codegen.runtime._abi import ffi
+from logsig_codegen.runtime.library import address_of
 from logsig_codegen.runtime.paths import coordinate_maps
 from logsig_codegen.runtime.registry import provider
 from logsig_codegen.runtime.torch_ops.define import has_operator, library, overload
@@ -29,7 +30,7 @@ def load_kernels(dimension: int, degree: int, operation: str) -> None:
     functions = kernel.loaded.group(group_of(operation)).library.functions
     for name in (operation, *CALLS):
         for dtype, function in functions.get(name, {}).items():
-            add(dimension, degree, name, dtype, int(ffi.cast("intptr_t", function)))
+            add(dimension, degree, name, dtype, address_of(function))
 
 
 def load_windows(dimension: int, degree: int, operation: str, window: int, step: int) -> None:
