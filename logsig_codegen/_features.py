@@ -27,6 +27,12 @@ from logsig_codegen.runtime.transforms import FILLING, Transform
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Arrays: TypeAlias = "Array | list[Array]"
 
+TRIED: tuple[dict[str, Any], ...] = (
+    {"degree": 2, "missing": "linear"},
+    {"degree": 2, "time_aug": True, "basepoint": True, "windows": [(4, 2), (6, 6)], "missing": "forward"},
+)
+"""Options that other packages' own checks of transformers try."""
+
 
 class FeatureOptions:
     """The options of the transformers, stored as they came; checked when data are seen.

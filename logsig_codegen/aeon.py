@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from aeon.transformations.collection import BaseCollectionTransformer
 
-from logsig_codegen._features import Array, FeatureOptions, learn, paths_of, table
+from logsig_codegen._features import TRIED, Array, FeatureOptions, learn, paths_of, table
 
 __all__ = ["LogSignature"]
 
@@ -45,10 +45,7 @@ class LogSignature(FeatureOptions, BaseCollectionTransformer):  # type: ignore[m
     @classmethod
     def _get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """What aeon's own checks try: parts, transforms and missing values."""
-        return [
-            {"degree": 2, "missing": "linear"},
-            {"degree": 2, "time_aug": True, "basepoint": True, "windows": [(4, 2), (6, 6)], "missing": "forward"},
-        ]
+        return list(TRIED)
 
 
 def _points_first(X: Any) -> Any:

@@ -8,7 +8,7 @@ import pandas as pd
 from sktime.transformations.base import BaseTransformer
 
 from logsig_codegen import _frames
-from logsig_codegen._features import FeatureOptions, Paths, learn, names, paths_of, table
+from logsig_codegen._features import TRIED, FeatureOptions, Paths, learn, names, paths_of, table
 
 __all__ = ["LogSignature"]
 
@@ -67,7 +67,4 @@ class LogSignature(FeatureOptions, BaseTransformer):  # type: ignore[misc]
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """What sktime's own checks try: parts, transforms and missing values."""
-        return [
-            {"degree": 2, "missing": "linear"},
-            {"degree": 2, "time_aug": True, "basepoint": True, "windows": [(4, 2), (6, 6)], "missing": "forward"},
-        ]
+        return list(TRIED)

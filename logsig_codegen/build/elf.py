@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+MAGIC = b"\x7fELF\x02\x01"
+"""How a file of 64 bits, little endian, begins."""
+_SEGMENT = "<IIQQQQ"
 _LOAD, _DYNAMIC = 1, 2
 _NEEDED, _STRINGS, _VERSIONS, _VERSION_COUNT = 1, 5, 0x6FFFFFFE, 0x6FFFFFFF
 
@@ -42,16 +45,16 @@ def needs(path: Path) -> Needs:
 
 
 def _needs(content: bytes) -> Needs:
-    if content[:6] != b"\x7fELF\x02\x01":
+    if content[:6] != MAGIC:
         raise IndexError
-    segments = list(_segments(content))
+    found = list(segments(content))
     dynamic: list[tuple[int, int]] = []
-    for kind, offset, _, size in segments:
+    for kind, offset, _, size in found:
         if kind == _DYNAMIC:
             dynamic = [struct.unpack_from("<qQ", content, offset + at) for at in range(0, size - 15, 16)]
 
     def offset_of(address: int) -> int:
-        return next(o + address - a for kind, o, a, size in segments if kind == _LOAD and a <= address < a + size)
+        return next(o + address - a for kind, o, a, size in found if kind == _LOAD and a <= address < a + size)
 
     tags = dict(dynamic)
     if _STRINGS not in tags:
@@ -75,10 +78,12 @@ def _needs(content: bytes) -> Needs:
     return Needs(libraries, tuple(dict.fromkeys(versions)))
 
 
-def _segments(content: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Kind, offset in the file, address and size in the file of each segment."""
+def segments(content: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Kind, offset, address and size in the file of each segment; raises ``IndexError`` where the table is cut off."""
     (first,) = struct.unpack_from("<Q", content, 32)
     size, count = struct.unpack_from("<HH", content, 54)
-    for index in range(count):
-        kind, _, offset, address, _, length = struct.unpack_from("<IIQQQQ", content, first + index * size)
+    for start in range(first, first + size * count, max(size, 1)):
+        if start + struct.calcsize(_SEGMENT) > len(content):
+            raise IndexError
+        kind, _, offset, address, _, length = struct.unpack_from(_SEGMENT, content, start)
         yield kind, offset, address, length

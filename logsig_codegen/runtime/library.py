@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from logsig_codegen._version import ABI_VERSION
+from logsig_codegen.build import elf
 from logsig_codegen.build.artifact import Artifact
 from logsig_codegen.errors import ArtifactError, UnsupportedError
 from logsig_codegen.operations import CALLS, GROUPS, OPERATIONS
@@ -118,13 +118,10 @@ def _check_whole(path: Path) -> None:
     with open(path, "rb") as file:
         head = file.read(4096)
         size = os.fstat(file.fileno()).st_size
-    if head[:6] != b"\x7fELF\x02\x01" or len(head) < 64:
+    if head[:6] != elf.MAGIC or len(head) < 64:
         return
-    (first,) = struct.unpack_from("<Q", head, 32)
-    entry_size, count = struct.unpack_from("<HH", head, 54)
-    for start in range(first, first + entry_size * count, max(entry_size, 1)):
-        if start + 40 > len(head):
-            raise OSError("its table of segments is cut off")
-        offset, length = struct.unpack_from("<Q", head, start + 8) + struct.unpack_from("<Q", head, start + 32)
-        if offset + length > size:
+    try:
+        if any(offset + length > size for _, offset, _, length in elf.segments(head)):
             raise OSError("file too short: a segment is cut off")
+    except IndexError as error:
+        raise OSError("its table of segments is cut off") from error

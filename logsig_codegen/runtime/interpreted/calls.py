@@ -62,17 +62,22 @@ class Paths:
         low, high = int(self.begins.min()), int(self.begins.max())
         everything = strided(self.data, (high - low + self.length * self.dimension,), (1,), self.dtype, low)
         point = first[:, None] + np.minimum(np.arange(longest), np.maximum(count - 1, 0)[:, None])
-        there = np.arange(1, longest) < count[:, None]
         at = (self.begins[path] - low)[:, None] + np.where(count[:, None] > 0, point, 0) * self.dimension
         points = everything[at[..., None] + np.arange(self.dimension)]
         with np.errstate(all="ignore"):
-            return np.where(there[..., None], points[:, 1:] - points[:, :-1], found)
+            return np.where(_counted(count, longest - 1), points[:, 1:] - points[:, :-1], found)
 
     def write(self, d_data: Any, begins: Array, d_points: Array, *, beyond: bool) -> None:
         """Derivatives by points ``(batch, length, dimension)``; ``beyond``: also by those that do not count."""
         for b, begin in enumerate(begins):
             count = self.length if beyond else int(self.counts[b])
             rows_at(d_data, int(begin), count, self.dimension, self.dtype)[...] = d_points[b, :count]
+
+
+def _counted(count: Array, steps: int) -> Array:
+    """Which displacements of so many points count, ``(items, steps, 1)``."""
+    there: Array = (np.arange(1, steps + 1) < count[:, None])[..., None]
+    return there
 
 
 def rows_at(pointer: Any, first: int, count: int, columns: int, dtype: np.dtype[Any]) -> Array:
@@ -216,12 +221,8 @@ class Call:
         d_out = strided(call.d_out, (*shape, self.width), stride, self.dtype)[:, : steps.shape[1]]
         found = self.walks.stream(steps, before)
         d_steps, d_before = self.walks.stream_back(steps, before, found, self._in_brackets(d_out))
-        d_points[:, : steps.shape[1] + 1] += d_points_of(np.where(self._there(steps), d_steps, 0))
+        self._add(slice(None), d_steps, d_points)
         return self._summed(d_before, self._initial_of(call.batch) if call.initial != ffi.NULL else None)
-
-    def _there(self, steps: Array) -> Array:
-        """Whether the steps of each path count, ``(paths, steps, 1)``."""
-        return (np.arange(1, steps.shape[1] + 1) < self.paths.counts[:, None])[..., None]
 
     def _product_back(self, d_rows: Array) -> tuple[Array, Array]:
         """Derivatives by ``initial``, and by the log-signature of each path."""
@@ -241,15 +242,16 @@ class Call:
         return sums
 
     def _along_back(self, d_rows: Array, d_points: Array) -> None:
-        path, first, count = self.items
         for part in self._parts():
             steps = self._steps(part)
-            if not steps.shape[1]:
-                continue
-            d_steps = self.walks.backward(steps, np.ascontiguousarray(d_rows[part]))
-            there = np.arange(1, steps.shape[1] + 1) < count[part, None]
-            found = d_points_of(np.where(there[..., None], d_steps, 0))
-            point = first[part, None] + np.arange(found.shape[1])
-            inside = point < first[part, None] + count[part, None]
-            owner = np.broadcast_to(path[part, None], point.shape)
-            np.add.at(d_points, (owner[inside], point[inside]), found[inside])
+            if steps.shape[1]:
+                self._add(part, self.walks.backward(steps, np.ascontiguousarray(d_rows[part])), d_points)
+
+    def _add(self, part: slice, d_steps: Array, d_points: Array) -> None:
+        """Add the derivatives by the displacements of items to those by the points of their paths."""
+        path, first, count = (one[part] for one in self.items)
+        found = d_points_of(np.where(_counted(count, d_steps.shape[1]), d_steps, 0))
+        point = np.arange(found.shape[1])
+        inside = point < count[:, None]
+        at = np.broadcast_to(path[:, None], inside.shape)[inside], (first[:, None] + point)[inside]
+        np.add.at(d_points, at, found[inside])
