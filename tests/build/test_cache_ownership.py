@@ -214,6 +214,81 @@ def test_without_a_lock_everybody_builds_aside(folder: Path, monkeypatch: pytest
     assert list((folder / "kernels").glob(".staging-*")) == []
 
 
+@pytest.mark.parametrize("moment", ["before it is published", "before it is read", "before it is removed"])
+def test_without_a_lock_others_publish_and_clear_meanwhile(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Whatever another process does between two steps of this one, three times in a row."""
+    obtain()
+    refuse_locks(monkeypatch, folder, "ENOLCK")
+    entry = folder / "kernels" / key()
+    spare = folder / "spare"
+    shutil.copytree(entry, spare)
+    publish, remove, read = marks.publish, marks.remove, read_artifact
+    left = [3]
+
+    def once() -> bool:
+        left[0] -= 1
+        return left[0] >= 0
+
+    def put_another() -> None:
+        if not entry.exists():
+            shutil.copytree(spare, entry)
+
+    def published(staging: marks.Staging, target: Path) -> None:
+        if moment == "before it is published" and once():
+            put_another()
+            try:
+                publish(staging, target)
+            finally:
+                shutil.rmtree(entry)  # it has been cleared when this process looks
+        publish(staging, target)
+
+    def removed(path: Path) -> bool:
+        if moment == "before it is removed" and path == entry and once():
+            shutil.rmtree(entry)
+            answer = remove(path)
+            put_another()
+            (entry / MANIFEST).write_text("damaged")
+            return answer
+        return remove(path)
+
+    def looked_at(path: Path) -> Artifact:
+        if moment == "before it is read" and path == entry and once():
+            shutil.rmtree(entry)
+            try:
+                return read(path)
+            finally:
+                put_another()
+        return read(path)
+
+    monkeypatch.setattr(marks, "publish", published)
+    monkeypatch.setattr(marks, "remove", removed)
+    monkeypatch.setattr(sys.modules["logsig_codegen.build.cache.entries"], "read_artifact", looked_at)
+    (entry / MANIFEST).write_text("damaged")
+    assert obtain() == entry
+    assert left[0] <= 0
+    assert marks.is_own(entry)
+
+
+def test_an_entry_that_is_cleared_while_it_is_looked_at_is_not_foreign(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = obtain()
+    (entry / MANIFEST).write_text("damaged")
+    is_own = marks.is_own
+
+    def owned(path: Path) -> bool:
+        if path == entry:
+            shutil.rmtree(entry, ignore_errors=True)
+        return is_own(path)
+
+    monkeypatch.setattr(marks, "is_own", owned)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert obtain() == entry
+
+
 def test_without_a_lock_nothing_is_swept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     obtain()
     other = dataclasses.replace(SPEC, groups=("combine",))

@@ -24,6 +24,7 @@ from logsig_codegen.errors import ArtifactError, CacheError
 from logsig_codegen.problem import Problem
 
 Used = TypeVar("Used")
+_TRIES = 20  # to publish an entry that processes without locks publish and clear at the same time
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def trusted_entry(folder: Path) -> bool:
 def _keyed(name: str) -> Iterator[Path]:
     """The folder that an entry is to be written into, with the lock of the entry, if there are locks."""
     root = places.writable_root()
-    if os.path.lexists(root / name) and not marks.is_own(root / name):
+    if marks.is_foreign(root / name):
         root = places.private_root(root, f"{root} holds a {name} that is not the cache's")
     lock = locks.wait_for(root / f"{retention.LOCK}{name}", name.split("-")[0], time_limit())
     try:
@@ -175,14 +176,24 @@ def _built_and_used(
             return trusted_entry(root / request.folder) and request.matches(validated())
         return False
 
-    for last in (False, True):
+    for tries_left in reversed(range(_TRIES)):
         folder = _publish(root, request.folder, build, is_valid)
+        published = _identity(folder)
         try:
             return use(validated())
         except ArtifactError as error:
-            if last or folder.exists():  # else somebody who had no lock has cleared the cache
+            # Somebody who had no lock may have cleared the cache, and somebody else published meanwhile.
+            if not tries_left or (published is not None and _identity(folder) == published):
                 raise CacheError(f"What was just built cannot be used: {error}") from error
     raise AssertionError("unreachable")
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from a later one of its name; ``None`` if there is none."""
+    with contextlib.suppress(OSError):
+        status = os.lstat(folder)
+        return status.st_ino, status.st_mtime_ns
+    return None
 
 
 def _publish(root: Path, name: str, build: Callable[[Path], object], is_valid: Callable[[], bool]) -> Path:
@@ -192,19 +203,26 @@ def _publish(root: Path, name: str, build: Callable[[Path], object], is_valid: C
         staging = marks.stage(root, name)
         try:
             build(staging.folder)
-            for again in (True, False):
-                try:
-                    marks.publish(staging, entry)
-                    break
-                except OSError:
-                    # Without a lock another process may have published first; its entry is as good as ours, and only
-                    # one that is not is taken away.
-                    if is_valid():
-                        break
-                    if not (again and marks.remove(entry)):
-                        raise
+            _put_in_place(staging, entry, is_valid)
         finally:
             staging.close()
     except OSError as error:
         raise CacheError(f"Writing the cache folder {root} failed: {error}") from error
     return entry
+
+
+def _put_in_place(staging: marks.Staging, entry: Path, is_valid: Callable[[], bool]) -> None:
+    """Publish an entry, where processes without a lock may publish and clear it at the same time.
+
+    A valid one of theirs is as good as ours; only one that is not valid is taken away.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            marks.publish(staging, entry)
+            return
+        except OSError:
+            if is_valid():
+                return
+            if not tries_left:
+                raise
+            marks.remove(entry)

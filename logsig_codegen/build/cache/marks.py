@@ -52,6 +52,11 @@ def is_own(folder: Path) -> bool:
     return False
 
 
+def is_foreign(folder: Path) -> bool:
+    """Whether there is something that is not this user's to replace; what comes or goes meanwhile is none."""
+    return not is_own(folder) and os.path.lexists(folder) and not is_own(folder)
+
+
 def make_folder(parent: Path, name: str) -> Path:
     """A new, empty folder for ``name``, of mode 0755 or less as the umask says; its own name is ``name`` and more."""
     while True:
