@@ -24,7 +24,7 @@ from logsig_codegen.targets.base import BuildSpec, Target
 from logsig_codegen.targets.builder import build_into
 
 if TYPE_CHECKING:
-    from logsig_codegen.symbolic.formulas import Formulas
+    from logsig_codegen.emit.page import ProblemFormulas
 
 __all__ = ["GeneratedFolder", "formulas", "generate", "load"]
 
@@ -51,8 +51,8 @@ class GeneratedFolder:
     remarks: tuple[str, ...] = ()
 
 
-def formulas(dimension: SupportsIndex, degree: SupportsIndex) -> Formulas:
-    """The formulas of one dimension and degree, for reading: SymPy expressions, text, LaTeX and JSON.
+def formulas(dimension: SupportsIndex, degree: SupportsIndex) -> ProblemFormulas:
+    """The formulas of one dimension and degree, for reading: SymPy expressions, text, LaTeX, JSON and a page of HTML.
 
     Raises
     ------
@@ -60,9 +60,9 @@ def formulas(dimension: SupportsIndex, degree: SupportsIndex) -> Formulas:
         For a dimension or degree that is not an integer of at least 1.
     """
     problem = check_problem(dimension, degree)
-    from logsig_codegen.symbolic.formulas import formulas as symbolic_formulas
+    from logsig_codegen.emit.page import ProblemFormulas
 
-    return symbolic_formulas(problem)
+    return ProblemFormulas(problem)
 
 
 def generate(

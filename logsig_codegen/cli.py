@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from logsig_codegen.api import GeneratedFolder
 
 NO_GPU = "none"
-FORMATS = ("text", "latex", "json")
+FORMATS = ("text", "latex", "json", "sympy", "html")
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 COUNTED = ("join", "join_backprop", "log_sig.step", "log_sig_backprop.step_backprop")
 """Programs whose operations the summary tells."""

@@ -1,4 +1,4 @@
-"""What ``logsig-gen`` prints: compiled problems, formulas and findings as text, LaTeX and JSON."""
+"""What ``logsig-gen`` prints: compiled problems, formulas and findings in the formats it has."""
 
 from __future__ import annotations
 
@@ -57,6 +57,12 @@ def _formulas(what: str) -> Renderer:
     return render
 
 
+def _page(wanted: Wanted, form: str) -> str:
+    from logsig_codegen.api import formulas
+
+    return formulas(wanted.problem.dimension, wanted.problem.degree).html(max_terms=wanted.max_terms)
+
+
 def _report(wanted: Wanted, form: str) -> str:
     report = _compiled(wanted).report()
     return json.dumps(report, indent=2) if form == "json" else report_text(report)
@@ -110,12 +116,12 @@ def _source(wanted: Wanted, form: str) -> str:
     return json.dumps(texts) if form == "json" else joined(texts)
 
 
+_FORMULAS = ("text", "latex", "json", "sympy")
 SUBJECTS: Mapping[str, Subject] = {
-    "series": Subject("log(e^l e^v) as a series of brackets", ("text", "latex", "json"), _formulas("series")),
-    "coordinates": Subject(
-        "each output coordinate as a polynomial", ("text", "latex", "json"), _formulas("coordinates")
-    ),
-    "adjoint": Subject("each coordinate of the derivative", ("text", "latex", "json"), _formulas("adjoint")),
+    "series": Subject("log(e^l e^v) as a series of brackets", _FORMULAS, _formulas("series")),
+    "coordinates": Subject("each output coordinate as a polynomial", _FORMULAS, _formulas("coordinates")),
+    "adjoint": Subject("each coordinate of the derivative", _FORMULAS, _formulas("adjoint")),
+    "page": Subject("all of this, brackets and programs as drawings, for a browser", ("html",), _page),
     "program": Subject("the plan and the straight-line programs made from it", ("text", "json"), _program),
     "source": Subject("the sources of a target that would be compiled", ("text", "json"), _source),
     "report": Subject("the plan chosen and its operation counts", ("text", "json"), _report),

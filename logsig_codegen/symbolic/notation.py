@@ -157,7 +157,7 @@ MATHML = Notation(
     times="<mo>\u2062</mo>",
     bracket=lambda left, right: _mathml_fence(f"{left}<mo>,</mo>{right}", "[", "]"),
     group=lambda content: _mathml_fence(content, "(", ")"),
-    signs=("<mo>−</mo>", f'{BREAK}<mo form="infix">+</mo>', f'{BREAK}<mo form="infix">−</mo>'),
+    signs=('<mo form="prefix">−</mo>', f'{BREAK}<mo form="infix">+</mo>', f'{BREAK}<mo form="infix">−</mo>'),
     equals="<mo>=</mo>",
     zero="<mn>0</mn>",
 )
