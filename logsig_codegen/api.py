@@ -43,12 +43,15 @@ class GeneratedFolder:
         Time it took.
     remarks : tuple of str
         What else is to be known, such as that an extension of torch has no kernels for GPUs.
+    next_step : str, optional
+        What to do with it: the call of :func:`load` that takes it.
     """
 
     path: Path
     manifest: dict[str, Any]
     seconds: float
     remarks: tuple[str, ...] = ()
+    next_step: str | None = None
 
 
 def formulas(dimension: SupportsIndex, degree: SupportsIndex) -> ProblemFormulas:
@@ -161,7 +164,9 @@ def generate(
             remarks.append(target.remark(manifests[-1], spec))
     except OSError as error:
         raise OutputError(f"out: {parent} cannot be written: {error}") from error
-    return GeneratedFolder(folders[0], manifests[0], time.perf_counter() - started, tuple(filter(None, remarks)))
+    next_step = chosen[0].root.next_step(folders[0], manifests[0])
+    seconds = time.perf_counter() - started
+    return GeneratedFolder(folders[0], manifests[0], seconds, tuple(filter(None, remarks)), next_step)
 
 
 def _write(folder: Path, target: Target, spec: BuildSpec, tools: Any) -> dict[str, Any]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen.arguments import ALL
 from logsig_codegen.build.policy import NEVER
+from logsig_codegen.operations import available_groups
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.report import operations_table
 from logsig_codegen.targets.base import BuildSpec, Target, joined
+from logsig_codegen.text_table import table
 
 if TYPE_CHECKING:
+    from logsig_codegen.api import GeneratedFolder
     from logsig_codegen.compiler import CompiledProblem, Kernel
     from logsig_codegen.ir.program import Program
 
@@ -127,6 +132,54 @@ SUBJECTS: Mapping[str, Subject] = {
     "report": Subject("the plan chosen and its operation counts", ("text", "json"), _report),
 }
 """What ``logsig-gen show --what`` knows."""
+
+COUNTED = {
+    "join": "join",
+    "join_backprop": "backprop",
+    "log_sig.step": "step",
+    "log_sig_backprop.step_backprop": "step back",
+}
+"""Programs whose operations the summary tells, and the headers of their columns."""
+WIDEST = 100
+"""Columns of the summary, where the terminal has as many."""
+
+SUMMARY = ("(d,N)", "size", "operations", "join by", *COUNTED.values(), "seconds")
+"""Header of the summary."""
+_TEXTS = (0, 2, 3)
+_DROPPED = ("step back", "step", "backprop", "operations", "join by", "join")
+"""What narrow terminals do without, in this order."""
+
+
+def _cells(folder: GeneratedFolder) -> tuple[str, ...]:
+    """One line of the summary."""
+    manifest = folder.manifest
+    problem = Problem(manifest["dimension"], manifest["degree"])
+    operations, groups = manifest["operations"], manifest["groups"]
+    named = ",".join(groups)
+    return (
+        f"({problem.dimension},{problem.degree})",
+        str(problem.size),
+        ALL if groups == list(available_groups(problem)) else named if len(named) <= 20 else f"{len(groups)} groups",
+        manifest["plan"].get("join", "-"),
+        *(f"{operations[name]['total']:,}" if name in operations else "-" for name in COUNTED),
+        f"{folder.seconds:.1f}",
+    )
+
+
+def summary_text(written: Sequence[GeneratedFolder]) -> str:
+    """A table no wider than the terminal of what was written; under it the folders and what to do next with each."""
+    width = min(WIDEST, shutil.get_terminal_size((WIDEST, 0)).columns)
+    rows, shown = [SUMMARY, *map(_cells, written)], list(range(len(SUMMARY)))
+    for name in (None, *_DROPPED):
+        shown = [column for column in shown if SUMMARY[column] != name]
+        header, *lines = [[row[column] for column in shown] for row in rows]
+        text = table(header, lines, texts=frozenset(place for place, column in enumerate(shown) if column in _TEXTS))
+        if max(map(len, text.splitlines())) <= width:
+            break
+    folders = [
+        line for one in written for line in (f"wrote {one.path}", one.next_step and f"  {one.next_step}") if line
+    ]
+    return "\n".join([text, "", *folders])
 
 
 def doctor_text(found: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ The page has a bounded size: what does not fit is left out, and the page says so
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.compiler import DEFAULT_MAX_TERMS, CompiledProblem, Kernel, compile_problem
@@ -18,11 +18,14 @@ from logsig_codegen.problem import Problem
 from logsig_codegen.symbolic.equation import Equation
 from logsig_codegen.symbolic.formulas import LEGEND, Formulas
 from logsig_codegen.symbolic.notation import MATHML
-from logsig_codegen.symbolic.polynomials import coordinate_names
+from logsig_codegen.symbolic.polynomials import check_expansion, coordinate_names
 
-_SERIES_CHARACTERS, _COORDINATE_CHARACTERS, _TREES_CHARACTERS = 200_000, 700_000, 100_000
+_SERIES_CHARACTERS, _COORDINATE_CHARACTERS, _TREES_CHARACTERS = 200_000, 700_000, 150_000
 _NODE_CHARACTERS = 220  # of a node of a tree and its line, roughly
 _LINES, _COLUMNS = 300, 200
+_EQUATION_CHARACTERS = 30_000
+_MOST_TERMS = 1300
+"""Problems whose coordinates have more terms are shown without them: deriving these takes up to minutes."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,16 @@ class Form:
 
 @dataclass(frozen=True)
 class Card:
-    """A coordinate: its name, what it belongs to, its bracket as a tree, its equation and those of the derivatives."""
+    """A coordinate: its name, what it belongs to, its bracket as a tree, its equation and those of the derivatives.
+
+    ``left_out`` names the equations that there is no room for.
+    """
 
     name: str
     belongs_to: str
     tree: Figure
     equations: tuple[Shown, ...]
+    left_out: str
 
 
 @dataclass(frozen=True)
@@ -84,17 +91,16 @@ class PageView:
 
 @dataclass
 class _Room:
-    """How many characters may still be written."""
+    """How many characters may still be written, and how many at once."""
 
     left: int
-    full: bool = field(default=False)
+    most: int
 
     def take(self, size: int) -> bool:
-        """Whether so many fit; after the first that do not, nothing does."""
-        self.full = self.full or size > self.left
-        if not self.full:
-            self.left -= size
-        return not self.full
+        """Whether so many fit."""
+        fits = size <= min(self.left, self.most)
+        self.left -= size if fits else 0
+        return fits
 
 
 def page_view(formulas: Formulas, compiled: CompiledProblem) -> PageView:
@@ -118,7 +124,8 @@ def _forms(formulas: Formulas) -> tuple[tuple[Form, ...], str]:
         return (), str(error)
     forms = []
     for form in series.forms:
-        room = _Room(_SERIES_CHARACTERS // len(series.forms))
+        most = _SERIES_CHARACTERS // len(series.forms)
+        room = _Room(most, most)
         every = (Shown(one.name, one.render(MATHML)) for one in form.series)
         shown = tuple(one for one in every if room.take(len(one.mathml)))
         forms.append(Form(form.title, shown, len(form.series) - len(shown)))
@@ -133,21 +140,26 @@ def _cards(formulas: Formulas) -> tuple[tuple[Card, ...], str]:
     names = coordinate_names("z", basis.words, problem.dimension)
     notes, equations = [], {}
     try:
+        check_expansion(problem, _MOST_TERMS)
         equations = _equations_by_coordinate(formulas)
     except ProblemTooLargeError as error:
         notes.append(f"The polynomials are left out: {error}.")
-    room, cards = _Room(_COORDINATE_CHARACTERS if equations else _TREES_CHARACTERS), []
+    room, trees = _Room(_COORDINATE_CHARACTERS, _EQUATION_CHARACTERS), _Room(_TREES_CHARACTERS, _TREES_CHARACTERS)
+    cards, left_out = [], 0
     for coordinate, name in enumerate(names):
-        shown = tuple(Shown(one.name, one.render(MATHML)) for one in equations.get(coordinate, ()))
-        size = sum(len(one.mathml) for one in shown) + _NODE_CHARACTERS * (2 + 2 * len(basis.words[coordinate]))
-        if not room.take(size):
+        word = basis.words[coordinate]
+        if not trees.take(_NODE_CHARACTERS * 2 * len(word)):
             break
-        kind = "bracket" if len(basis.words[coordinate]) > 1 else "channel"
-        cards.append(Card(name, f"{kind} {basis.bracket(coordinate)}", bracket_tree(basis, coordinate), shown))
+        every = [Shown(one.name, one.render(MATHML)) for one in equations.get(coordinate, ())]
+        shown = tuple(one for one in every if room.take(len(one.mathml)))
+        missing = [one.name for one in every if one not in shown]
+        left_out += len(missing)
+        belongs_to = f"{'bracket' if len(word) > 1 else 'channel'} {basis.bracket(coordinate)}"
+        cards.append(Card(name, belongs_to, bracket_tree(basis, coordinate), shown, ", ".join(missing)))
     if len(cards) < problem.size:
         notes.append(f"The last {problem.size - len(cards):,} of {problem.size:,} coordinates are left out.")
-        if equations:
-            notes.append(f"All of them: {_show_command(problem, 'coordinates')}")
+    if equations and (left_out or len(cards) < problem.size):
+        notes.append(f"All equations: {_show_command(problem, 'coordinates')} or --what adjoint")
     return tuple(cards), " ".join(notes)
 
 

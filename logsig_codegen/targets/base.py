@@ -191,7 +191,7 @@ class Target(ABC):
         return None
 
     def next_step(self, folder: Path, manifest: Mapping[str, Any]) -> str | None:
-        """What to do next with a folder that was generated, if there is something to say: the end of a sentence."""
+        """What to do next with a folder that was generated, if there is something to say: a line for people."""
         return None
 
     def found(self) -> str:

@@ -88,7 +88,7 @@ class CTarget(Target):
 
     def next_step(self, folder: Path, manifest: Mapping[str, Any]) -> str | None:
         if manifest["library"] is None:
-            return f"see {folder / 'README.md'}: it holds sources, which are yet to be compiled"
+            return None
         arguments = f"{manifest['dimension']}, {manifest['degree']}, artifacts={str(folder.parent)!r}"
         return f"load it in Python: logsig_codegen.load({arguments})"
 
