@@ -122,6 +122,55 @@ def test_json():
     }
 
 
+@pytest.mark.parametrize(("dimension", "degree"), [(1, 1), (2, 4)])
+def test_sympy_is_python_that_gives_exact_values(dimension, degree):
+    (d_out, log_sig, displacement), table = point(dimension, degree)
+    section, names = formulas(Problem(dimension, degree)), {}
+    exec(section.show("coordinates", "sympy"), names)
+    exec(section.show("adjoint", "sympy"), names)
+    found = [numeric(expression, table) for expression in names["coordinates"].values()]
+    assert found == join_oracle(dimension, degree, log_sig, displacement)
+    gradient = join_vjp_oracle(dimension, degree, d_out, log_sig, displacement)
+    assert [numeric(expression, table) for expression in names["adjoint"].values()] == [*gradient[0], *gradient[1]]
+    assert list(names["coordinates"]) == [equation.name for equation in section.coordinates.equations]
+
+
+def test_sympy_of_the_series_is_the_logarithm_of_exponentials():
+    """All forms agree with the definition, in noncommutative symbols; omega of the last form goes back to l."""
+    names = {}
+    exec(formulas(Problem(2, 3)).show("series", "sympy"), names)
+    before, step, t = names["l"], names["v"], sympy.Symbol("t")
+
+    def power_series(x, coefficients):
+        total, power = sympy.Integer(0), sympy.Integer(1)
+        for coefficient in coefficients:
+            total, power = total + coefficient * power, sympy.expand(power * x)
+            power = sum(power.coeff(t, k) * t**k for k in range(4))
+        return sympy.expand(total)
+
+    exponential = [sympy.Rational(1, sympy.factorial(k)) for k in range(4)]
+    product = sympy.expand(power_series(t * before, exponential) * power_series(t * step, exponential)) - 1
+    product = sum(product.coeff(t, k) * t**k for k in range(1, 4))
+    logarithm = power_series(product, [0, *(sympy.Rational((-1) ** (k + 1), k) for k in range(1, 4))])
+    expected = sympy.expand(sum(logarithm.coeff(t, k) for k in range(4)))
+    for form in ("words", "right_normed", "lyndon"):
+        assert sympy.expand(names[form]["z"] - expected) == 0
+    omega = {names[name]: value for name, value in names["to_omega"].items()}
+    for name, value in names["to_log"].items():
+        assert sympy.expand(value.subs(omega) - names[name]) == 0
+
+
+def test_notebooks_get_latex_of_a_section():
+    shown = formulas(Problem(2, 2)).coordinates._repr_latex_()
+    assert shown.splitlines() == [
+        r"$$\begin{aligned}",
+        r"z_{0} &= l_{0} + v_{0} \\",
+        r"z_{1} &= l_{1} + v_{1} \\",
+        r"z_{01} &= l_{01} + \frac{1}{2} \bigl(l_{0} v_{1} - l_{1} v_{0}\bigr)",
+        r"\end{aligned}$$",
+    ]
+
+
 def test_names_are_unambiguous_above_ten_letters():
     words = ((1,), (11,), (1, 11), (11, 1), (1, 1, 1))
     assert coordinate_names("l", words, 12) == ["l_1", "l_11", "l_1_11", "l_11_1", "l_1_1_1"]
