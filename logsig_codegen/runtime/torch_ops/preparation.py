@@ -74,7 +74,7 @@ def times_of(points: Tensor, lengths: Tensor | None, times: Any) -> Tensor:
 
 
 def padded_times(times: Any, lengths: Sequence[int]) -> Any:
-    """The times of paths of these lengths, one tensor if there is an array for each; zeros where there are no points."""
+    """The times of paths of these lengths: one tensor where each has an array; zeros where there are no points."""
     if not is_list_of_times(times):
         return times
     check_list_of_times(times, lengths)
