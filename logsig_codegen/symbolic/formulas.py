@@ -33,7 +33,7 @@ LEGEND = (
     ("v", "the displacement of the next segment; v_0 is its channel 0"),
     ("z", "the log-signature after it, log(exp(l) exp(v)); coordinates named as those of l"),
     ("g", "the derivative of a scalar with respect to z"),
-    ("d_l, d_v", "the derivatives of that scalar with respect to l and v; in LaTeX and HTML with a bar"),
+    ("d_l, d_v", "derivatives of that scalar with respect to l and v; in LaTeX and HTML with a bar"),
     ("l_k", "in series: the part of degree k of l"),
     ("D", "in series: the derivation that multiplies the part of degree k by k"),
     ("ad_l", "in series: the bracket with l, x -> [l,x]"),
