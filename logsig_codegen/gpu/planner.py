@@ -14,8 +14,8 @@ from logsig_codegen.gpu.cooperative import CooperativePlan, best_cooperative_pla
 from logsig_codegen.gpu.hardware import SHARED_BYTES
 from logsig_codegen.gpu.path_scan import PathScanPlan, path_scan_plan
 from logsig_codegen.gpu.rows import RowsPlan, rows_plan
-from logsig_codegen.gpu.spilling import spill_to_shared_memory
 from logsig_codegen.gpu.sliding import SlidingPlan, is_sliding, sliding_plan
+from logsig_codegen.gpu.spilling import spill_to_shared_memory
 from logsig_codegen.gpu.stream import StreamPlan, is_stream, stream_plan
 from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.nvidia import find_cuda_compiler
 from logsig_codegen.errors import CompilerNotFoundError
-from logsig_codegen.operations import DEFAULT_STATE, OPERATIONS, SLIDING, STREAM, STREAM_BACKWARD, group_of, path_operation
+from logsig_codegen.operations import (
+    DEFAULT_STATE,
+    OPERATIONS,
+    SLIDING,
+    STREAM,
+    STREAM_BACKWARD,
+    group_of,
+    path_operation,
+)
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda._launcher_abi import ffi
 from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, check, device, library
