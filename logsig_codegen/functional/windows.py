@@ -52,7 +52,7 @@ def logsig_windows(x: ArrayOrTensor, depth: SupportsIndex, window_length: float,
     return _concatenate([first, rows], -2).cumsum(-2)  # type: ignore[no-any-return]
 
 
-def _times(x: ArrayOrTensor, t: Any) -> Any:
+def _times(x: Any, t: Any) -> Any:
     length = x.shape[-2] if x.ndim > 1 else 0
     if t is None:
         return np.arange(length, dtype=np.float64)
