@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 project = "logsig-codegen"
-copyright = "the logsig-codegen authors"
-version = release = re.findall(r'"(.*)"', (ROOT / "logsig_codegen" / "_version.py").read_text())[0]
+project_copyright = "the logsig-codegen authors"
+version = re.findall(r'^__version__ = "(.*)"', (ROOT / "logsig_codegen" / "_version.py").read_text(), re.MULTILINE)[0]
 
 root_doc = "README"
 include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**.md"]

@@ -1,6 +1,6 @@
 """The figure and the table of the page "Which degree?": accuracy by degree, on recordings that ship with aeon.
 
-python docs/figures/degrees.py        # writes docs/figures/degrees.png and prints the table; needs aeon and scikit-learn
+python docs/figures/degrees.py        # writes docs/figures/degrees.png, prints the table; needs aeon and scikit-learn
 """
 
 from __future__ import annotations
