@@ -5,6 +5,7 @@ Trusts the text of the HTML, and the package's own lists of public names.
 
 from __future__ import annotations
 
+import hashlib
 import html
 import importlib
 import re
@@ -15,6 +16,7 @@ from urllib.parse import unquote
 
 import documents
 import pytest
+from shared import once
 
 import logsig_codegen as lg
 
@@ -40,18 +42,23 @@ def test_the_reference_lists_every_public_name_once() -> None:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site() -> Path:
     """The site, built as the page of links says."""
     for module in ("sphinx", "myst_parser", "furo"):
         try:
             importlib.import_module(module)
         except ImportError:
             pytest.skip(f'{module} is not installed: pip install -e ".[docs]"')
-    out = tmp_path_factory.mktemp("site")
+    sources = [*documents.pages(), *(ROOT / "docs").rglob("*.py"), *(ROOT / "logsig_codegen").rglob("*.py")]
+    state = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:16]
+    return once(f"site-{state}", build)
+
+
+def build(out: Path) -> None:
+    """Build it; a warning is an error."""
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-c", "docs", ".", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return out
 
 
 def test_every_page_is_there_and_the_address_of_the_site_leads_to_the_first(site: Path) -> None:
