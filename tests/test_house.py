@@ -156,7 +156,7 @@ def test_package_says_that_it_is_typed() -> None:
 def test_every_dependency_has_a_lowest_version_that_is_run() -> None:
     """``.ci/run`` runs tests with what this script prints; where an extra asks for more, its word holds."""
     text = (ROOT / "pyproject.toml").read_text()
-    extras = ("compiler", "cuda", "torch", "jax", "sklearn", "aeon", "sktime")
+    extras = ("compiler", "cuda", "torch", "jax", "sklearn", "aeon", "sktime", "docs")
     every = "|".join(("dependencies", *extras))
     lists = dict(re.findall(rf"^({every}) = \[(.*?)\]", text, re.MULTILINE | re.DOTALL))
     assert len(lists) == 1 + len(extras)
