@@ -46,6 +46,8 @@ class PathKernelView:
     symbol: str
     title: str
     introduction: tuple[str, ...]
+    engine: str
+    defines: tuple[str, ...]
     tables: bool
     frame: tuple[str, ...]
     functions: tuple[FunctionText, ...]
@@ -84,6 +86,8 @@ class _View:
             symbol=symbol(self.problem, self.operation.name),
             title=f"{self.operation.title}: dimension {self.problem.dimension}, degree {self.problem.degree}.",
             introduction=tuple(introduction(self.problem, self.operation.name, tuple(self.described()))),
+            engine="logsig_paths.h",
+            defines=(),
             tables=any(phase.form == "tables" for phase in self.kernel.phases),
             frame=tuple(self.frame()),
             functions=functions,
