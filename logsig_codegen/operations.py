@@ -360,7 +360,7 @@ def in_loops(problem: Problem, operation: str) -> bool:
 
     Depends on nothing else, so that the numbers of a row do not depend on what is beside it. Decision 51 tells why.
     """
-    return problem.degree == 2 and problem.dimension >= WIDE_FROM and OPERATIONS[operation].kind == FORWARD
+    return problem.degree == 2 and problem.dimension >= WIDE_FROM and OPERATIONS[operation].kind in (FORWARD, BACKWARD)
 
 
 def groups_to_prepare(

@@ -66,7 +66,7 @@ class _View:
         self.problem = problem
         self.kernel = kernel
         self.operation: Operation = OPERATIONS[kernel.operation]
-        self.rows = {name: row for row, name in enumerate(_row_operands(self.operation))}
+        self.rows = {name: row for row, name in enumerate(row_operands(self.operation))}
         self.layout = FrameLayout()
         self.scratch = 0
         stream = self.operation.streams
@@ -251,7 +251,7 @@ _TITLES = {
 }
 
 
-def _row_operands(operation: Operation) -> tuple[str, ...]:
+def row_operands(operation: Operation) -> tuple[str, ...]:
     """The operands that are rows, in the order in which the engine numbers them."""
     orders = {
         "forward": ("out",),

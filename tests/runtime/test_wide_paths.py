@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def kernel_for(march: str) -> Any:
 def areas(points: list[list[Fraction]]) -> list[Fraction]:
     """The log-signature of a path: its displacement, and the area that each pair of coordinates sweeps."""
     moved = [[x - y for x, y in zip(point, points[0], strict=True)] for point in points]
-    pairs = list(zip(moved, moved[1:], strict=False))
+    pairs = list(pairwise(moved))
     swept = [
         sum((a[i] * b[j] - a[j] * b[i] for a, b in pairs), Fraction(0)) / 2 for i in range(D) for j in range(i + 1, D)
     ]
