@@ -361,10 +361,7 @@ def sliding_costs(problem: Problem) -> tuple[int, int, int, int]:
 
 
 def in_loops(problem: Problem, operation: str) -> bool:
-    """Whether C has hand-written loops over the letters for an operation, instead of straight-line code.
-
-    Depends on nothing else, so that the numbers of a row do not depend on what is beside it. Decision 51 tells why.
-    """
+    """Whether C has hand-written loops over the letters for an operation, for any batch; decision 51 tells why."""
     return problem.degree == 2 and problem.dimension >= WIDE_FROM and OPERATIONS[operation].kind in (FORWARD, BACKWARD)
 
 
