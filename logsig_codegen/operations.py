@@ -21,6 +21,8 @@ SIGNATURE_LIMIT = 3_000
 """Coordinates up to which the signature is an option: its programs are straight-line code only."""
 _SIGNATURE_FROM = {2: 3, 3: 8, 4: 5, 5: 4, 6: 3}
 """By degree: dimensions from which on a step of the signature takes no more than about two thirds of the time."""
+WIDE_FROM = 32
+"""Letters from which on operations of degree two along paths are loops with a letter per lane; see :func:`in_loops`."""
 WHOLE_STEPS = 192
 """Paths of fewer steps are never cut: twice LOGSIG_PIECE_STEPS of ``logsig_paths.h``."""
 CALLS = ("paths", "paths_backprop")
@@ -356,6 +358,11 @@ def sliding_costs(problem: Problem) -> tuple[int, int, int, int]:
     for each, three products, and the moving of some rows. Decision 40 tells how the numbers were found.
     """
     return 10 if problem.degree <= 5 else 5, problem.degree + 1, problem.degree + 2, 280 // problem.degree
+
+
+def in_loops(problem: Problem, operation: str) -> bool:
+    """Whether C has hand-written loops over the letters for an operation, for any batch; decision 51 tells why."""
+    return problem.degree == 2 and problem.dimension >= WIDE_FROM and OPERATIONS[operation].kind in (FORWARD, BACKWARD)
 
 
 def groups_to_prepare(
