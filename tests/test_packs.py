@@ -506,15 +506,19 @@ for problem in COMMON:
 """
 
 
-def environment(folder: Path) -> tuple[Path, Path]:
-    """A virtual environment with this package and what it needs to run, nothing else: its Python and its packages."""
+def environment(folder: Path, *, checkout: bool = True) -> tuple[Path, Path]:
+    """A virtual environment with what this package needs to run, nothing else: its Python and its packages.
+
+    ``checkout``: with this package as well.
+    """
     venv.create(folder, with_pip=False)
     (packages,) = folder.glob("lib/python*/site-packages")
     for name in DISTRIBUTIONS:
         found = distribution(name)
         for top in {path.parts[0] for path in found.files or () if path.parts[0] not in ("..", "__pycache__")}:
             (packages / top).symlink_to(str(found.locate_file(top)))
-    (packages / "checkout.pth").write_text(f"{Path.cwd()}\n")
+    if checkout:
+        (packages / "checkout.pth").write_text(f"{Path.cwd()}\n")
     return folder / "bin" / "python", packages
 
 
