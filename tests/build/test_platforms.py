@@ -43,6 +43,7 @@ PROBLEM = Problem(2, 3)
 ROWS = 37
 needs_zig = pytest.mark.skipif(find_spec("ziglang") is None, reason='needs Zig: pip install "logsig-codegen[compiler]"')
 DRIVER = """
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
