@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from logsig_codegen import targets as registry
+from logsig_codegen.build import platforms
 from logsig_codegen.build.artifact import DTYPES, MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.nvidia import check_architectures
 from logsig_codegen.build.replace import carry_over, make_beside, put_in_place
@@ -76,7 +77,8 @@ def generate(
     targets: Sequence[str] = ("c",),
     operations: Sequence[str] | None = None,
     dtypes: Sequence[str] = DTYPES,
-    march: str = "native",
+    march: str = platforms.NATIVE,
+    platform: str | None = None,
     architectures: Sequence[str] | None = None,
     emit_only: bool = False,
     max_terms: int | None = None,
@@ -108,7 +110,11 @@ def generate(
     dtypes : sequence of str
         ``"float32"``, ``"float64"`` or both.
     march : str
-        Processor to compile for, as the compiler's ``-march=`` takes it.
+        Processor to compile for, as the compiler's ``-march=`` takes it; ``"native"``: that of this machine or, with
+        ``platform``, the kind that demands least of those that packs for the platform have.
+    platform : str, optional
+        Machine to compile for: ``"linux-x86_64"``, ``"linux-aarch64"``, ``"darwin-arm64"`` (macOS) or
+        ``"win32-amd64"``; Zig compiles for it, and only the target ``"c"`` can be had. Default: this machine.
     architectures : sequence of str, optional
         GPUs to compile for, as nvcc names them; the code for the last one is there in a form for later ones too.
         Default: ``("sm_80", "sm_90", "sm_100")``. The extension of torch has kernels for GPUs too, if there is nvcc or
@@ -140,11 +146,16 @@ def generate(
     started = time.perf_counter()
     problem, parent = check_problem(dimension, degree), _check_out(out)
     chosen = registry.folders(_check_choices("targets", targets, sorted(registry.known())))
+    machine = platforms.named(platform)
+    staying = [target.name for target in chosen if machine.zig and not target.crosses]
+    if staying:
+        raise ValueError(f"platform: the target {staying[0]} can be compiled for this machine only")
     spec = BuildSpec(
         problem,
         groups=_check_operations(problem, operations),
         dtypes=_check_choices("dtypes", dtypes, DTYPES),
-        march=check_march(march),
+        march=machine.march(check_march(march)),
+        platform=machine,
         architectures=None if architectures is None else check_architectures(architectures, some=False),
         emit_only=check_bool("emit_only", emit_only),
         documents=True,

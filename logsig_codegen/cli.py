@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen import cache_command, pack_command
-from logsig_codegen.arguments import ALL, choices, numbers, operations, positive
+from logsig_codegen.arguments import ALL, add_platform, choices, numbers, operations, positive
 from logsig_codegen.build.artifact import DTYPES
 from logsig_codegen.build.nvidia import ARCHITECTURES
 from logsig_codegen.errors import LogSigError, ProblemTooLargeError
@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CPU",
         help="processor to compile for: native (default), x86-64-v3, … as the C compiler names it",
     )
+    add_platform(where)
     where.add_argument(
         "--cuda-arch",
         type=lambda text: () if text == NO_GPU else tuple(text.split(",")),
@@ -239,6 +240,7 @@ def _generate(options: argparse.Namespace) -> int:
                     operations=options.operations,
                     dtypes=options.dtype,
                     march=options.march,
+                    platform=options.platform,
                     architectures=options.cuda_arch,
                     emit_only=options.emit_only,
                     max_terms=options.max_terms,

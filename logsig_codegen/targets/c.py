@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.build import cpu, packs, toolchain
 from logsig_codegen.build.artifact import Artifact, check_file
+from logsig_codegen.build.platforms import NATIVE
 from logsig_codegen.errors import ArtifactError, CompilerError
 from logsig_codegen.targets.base import BuildSpec, Built, Emitted, Target
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from logsig_codegen.build.toolchain import Compiler
+    from logsig_codegen.build.toolchain import Compiler, Flag, Toolchain
     from logsig_codegen.compiler import CompiledProblem
     from logsig_codegen.problem import Problem
 
@@ -23,6 +24,7 @@ class CTarget(Target):
 
     name = "c"
     summary = "C sources, a header, formulas and a shared library"
+    crosses = True
 
     def folder_name(self, problem: Problem) -> str:
         return problem.name
@@ -33,17 +35,15 @@ class CTarget(Target):
     def tools(self, spec: BuildSpec) -> Compiler | None:
         if spec.emit_only:
             return None
-        compiler = toolchain.find_compiler()
-        toolchain.describe(
-            compiler, spec.march, portable=spec.portable
-        )  # a processor that it does not know is an error now
+        compiler = toolchain.find_compiler(spec.platform)
+        _described(compiler, spec)  # a processor that it does not know is an error now
         return compiler
 
     def identity(self, spec: BuildSpec, tools: Compiler | None) -> dict[str, Any]:
         """Looks at the file system, but runs nothing."""
         return {
-            "flags": [flag.text for flag in toolchain.wanted_flags(spec.march, portable=spec.portable)],
-            "cpu": cpu.identity() if spec.march == "native" else cpu.machine(),
+            "flags": [flag.text for flag in _wanted(spec)],
+            "cpu": cpu.identity() if spec.march == NATIVE else spec.platform.name,
             "compiler": None if tools is None else tools.identity(),
         }
 
@@ -61,15 +61,15 @@ class CTarget(Target):
             return Built(fields=dict.fromkeys(("compiler", "flags", "openmp", "march", "cpu")))
         from logsig_codegen.build.compile import compile_library
 
-        described = toolchain.describe(tools, spec.march, portable=spec.portable)
-        library = f"liblogsig_{spec.problem.name}.so"
+        described = _described(tools, spec)
+        library = f"liblogsig_{spec.problem.name}{spec.platform.suffix}"
         compile_library(folder, emitted.units, library, described, jobs=spec.jobs)
         fields = {
             "compiler": {"path": tools.path, "version": described.version},
             "flags": [flag.text for flag in described.compile_flags],
             "openmp": described.openmp,
             "march": described.march,
-            "cpu": {"machine": cpu.machine(), "features": list(described.features)},
+            "cpu": {"machine": spec.platform.name, "features": list(described.features)},
         }
         return Built((library,), library, fields)
 
@@ -103,10 +103,21 @@ class CTarget(Target):
             return str(error)
 
 
+def _wanted(spec: BuildSpec) -> tuple[Flag, ...]:
+    return toolchain.wanted_flags(spec.march, portable=spec.portable, platform=spec.platform)
+
+
+def _described(compiler: Compiler, spec: BuildSpec) -> Toolchain:
+    return toolchain.describe(compiler, spec.march, portable=spec.portable, platform=spec.platform)
+
+
 def _check_machine(artifact: Artifact) -> None:
     built_for = artifact.manifest.get("cpu") or {}
     if built_for.get("machine") != cpu.machine():
-        raise ArtifactError(f"{artifact.path}: built for {built_for.get('machine')}, this machine is {cpu.machine()}")
+        raise ArtifactError(
+            f"{artifact.path}: built for {built_for.get('machine')}, this machine is {cpu.machine()}; "
+            f"generate it here, or there with --platform {cpu.machine()}"
+        )
     missing = cpu.missing_features(built_for.get("features", ()))
     if missing:
         raise ArtifactError(
