@@ -1,7 +1,7 @@
-"""Paths in chunks along time: how parts are cut where chunks meet, and what is computed of each chunk and each product.
+"""Paths in chunks along time: how parts are cut where chunks meet; what is computed of a chunk, and of two neighbours.
 
-Neighbouring chunks share points: a chunk is followed by the first ``overlap`` points of the next one. Everything here is on
-numpy arrays in one process; :mod:`logsig_codegen.dask` says which of it is run, where, and in which order.
+Neighbouring chunks share points: those of a chunk are followed by the first ones of the next. Everything here is on
+numpy arrays, in one process; :mod:`logsig_codegen._lazy` says which of it is run on what.
 """
 
 from __future__ import annotations
@@ -165,13 +165,13 @@ def in_coordinates(rows: Array, how: Coordinates) -> Array:
     """Rows in other coordinates."""
     problem = how.problem
     found = functional.log_sig_change_method(rows, problem.dimension, problem.degree, 2, how.method)
-    return np.pad(found, [*([(0, 0)] * (rows.ndim - 1)), (int(how.scalar_term), 0)])  # type: ignore[arg-type]
+    return np.pad(found, [*([(0, 0)] * (rows.ndim - 1)), (int(how.scalar_term), 0)])
 
 
 def in_coordinates_backprop(derivs: Array, how: Coordinates) -> Array:
     """Gradients with respect to rows in Lyndon brackets."""
     problem, derivs = how.problem, derivs[..., int(how.scalar_term) :]
-    return functional.log_sig_change_method_backprop(  # type: ignore[return-value]
+    return functional.log_sig_change_method_backprop(
         derivs, problem.dimension, problem.degree, 2, how.method
     )  # fmt: skip
 

@@ -43,7 +43,7 @@ class Call:
     @property
     def batch(self) -> int:
         """Number of axes of the batch."""
-        return self.path.ndim - 2
+        return len(self.request.batch)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _log_sig(path: Array, lengths: Any, initial: Any, intervals: Any, times: Any
 def _log_sig_backprop(
     d_out: Array, path: Array, lengths: Any, initial: Any, intervals: Any, times: Any, options: dict[str, Any]
 ) -> Any:
-    """Gradients with respect to the points; with ``initial`` those of a path in a row, and those of ``initial`` behind."""
+    """Gradients with respect to the points; with ``initial`` those of a path in a row, before those of ``initial``."""
     arrays = {"lengths": lengths, "initial": initial, "intervals": intervals, "times": times}
     found = functional.log_sig_backprop(d_out, path, **arrays, **options)
     if initial is None:
@@ -252,17 +252,16 @@ class Chunked(Call):
         """The points of each chunk, with those that it shares with the next one."""
         axis = self.batch
         extended = da.overlap.overlap(self.path, {axis: (0, self._cut[0])}, "none", allow_rechunk=False)
-        everything = (slice(None),) * axis
-        return [extended.blocks[(*everything, chunk)] for chunk in range(self.path.numblocks[axis])]
+        places = [(*(slice(None),) * axis, chunk) for chunk in range(self.path.numblocks[axis])]
+        return [extended.blocks[place] for place in places]
 
     def _operands(self, chunk: int) -> tuple[Chunk, tuple[tuple[Any, int], ...]]:
         """A chunk's options, and its points, lengths and times."""
         request, points, times = self.request, self._points[chunk], self.parts.times
-        options = {name: value for name, value in self.options.items() if name not in ("missing", "count_observations")}
-        described = Chunk(int(self._starts[chunk]), self.path.shape[-2], request.problem.degree, options)
+        described = Chunk(int(self._starts[chunk]), self.path.shape[-2], request.problem.degree, self.options)
         if times is not None:
             times = np.asarray(times)[..., described.start : described.start + points.shape[-2]]
-            times = self.aligned(times, 1) if self._in_time or options["time_aug"] else None
+            times = self.aligned(times, 1) if self._in_time or request.transform.time_aug else None
         return described, ((points, 2), (self.lengths, 0), (times, 1))
 
     def _leaves(self, group: slice) -> Iterator[_Stretch]:

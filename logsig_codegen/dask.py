@@ -65,8 +65,8 @@ def log_sig(
     Returns
     -------
     dask.array.Array, or for a list of windows a list of them
-        Shape and coordinates as of :func:`logsig_codegen.log_sig`. In chunks along the batch as ``path`` is; windows are
-        in chunks by the chunk of ``path`` that they begin in, where there are several.
+        Shape and coordinates as of :func:`logsig_codegen.log_sig`. In chunks along the batch as ``path`` is; windows
+        are in chunks by the chunk of ``path`` that they begin in, where there are several.
 
     Raises
     ------
@@ -75,8 +75,8 @@ def log_sig(
     UnsupportedError
         For what needs each path in one chunk along time (``path.rechunk({-2: -1})``): ``stream``, ``missing``, parts in
         units of time where each path has times of its own, and ``time_aug`` with ``lengths``, without ``times``, to an
-        ``end_time`` that is not positive. For Dask arrays where numbers in memory are needed, and for an ``initial`` that
-        the paths would be repeated for.
+        ``end_time`` that is not positive. For Dask arrays where numbers in memory are needed, and for an ``initial``
+        that the paths would be repeated for.
     """
     how = Transform(time_aug, lead_lag, end_time, missing, count_observations)
     _check_numbers(lengths=lengths, intervals=intervals, times=times)

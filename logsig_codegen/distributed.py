@@ -17,7 +17,7 @@ from logsig_codegen.functional._arguments import augmented_problem
 __all__ = ["LogSigPlugin"]
 
 
-class LogSigPlugin(WorkerPlugin):  # type: ignore[misc]
+class LogSigPlugin(WorkerPlugin):
     """Makes every worker, those that join later included, load kernels before its first task, or build them once.
 
     Without it a worker does so in the first task that needs a kernel. Workers of one machine share its cache.

@@ -63,8 +63,8 @@ def log_sig(
     Returns
     -------
     xarray.DataArray, or for a list of windows a list of them
-        Dimensions: the batch, ``window`` with ``windows`` or ``intervals``, and ``log_sig``. The latter has the names of the
-        coordinates: brackets of the channels, for methods 0 and 1 words.
+        Dimensions: the batch, ``window`` with ``windows`` or ``intervals``, and ``log_sig``. Along the latter stand the
+        names of the coordinates: brackets of the channels, for methods 0 and 1 words.
 
     Raises
     ------
@@ -89,11 +89,12 @@ def log_sig(
 
     def call(windows: Any) -> xr.DataArray:
         rows = [] if windows is None and intervals is None else ["window"]
-        found: xr.DataArray = xr.apply_ufunc(
+        found = xr.apply_ufunc(
             _log_sig, data, input_core_dims=[[time_dim, channel_dim]], output_core_dims=[[*rows, "log_sig"]],
             dask="allowed", kwargs={**options, "degree": degree, "windows": windows, "intervals": intervals},
         )  # fmt: skip
-        return found.assign_coords(log_sig=coordinates)
+        named: xr.DataArray = found.assign_coords(log_sig=coordinates)
+        return named
 
     return [call(one) for one in windows] if is_several(windows) else call(windows)
 
