@@ -189,6 +189,19 @@ def test_files_stay_short() -> None:
     assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
+def test_no_text_holds_the_marks_of_a_merge() -> None:
+    folders = (".ci", "benchmarks", "docs", "examples", "logsig_codegen", "templates", "tests")
+    texts = [*ROOT.glob("*.*"), *(path for name in folders for path in (ROOT / name).rglob("*"))]
+    found = [
+        str(path.relative_to(ROOT))
+        for path in texts
+        if path.suffix in (".md", ".py", ".toml", ".h", ".c", ".j2", ".csv", ".json", "")
+        and path.is_file()
+        and re.search(rb"^(<{7}|>{7}) ", path.read_bytes(), re.MULTILINE)
+    ]
+    assert found == []
+
+
 def difference(expected: dict[str, bytes], found: dict[str, bytes]) -> str:
     """Which files differ, and the first lines that do; empty if none."""
     report = [f"missing: {name}" for name in expected if name not in found]

@@ -12,7 +12,7 @@ from logsig_codegen.functional.paths import log_sig, transform_path
 from logsig_codegen.problem import check_positive_integer
 from logsig_codegen.runtime.checks import check_types, is_tensor, is_traced, known, namespace
 from logsig_codegen.runtime.kernel import ArrayOrTensor
-from logsig_codegen.runtime.parts import SLACK, known_times, within
+from logsig_codegen.runtime.parts import SLACK, known_times, numbers_of, within
 from logsig_codegen.runtime.request import channels_of
 from logsig_codegen.runtime.transforms import finite_number
 
@@ -45,7 +45,10 @@ def logsig_windows(x: ArrayOrTensor, depth: SupportsIndex, window_length: float,
     window_length = finite_number("window_length", window_length)
     if window_length <= 0:
         raise ValueError(f"window_length: expected a positive number, got {window_length}")
-    times = np.arange(x.shape[-2], dtype=np.float64) if t is None else t
+    length = x.shape[-2] if x.ndim > 1 else 0
+    times = np.arange(length, dtype=np.float64) if t is None else t if hasattr(t, "shape") else numbers_of("t", t)
+    if tuple(times.shape) != (length,):
+        raise ValueError(f"t: expected shape ({length},), got {tuple(times.shape)}")
     rows = log_sig(x, depth, method=1, times=times, missing="linear", intervals=_edges(times, window_length))
     first = transform_path(x, times=times, missing="linear")[..., :1, :]
     first = _concatenate([first, _zeros(first, (*first.shape[:-1], rows.shape[-1] - dimension))], -1)
