@@ -218,8 +218,8 @@ def test_two_processes(client: Client) -> None:
 def test_a_path_larger_than_the_memory_of_all_workers(client: Client) -> None:
     """Equal to the log-signature that grows chunk by chunk in this process; no worker was lost."""
     workers = client.run(os.getpid)
-    path = da.random.default_rng(5).random((1 << 26, 2), chunks=(1 << 20, 2))
-    assert path.nbytes > 1e9
+    path = da.random.default_rng(5).random((52 << 20, 2), chunks=(1 << 20, 2))
+    assert path.nbytes > 2 * 400e6
     found = log_sig(path, 2, method=2).compute()
     assert client.run(os.getpid) == workers
     kernel, state, last = lg.load(2, 2), np.zeros(3), np.zeros((0, 2))
