@@ -24,7 +24,7 @@ from logsig_codegen.targets.base import BuildSpec, Target
 from logsig_codegen.targets.builder import build_into
 
 if TYPE_CHECKING:
-    from logsig_codegen.symbolic.formulas import Formulas
+    from logsig_codegen.emit.page import ProblemFormulas
 
 __all__ = ["GeneratedFolder", "formulas", "generate", "load"]
 
@@ -43,16 +43,19 @@ class GeneratedFolder:
         Time it took.
     remarks : tuple of str
         What else is to be known, such as that an extension of torch has no kernels for GPUs.
+    next_step : str, optional
+        What to do with it: the call of :func:`load` that takes it.
     """
 
     path: Path
     manifest: dict[str, Any]
     seconds: float
     remarks: tuple[str, ...] = ()
+    next_step: str | None = None
 
 
-def formulas(dimension: SupportsIndex, degree: SupportsIndex) -> Formulas:
-    """The formulas of one dimension and degree, for reading: SymPy expressions, text, LaTeX and JSON.
+def formulas(dimension: SupportsIndex, degree: SupportsIndex) -> ProblemFormulas:
+    """The formulas of one dimension and degree, for reading: SymPy expressions, text, LaTeX, JSON and a page of HTML.
 
     Raises
     ------
@@ -60,9 +63,9 @@ def formulas(dimension: SupportsIndex, degree: SupportsIndex) -> Formulas:
         For a dimension or degree that is not an integer of at least 1.
     """
     problem = check_problem(dimension, degree)
-    from logsig_codegen.symbolic.formulas import formulas as symbolic_formulas
+    from logsig_codegen.emit.page import ProblemFormulas
 
-    return symbolic_formulas(problem)
+    return ProblemFormulas(problem)
 
 
 def generate(
@@ -161,7 +164,9 @@ def generate(
             remarks.append(target.remark(manifests[-1], spec))
     except OSError as error:
         raise OutputError(f"out: {parent} cannot be written: {error}") from error
-    return GeneratedFolder(folders[0], manifests[0], time.perf_counter() - started, tuple(filter(None, remarks)))
+    next_step = chosen[0].root.next_step(folders[0], manifests[0])
+    seconds = time.perf_counter() - started
+    return GeneratedFolder(folders[0], manifests[0], seconds, tuple(filter(None, remarks)), next_step)
 
 
 def _write(folder: Path, target: Target, spec: BuildSpec, tools: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ POINTS, STEPS = "points", "steps"
 ROWS, FORWARD, BACKWARD, STREAM, STREAM_BACKWARD = "rows", "forward", "backward", "stream", "stream_backward"
 """Kinds: every operand is an array of rows; a whole path, forth and back; all expanding paths, forth and back."""
 SLIDING = "sliding"
-"""Windows that overlap, forth and back: used by calls along paths only, on CPUs only."""
+"""Windows that overlap, forth and back (on GPUs forth only): used by calls along paths only."""
 
 PLAN, ADJOINT, TANGENT, SECOND_ADJOINT = "plan", "adjoint", "tangent", "second_adjoint"
 """Passes that make a program from a plan: none, reverse mode, forward mode, reverse mode of reverse mode."""
@@ -154,6 +154,11 @@ class Operation:
     def streams(self) -> bool:
         """Whether it has a row per step of a path."""
         return self.kind in (STREAM, STREAM_BACKWARD)
+
+    @property
+    def on_gpus(self) -> bool:
+        """Whether there can be a kernel of it for GPUs: not of the gradient of windows that overlap."""
+        return not (self.kind == SLIDING and self.backward)
 
     @property
     def torch_schema(self) -> str:

@@ -143,6 +143,9 @@ FOREIGN: list[tuple[str, Callable[[], Any]]] = [
     ("times", lambda: lg.log_sig(TENSOR, 2, times=[torch.arange(3)] * 3 + [torch.arange(2)])),
     ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, [torch.zeros(3, 2), 1])),
     ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, torch.zeros(3, 2))),
+    ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, torch.tensor(0.0))),
+    ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, torch.arange(3).to_sparse())),
+    ("t", lambda: lg.logsig_windows(TENSOR, 2, 1.0, torch.quantize_per_tensor(torch.zeros(3), 1, 0, torch.quint8))),
     ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, ["now", "then", "later"])),
     ("t", lambda: lg.logsig_windows(TENSOR, 2, 1.0, [[0.0, 1.0, 2.0]])),
     ("missing", lambda: lg.log_sig(PATH, 2, missing=Unprintable())),  # type: ignore[arg-type]

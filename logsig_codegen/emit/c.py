@@ -34,7 +34,7 @@ def c_sources(
     variants = tuple((_BITS[dtype],) for dtype in dtypes)
     units = []
     for kernel in compiled.kernels:
-        units.append(SourceUnit(f"{kernel.operation}.c", _kernel_text(compiled, kernel), "c", variants))
+        units.append(SourceUnit(f"{kernel.operation}.c", kernel_text(compiled, kernel), "c", variants))
     module = render("c/module.c.j2", view=module_view(compiled, ABI_VERSION, dtypes, CALLS if calls else ()))
     units.append(SourceUnit("module.c", module, "c"))
     header = render("c/public.h.j2", view=header_view(compiled, calls))
@@ -60,7 +60,8 @@ def c_sources(
     return tuple(units)
 
 
-def _kernel_text(compiled: CompiledProblem, kernel: Kernel | PathKernel) -> str:
+def kernel_text(compiled: CompiledProblem, kernel: Kernel | PathKernel) -> str:
+    """The C file of one kernel."""
     if OPERATIONS[kernel.operation].kind == SLIDING:
         assert isinstance(kernel, PathKernel)
         return render("c/windows.c.j2", view=windows_view(compiled.problem, kernel))

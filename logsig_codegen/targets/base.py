@@ -190,6 +190,10 @@ class Target(ABC):
         """What somebody who generated a folder should know about it, if anything: part of a sentence."""
         return None
 
+    def next_step(self, folder: Path, manifest: Mapping[str, Any]) -> str | None:
+        """What to do next with a folder that was generated, if there is something to say: a line for people."""
+        return None
+
     def found(self) -> str:
         """What would build it on this machine, or why nothing would: a line for ``logsig-gen doctor``."""
         return "nothing has to be compiled"

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.build import cpu, packs, toolchain
 from logsig_codegen.build.artifact import Artifact, check_file
-from logsig_codegen.errors import ArtifactError, CompilerError, ProblemTooLargeError
+from logsig_codegen.errors import ArtifactError, CompilerError
 from logsig_codegen.targets.base import BuildSpec, Built, Emitted, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from logsig_codegen.build.toolchain import Compiler
@@ -48,10 +49,11 @@ class CTarget(Target):
 
     def emit(self, compiled: CompiledProblem, spec: BuildSpec, tools: Any) -> Emitted:
         from logsig_codegen.emit.c import c_sources
+        from logsig_codegen.emit.documents import documents
 
         return Emitted(
             c_sources(compiled, spec.dtypes, coordinates=spec.documents),
-            formula_texts(spec.problem) if spec.documents else {},
+            documents(spec.problem, spec.groups) if spec.documents else {},
         )
 
     def compile(self, folder: Path, emitted: Emitted, spec: BuildSpec, tools: Compiler | None) -> Built:
@@ -84,6 +86,12 @@ class CTarget(Target):
         _check_machine(artifact)
         check_file(artifact, str(library))
 
+    def next_step(self, folder: Path, manifest: Mapping[str, Any]) -> str | None:
+        if manifest["library"] is None:
+            return None
+        arguments = f"{manifest['dimension']}, {manifest['degree']}, artifacts={str(folder.parent)!r}"
+        return f"load it in Python: logsig_codegen.load({arguments})"
+
     def advice(self, spec: BuildSpec) -> str:
         return packs.advice(spec.problem, spec.groups)
 
@@ -105,26 +113,6 @@ def _check_machine(artifact: Artifact) -> None:
             f"{artifact.path}: built with march={artifact.manifest.get('march')!r}, but this processor lacks "
             f"{', '.join(missing)}; generate it again with a march that both machines have, for example 'x86-64-v3'"
         )
-
-
-def formula_texts(problem: Problem) -> dict[str, str]:
-    """File name to the formulas as text, LaTeX and JSON; a section too large to be read says so instead."""
-    from logsig_codegen.symbolic.formulas import formulas
-
-    shown = formulas(problem)
-    sections: dict[str, dict[str, str]] = {"text": {}, "latex": {}, "json": {}}
-    for name in ("series", "coordinates", "adjoint"):
-        for style, texts in sections.items():
-            try:
-                texts[name] = shown.show(name, style)
-            except ProblemTooLargeError as error:
-                texts[name] = {"text": f"({error})", "latex": f"% {error}", "json": "null"}[style]
-    contents = {
-        "formulas.txt": "\n\n".join(f"{name}\n{'=' * len(name)}\n{text}" for name, text in sections["text"].items()),
-        "formulas.tex": "\n\n".join(f"% {name}\n{text}" for name, text in sections["latex"].items()),
-        "formulas.json": "{\n" + ",\n".join(f'"{name}": {text}' for name, text in sections["json"].items()) + "\n}",
-    }
-    return {file: content + "\n" for file, content in contents.items()}
 
 
 C = CTarget()
