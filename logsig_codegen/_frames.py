@@ -59,7 +59,7 @@ def read(frames: Sequence[Any], times: Any) -> tuple[list[Any], list[Array] | No
         return list(frames), None
     channels, moments = [], []
     for frame in frames:
-        found = _numbers(_column(frame, "times", times))
+        found = in_seconds(_column(frame, "times", times))
         order = np.argsort(found, kind="stable")
         kept = [name for name in frame.columns if name != times]
         rows = frame[kept]
@@ -90,7 +90,7 @@ def _column(frame: Any, argument: str, name: Any) -> Any:
     return frame[name]
 
 
-def _numbers(column: Any) -> Array:
+def in_seconds(column: Any) -> Array:
     """Times as double precision: numbers, or seconds since 1970 (of lengths of time: seconds)."""
     if getattr(column, "dtype", None) is not None and hasattr(column.dtype, "tz"):  # pandas, with a time zone
         column = column.to_numpy("datetime64[ns]")

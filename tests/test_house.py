@@ -66,6 +66,9 @@ def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
         ("aeon", ("aeon.py",)),
         ("sktime", ("sktime.py",)),
         ("pandas", ("sklearn.py", "sktime.py")),
+        ("dask", ("_lazy.py", "dask.py")),
+        ("distributed", ("distributed.py",)),
+        ("xarray", ("xarray.py",)),
     ],
 )
 def test_fence(package: str, rooms: tuple[str, ...]) -> None:
@@ -142,7 +145,19 @@ def test_the_search_for_circles_finds_one() -> None:
 
 
 def test_importing_the_package_is_silent_and_light() -> None:
-    heavy = ("torch", "jax", "pandas", "sklearn", "sympy", "jinja2", "tqdm", "argparse")
+    heavy = (
+        "torch",
+        "jax",
+        "pandas",
+        "sklearn",
+        "dask",
+        "distributed",
+        "xarray",
+        "sympy",
+        "jinja2",
+        "tqdm",
+        "argparse",
+    )
     code = f"import sys, logsig_codegen; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0] == "[]"
@@ -156,7 +171,7 @@ def test_package_says_that_it_is_typed() -> None:
 def test_every_dependency_has_a_lowest_version_that_is_run() -> None:
     """``.ci/run`` runs tests with what this script prints; where an extra asks for more, its word holds."""
     text = (ROOT / "pyproject.toml").read_text()
-    extras = ("compiler", "cuda", "torch", "jax", "sklearn", "aeon", "sktime", "docs")
+    extras = ("compiler", "cuda", "torch", "jax", "sklearn", "aeon", "sktime", "dask", "xarray", "docs")
     every = "|".join(("dependencies", *extras))
     lists = dict(re.findall(rf"^({every}) = \[(.*?)\]", text, re.MULTILINE | re.DOTALL))
     assert len(lists) == 1 + len(extras)
