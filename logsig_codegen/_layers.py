@@ -211,6 +211,13 @@ class LogODE(nn.Module):
     missing : {"raise", "linear", "forward"}, optional
         What is done about values that are NaN; see :func:`logsig_codegen.log_sig`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        For numbers of the wrong type or size.
+    RuntimeError
+        From torch, where there is not enough memory for the parameters.
+
     Examples
     --------
     >>> import torch

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from logsig_codegen import targets as registry
+from logsig_codegen.build import platforms
 from logsig_codegen.build.artifact import DTYPES, MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.nvidia import check_architectures
 from logsig_codegen.build.replace import carry_over, make_beside, put_in_place
@@ -24,7 +25,7 @@ from logsig_codegen.targets.base import BuildSpec, Target
 from logsig_codegen.targets.builder import build_into
 
 if TYPE_CHECKING:
-    from logsig_codegen.symbolic.formulas import Formulas
+    from logsig_codegen.emit.page import ProblemFormulas
 
 __all__ = ["GeneratedFolder", "formulas", "generate", "load"]
 
@@ -43,16 +44,19 @@ class GeneratedFolder:
         Time it took.
     remarks : tuple of str
         What else is to be known, such as that an extension of torch has no kernels for GPUs.
+    next_step : str, optional
+        What to do with it: the call of :func:`load` that takes it.
     """
 
     path: Path
     manifest: dict[str, Any]
     seconds: float
     remarks: tuple[str, ...] = ()
+    next_step: str | None = None
 
 
-def formulas(dimension: SupportsIndex, degree: SupportsIndex) -> Formulas:
-    """The formulas of one dimension and degree, for reading: SymPy expressions, text, LaTeX and JSON.
+def formulas(dimension: SupportsIndex, degree: SupportsIndex) -> ProblemFormulas:
+    """The formulas of one dimension and degree, for reading: SymPy expressions, text, LaTeX, JSON and a page of HTML.
 
     Raises
     ------
@@ -60,9 +64,9 @@ def formulas(dimension: SupportsIndex, degree: SupportsIndex) -> Formulas:
         For a dimension or degree that is not an integer of at least 1.
     """
     problem = check_problem(dimension, degree)
-    from logsig_codegen.symbolic.formulas import formulas as symbolic_formulas
+    from logsig_codegen.emit.page import ProblemFormulas
 
-    return symbolic_formulas(problem)
+    return ProblemFormulas(problem)
 
 
 def generate(
@@ -73,7 +77,8 @@ def generate(
     targets: Sequence[str] = ("c",),
     operations: Sequence[str] | None = None,
     dtypes: Sequence[str] = DTYPES,
-    march: str = "native",
+    march: str = platforms.NATIVE,
+    platform: str | None = None,
     architectures: Sequence[str] | None = None,
     emit_only: bool = False,
     max_terms: int | None = None,
@@ -105,7 +110,11 @@ def generate(
     dtypes : sequence of str
         ``"float32"``, ``"float64"`` or both.
     march : str
-        Processor to compile for, as the compiler's ``-march=`` takes it.
+        Processor to compile for, as the compiler's ``-march=`` takes it; ``"native"``: that of this machine or, with
+        ``platform``, the kind that demands least of those that packs for the platform have.
+    platform : str, optional
+        Machine to compile for: ``"linux-x86_64"``, ``"linux-aarch64"``, ``"darwin-arm64"`` (macOS) or
+        ``"win32-amd64"``; Zig compiles for it, and only the target ``"c"`` can be had. Default: this machine.
     architectures : sequence of str, optional
         GPUs to compile for, as nvcc names them; the code for the last one is there in a form for later ones too.
         Default: ``("sm_80", "sm_90", "sm_100")``. The extension of torch has kernels for GPUs too, if there is nvcc or
@@ -137,11 +146,16 @@ def generate(
     started = time.perf_counter()
     problem, parent = check_problem(dimension, degree), _check_out(out)
     chosen = registry.folders(_check_choices("targets", targets, sorted(registry.known())))
+    machine = platforms.named(platform)
+    staying = [target.name for target in chosen if machine.zig and not target.crosses]
+    if staying:
+        raise ValueError(f"platform: the target {staying[0]} can be compiled for this machine only")
     spec = BuildSpec(
         problem,
         groups=_check_operations(problem, operations),
         dtypes=_check_choices("dtypes", dtypes, DTYPES),
-        march=check_march(march),
+        march=machine.march(check_march(march)),
+        platform=machine,
         architectures=None if architectures is None else check_architectures(architectures, some=False),
         emit_only=check_bool("emit_only", emit_only),
         documents=True,
@@ -161,7 +175,9 @@ def generate(
             remarks.append(target.remark(manifests[-1], spec))
     except OSError as error:
         raise OutputError(f"out: {parent} cannot be written: {error}") from error
-    return GeneratedFolder(folders[0], manifests[0], time.perf_counter() - started, tuple(filter(None, remarks)))
+    next_step = chosen[0].root.next_step(folders[0], manifests[0])
+    seconds = time.perf_counter() - started
+    return GeneratedFolder(folders[0], manifests[0], seconds, tuple(filter(None, remarks)), next_step)
 
 
 def _write(folder: Path, target: Target, spec: BuildSpec, tools: Any) -> dict[str, Any]:

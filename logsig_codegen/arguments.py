@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 
+from logsig_codegen.build import platforms
 from logsig_codegen.operations import GROUPS
 
 ALL = "all"
@@ -26,6 +27,16 @@ def numbers(text: str) -> tuple[int, ...]:
             raise argparse.ArgumentTypeError(f"expected a range of at most 1000 numbers, got {text!r}")
         found.update(dict.fromkeys(range(first, last + 1)))
     return tuple(found)
+
+
+def add_platform(parser: argparse._ActionsContainer) -> None:
+    """The option that names a machine to compile for."""
+    parser.add_argument(
+        "--platform",
+        choices=tuple(platforms.CROSS),
+        metavar="NAME",
+        help=f"machine to compile for, by Zig: {', '.join(platforms.CROSS)} (default: this one, by its own compiler)",
+    )
 
 
 def positive(text: str) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen import cache_command, pack_command
-from logsig_codegen.arguments import ALL, choices, numbers, operations, positive
+from logsig_codegen.arguments import ALL, add_platform, choices, numbers, operations, positive
 from logsig_codegen.build.artifact import DTYPES
 from logsig_codegen.build.nvidia import ARCHITECTURES
 from logsig_codegen.errors import LogSigError, ProblemTooLargeError
@@ -28,15 +28,25 @@ if TYPE_CHECKING:
     from logsig_codegen.api import GeneratedFolder
 
 NO_GPU = "none"
-FORMATS = ("text", "latex", "json")
+FORMATS = ("text", "latex", "json", "sympy", "html")
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-COUNTED = ("join", "join_backprop", "log_sig.step", "log_sig_backprop.step_backprop")
-"""Programs whose operations the summary tells."""
-
 DESCRIPTION = """\
 Generate compiled kernels for log-signatures: for each dimension and degree a self-contained folder with C sources, a
 header, a shared library, the formulas that were compiled, and a manifest. With --target cuda a folder with CUDA
 sources and, where nvcc is found, fat binaries."""
+
+FIRST_STEPS = """\
+logsig-gen: error: the following arguments are required: --dim, --degree
+
+logsig-gen generates compiled kernels for log-signatures. For example:
+
+  logsig-gen --dim 5 --degree 3         write kernels of paths with 5 channels, up to degree 3, to generated/d5_n3
+  logsig-gen show --dim 2 --degree 3    look at the formulas, without writing anything
+  logsig-gen doctor                     see which compiler would be used on this machine
+  logsig-gen --help                     all options
+
+Nothing has to be generated to use the package in Python: logsig_codegen.load(5, 3) does it when it is needed.
+"""
 
 EXAMPLES = """\
 examples:
@@ -51,6 +61,8 @@ examples:
   logsig-gen --dim 5 --degree 3 --target cuda --cuda-arch sm_90
                                                  write generated/d5_n3_cuda
   logsig-gen show --dim 2 --degree 3             the formulas, without writing anything
+  logsig-gen show --dim 2 --degree 3 --format html
+                                                 a page for browsers: formulas, brackets, plan, programs, C text
   logsig-gen show --dim 5 --degree 3 --what report --format json
                                                  plan and operation counts, for programs
   logsig-gen pack --common                       a wheel of the common problems, for machines without a compiler
@@ -106,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CPU",
         help="processor to compile for: native (default), x86-64-v3, … as the C compiler names it",
     )
+    add_platform(where)
     where.add_argument(
         "--cuda-arch",
         type=lambda text: () if text == NO_GPU else tuple(text.split(",")),
@@ -140,7 +153,7 @@ def _show_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dim", type=positive, required=True, metavar="D", help="dimension")
     parser.add_argument("--degree", type=positive, required=True, metavar="N", help="truncation degree")
     parser.add_argument(
-        "--what", choices=tuple(SUBJECTS), default="coordinates", help="see below (default: coordinates)"
+        "--what", choices=tuple(SUBJECTS), help="see below (default: coordinates; page with --format html)"
     )
     parser.add_argument(
         "--operations",
@@ -218,33 +231,13 @@ class _Outcome:
         }
 
 
-SUMMARY = ("(d,N)", "size", "operations", "join by", *COUNTED, "seconds", "folder")
-"""Header of the summary."""
-
-
-def _cells(folder: GeneratedFolder) -> tuple[str, ...]:
-    """One line of the summary."""
-    manifest = folder.manifest
-    problem, operations = Problem(manifest["dimension"], manifest["degree"]), manifest["operations"]
-    everything = manifest["groups"] == list(available_groups(problem))
-    return (
-        f"({problem.dimension},{problem.degree})",
-        str(problem.size),
-        ALL if everything else ",".join(manifest["groups"]),
-        manifest["plan"].get("join", "-"),
-        *(f"{operations[name]['total']:,}" if name in operations else "-" for name in COUNTED),
-        f"{folder.seconds:.1f}",
-        str(folder.path),
-    )
-
-
 def _generate(options: argparse.Namespace) -> int:
     """Write a folder per problem; a problem that fails does not keep the others from being written."""
     from tqdm import tqdm
 
     from logsig_codegen.api import generate
+    from logsig_codegen.display import summary_text
     from logsig_codegen.stages import collect_timings
-    from logsig_codegen.text_table import table
 
     wanted = [(d, n, target) for d in options.dim for n in options.degree for target in folders(options.target)]
     outcomes = []
@@ -261,6 +254,7 @@ def _generate(options: argparse.Namespace) -> int:
                     operations=options.operations,
                     dtypes=options.dtype,
                     march=options.march,
+                    platform=options.platform,
                     architectures=options.cuda_arch,
                     emit_only=options.emit_only,
                     max_terms=options.max_terms,
@@ -274,8 +268,7 @@ def _generate(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([outcome.data() for outcome in outcomes], indent=2))
     elif len(outcomes) > len(failed):
-        cells = [_cells(outcome.folder) for outcome in outcomes if outcome.folder is not None]
-        print(table(SUMMARY, cells, texts=frozenset((0, 2, 3, len(SUMMARY) - 1))))
+        print(summary_text([outcome.folder for outcome in outcomes if outcome.folder is not None]))
     if options.timings:
         print(timings.table(), file=sys.stderr if options.json else sys.stdout)
     for outcome in failed:
@@ -288,10 +281,11 @@ def _generate(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from logsig_codegen.display import SUBJECTS, Wanted
 
-    subject = SUBJECTS[options.what]
+    what = options.what or ("page" if options.format == "html" else "coordinates")
+    subject = SUBJECTS[what]
     if options.format not in subject.formats:
         formats = ", ".join(subject.formats)
-        _complain(f"--format: --what {options.what} has no {options.format}; expected one of {formats}")
+        _complain(f"--format: --what {what} has no {options.format}; expected one of {formats}")
         return USAGE
     problem = Problem(options.dim, options.degree)
     groups = available_groups(problem) if options.operations is None else options.operations
@@ -345,10 +339,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "pack": pack_command.parser,
     }
     try:
-        if words and words[0] in parsers:
-            options = parsers[words[0]]().parse_args(words[1:])
-        else:
-            options = _parser().parse_args(words)
+        if not words:
+            _parser().exit(USAGE, FIRST_STEPS)
+        options = parsers[words[0]]().parse_args(words[1:]) if words[0] in parsers else _parser().parse_args(words)
         status: int = options.run(options)
         sys.stdout.flush()
         return status

@@ -14,7 +14,7 @@ from logsig_codegen.ir.lie import LieProgram, renamed
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import NONE, OperationCount, Program
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.operations import GROUPS, OPERATIONS, ROWS, Operation, path_operation
+from logsig_codegen.operations import GROUPS, OPERATIONS, ROWS, Operation, in_loops, path_operation
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
@@ -154,7 +154,7 @@ class CompiledProblem:
             "operations": {
                 name: {**asdict(part.operations), "total": part.operations.total} for name, part in self.parts.items()
             },
-            "form": {kernel.operation: kernel.form for kernel in self.kernels},
+            "form": {k.operation: "loops" if in_loops(self.problem, k.operation) else k.form for k in self.kernels},
             "bytes_per_sample": self.bytes_per_sample,
         }
 

@@ -1,19 +1,24 @@
-"""What ``logsig-gen`` prints: compiled problems, formulas and findings as text, LaTeX and JSON."""
+"""What ``logsig-gen`` prints: compiled problems, formulas and findings in the formats it has."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from logsig_codegen.arguments import ALL
 from logsig_codegen.build.policy import NEVER
+from logsig_codegen.operations import available_groups
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.report import operations_table
 from logsig_codegen.targets.base import BuildSpec, Target, joined
+from logsig_codegen.text_table import table
 
 if TYPE_CHECKING:
+    from logsig_codegen.api import GeneratedFolder
     from logsig_codegen.compiler import CompiledProblem, Kernel
     from logsig_codegen.ir.program import Program
 
@@ -55,6 +60,12 @@ def _formulas(what: str) -> Renderer:
         return formulas(wanted.problem.dimension, wanted.problem.degree).show(what, form)
 
     return render
+
+
+def _page(wanted: Wanted, form: str) -> str:
+    from logsig_codegen.api import formulas
+
+    return formulas(wanted.problem.dimension, wanted.problem.degree).html(max_terms=wanted.max_terms)
 
 
 def _report(wanted: Wanted, form: str) -> str:
@@ -110,17 +121,65 @@ def _source(wanted: Wanted, form: str) -> str:
     return json.dumps(texts) if form == "json" else joined(texts)
 
 
+_FORMULAS = ("text", "latex", "json", "sympy")
 SUBJECTS: Mapping[str, Subject] = {
-    "series": Subject("log(e^l e^v) as a series of brackets", ("text", "latex", "json"), _formulas("series")),
-    "coordinates": Subject(
-        "each output coordinate as a polynomial", ("text", "latex", "json"), _formulas("coordinates")
-    ),
-    "adjoint": Subject("each coordinate of the derivative", ("text", "latex", "json"), _formulas("adjoint")),
+    "series": Subject("log(e^l e^v) as a series of brackets", _FORMULAS, _formulas("series")),
+    "coordinates": Subject("each output coordinate as a polynomial", _FORMULAS, _formulas("coordinates")),
+    "adjoint": Subject("each coordinate of the derivative", _FORMULAS, _formulas("adjoint")),
+    "page": Subject("all of this, brackets and programs as drawings, for a browser", ("html",), _page),
     "program": Subject("the plan and the straight-line programs made from it", ("text", "json"), _program),
     "source": Subject("the sources of a target that would be compiled", ("text", "json"), _source),
     "report": Subject("the plan chosen and its operation counts", ("text", "json"), _report),
 }
 """What ``logsig-gen show --what`` knows."""
+
+COUNTED = {
+    "join": "join",
+    "join_backprop": "backprop",
+    "log_sig.step": "step",
+    "log_sig_backprop.step_backprop": "step back",
+}
+"""Programs whose operations the summary tells, and the headers of their columns."""
+WIDEST = 100
+"""Columns of the summary, where the terminal has as many."""
+
+SUMMARY = ("(d,N)", "size", "operations", "join by", *COUNTED.values(), "seconds")
+"""Header of the summary."""
+_TEXTS = (0, 2, 3)
+_DROPPED = ("step back", "step", "backprop", "operations", "join by", "join")
+"""What narrow terminals do without, in this order."""
+
+
+def _cells(folder: GeneratedFolder) -> tuple[str, ...]:
+    """One line of the summary."""
+    manifest = folder.manifest
+    problem = Problem(manifest["dimension"], manifest["degree"])
+    operations, groups = manifest["operations"], manifest["groups"]
+    named = ",".join(groups)
+    return (
+        f"({problem.dimension},{problem.degree})",
+        str(problem.size),
+        ALL if groups == list(available_groups(problem)) else named if len(named) <= 20 else f"{len(groups)} groups",
+        manifest["plan"].get("join", "-"),
+        *(f"{operations[name]['total']:,}" if name in operations else "-" for name in COUNTED),
+        f"{folder.seconds:.1f}",
+    )
+
+
+def summary_text(written: Sequence[GeneratedFolder]) -> str:
+    """A table no wider than the terminal of what was written; under it the folders and what to do next with each."""
+    width = min(WIDEST, shutil.get_terminal_size((WIDEST, 0)).columns)
+    rows, shown = [SUMMARY, *map(_cells, written)], list(range(len(SUMMARY)))
+    for name in (None, *_DROPPED):
+        shown = [column for column in shown if SUMMARY[column] != name]
+        header, *lines = [[row[column] for column in shown] for row in rows]
+        text = table(header, lines, texts=frozenset(place for place, column in enumerate(shown) if column in _TEXTS))
+        if max(map(len, text.splitlines())) <= width:
+            break
+    folders = [
+        line for one in written for line in (f"wrote {one.path}", one.next_step and f"  {one.next_step}") if line
+    ]
+    return "\n".join([text, "", *folders])
 
 
 def doctor_text(found: Mapping[str, Any]) -> str:

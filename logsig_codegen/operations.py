@@ -21,6 +21,8 @@ SIGNATURE_LIMIT = 3_000
 """Coordinates up to which the signature is an option: its programs are straight-line code only."""
 _SIGNATURE_FROM = {2: 3, 3: 8, 4: 5, 5: 4, 6: 3}
 """By degree: dimensions from which on a step of the signature takes no more than about two thirds of the time."""
+WIDE_FROM = 32
+"""Letters from which on operations of degree two along paths are loops with a letter per lane; see :func:`in_loops`."""
 WHOLE_STEPS = 192
 """Paths of fewer steps are never cut: twice LOGSIG_PIECE_STEPS of ``logsig_paths.h``."""
 CALLS = ("paths", "paths_backprop")
@@ -36,7 +38,7 @@ POINTS, STEPS = "points", "steps"
 ROWS, FORWARD, BACKWARD, STREAM, STREAM_BACKWARD = "rows", "forward", "backward", "stream", "stream_backward"
 """Kinds: every operand is an array of rows; a whole path, forth and back; all expanding paths, forth and back."""
 SLIDING = "sliding"
-"""Windows that overlap, forth and back: used by calls along paths only, on CPUs only."""
+"""Windows that overlap, forth and back (on GPUs forth only): used by calls along paths only."""
 
 PLAN, ADJOINT, TANGENT, SECOND_ADJOINT = "plan", "adjoint", "tangent", "second_adjoint"
 """Passes that make a program from a plan: none, reverse mode, forward mode, reverse mode of reverse mode."""
@@ -154,6 +156,11 @@ class Operation:
     def streams(self) -> bool:
         """Whether it has a row per step of a path."""
         return self.kind in (STREAM, STREAM_BACKWARD)
+
+    @property
+    def on_gpus(self) -> bool:
+        """Whether there can be a kernel of it for GPUs: not of the gradient of windows that overlap."""
+        return not (self.kind == SLIDING and self.backward)
 
     @property
     def torch_schema(self) -> str:
@@ -351,6 +358,11 @@ def sliding_costs(problem: Problem) -> tuple[int, int, int, int]:
     for each, three products, and the moving of some rows. Decision 40 tells how the numbers were found.
     """
     return 10 if problem.degree <= 5 else 5, problem.degree + 1, problem.degree + 2, 280 // problem.degree
+
+
+def in_loops(problem: Problem, operation: str) -> bool:
+    """Whether C has hand-written loops over the letters for an operation, for any batch; decision 51 tells why."""
+    return problem.degree == 2 and problem.dimension >= WIDE_FROM and OPERATIONS[operation].kind in (FORWARD, BACKWARD)
 
 
 def groups_to_prepare(

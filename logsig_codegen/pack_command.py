@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from logsig_codegen.arguments import ALL, choices, numbers, operations, positive, readable_size
-from logsig_codegen.build import cpu, packs
+from logsig_codegen.arguments import ALL, add_platform, choices, numbers, operations, positive, readable_size
+from logsig_codegen.build import packs, platforms
 from logsig_codegen.build.artifact import DTYPES
 from logsig_codegen.operations import GROUPS, available_groups, groups_to_prepare
 from logsig_codegen.problem import Problem
@@ -17,14 +17,14 @@ from logsig_codegen.text_table import table
 if TYPE_CHECKING:
     from logsig_codegen.packing import PackSpec, WrittenPack
 
-LEVELS = {"x86_64": ("x86-64-v3", "x86-64-v4"), "amd64": ("x86-64-v3", "x86-64-v4"), "aarch64": ("armv8-a",)}
-"""The levels of processors that a pack is for unless others are named, by this machine's kind."""
 EXAMPLES = f"""\
 examples:
   logsig-gen pack --common --out dist            the common problems, as {packs.COMMON_NAME}
   logsig-gen pack --dim 2-10 --degree 2-3        dist/logsig_kernels_d2_10_n2_3-….whl
   logsig-gen pack --dim 6 --degree 4 --march x86-64-v3 --operations all
                                                  one problem, one kind of processor, everything
+  logsig-gen pack --common --platform linux-aarch64
+                                                 for other machines, compiled by Zig
   pip install dist/logsig_kernels_common-*.whl   then load() finds its kernels"""
 
 
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    known = LEVELS.get(cpu.machine().rsplit("-", 1)[1])
+    known = platforms.host().levels
     default = f" (default: {','.join(known)})" if known else ""
     top.add_argument("--common", action="store_true", help=f"the common problems: {_listed(packs.COMMON)}")
     top.add_argument("--dim", type=numbers, metavar="D", help="dimension: 5, a range 2-5, a list 2,4-6")
@@ -47,12 +47,11 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--march",
         type=lambda text: tuple(dict.fromkeys(text.split(","))),
-        default=known,
-        required=known is None,
         metavar="CPUS",
         help="kinds of processors, as the C compiler names them; load() takes the best that the processor runs"
         + default,
     )
+    add_platform(top)
     top.add_argument(
         "--operations",
         type=operations,
@@ -102,12 +101,17 @@ def _spec(top: argparse.ArgumentParser, options: argparse.Namespace) -> PackSpec
     else:
         problems = tuple(Problem(dimension, degree) for degree in options.degree for dimension in options.dim)
         name, groups = pack_name(options.dim, options.degree), groups_to_prepare
+    platform = platforms.named(options.platform)
+    march = options.march or platform.levels
+    if not march:
+        top.error("the following arguments are required: --march")
     return PackSpec(
         options.name or name,
         problems,
-        options.march,
+        march,
         groups if options.operations == () else chosen_groups(options.operations),
         options.dtype,
+        platform,
         options.max_terms,
         options.jobs,
     )
@@ -128,13 +132,13 @@ def _report(written: WrittenPack, options: argparse.Namespace) -> None:
         ]
         print(json.dumps({"path": str(written.path), "size": size, "kernels": kernels}, indent=2))
         return
-    rows = []
+    rows, marches = [], tuple(dict.fromkeys(one.march for one in written.kernels))
     for problem in dict.fromkeys(one.problem for one in written.kernels):
         mine = [one for one in written.kernels if one.problem == problem]
         groups = ALL if mine[0].groups == available_groups(problem) else ",".join(mine[0].groups)
         sizes = {one.march: readable_size(one.size) for one in mine}
-        rows.append((f"({problem.dimension},{problem.degree})", *(sizes[march] for march in options.march), groups))
-    print(table(("(d,N)", *options.march, "operations"), rows, texts=frozenset((0, len(options.march) + 1))))
+        rows.append((f"({problem.dimension},{problem.degree})", *(sizes[march] for march in marches), groups))
+    print(table(("(d,N)", *marches, "operations"), rows, texts=frozenset((0, len(marches) + 1))))
     print(f"{written.path}: {len(rows)} {'problem' if len(rows) == 1 else 'problems'}, {readable_size(size)}")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from logsig_codegen._version import __version__
-from logsig_codegen.build import packs
+from logsig_codegen.build import packs, platforms
 from logsig_codegen.build.artifact import DTYPES, MANIFEST, write_manifest
+from logsig_codegen.build.platforms import Platform
 from logsig_codegen.build.toolchain import check_march
 from logsig_codegen.build.wheel import Wheel, check_name, module_name, platform_tag, write_wheel
 from logsig_codegen.errors import OutputError, shown
@@ -40,6 +41,8 @@ class PackSpec:
     groups : callable
         The groups of operations of a problem.
     dtypes : tuple of str
+    platform : Platform
+        Machines it is for.
     max_terms, jobs : int, optional
         As in :class:`~logsig_codegen.targets.base.BuildSpec`.
     """
@@ -49,6 +52,7 @@ class PackSpec:
     marches: tuple[str, ...]
     groups: Callable[[Problem], tuple[str, ...]]
     dtypes: tuple[str, ...] = DTYPES
+    platform: Platform = field(default_factory=platforms.host)
     max_terms: int | None = None
     jobs: int | None = None
 
@@ -135,7 +139,7 @@ def write_pack(
     """
     check_name(spec.name)
     for march in spec.marches:
-        if check_march(march) == packs.NATIVE:
+        if check_march(march) == platforms.NATIVE:
             raise ValueError(
                 f"march: a pack is for other machines: expected levels such as x86-64-v3, got {shown(march)}"
             )
@@ -150,10 +154,10 @@ def write_pack(
         files: dict[str, bytes | Path] = {
             f"{root}/{path.relative_to(work).as_posix()}": path for path in sorted(Path(work).glob("*/*/*"))
         }
-        index = packs.index_text(spec.name, tuple(levels[march] for march in spec.marches))
+        index = packs.index_text(spec.name, tuple(levels[march] for march in spec.marches), spec.platform.name)
         files[f"{root}/{packs.INDEX}"] = index.encode()
         libraries = [path for path in files.values() if isinstance(path, Path) and path.name != MANIFEST]
-        wheel = _wheel(spec, kernels, platform_tag(libraries))
+        wheel = _wheel(spec, kernels, platform_tag(libraries, spec.platform))
         try:
             return WrittenPack(write_wheel(Path(out), wheel, files, license_text()), tuple(kernels))
         except OSError as error:
@@ -163,7 +167,13 @@ def write_pack(
 def _compiled(work: Path, problem: Problem, spec: PackSpec) -> Iterator[tuple[Packed, Mapping[str, Any]]]:
     """A problem for all levels, each with its manifest; the text is written once."""
     base = BuildSpec(
-        problem, spec.groups(problem), spec.dtypes, portable=True, max_terms=spec.max_terms, jobs=spec.jobs
+        problem,
+        spec.groups(problem),
+        spec.dtypes,
+        platform=spec.platform,
+        portable=True,
+        max_terms=spec.max_terms,
+        jobs=spec.jobs,
     )
     tools = [C.tools(replace(base, march=march)) for march in spec.marches]
     written = emit(C, base)

@@ -33,7 +33,7 @@ def test_a_folder_is_complete_and_vouched_for(tmp_path: Path) -> None:
     assert {"module.c", "logsig_d2_n3.h", "liblogsig_d2_n3.so"} <= set(manifest["files"])
     assert {f"{operation}.c" for operation in OPERATIONS} <= set(manifest["files"])
     assert manifest["groups"] == list(GROUPS)
-    assert {"formulas.txt", "formulas.tex", "formulas.json"} <= set(manifest["files"])
+    assert {"README.md", "formulas.txt", "formulas.tex", "formulas.json"} <= set(manifest["files"])
     for name, described in manifest["files"].items():
         content = (result.path / name).read_bytes()
         assert described == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}

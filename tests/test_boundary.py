@@ -137,6 +137,17 @@ FOREIGN: list[tuple[str, Callable[[], Any]]] = [
     ("times", lambda: lg.log_sig(TENSOR, 2, times=torch.zeros(4, device="meta"))),
     ("times", lambda: lg.log_sig(TENSOR, 2, times=Unprintable())),
     ("times", lambda: lg.log_sig(PATH, 2, times=["now"])),
+    ("times", lambda: lg.log_sig([TENSOR[0]], 2, times=[np.zeros((3, 2)), np.zeros((0, 2))])),
+    ("times", lambda: lg.log_sig([TENSOR[0], TENSOR[0]], 2, times=[np.zeros((3, 2)), np.zeros((0, 5))])),
+    ("times", lambda: lg.log_sig([TENSOR[0]], 2, times=[torch.arange(4)])),
+    ("times", lambda: lg.log_sig(TENSOR, 2, times=[torch.arange(3)] * 3 + [torch.arange(2)])),
+    ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, [torch.zeros(3, 2), 1])),
+    ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, torch.zeros(3, 2))),
+    ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, torch.tensor(0.0))),
+    ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, torch.arange(3).to_sparse())),
+    ("t", lambda: lg.logsig_windows(TENSOR, 2, 1.0, torch.quantize_per_tensor(torch.zeros(3), 1, 0, torch.quint8))),
+    ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, ["now", "then", "later"])),
+    ("t", lambda: lg.logsig_windows(TENSOR, 2, 1.0, [[0.0, 1.0, 2.0]])),
     ("missing", lambda: lg.log_sig(PATH, 2, missing=Unprintable())),  # type: ignore[arg-type]
     ("path", lambda: lg.log_sig(TENSOR.bfloat16(), 2)),
     ("d_out", lambda: lg.log_sig_backprop(None, TENSOR, 2)),  # type: ignore[type-var]

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+import logsig_codegen as lg
 from logsig_codegen import cli, display, generate, pack_command
 from logsig_codegen.build.cache import marks
 from logsig_codegen.operations import GROUPS, OPERATIONS
@@ -138,12 +139,22 @@ def test_examples_of_the_help_are_commands(capsys: pytest.CaptureFixture[str], m
 def test_generate_writes_a_folder_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--dim", "2", "--degree", "3", "--out", str(tmp_path), "--operations", "log_sig,join"]
     assert cli.main(words) == 0
-    header, line = capsys.readouterr().out.splitlines()
+    header, line, empty, wrote, advice = capsys.readouterr().out.splitlines()
     assert header.split()[:6] == ["(d,N)", "size", "operations", "join", "by", "join"]
-    assert header.split()[-2:] == ["seconds", "folder"]
+    assert header.split()[-1] == "seconds"
+    assert empty == ""
     assert line.split()[:3] == ["(2,3)", "5", "join,log_sig"]
     folder = tmp_path / "d2_n3"
-    assert line.endswith(str(folder))
+    assert wrote == f"wrote {folder}"
+    code = advice.removeprefix("  load it in Python: ")
+    done = subprocess.run(
+        [sys.executable, "-c", f"import logsig_codegen; print({code}.path)"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": "/nowhere", "CC": "", "LOGSIG_CODEGEN_BUILD": "never"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{folder}\n"
     manifest = json.loads((folder / "manifest.json").read_text())
     counts = manifest["operations"]
     assert line.split()[4:8] == [str(counts[n]["total"]) for n in ("join", "join_backprop", "log_sig.step")] + ["-"]
@@ -155,6 +166,40 @@ def test_generate_writes_a_folder_and_a_table(tmp_path: Path, capsys: pytest.Cap
     assert library.logsig_d2_n3_log_sig_f32
     assert not hasattr(library, "logsig_d2_n3_combine_f64")
     assert {path.suffix for path in folder.iterdir()} >= {".c", ".h", ".so", ".json"}
+
+
+@pytest.mark.parametrize("columns", [50, 80, 200])
+def test_the_summary_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    names = display.COUNTED
+    manifest = {
+        "dimension": 20,
+        "degree": 3,
+        "groups": ["join", "combine", "log_sig", "stream"],
+        "plan": {"join": "log_derivative"},
+        "operations": {name: {"total": 123_456_789} for name in names},
+    }
+    folder = lg.GeneratedFolder(Path("generated", "d20_n3"), manifest, 1234.5, (), "what is next")
+    table, wrote = display.summary_text([folder, folder]).split("\n\n")
+    assert max(map(len, table.splitlines())) <= min(columns, 100)
+    assert [line.split()[0] for line in table.splitlines()] == ["(d,N)", "(20,3)", "(20,3)"]
+    assert table.splitlines()[1].endswith("1234.5")
+    assert wrote.splitlines() == [f"wrote {folder.path}", "  what is next"] * 2
+
+
+def test_the_bare_command_tells_the_first_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([])
+    assert stop.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    shown = [line.strip() for line in printed.err.splitlines() if line.startswith("  logsig-gen")]
+    assert [re.split(r"\s{2,}", line)[0] for line in shown] == [
+        "logsig-gen --dim 5 --degree 3",
+        "logsig-gen show --dim 2 --degree 3",
+        "logsig-gen doctor",
+        "logsig-gen --help",
+    ]
 
 
 def test_default_folder_is_generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,6 +428,24 @@ def test_show_source_is_what_is_written(tmp_path: Path, capsys: pytest.CaptureFi
     for name, text in sources.items():
         assert (tmp_path / "d2_n2" / name).read_text() == text
     assert sources["join.c"] in show(capsys, "--dim", "2", "--degree", "2", "--what", "source")
+
+
+def test_show_sympy_is_python_with_exact_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    import sympy
+
+    names: dict[str, dict[str, sympy.Expr]] = {}
+    exec(show(capsys, "--dim", "2", "--degree", "2", "--format", "sympy"), names)
+    l_0, l_1, l_01, v_0, v_1 = sympy.symbols("l_0 l_1 l_01 v_0 v_1")
+    assert names["coordinates"]["z_01"] == l_01 + sympy.Rational(1, 2) * (l_0 * v_1 - l_1 * v_0)
+
+
+def test_show_html_is_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    page = show(capsys, "--dim", "2", "--degree", "2", "--format", "html")
+    assert page == show(capsys, "--dim", "2", "--degree", "2", "--what", "page", "--format", "html")
+    assert page.startswith("<!DOCTYPE html>")
+    for words in (["--what", "series", "--format", "html"], ["--what", "page"]):
+        assert cli.main(["show", "--dim", "2", "--degree", "2", *words]) == 2
+        assert "expected one of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("what", ["program", "source", "report"])

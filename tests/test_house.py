@@ -156,7 +156,7 @@ def test_package_says_that_it_is_typed() -> None:
 def test_every_dependency_has_a_lowest_version_that_is_run() -> None:
     """``.ci/run`` runs tests with what this script prints; where an extra asks for more, its word holds."""
     text = (ROOT / "pyproject.toml").read_text()
-    extras = ("compiler", "cuda", "torch", "jax", "sklearn", "aeon", "sktime")
+    extras = ("compiler", "cuda", "torch", "jax", "sklearn", "aeon", "sktime", "docs")
     every = "|".join(("dependencies", *extras))
     lists = dict(re.findall(rf"^({every}) = \[(.*?)\]", text, re.MULTILINE | re.DOTALL))
     assert len(lists) == 1 + len(extras)
@@ -172,6 +172,19 @@ def test_every_dependency_has_a_lowest_version_that_is_run() -> None:
 def test_files_stay_short() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in MODULES}
     assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def test_no_text_holds_the_marks_of_a_merge() -> None:
+    folders = (".ci", "benchmarks", "docs", "examples", "logsig_codegen", "templates", "tests")
+    texts = [*ROOT.glob("*.*"), *(path for name in folders for path in (ROOT / name).rglob("*"))]
+    found = [
+        str(path.relative_to(ROOT))
+        for path in texts
+        if path.suffix in (".md", ".py", ".toml", ".h", ".c", ".j2", ".csv", ".json", "")
+        and path.is_file()
+        and re.search(rb"^(<{7}|>{7}) ", path.read_bytes(), re.MULTILINE)
+    ]
+    assert found == []
 
 
 def difference(expected: dict[str, bytes], found: dict[str, bytes]) -> str:

@@ -18,10 +18,10 @@ iisignature: Any = pytest.importorskip(
     "iisignature", reason="iisignature is not installed; CONTRIBUTING.md says how it can be"
 )
 
-CASES = [(2, 1), (2, 4), (2, 8), (3, 1), (3, 5), (4, 4), (6, 3), (9, 2), (23, 2)]
+CASES = [(2, 1), (2, 4), (2, 8), (3, 1), (3, 5), (4, 4), (6, 3), (9, 2), (23, 2), (33, 2)]
 # From degree 7 on the signature's conversions are long programs, and not the default.
 WITH_STATES = [(d, n, state) for d, n in CASES for state in STATES if state == "log_derivative" or n < 7]
-GRADIENTS = [case for case in WITH_STATES if case[:2] in {(2, 1), (2, 8), (3, 5), (6, 3), (9, 2)}]
+GRADIENTS = [case for case in WITH_STATES if case[:2] in {(2, 1), (2, 8), (3, 5), (6, 3), (9, 2), (33, 2)}]
 LENGTHS = [1, 2, 3, 4, 18, 65, WHOLE_STEPS + 1, 700]
 BATCHES = [(), (3,), (2, 5)]
 RNG = np.random.default_rng(8)

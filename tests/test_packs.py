@@ -32,15 +32,14 @@ from processes import RunPython
 
 import logsig_codegen as lg
 from logsig_codegen import cli, packing
-from logsig_codegen.build import cpu, elf, packs, policy, wheel
+from logsig_codegen.build import cpu, elf, packs, platforms, policy, wheel
 from logsig_codegen.build.cache import package_fingerprint
 from logsig_codegen.build.launcher import obtain_library
 from logsig_codegen.operations import groups_to_prepare
-from logsig_codegen.pack_command import LEVELS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import threads
 
-MARCH = LEVELS[cpu.machine().rsplit("-", 1)[1]][0]
+MARCH = platforms.host().levels[0]
 NAME = "logsig-kernels-tiny"
 FOLDER = Path(packs.NAMESPACE, "logsig_kernels_tiny")
 KERNELS = FOLDER / MARCH / "d2_n2"
@@ -150,7 +149,9 @@ def test_what_a_library_needs(site: Path, tmp_path: Path) -> None:
     assert set(readelf(mine)[0]) <= {"libc.so.6", "libm.so.6", "libpthread.so.0"}
     newest = max(tuple(map(int, one[6:].split("."))) for one in readelf(mine)[1])
     machine = cpu.machine().rsplit("-", 1)[1]
-    assert wheel.platform_tag([mine]) == "manylinux_{}_{}_{}".format(*max(newest, (2, 17))[:2], machine)
+    assert wheel.platform_tag([mine], platforms.host()) == "manylinux_{}_{}_{}".format(
+        *max(newest, (2, 17))[:2], machine
+    )
     with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as archive:
         archive.writestr("x", "x")
     with pytest.raises(ValueError, match="no ELF file"):
@@ -165,7 +166,7 @@ def test_a_library_that_needs_others_is_for_this_system(tmp_path: Path) -> None:
     share(stub, "int x(void) { return 0; }")
     share(library, "extern int x(void); int f(void) { return x(); }", "-L", str(tmp_path), "-lx")
     machine = cpu.machine().rsplit("-", 1)[1]
-    assert wheel.platform_tag([library]) == f"linux_{machine}"
+    assert wheel.platform_tag([library], platforms.host()) == f"linux_{machine}"
 
 
 def test_equal_files_give_equal_bytes(tmp_path: Path) -> None:
@@ -326,7 +327,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
         for level in needs:
             for problem in problems:
                 (folder / level / problem).mkdir(parents=True)
-        text = packs.index_text(name, tuple(packs.Level(march, tuple(some)) for march, some in needs.items()))
+        text = packs.index_text(
+            name, tuple(packs.Level(march, tuple(some)) for march, some in needs.items()), cpu.machine()
+        )
         (folder / packs.INDEX).write_text(json.dumps({**json.loads(text), **changes}))
         return folder
 
@@ -503,15 +506,19 @@ for problem in COMMON:
 """
 
 
-def environment(folder: Path) -> tuple[Path, Path]:
-    """A virtual environment with this package and what it needs to run, nothing else: its Python and its packages."""
+def environment(folder: Path, *, checkout: bool = True) -> tuple[Path, Path]:
+    """A virtual environment with what this package needs to run, nothing else: its Python and its packages.
+
+    ``checkout``: with this package as well.
+    """
     venv.create(folder, with_pip=False)
     (packages,) = folder.glob("lib/python*/site-packages")
     for name in DISTRIBUTIONS:
         found = distribution(name)
         for top in {path.parts[0] for path in found.files or () if path.parts[0] not in ("..", "__pycache__")}:
             (packages / top).symlink_to(str(found.locate_file(top)))
-    (packages / "checkout.pth").write_text(f"{Path.cwd()}\n")
+    if checkout:
+        (packages / "checkout.pth").write_text(f"{Path.cwd()}\n")
     return folder / "bin" / "python", packages
 
 

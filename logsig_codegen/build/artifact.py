@@ -29,6 +29,7 @@ __all__ = [
     "write_manifest",
 ]
 DTYPES = ("float32", "float64")
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # Unix has the one, Windows the other
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Artifact:
 
 def _read(path: Path, most: int) -> bytes | None:
     """A file of at most so many bytes, or ``None``; what is no regular file may never end, and is an ``OSError``."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = os.open(path, _READ)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -130,7 +131,7 @@ def describe_file(path: Path) -> dict[str, Any]:
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest: the last file of a folder, and what makes the others count."""
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def read_artifact(folder: Path) -> Artifact:

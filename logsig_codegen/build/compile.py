@@ -63,4 +63,7 @@ def compile_library(
         link = [flag.text for flag in toolchain.link_flags]
         with stage("link C", library):
             command = (*toolchain.compiler.command, *outputs, "-o", library, *link)
+            before = {*os.listdir(folder), library}
             check(run(command, folder, environment=environment), NAME, folder, output=library)
+            for other in set(os.listdir(folder)) - before:  # linkers for Windows write libraries for other linkers
+                os.unlink(folder / other)

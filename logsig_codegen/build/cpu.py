@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterable
 from functools import lru_cache
@@ -58,6 +59,38 @@ _MACRO_FEATURES = {
     "__ARM_FEATURE_SVE2": "sve2",
 }
 
+# What macOS calls features (its text: sysctl hw.optional machdep.cpu), in small letters -> the same names. Those of x86
+# processors that it calls as Linux does are not listed.
+_MACOS_FEATURES = {
+    "hw.optional.arm.feat_lse": "atomics",
+    "hw.optional.arm.feat_dotprod": "asimddp",
+    "hw.optional.arm.feat_fp16": "asimdhp",
+    "hw.optional.arm.feat_bf16": "bf16",
+    "hw.optional.arm.feat_i8mm": "i8mm",
+    "sse3": "pni",
+    "sse4.1": "sse4_1",
+    "sse4.2": "sse4_2",
+    "avx1.0": "avx",
+    "lzcnt": "abm",
+    "avx512vnni": "avx512_vnni",
+    "avx512bitalg": "avx512_bitalg",
+    "avx512vpopcntdq": "avx512_vpopcntdq",
+    "avx512vbmi2": "avx512_vbmi2",
+    "avx512bf16": "avx512_bf16",
+}
+# Number for IsProcessorFeaturePresent of Windows -> the same names: all that Windows can be asked about.
+_WINDOWS_FEATURES = {
+    13: "pni",
+    36: "ssse3",
+    37: "sse4_1",
+    38: "sse4_2",
+    39: "avx",
+    40: "avx2",
+    41: "avx512f",
+    34: "atomics",
+    43: "asimddp",
+}
+
 
 def machine() -> str:
     """Operating system and instruction set, for example ``linux-x86_64``."""
@@ -66,7 +99,11 @@ def machine() -> str:
 
 @lru_cache(maxsize=1)
 def features() -> frozenset[str] | None:
-    """Features the first processor reports, or ``None`` where the system does not list them (not Linux)."""
+    """Features that the system reports of its (first) processor, or ``None`` where it cannot be asked."""
+    if sys.platform == "darwin":
+        return _features_of_macos()
+    if sys.platform == "win32":
+        return frozenset(name for number, name in _WINDOWS_FEATURES.items() if _present_on_windows(number))
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             for line in file:
@@ -78,10 +115,32 @@ def features() -> frozenset[str] | None:
     return None
 
 
+def _features_of_macos() -> frozenset[str] | None:
+    try:
+        command = ("/usr/sbin/sysctl", "hw.optional", "machdep.cpu")
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.lower().splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = set()
+    for name, _, value in (line.partition(":") for line in lines):
+        if name.startswith("hw.optional."):
+            found |= {name} if value.strip() == "1" else set()
+        elif name.endswith("features"):
+            found |= set(value.split())
+    return frozenset(_MACOS_FEATURES.get(one, one) for one in found) or None
+
+
+def _present_on_windows(number: int) -> bool:
+    import ctypes
+
+    return bool(ctypes.windll.kernel32.IsProcessorFeaturePresent(number))  # type: ignore[attr-defined,unused-ignore]
+
+
 def identity() -> str:
     """Text that differs between processors for which ``-march=native`` means different code."""
     known = features()
-    return f"{machine()} {platform.processor()}" if known is None else f"{machine()} {' '.join(sorted(known))}"
+    complete = known is not None and sys.platform != "win32"
+    return " ".join((machine(), *(() if complete else (platform.processor(),)), *sorted(known or ())))
 
 
 def required_features(macros: str) -> tuple[str, ...]:
@@ -91,9 +150,13 @@ def required_features(macros: str) -> tuple[str, ...]:
 
 
 def missing_features(required: Iterable[str]) -> tuple[str, ...]:
-    """Those of ``required`` this machine does not have; none where the machine's features are unknown."""
+    """Those of ``required`` this machine does not have, as far as the system can be asked about them.
+
+    Windows tells of AVX2 and of the first part of AVX-512; what came with either is then taken to be there as well.
+    """
     known = features()
-    return () if known is None else tuple(sorted(set(required) - known))
+    asked = set(required) & set(_WINDOWS_FEATURES.values()) if sys.platform == "win32" else set(required)
+    return () if known is None else tuple(sorted(asked - known))
 
 
 def usable_processors() -> int:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from logsig_codegen._version import ABI_VERSION, __version__
 from logsig_codegen.build import cpu
+from logsig_codegen.build.platforms import NATIVE
 from logsig_codegen.build.toolchain import check_march
 from logsig_codegen.errors import shown
 from logsig_codegen.operations import groups_to_prepare
@@ -30,7 +31,6 @@ from logsig_codegen.problem import Problem
 NAMESPACE = "logsig_kernels"
 INDEX = "pack.json"
 FORMAT = 1
-NATIVE = "native"
 COMMON: tuple[Problem, ...] = tuple(
     Problem(dimension, degree) for degree, most in ((2, 10), (3, 6), (4, 4), (5, 3)) for dimension in range(2, most + 1)
 )
@@ -128,14 +128,14 @@ def folders(problem: Problem, march: str = NATIVE) -> Iterator[Path]:
             yield folder
 
 
-def index_text(name: str, levels: tuple[Level, ...]) -> str:
-    """The index of a pack that is made on this machine."""
+def index_text(name: str, levels: tuple[Level, ...], machine: str) -> str:
+    """The index of a pack for a machine."""
     index = {
         "format": FORMAT,
         "name": name,
         "package_version": __version__,
         "abi_version": ABI_VERSION,
-        "machine": cpu.machine(),
+        "machine": machine,
         "levels": [{"march": level.march, "features": list(level.features)} for level in levels],
     }
     return json.dumps(index, indent=2) + "\n"

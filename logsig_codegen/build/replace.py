@@ -89,7 +89,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
     try:
         function = ctypes.CDLL(None).renameat2
-    except (OSError, AttributeError):
+    except (OSError, AttributeError, TypeError):  # TypeError: Windows has no library without a name
         return False
     paths = (ctypes.c_char_p(os.fsencode(path)) for path in (one, other))
     status: int = function(_HERE, next(paths), _HERE, next(paths), ctypes.c_uint(_RENAME_EXCHANGE))

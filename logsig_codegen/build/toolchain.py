@@ -11,14 +11,14 @@ import os
 import re
 import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from logsig_codegen.build import cpu, ziglang
+from logsig_codegen.build import cpu, platforms, ziglang
+from logsig_codegen.build.platforms import Platform
 from logsig_codegen.build.processes import Finished, run, time_limit
 from logsig_codegen.errors import CompilerError, CompilerNotFoundError, shown
 
@@ -158,16 +158,19 @@ def check_march(march: str) -> str:
     return march
 
 
-def find_compiler() -> Compiler:
+def find_compiler(platform: Platform | None = None) -> Compiler:
     """Find the C compiler: ``$CC`` (which may carry arguments) if set, else ``cc``, ``gcc``, ``clang`` on ``$PATH``.
 
-    Where there is none of them it is that of the Python package ``ziglang``, if that is installed.
+    Where there is none of them it is that of the Python package ``ziglang``, if that is installed. For a platform that
+    was named it is Zig's: ``$CC`` if that is one, the package's, or ``zig`` on ``$PATH``.
 
     Raises
     ------
     CompilerNotFoundError
         With what to install, or how to do without a compiler.
     """
+    if platform is not None and platform.zig:
+        return _cross_compiler(platform)
     chosen = os.environ.get("CC", "").strip()
     if chosen:
         command = absolute_command("$CC", chosen)
@@ -183,6 +186,22 @@ def find_compiler() -> Compiler:
     raise CompilerNotFoundError(
         f"No C compiler: $CC is not set, and $PATH has none of {', '.join(CANDIDATES)}. {_advice()}"
     )
+
+
+def _cross_compiler(platform: Platform) -> Compiler:
+    chosen = os.environ.get("CC", "").strip()
+    command: tuple[str, ...] = absolute_command("$CC", chosen) if chosen else ()
+    origin = "$CC"
+    if not command or not ziglang.is_zig(command):
+        package = ziglang.program()
+        program, origin = (package, ziglang.PACKAGE) if package else (shutil.which("zig"), "zig")
+        if program is None:
+            raise CompilerNotFoundError(
+                f"Kernels for {platform.name} are compiled by Zig, which is not installed: "
+                "pip install 'logsig-codegen[compiler]', or put zig on PATH"
+            )
+        command = (os.path.abspath(program), "cc")
+    return Compiler((*command, "-target", platform.zig), os.path.realpath(command[0]), origin)
 
 
 def absolute_command(variable: str, text: str) -> tuple[str, ...]:
@@ -211,77 +230,79 @@ def _anchored(word: str) -> str:
 
 
 def _advice() -> str:
-    if sys.platform == "darwin":
-        install = "Install one with: xcode-select --install"
-    elif sys.platform == "win32":
-        install = "Install clang or MinGW-w64 gcc and put it on PATH"
-    else:
-        install = "Install one (Debian, Ubuntu: apt install gcc; Fedora: dnf install gcc; conda: conda install gcc)"
     return (
-        f"{install}, or by pip install 'logsig-codegen[compiler]', or name one in $CC; or install a pack of kernels, "
-        "made by logsig-gen pack; or run logsig-gen on a machine of the same kind that has a compiler, copy the folder "
-        "it writes here, and name it in $LOGSIG_CODEGEN_PATH or load(..., artifacts=...)."
+        f"{platforms.host().install}, or by pip install 'logsig-codegen[compiler]', or name one in $CC; or install a "
+        "pack of kernels, made by logsig-gen pack; or run logsig-gen on a machine of the same kind that has a "
+        "compiler, copy the folder it writes here, and name it in $LOGSIG_CODEGEN_PATH or load(..., artifacts=...)."
     )
 
 
-def describe(compiler: Compiler, march: str, *, portable: bool = False) -> Toolchain:
+def describe(compiler: Compiler, march: str, *, portable: bool = False, platform: Platform | None = None) -> Toolchain:
     """Run the compiler to learn its version, which optional flags it takes, and the processor features of ``march``.
 
     Parameters
     ----------
     portable : bool
         For libraries that are to need nothing but those of C: no OpenMP.
+    platform : Platform, optional
+        What the compiler compiles for; default: this machine.
 
     Raises
     ------
     CompilerError
         If it cannot compile an empty function, or does not know ``march``.
     """
-    return _describe(compiler, str(compiler.identity()), check_march(march), portable)
+    return _describe(compiler, str(compiler.identity()), check_march(march), portable, platform or platforms.host())
 
 
 @lru_cache(maxsize=8)
-def _describe(compiler: Compiler, identity: str, march: str, portable: bool) -> Toolchain:
+def _describe(compiler: Compiler, identity: str, march: str, portable: bool, platform: Platform) -> Toolchain:
     del identity  # part of the cache's key only: an upgraded compiler is run again
-    wanted, zig = wanted_flags(march, portable=portable), ziglang.is_zig(compiler.command)
+    wanted, zig = wanted_flags(march, portable=portable, platform=platform), ziglang.is_zig(compiler.command)
     if zig:
         wanted = tuple(replace(flag, text=ziglang.spelled(flag.text)) for flag in wanted)
     with tempfile.TemporaryDirectory(prefix="logsig_codegen-") as folder:
         Path(folder, "probe.c").write_text(_PROBE, encoding="utf-8")
-        accepted = wanted if _probe(compiler, wanted, folder) is None else _accepted(compiler, wanted, folder)
+        # Linking for another machine waits for Zig to compile that machine's C library: minutes, once.
+        link = ("-c",) if platform.zig else _texts(LINK_FLAGS)
+        works = _probe(compiler, wanted, folder, link) is None
+        accepted = wanted if works else _accepted(compiler, wanted, folder, link)
         macros = _run(compiler, (*_texts(accepted), "-dM", "-E", "probe.c"), folder).stdout
         version = _version(compiler, folder)
     openmp = OPENMP in accepted
+    link_flags = (*LINK_FLAGS, OPENMP if openmp else PTHREAD, *((STRIP,) if portable or zig else ()))
     return Toolchain(
         compiler=compiler,
         version=version,
         march=march,
         compile_flags=accepted,
-        link_flags=(*LINK_FLAGS, OPENMP if openmp else PTHREAD, *((STRIP,) if portable or zig else ())),
+        link_flags=tuple(flag for flag in link_flags if flag.text not in platform.lacks),
         rejected=tuple(flag for flag in wanted if flag not in accepted),
         openmp=openmp,
         features=cpu.required_features(macros),
     )
 
 
-def wanted_flags(march: str, *, portable: bool = False) -> tuple[Flag, ...]:
-    """The flags that are tried, in order; the compiler may reject optional ones."""
-    threads = () if portable else (OPENMP,)
-    return (*FLAGS, *VECTORISERS, march_flag(march), *threads, *((WIDE,) if _is_x86() else ()))
+def wanted_flags(march: str, *, portable: bool = False, platform: Platform | None = None) -> tuple[Flag, ...]:
+    """The flags that are tried, in order; the compiler may reject optional ones. ``platform``: by default this one."""
+    platform = platform or platforms.host()
+    threads = () if portable or platform.zig else (OPENMP,)
+    wanted = (*FLAGS, *VECTORISERS, march_flag(march, platform), *threads, *((WIDE,) if platform.is_x86 else ()))
+    return tuple(flag for flag in wanted if flag.text not in platform.lacks)
 
 
-def march_flag(march: str) -> Flag:
+def march_flag(march: str, platform: Platform) -> Flag:
     """The flag that chooses the processor to compile for."""
-    if march == "native" and not _is_x86() and sys.platform == "darwin":
+    if march == "native" and not platform.is_x86 and platform.system == "darwin":
         return Flag("-mcpu=native", "use this machine's processor in full")
     reason = "use this machine's processor in full" if march == "native" else "the processor asked for"
     return Flag(f"-march={march}", reason)
 
 
-def _accepted(compiler: Compiler, wanted: tuple[Flag, ...], folder: str) -> tuple[Flag, ...]:
+def _accepted(compiler: Compiler, wanted: tuple[Flag, ...], folder: str, link: tuple[str, ...]) -> tuple[Flag, ...]:
     """The accepted flags, found by adding one optional flag at a time to the required ones."""
     accepted = tuple(flag for flag in wanted if not flag.optional)
-    failure = _probe(compiler, accepted, folder)
+    failure = _probe(compiler, accepted, folder, link)
     if failure is not None:
         command, stderr = failure
         raise CompilerError(
@@ -291,14 +312,16 @@ def _accepted(compiler: Compiler, wanted: tuple[Flag, ...], folder: str) -> tupl
             stderr=stderr,
         )
     for flag in wanted:
-        if flag.optional and _probe(compiler, (*accepted, flag), folder) is None:
+        if flag.optional and _probe(compiler, (*accepted, flag), folder, link) is None:
             accepted = (*accepted, flag)
     return accepted
 
 
-def _probe(compiler: Compiler, flags: tuple[Flag, ...], folder: str) -> tuple[tuple[str, ...], str] | None:
-    """Compile and link the probe; ``None`` if that works, else the command and what the compiler printed."""
-    result = _run(compiler, (*_texts(flags), "probe.c", "-o", "probe.so", *_texts(LINK_FLAGS)), folder)
+def _probe(
+    compiler: Compiler, flags: tuple[Flag, ...], folder: str, link: tuple[str, ...]
+) -> tuple[tuple[str, ...], str] | None:
+    """Compile the probe, and link it with these flags; ``None`` if that works, else the command and what it printed."""
+    result = _run(compiler, (*_texts(flags), "probe.c", "-o", "probe.so", *link), folder)
     command = result.command
     if result.status != 0:
         return command, result.failure("It") + result.stderr if result.status is None else result.stderr
@@ -322,7 +345,3 @@ def _version(compiler: Compiler, folder: str) -> str:
 
 def _texts(flags: tuple[Flag, ...]) -> tuple[str, ...]:
     return tuple(flag.text for flag in flags)
-
-
-def _is_x86() -> bool:
-    return cpu.machine().rsplit("-", 1)[1] in ("x86_64", "amd64", "i686", "x86")

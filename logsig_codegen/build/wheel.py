@@ -6,13 +6,13 @@ import base64
 import hashlib
 import os
 import re
-import sysconfig
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from logsig_codegen.build.elf import needs
+from logsig_codegen.build.platforms import Platform
 from logsig_codegen.errors import shown
 
 _OF_C = re.compile(r"lib(c|m|pthread)\.so\.[06]\Z|ld-linux-.*\Z")
@@ -70,13 +70,13 @@ def module_name(name: str) -> str:
     return re.sub(r"[-_.]+", "_", name).lower()
 
 
-def platform_tag(libraries: Iterable[Path]) -> str:
+def platform_tag(libraries: Iterable[Path], platform: Platform) -> str:
     """The systems that compiled libraries run on: ``manylinux_2_34_x86_64`` where they need the C library only.
 
     The two numbers are the newest version of the C library that any of them asks for. Where something else is needed,
-    or this is not Linux, it is the tag of this machine, such as ``linux_x86_64``.
+    or the platform is not Linux, it is the platform's own tag, such as ``linux_x86_64``.
     """
-    plain = re.sub(r"[-.]", "_", sysconfig.get_platform())
+    plain = platform.wheel_tag
     if not plain.startswith("linux_"):
         return plain
     newest = _OLDEST

@@ -12,9 +12,10 @@ from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.tables import bracket_types, tables_view
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.emit.view import header_view, module_view, tables_kernel_view, unrolled_view
+from logsig_codegen.emit.wide import wide_view
 from logsig_codegen.emit.windows import windows_view
 from logsig_codegen.ir.lie import LieProgram
-from logsig_codegen.operations import CALLS, OPERATIONS, SLIDING
+from logsig_codegen.operations import CALLS, OPERATIONS, SLIDING, in_loops
 from logsig_codegen.stages import stage
 
 DTYPES = ("float64", "float32")
@@ -34,7 +35,7 @@ def c_sources(
     variants = tuple((_BITS[dtype],) for dtype in dtypes)
     units = []
     for kernel in compiled.kernels:
-        units.append(SourceUnit(f"{kernel.operation}.c", _kernel_text(compiled, kernel), "c", variants))
+        units.append(SourceUnit(f"{kernel.operation}.c", kernel_text(compiled, kernel), "c", variants))
     module = render("c/module.c.j2", view=module_view(compiled, ABI_VERSION, dtypes, CALLS if calls else ()))
     units.append(SourceUnit("module.c", module, "c"))
     header = render("c/public.h.j2", view=header_view(compiled, calls))
@@ -42,6 +43,8 @@ def c_sources(
     names = ["logsig_simd.h", "logsig_rows.h"]
     if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
         names.append("logsig_paths.h")
+    if any(in_loops(compiled.problem, kernel.operation) for kernel in compiled.kernels):
+        names.append("logsig_wide.h")
     sliding = any(OPERATIONS[kernel.operation].kind == SLIDING for kernel in compiled.kernels)
     if calls or sliding:
         names.extend(("logsig_path_call.h", "logsig_maps.h", "logsig_calls.h", "logsig_intervals.h", "logsig_blocks.h"))
@@ -60,14 +63,17 @@ def c_sources(
     return tuple(units)
 
 
-def _kernel_text(compiled: CompiledProblem, kernel: Kernel | PathKernel) -> str:
+def kernel_text(compiled: CompiledProblem, kernel: Kernel | PathKernel) -> str:
+    """The C file of one kernel."""
     if OPERATIONS[kernel.operation].kind == SLIDING:
         assert isinstance(kernel, PathKernel)
         return render("c/windows.c.j2", view=windows_view(compiled.problem, kernel))
     if isinstance(kernel, PathKernel):
-        return render("c/path.c.j2", view=path_kernel_view(compiled, kernel))
-    view = unrolled_view(compiled, kernel) if kernel.schedule else tables_kernel_view(compiled, kernel)
-    return render("c/kernel.c.j2", view=view)
+        loops = in_loops(compiled.problem, kernel.operation)
+        view = wide_view(compiled.problem, kernel) if loops else path_kernel_view(compiled, kernel)
+        return render("c/path.c.j2", view=view)
+    rows = unrolled_view(compiled, kernel) if kernel.schedule else tables_kernel_view(compiled, kernel)
+    return render("c/kernel.c.j2", view=rows)
 
 
 def _table_units(compiled: CompiledProblem, programs: Sequence[LieProgram]) -> Iterator[SourceUnit]:

@@ -46,6 +46,8 @@ class PathKernelView:
     symbol: str
     title: str
     introduction: tuple[str, ...]
+    engine: str
+    defines: tuple[str, ...]
     tables: bool
     frame: tuple[str, ...]
     functions: tuple[FunctionText, ...]
@@ -64,7 +66,7 @@ class _View:
         self.problem = problem
         self.kernel = kernel
         self.operation: Operation = OPERATIONS[kernel.operation]
-        self.rows = {name: row for row, name in enumerate(_row_operands(self.operation))}
+        self.rows = {name: row for row, name in enumerate(row_operands(self.operation))}
         self.layout = FrameLayout()
         self.scratch = 0
         stream = self.operation.streams
@@ -84,6 +86,8 @@ class _View:
             symbol=symbol(self.problem, self.operation.name),
             title=f"{self.operation.title}: dimension {self.problem.dimension}, degree {self.problem.degree}.",
             introduction=tuple(introduction(self.problem, self.operation.name, tuple(self.described()))),
+            engine="logsig_paths.h",
+            defines=(),
             tables=any(phase.form == "tables" for phase in self.kernel.phases),
             frame=tuple(self.frame()),
             functions=functions,
@@ -247,7 +251,7 @@ _TITLES = {
 }
 
 
-def _row_operands(operation: Operation) -> tuple[str, ...]:
+def row_operands(operation: Operation) -> tuple[str, ...]:
     """The operands that are rows, in the order in which the engine numbers them."""
     orders = {
         "forward": ("out",),

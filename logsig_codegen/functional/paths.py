@@ -41,6 +41,9 @@ def log_sig(
 ) -> Any:
     """Log-signatures of piecewise linear paths; :meth:`LogSigKernel.log_sig` describes those from ``lengths`` on.
 
+    The default basis is that of pySigLib, coordinates on Lyndon words (``method=1``). :meth:`LogSigKernel.log_sig`,
+    joins and products have Lyndon brackets (``method=2``): other numbers of the same shape.
+
     Of degree 1 it is end minus start, and needs no kernel.
 
     Parameters

@@ -12,7 +12,7 @@ from logsig_codegen.functional.paths import log_sig, transform_path
 from logsig_codegen.problem import check_positive_integer
 from logsig_codegen.runtime.checks import check_types, is_tensor, is_traced, known, namespace
 from logsig_codegen.runtime.kernel import ArrayOrTensor
-from logsig_codegen.runtime.parts import SLACK, known_times, within
+from logsig_codegen.runtime.parts import SLACK, known_times, numbers_of, within
 from logsig_codegen.runtime.request import channels_of
 from logsig_codegen.runtime.transforms import finite_number
 
@@ -45,11 +45,26 @@ def logsig_windows(x: ArrayOrTensor, depth: SupportsIndex, window_length: float,
     window_length = finite_number("window_length", window_length)
     if window_length <= 0:
         raise ValueError(f"window_length: expected a positive number, got {window_length}")
-    times = np.arange(x.shape[-2], dtype=np.float64) if t is None else t
+    times = _times(x, t)
     rows = log_sig(x, depth, method=1, times=times, missing="linear", intervals=_edges(times, window_length))
     first = transform_path(x, times=times, missing="linear")[..., :1, :]
     first = _concatenate([first, _zeros(first, (*first.shape[:-1], rows.shape[-1] - dimension))], -1)
     return _concatenate([first, rows], -2).cumsum(-2)  # type: ignore[no-any-return]
+
+
+def _times(x: Any, t: Any) -> Any:
+    length = x.shape[-2] if x.ndim > 1 else 0
+    if t is None:
+        return np.arange(length, dtype=np.float64)
+    if is_tensor(t) and not isinstance(t, (list, tuple)):
+        from logsig_codegen.runtime.torch_ops.lengths import check_numbers
+
+        check_numbers("t", x if is_tensor(x) else t, t)
+    elif not is_traced(t):
+        t = numbers_of("t", t)
+    if tuple(t.shape) != (length,):
+        raise ValueError(f"t: expected shape ({length},), got {tuple(t.shape)}")
+    return t
 
 
 def _edges(times: Any, window_length: float) -> Any:

@@ -14,6 +14,7 @@ from logsig_codegen.gpu.cooperative import CooperativePlan, best_cooperative_pla
 from logsig_codegen.gpu.hardware import SHARED_BYTES
 from logsig_codegen.gpu.path_scan import PathScanPlan, path_scan_plan
 from logsig_codegen.gpu.rows import RowsPlan, rows_plan
+from logsig_codegen.gpu.sliding import SlidingPlan, is_sliding, sliding_plan
 from logsig_codegen.gpu.spilling import spill_to_shared_memory
 from logsig_codegen.gpu.stream import StreamPlan, is_stream, stream_plan
 from logsig_codegen.problem import Problem
@@ -24,19 +25,15 @@ THREAD_OPERATIONS = 4_500
 COOPERATIVE_OPERATIONS = 8_000
 """The same for cooperative warps: the longest program, prologue or epilogue, takes ten seconds."""
 
-Plan: TypeAlias = "RowsPlan | PathScanPlan | StreamPlan | CooperativePlan | BlockPlan"
+Plan: TypeAlias = "RowsPlan | PathScanPlan | StreamPlan | SlidingPlan | CooperativePlan | BlockPlan"
 AKernel: TypeAlias = "Kernel | PathKernel"
 
 
 def plan_kernel(problem: Problem, kernel: AKernel, dtype: str) -> Plan | None:
     """The plan of a kernel for one number type, or ``None`` where not even one sample fits in a block."""
     plan: Plan | None = None
-    for improve in (
-        thread_per_sample,
-        share_state_among_warps,
-        spill_values,
-        block_of_samples,
-    ):
+    stages = (thread_per_sample, share_state_among_warps, spill_values, block_of_samples)
+    for improve in (thread_per_unit,) if is_sliding(kernel) else stages:
         with stage(f"plan for a GPU: {improve.__name__.replace('_', ' ')}", f"{kernel.operation}, {dtype}"):
             plan = improve(problem, kernel, dtype, plan)
     return plan
@@ -49,6 +46,17 @@ def thread_per_sample(problem: Problem, kernel: AKernel, dtype: str, plan: Plan 
     if isinstance(kernel, Kernel):
         return rows_plan(kernel)
     return stream_plan(kernel) if is_stream(kernel) else path_scan_plan(kernel)
+
+
+def thread_per_unit(problem: Problem, kernel: AKernel, dtype: str, plan: Plan | None) -> Plan | None:
+    """A thread for some consecutive windows, where the products of windows that overlap are short straight-line code.
+
+    There is no other form: such windows are walked through one by one where a warp needs too much shared memory.
+    """
+    if not isinstance(kernel, PathKernel) or not _is_short(kernel, THREAD_OPERATIONS):
+        return None
+    found = sliding_plan(kernel)
+    return found if found.occupancy(dtype).warp_bytes <= SHARED_BYTES else None
 
 
 def share_state_among_warps(problem: Problem, kernel: AKernel, dtype: str, plan: Plan | None) -> Plan | None:

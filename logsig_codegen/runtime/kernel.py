@@ -202,6 +202,9 @@ class LogSigKernel(LoadedKernel):
     ) -> Any:
         """Log-signatures of piecewise linear paths.
 
+        The default basis is Lyndon brackets (``method=2``), as for joins and products. :func:`logsig_codegen.log_sig`
+        has Lyndon words by default (``method=1``), as pySigLib has: other numbers of the same shape.
+
         Parameters
         ----------
         path : array, shape (..., length, dimension), or list of arrays of shape (length, dimension)
@@ -354,7 +357,8 @@ class LogSigKernel(LoadedKernel):
         return found
 
     def __repr__(self) -> str:
-        return f"LogSigKernel(dimension={self.dimension}, degree={self.degree}, size={self.size})"
+        numbers = f"dimension={self.dimension}, degree={self.degree}, size={self.size}"
+        return f"LogSigKernel({numbers}, basis='Lyndon brackets (method 2)')"
 
     def __reduce__(self) -> tuple[Callable[..., LoadedKernel], tuple[int, int, Origin]]:
         return registry.obtain, (self.dimension, self.degree, self.origin)

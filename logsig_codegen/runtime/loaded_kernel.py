@@ -23,8 +23,8 @@ from logsig_codegen.targets.base import BuildSpec, joined
 from logsig_codegen.targets.builder import cached, source_texts
 
 if TYPE_CHECKING:
+    from logsig_codegen.emit.page import ProblemFormulas
     from logsig_codegen.runtime.cuda.programs import CudaPrograms
-    from logsig_codegen.symbolic.formulas import Formulas
 
 
 class LoadedKernel:
@@ -105,11 +105,14 @@ class LoadedKernel:
         return Report.from_artifacts(artifacts) if artifacts else Report.interpreted(self.problem)
 
     @cached_property
-    def formulas(self) -> Formulas:
-        """The formulas that were compiled, for reading: SymPy, LaTeX, text (derived on first use; needs SymPy)."""
-        from logsig_codegen.symbolic.formulas import formulas
+    def formulas(self) -> ProblemFormulas:
+        """The formulas that were compiled, for reading: SymPy, LaTeX, text, a page of HTML, which notebooks show.
 
-        return formulas(self.problem)
+        They are derived on first use, which needs SymPy.
+        """
+        from logsig_codegen.emit.page import ProblemFormulas
+
+        return ProblemFormulas(self.problem)
 
     @property
     def path(self) -> Path:

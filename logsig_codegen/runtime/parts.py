@@ -309,16 +309,25 @@ def check_times_shape(shape: Shape, batch: Shape, length: int) -> None:
 
 def padded_times(times: Any, paths: Sequence[Any]) -> Any:
     """The times of a list of paths, one array; zeros where there are no points."""
-    if not isinstance(times, (list, tuple)) or not len(times) or np.ndim(times[0]) == 0:
+    if not is_list_of_times(times):
         return times
-    if len(times) != len(paths):
-        raise ValueError(f"times: expected a list of {len(paths)} arrays, one for each path, got {len(times)}")
-    xp, longest, rows = namespace(*times), max(len(path) for path in paths), []
-    for index, (one, path) in enumerate(zip(times, paths, strict=True)):
-        if np.shape(one) != (len(path),):
-            raise ValueError(f"times[{index}]: expected shape ({len(path)},), got {np.shape(one)}")
-        rows.append(xp.pad(xp.asarray(one, float), (0, longest - len(path))))
-    return xp.stack(rows)
+    check_list_of_times(times, [len(path) for path in paths])
+    xp, longest = namespace(*times), max(len(path) for path in paths)
+    return xp.stack([xp.pad(xp.asarray(one, float), (0, longest - len(one))) for one in times])
+
+
+def is_list_of_times(times: Any) -> bool:
+    """Whether each path has an array of times of its own."""
+    return isinstance(times, (list, tuple)) and len(times) > 0 and np.ndim(times[0]) > 0
+
+
+def check_list_of_times(times: Sequence[Any], lengths: Sequence[int]) -> None:
+    """Raise ``ValueError`` unless there is an array for each path, with a time for each of its points."""
+    if len(times) != len(lengths):
+        raise ValueError(f"times: expected a list of {len(lengths)} arrays, one for each path, got {len(times)}")
+    for index, (one, length) in enumerate(zip(times, lengths, strict=True)):
+        if np.shape(one) != (length,):
+            raise ValueError(f"times[{index}]: expected shape ({length},), got {np.shape(one)}")
 
 
 def windows_of_time(durations: tuple[float, float], times: Any, count: int | None = None) -> Any:

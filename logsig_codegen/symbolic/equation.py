@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import groupby
 from math import gcd, lcm
 from typing import Any
 
 import sympy
 from sympy.polys.rings import PolyElement
+
+from logsig_codegen.symbolic.notation import LATEX, TEXT, Notation, Piece
 
 
 @dataclass(frozen=True)
@@ -59,18 +59,34 @@ class Equation:
         """The right-hand side as a SymPy expression, with the groups kept together."""
         return sympy.Add(*(_expression(group) for group in self.groups), evaluate=False)
 
-    def right_hand_side(self) -> str:
-        """For example ``l_01 + 1/2*(l_0*v_1 - l_1*v_0)``: plain text that Python and SymPy can parse."""
-        return _render(self.groups, _product_text, str, "{}*({})", "{}*{}")
+    def right_hand_side(self, notation: Notation = TEXT) -> str:
+        """For example ``l_01 + 1/2*(l_0*v_1 - l_1*v_0)``: by default plain text that SymPy can parse."""
+        pieces: list[Piece] = []
+        for group in self.groups:
+            if group.scale == 1 or len(group.products) == 1:
+                pieces += [_piece(group.scale * multiple, names, notation) for multiple, names in group.products]
+            else:
+                inner = [_piece(Fraction(multiple), names, notation) for multiple, names in group.products]
+                pieces.append((False, notation.product([notation.group(notation.total(inner))], group.scale)))
+        return notation.total(pieces)
+
+    def render(self, notation: Notation) -> str:
+        """The equation in a notation."""
+        return notation.equation(self.name, self.right_hand_side(notation))
 
     def text(self) -> str:
         """The equation as one line of plain text."""
-        return f"{self.name} = {self.right_hand_side()}"
+        return self.render(TEXT)
 
     def latex(self) -> str:
-        r"""For example ``z_{01} = l_{01} + \frac{1}{2} \left(l_{0} v_{1} - l_{1} v_{0}\right)``."""
-        right = _render(self.groups, _product_latex, _scale_latex, r"{} \left({}\right)", "{} {}")
-        return f"{_name_latex(self.name)} = {right}"
+        r"""For example ``z_{01} = l_{01} + \frac{1}{2} \bigl(l_{0} v_{1} - l_{1} v_{0}\bigr)``."""
+        return self.render(LATEX)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names of the symbols on the right-hand side, each once, in order."""
+        names = (name for group in self.groups for _, factors in group.products for name in factors)
+        return tuple(dict.fromkeys(names))
 
     def data(self) -> dict[str, Any]:
         """Plain lists and strings: name, bracket, right-hand side, and every term with its coefficient and factors."""
@@ -97,52 +113,5 @@ def _expression(group: Group) -> sympy.Expr:
     return total if scale == 1 else sympy.Mul(scale, total, evaluate=False)
 
 
-def _product_text(factors: tuple[str, ...]) -> str:
-    powers = ((name, len(list(same))) for name, same in groupby(factors))
-    return "*".join(name if power == 1 else f"{name}**{power}" for name, power in powers)
-
-
-def _product_latex(factors: tuple[str, ...]) -> str:
-    powers = ((_name_latex(name), len(list(same))) for name, same in groupby(factors))
-    return " ".join(name if power == 1 else f"{name}^{{{power}}}" for name, power in powers)
-
-
-def _render(
-    groups: tuple[Group, ...],
-    product: Callable[[tuple[str, ...]], str],
-    scale: Callable[[Fraction], str],
-    bracketed: str,
-    scaled: str,
-) -> str:
-    """The sum of the groups; the templates tell how a number stands before a sum and before a product."""
-    pieces = []
-    for group in groups:
-        if group.scale == 1 or len(group.products) == 1:
-            pieces += [_signed(group.scale * multiple, product(f), scale, scaled) for multiple, f in group.products]
-        else:
-            inner = _joined([_signed(Fraction(multiple), product(f), scale, scaled) for multiple, f in group.products])
-            pieces.append("+ " + bracketed.format(scale(group.scale), inner))
-    return _joined(pieces)
-
-
-def _signed(coefficient: Fraction, body: str, scale: Callable[[Fraction], str], scaled: str) -> str:
-    size = abs(coefficient)
-    return ("- " if coefficient < 0 else "+ ") + (body if size == 1 else scaled.format(scale(size), body))
-
-
-def _joined(pieces: list[str]) -> str:
-    if not pieces:
-        return "0"
-    first = pieces[0]
-    return " ".join([first[2:] if first[0] == "+" else "-" + first[2:], *pieces[1:]])
-
-
-def _scale_latex(scale: Fraction) -> str:
-    return str(scale) if scale.denominator == 1 else rf"\frac{{{scale.numerator}}}{{{scale.denominator}}}"
-
-
-def _name_latex(name: str) -> str:
-    r"""``z_01`` becomes ``z_{01}``, ``l_0_11`` becomes ``l_{0,11}``, and ``d_l_01`` becomes ``\bar{l}_{01}``."""
-    base, _, index = name.removeprefix("d_").partition("_")
-    base = rf"\bar{{{base}}}" if name.startswith("d_") else base
-    return f"{base}_{{{index.replace('_', ',')}}}"
+def _piece(coefficient: Fraction, names: tuple[str, ...], notation: Notation) -> Piece:
+    return coefficient < 0, notation.product(notation.monomial(names), abs(coefficient))

@@ -1,4 +1,7 @@
-"""Formulas to read: the series, each output coordinate and its adjoint, as text, LaTeX, JSON and SymPy."""
+"""Formulas to read: the series, each output coordinate and its adjoint, as text, LaTeX, JSON and SymPy.
+
+Every format is a :class:`~logsig_codegen.symbolic.notation.Notation` of the same equations.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.errors import ProblemTooLargeError
 from logsig_codegen.problem import Problem
 from logsig_codegen.symbolic.equation import Equation
+from logsig_codegen.symbolic.notation import SYMPY, sympy_module, wrapped
 from logsig_codegen.symbolic.polynomials import (
     JoinPolynomials,
     coordinate_names,
@@ -23,7 +27,19 @@ from logsig_codegen.symbolic.polynomials import (
 from logsig_codegen.symbolic.series import SERIES_LIMIT, BchSeries, bch_series
 
 SECTIONS = ("series", "coordinates", "adjoint")
-FORMATS = ("text", "latex", "json")
+FORMATS = ("text", "latex", "json", "sympy")
+LEGEND = (
+    ("l", "the log-signature of the path so far; l_01 is its coordinate of the bracket [0,1]"),
+    ("v", "the displacement of the next segment; v_0 is its channel 0"),
+    ("z", "the log-signature after it, log(exp(l) exp(v)); coordinates named as those of l"),
+    ("g", "the derivative of a scalar with respect to z"),
+    ("d_l, d_v", "derivatives of that scalar with respect to l and v; in LaTeX and HTML with a bar"),
+    ("l_k", "in series: the part of degree k of l"),
+    ("D", "in series: the derivation that multiplies the part of degree k by k"),
+    ("ad_l", "in series: the bracket with l, x -> [l,x]"),
+    ("omega_k, Omega_k", "in series: the part of degree k of e^-l D(e^l), of l and of z"),
+)
+"""What the symbols mean, in the order in which they appear."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +51,13 @@ class Equations(Sequence[sympy.Expr]):
     title : str
         What the equations are, in one line.
     equations : tuple of Equation
+    name : str
+        The name of the section.
     """
 
     title: str
     equations: tuple[Equation, ...]
+    name: str = "equations"
 
     def __len__(self) -> int:
         return len(self.equations)
@@ -55,9 +74,11 @@ class Equations(Sequence[sympy.Expr]):
         return self.equations[index].expression
 
     def text(self) -> str:
-        """One line per equation, with the bracket it belongs to as a comment."""
-        lines = [f"{equation.text()}  # {equation.bracket}" for equation in self.equations]
+        """An equation after the other, each with its bracket as a comment, in lines of at most 100 columns."""
+        lines = [wrapped(f"{equation.text()}  # {equation.bracket}") for equation in self.equations]
         return "\n".join([f"# {self.title}", *lines])
+
+    __str__ = text
 
     def latex(self) -> str:
         """One display equation per line."""
@@ -71,6 +92,17 @@ class Equations(Sequence[sympy.Expr]):
     def json(self) -> str:
         """:meth:`data` as JSON text."""
         return json.dumps(self.data())
+
+    def sympy(self) -> str:
+        """Python that defines the symbols, and a dictionary with SymPy's expression of each equation."""
+        entries = (f'"{one.name}": {one.right_hand_side(SYMPY)},  # {one.bracket}' for one in self.equations)
+        symbols = dict.fromkeys(name for one in self.equations for name in one.symbols)
+        return sympy_module(self.title, symbols, {self.name: entries})
+
+    def _repr_latex_(self) -> str:
+        """All equations, for notebooks."""
+        lines = (equation.latex().replace(" = ", " &= ", 1) for equation in self.equations)
+        return "$$\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}$$"
 
 
 @dataclass(frozen=True)
@@ -110,7 +142,7 @@ class Formulas:
         ProblemTooLargeError
             If they would have too many terms.
         """
-        return self._equations("the join: z = log(exp(l) exp(v))", [("z", self._join.out)])
+        return self._equations("coordinates", "the join: z = log(exp(l) exp(v))", [("z", self._join.out)])
 
     @cached_property
     def adjoint(self) -> Equations:
@@ -123,7 +155,7 @@ class Formulas:
         """
         gradient = gradient_polynomials(self._join)
         groups = [("d_l", gradient.d_log_sig), ("d_v", gradient.d_displacement)]
-        return self._equations("the gradient of <g, z>", groups)
+        return self._equations("adjoint", "the gradient of <g, z> with respect to l and v", groups)
 
     def show(self, what: str, format: str = "text") -> str:
         """One section in one format.
@@ -131,7 +163,7 @@ class Formulas:
         Parameters
         ----------
         what : {"series", "coordinates", "adjoint"}
-        format : {"text", "latex", "json"}
+        format : {"text", "latex", "json", "sympy"}
 
         Raises
         ------
@@ -152,8 +184,8 @@ class Formulas:
     def _join(self) -> JoinPolynomials:
         return join_polynomials(self.problem)
 
-    def _equations(self, title: str, groups: list[tuple[str, tuple[Any, ...]]]) -> Equations:
-        return Equations(title, tuple(self._equation_list(groups)))
+    def _equations(self, name: str, title: str, groups: list[tuple[str, tuple[Any, ...]]]) -> Equations:
+        return Equations(title, tuple(self._equation_list(groups)), name)
 
     def _equation_list(self, groups: list[tuple[str, tuple[Any, ...]]]) -> Iterator[Equation]:
         basis = lyndon_basis(self.problem.dimension, self.problem.degree)

@@ -69,8 +69,8 @@ def coordinate_names(prefix: str, words: tuple[Word, ...], dimension: int) -> li
     return [f"{prefix}_{parting.join(map(str, word))}" for word in words]
 
 
-def check_expansion(problem: Problem) -> None:
-    """Raise for problems whose explicit polynomials are too large to be useful.
+def check_expansion(problem: Problem, limit: int = EXPANSION_LIMIT) -> None:
+    """Raise for problems whose explicit polynomials are too large to be useful, with more terms than ``limit``.
 
     Raises
     ------
@@ -78,10 +78,10 @@ def check_expansion(problem: Problem) -> None:
         Naming the estimated size.
     """
     estimate = problem.degree * problem.dimension**problem.degree
-    if estimate > EXPANSION_LIMIT:
+    if estimate > limit:
         raise ProblemTooLargeError(
             f"dimension={problem.dimension}, degree={problem.degree}: the expanded coordinates would have about "
-            f"{estimate} terms, and at most {EXPANSION_LIMIT} are expanded; the program text and the series "
+            f"{estimate} terms, and at most {limit} are expanded; the program text and the series "
             "describe problems of every size"
         )
 

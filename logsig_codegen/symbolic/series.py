@@ -20,6 +20,7 @@ from sympy.polys.rings import PolyElement
 from logsig_codegen.algebra.lyndon import LyndonBasis, Word, lyndon_basis
 from logsig_codegen.algebra.tensor import TensorAlgebra, Words, lie_coordinates
 from logsig_codegen.problem import check_positive_integer
+from logsig_codegen.symbolic.notation import SYMPY, sympy_module, wrapped
 from logsig_codegen.symbolic.terms import Commutator, LieSeries, LieTerm, Monomial, Product, right_nested
 
 LETTERS = ("l", "v")
@@ -115,6 +116,15 @@ class LogDerivative:
 
 
 @dataclass(frozen=True)
+class SeriesForm:
+    """One form of the series: its name in data, a line about it, and its equations."""
+
+    name: str
+    title: str
+    series: tuple[LieSeries, ...]
+
+
+@dataclass(frozen=True)
 class BchSeries:
     """``z = log(e^l e^v)`` up to a degree, in every form that the compiler works with.
 
@@ -135,18 +145,30 @@ class BchSeries:
     log_derivative: LogDerivative
 
     def text(self) -> str:
-        """All forms as plain text, one equation per line, with a heading line before each form."""
+        """All forms as plain text, a heading line before each, in lines of at most 100 columns."""
         return "\n".join(
-            line for title, group in self._sections() for line in (f"# {title}", *(series.text() for series in group))
+            line
+            for form in self.forms
+            for line in (f"# {form.title}", *(wrapped(series.text()) for series in form.series))
         )
 
     def latex(self) -> str:
         """All forms as LaTeX display equations."""
         return "\n".join(
             line
-            for title, group in self._sections()
-            for line in (f"% {title}", *(f"\\[ {series.latex()} \\]" for series in group))
+            for form in self.forms
+            for line in (f"% {form.title}", *(f"\\[ {series.latex()} \\]" for series in form.series))
         )
+
+    def sympy(self) -> str:
+        """Python that defines noncommutative symbols, and a dictionary of SymPy's expressions for every form."""
+        title = f"log(e^l e^v) up to degree {self.degree}"
+        symbols = dict.fromkeys(name for form in self.forms for series in form.series for name in series.symbols)
+        groups = {
+            form.name: (f'"{series.name}": {series.right_hand_side(SYMPY)},' for series in form.series)
+            for form in self.forms
+        }
+        return sympy_module(title, symbols, groups, lie=True)
 
     def data(self) -> dict[str, Any]:
         """All forms as plain lists and strings."""
@@ -168,15 +190,18 @@ class BchSeries:
         """:meth:`data` as JSON text."""
         return json.dumps(self.data())
 
-    def _sections(self) -> tuple[tuple[str, tuple[LieSeries, ...]], ...]:
+    @property
+    def forms(self) -> tuple[SeriesForm, ...]:
+        """The forms in which the series is shown."""
         derivative = self.log_derivative
+        phi_text = "omega = phi(ad_l)(D l), phi(z) = (1 - e^-z)/z, D l_k = k l_k"
         return (
-            ("log(e^l e^v) in words", (self.words,)),
-            ("log(e^l e^v) in right-normed brackets", (self.right_normed,)),
-            ("log(e^l e^v) in the Lyndon bracket basis", (self.lyndon,)),
-            ("omega = phi(ad_l)(D l), phi(z) = (1 - e^-z)/z, D l_k = k l_k", derivative.to_omega),
-            ("the join in these coordinates: Omega = e^{-ad_v} omega + v", derivative.step),
-            ("back to the logarithm", derivative.to_log),
+            SeriesForm("words", "log(e^l e^v) in words", (self.words,)),
+            SeriesForm("right_normed", "log(e^l e^v) in right-normed brackets", (self.right_normed,)),
+            SeriesForm("lyndon", "log(e^l e^v) in the Lyndon bracket basis", (self.lyndon,)),
+            SeriesForm("to_omega", phi_text, derivative.to_omega),
+            SeriesForm("step", "the join in these coordinates: Omega = e^{-ad_v} omega + v", derivative.step),
+            SeriesForm("to_log", "back to the logarithm", derivative.to_log),
         )
 
 

@@ -19,6 +19,8 @@ from typing import Any, TypeAlias
 
 import sympy
 
+from logsig_codegen.symbolic.notation import LATEX, WORDS, Notation
+
 
 @dataclass(frozen=True)
 class Product:
@@ -53,15 +55,31 @@ class LieSeries:
     name: str
     terms: tuple[LieTerm, ...]
 
+    def right_hand_side(self, notation: Notation = WORDS) -> str:
+        """The sum in a notation."""
+        return notation.total(
+            [
+                (term.coefficient < 0, notation.product(_factors(term.monomial, notation), abs(term.coefficient)))
+                for term in self.terms
+            ]
+        )
+
+    def render(self, notation: Notation) -> str:
+        """The equation in a notation."""
+        return notation.equation(self.name, self.right_hand_side(notation))
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names of the symbols in it, each once, in order."""
+        return tuple(dict.fromkeys(name for term in self.terms for name in _letters(term.monomial)))
+
     def text(self) -> str:
         """One line of plain text, for example ``z = l + v + 1/2 [l,v]``."""
-        pieces = [_signed(term.coefficient, _text(term.monomial), "{}/{}") for term in self.terms]
-        return f"{self.name} = {_joined(pieces)}"
+        return self.render(WORDS)
 
     def latex(self) -> str:
         r"""The same as LaTeX, for example ``z = l + v + \frac{1}{2} [l,v]``."""
-        pieces = [_signed(term.coefficient, _latex(term.monomial), r"\frac{{{}}}{{{}}}") for term in self.terms]
-        return f"{_symbol_latex(self.name)} = {_joined(pieces)}"
+        return self.render(LATEX)
 
     def data(self) -> dict[str, Any]:
         """Plain lists and strings: words as ``["l", "v"]`` under ``word``, brackets nested under ``bracket``."""
@@ -94,39 +112,20 @@ def symbol(name: str) -> sympy.Symbol:
     return sympy.Symbol(name, commutative=False)
 
 
-def _signed(coefficient: Fraction, body: str, fraction: str) -> str:
-    size = abs(coefficient)
-    scale = str(size) if size.denominator == 1 else fraction.format(size.numerator, size.denominator)
-    return ("- " if coefficient < 0 else "+ ") + (body if size == 1 else f"{scale} {body}")
-
-
-def _joined(pieces: list[str]) -> str:
-    if not pieces:
-        return "0"
-    first = pieces[0]
-    return " ".join([first[2:] if first[0] == "+" else "-" + first[2:], *pieces[1:]])
-
-
-def _text(monomial: Monomial) -> str:
-    if isinstance(monomial, str):
-        return monomial
+def _factors(monomial: Monomial, notation: Notation) -> tuple[str, ...]:
+    """What a monomial is the product of: letters of a word, or one bracket."""
     if isinstance(monomial, Product):
-        return " ".join(monomial.letters)
-    return f"[{_text(monomial.left)},{_text(monomial.right)}]"
-
-
-def _latex(monomial: Monomial) -> str:
+        return tuple(map(notation.name, monomial.letters))
     if isinstance(monomial, str):
-        return _symbol_latex(monomial)
-    if isinstance(monomial, Product):
-        return " ".join(_symbol_latex(letter) for letter in monomial.letters)
-    return f"[{_latex(monomial.left)},{_latex(monomial.right)}]"
+        return (notation.name(monomial),)
+    left, right = (notation.product(_factors(side, notation)) for side in (monomial.left, monomial.right))
+    return (notation.bracket(left, right),)
 
 
-def _symbol_latex(name: str) -> str:
-    base, _, index = name.partition("_")
-    base = f"\\{base}" if len(base) > 1 else base
-    return f"{base}_{{{index}}}" if index else base
+def _letters(monomial: Monomial) -> tuple[str, ...]:
+    if isinstance(monomial, Commutator):
+        return _letters(monomial.left) + _letters(monomial.right)
+    return monomial.letters if isinstance(monomial, Product) else (monomial,)
 
 
 def _data(monomial: Monomial) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from logsig_codegen.build import platforms
 from logsig_codegen.build.artifact import DTYPES, Artifact, check_file, check_problem
+from logsig_codegen.build.platforms import Platform
 from logsig_codegen.errors import ArtifactError
 from logsig_codegen.problem import Problem
 
@@ -35,6 +37,8 @@ class BuildSpec:
         ``"float32"``, ``"float64"`` or both.
     march : str
         Processor to compile for.
+    platform : Platform
+        Machine to compile for; by default this one.
     architectures : tuple of str, optional
         GPUs to compile for, such as ``"sm_90"``; ``None`` where nobody named any, empty where there are to be none.
     emit_only : bool
@@ -50,7 +54,8 @@ class BuildSpec:
     problem: Problem
     groups: tuple[str, ...]
     dtypes: tuple[str, ...] = DTYPES
-    march: str = "native"
+    march: str = platforms.NATIVE
+    platform: Platform = field(default_factory=platforms.host)
     architectures: tuple[str, ...] | None = None
     emit_only: bool = False
     documents: bool = False
@@ -116,12 +121,15 @@ class Target(ABC):
         What users write: one word.
     summary : str
         What it makes, for the help of ``logsig-gen``.
+    crosses : bool
+        Whether it can be compiled for other machines than this one.
     extends : Target, optional
         The target whose folder this one adds to; whoever asks for both gets one folder.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    crosses: ClassVar[bool] = False
     extends: ClassVar[Target | None] = None
 
     @property
@@ -188,6 +196,10 @@ class Target(ABC):
 
     def remark(self, manifest: Mapping[str, Any], spec: BuildSpec) -> str | None:
         """What somebody who generated a folder should know about it, if anything: part of a sentence."""
+        return None
+
+    def next_step(self, folder: Path, manifest: Mapping[str, Any]) -> str | None:
+        """What to do next with a folder that was generated, if there is something to say: a line for people."""
         return None
 
     def found(self) -> str:

@@ -71,7 +71,7 @@ def compile_into(
     report, emitted = written
     texts = emitted.texts
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
     built = target.compile(folder, emitted, spec, tools)
     manifest: dict[str, Any] = {
         "format": FORMAT,

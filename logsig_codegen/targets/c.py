@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.build import cpu, packs, toolchain
 from logsig_codegen.build.artifact import Artifact, check_file
-from logsig_codegen.errors import ArtifactError, CompilerError, ProblemTooLargeError
+from logsig_codegen.build.platforms import NATIVE
+from logsig_codegen.errors import ArtifactError, CompilerError
 from logsig_codegen.targets.base import BuildSpec, Built, Emitted, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from logsig_codegen.build.toolchain import Compiler
+    from logsig_codegen.build.toolchain import Compiler, Flag, Toolchain
     from logsig_codegen.compiler import CompiledProblem
     from logsig_codegen.problem import Problem
 
@@ -22,6 +24,7 @@ class CTarget(Target):
 
     name = "c"
     summary = "C sources, a header, formulas and a shared library"
+    crosses = True
 
     def folder_name(self, problem: Problem) -> str:
         return problem.name
@@ -32,26 +35,25 @@ class CTarget(Target):
     def tools(self, spec: BuildSpec) -> Compiler | None:
         if spec.emit_only:
             return None
-        compiler = toolchain.find_compiler()
-        toolchain.describe(
-            compiler, spec.march, portable=spec.portable
-        )  # a processor that it does not know is an error now
+        compiler = toolchain.find_compiler(spec.platform)
+        _described(compiler, spec)  # a processor that it does not know is an error now
         return compiler
 
     def identity(self, spec: BuildSpec, tools: Compiler | None) -> dict[str, Any]:
         """Looks at the file system, but runs nothing."""
         return {
-            "flags": [flag.text for flag in toolchain.wanted_flags(spec.march, portable=spec.portable)],
-            "cpu": cpu.identity() if spec.march == "native" else cpu.machine(),
+            "flags": [flag.text for flag in _wanted(spec)],
+            "cpu": cpu.identity() if spec.march == NATIVE else spec.platform.name,
             "compiler": None if tools is None else tools.identity(),
         }
 
     def emit(self, compiled: CompiledProblem, spec: BuildSpec, tools: Any) -> Emitted:
         from logsig_codegen.emit.c import c_sources
+        from logsig_codegen.emit.documents import documents
 
         return Emitted(
             c_sources(compiled, spec.dtypes, coordinates=spec.documents),
-            formula_texts(spec.problem) if spec.documents else {},
+            documents(spec.problem, spec.groups) if spec.documents else {},
         )
 
     def compile(self, folder: Path, emitted: Emitted, spec: BuildSpec, tools: Compiler | None) -> Built:
@@ -59,15 +61,15 @@ class CTarget(Target):
             return Built(fields=dict.fromkeys(("compiler", "flags", "openmp", "march", "cpu")))
         from logsig_codegen.build.compile import compile_library
 
-        described = toolchain.describe(tools, spec.march, portable=spec.portable)
-        library = f"liblogsig_{spec.problem.name}.so"
+        described = _described(tools, spec)
+        library = f"liblogsig_{spec.problem.name}{spec.platform.suffix}"
         compile_library(folder, emitted.units, library, described, jobs=spec.jobs)
         fields = {
             "compiler": {"path": tools.path, "version": described.version},
             "flags": [flag.text for flag in described.compile_flags],
             "openmp": described.openmp,
             "march": described.march,
-            "cpu": {"machine": cpu.machine(), "features": list(described.features)},
+            "cpu": {"machine": spec.platform.name, "features": list(described.features)},
         }
         return Built((library,), library, fields)
 
@@ -84,6 +86,12 @@ class CTarget(Target):
         _check_machine(artifact)
         check_file(artifact, str(library))
 
+    def next_step(self, folder: Path, manifest: Mapping[str, Any]) -> str | None:
+        if manifest["library"] is None:
+            return None
+        arguments = f"{manifest['dimension']}, {manifest['degree']}, artifacts={str(folder.parent)!r}"
+        return f"load it in Python: logsig_codegen.load({arguments})"
+
     def advice(self, spec: BuildSpec) -> str:
         return packs.advice(spec.problem, spec.groups)
 
@@ -95,36 +103,27 @@ class CTarget(Target):
             return str(error)
 
 
+def _wanted(spec: BuildSpec) -> tuple[Flag, ...]:
+    return toolchain.wanted_flags(spec.march, portable=spec.portable, platform=spec.platform)
+
+
+def _described(compiler: Compiler, spec: BuildSpec) -> Toolchain:
+    return toolchain.describe(compiler, spec.march, portable=spec.portable, platform=spec.platform)
+
+
 def _check_machine(artifact: Artifact) -> None:
     built_for = artifact.manifest.get("cpu") or {}
     if built_for.get("machine") != cpu.machine():
-        raise ArtifactError(f"{artifact.path}: built for {built_for.get('machine')}, this machine is {cpu.machine()}")
+        raise ArtifactError(
+            f"{artifact.path}: built for {built_for.get('machine')}, this machine is {cpu.machine()}; "
+            f"generate it here, or there with --platform {cpu.machine()}"
+        )
     missing = cpu.missing_features(built_for.get("features", ()))
     if missing:
         raise ArtifactError(
             f"{artifact.path}: built with march={artifact.manifest.get('march')!r}, but this processor lacks "
             f"{', '.join(missing)}; generate it again with a march that both machines have, for example 'x86-64-v3'"
         )
-
-
-def formula_texts(problem: Problem) -> dict[str, str]:
-    """File name to the formulas as text, LaTeX and JSON; a section too large to be read says so instead."""
-    from logsig_codegen.symbolic.formulas import formulas
-
-    shown = formulas(problem)
-    sections: dict[str, dict[str, str]] = {"text": {}, "latex": {}, "json": {}}
-    for name in ("series", "coordinates", "adjoint"):
-        for style, texts in sections.items():
-            try:
-                texts[name] = shown.show(name, style)
-            except ProblemTooLargeError as error:
-                texts[name] = {"text": f"({error})", "latex": f"% {error}", "json": "null"}[style]
-    contents = {
-        "formulas.txt": "\n\n".join(f"{name}\n{'=' * len(name)}\n{text}" for name, text in sections["text"].items()),
-        "formulas.tex": "\n\n".join(f"% {name}\n{text}" for name, text in sections["latex"].items()),
-        "formulas.json": "{\n" + ",\n".join(f'"{name}": {text}' for name, text in sections["json"].items()) + "\n}",
-    }
-    return {file: content + "\n" for file, content in contents.items()}
 
 
 C = CTarget()

@@ -239,12 +239,13 @@ static int logsig_fill_on_gpu(const XLA_FFI_CallFrame *frame, const logsig_path_
     return logsig_fits(&batch, logsig_result(frame, 1), &size, 1, 0, &call->d_initial_stride);
 }
 
-/* Carry a call out, or measure what it needs. Streams without a kernel are joins. */
+/* Carry a call out, or measure what it needs. Streams without a kernel are joins, windows that overlap are walked through. */
 static int logsig_carry_out(logsig_gpu_problem *problem, const logsig_path_call *call, int backward, logsig_gpu_run *run)
 {
     int status;
     while ((status = logsig_launching.paths(problem, call, backward, run)) == LOGSIG_WANTS_KERNEL) {
-        if (run->wanted != LOGSIG_AT_STREAM && run->wanted != LOGSIG_AT_STREAM_BACKPROP) break;
+        if (run->wanted != LOGSIG_AT_STREAM && run->wanted != LOGSIG_AT_STREAM_BACKPROP && run->wanted != LOGSIG_AT_WINDOWS)
+            break;
         problem->known[run->wanted] = 1;
     }
     return status;

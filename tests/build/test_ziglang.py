@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 
 import logsig_codegen as lg
-from logsig_codegen.build import cpu, toolchain, ziglang
+from logsig_codegen.build import platforms, toolchain, ziglang
 from logsig_codegen.errors import CompilerNotFoundError
-from logsig_codegen.pack_command import LEVELS
 
-MARCH = LEVELS[cpu.machine().rsplit("-", 1)[1]][0]
+MARCH = platforms.host().levels[0]
 PATH, REAL = os.environ["PATH"], shutil.which("gcc") or shutil.which("cc")  # of now: tests change them
 SCRIPT = """#!/bin/sh
 test "$1" = cc || exit 2

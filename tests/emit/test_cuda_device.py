@@ -21,10 +21,11 @@ from logsig_codegen.emit.statements import SHORT_NAMES
 from logsig_codegen.gpu.path_scan import PathScanPlan
 from logsig_codegen.gpu.planner import plan_kernel
 from logsig_codegen.gpu.rows import RowsPlan
+from logsig_codegen.gpu.sliding import SlidingPlan
 from logsig_codegen.gpu.stream import StreamPlan
 from logsig_codegen.ir.interpret import interpret
 from logsig_codegen.ir.schedule import Schedule
-from logsig_codegen.operations import GROUPS, OPERATIONS, SLIDING
+from logsig_codegen.operations import GROUPS, OPERATIONS
 
 QUICK = ((1, 1), (2, 2), (2, 3), (3, 2), (3, 3), (2, 5))
 MORE = ((2, 1), (1, 3), (2, 4), (4, 3), (2, 6), (5, 3), (3, 4))
@@ -37,7 +38,7 @@ def functions(compiled: CompiledProblem, dtype: str) -> dict[str, tuple[str, Sch
     """Every device function for a number type: its file and the schedule it was printed from."""
     found: dict[str, tuple[str, Schedule]] = {}
     for kernel in compiled.kernels:
-        if OPERATIONS[kernel.operation].kind == SLIDING:  # on a GPU each window is computed for itself
+        if not OPERATIONS[kernel.operation].on_gpus:
             continue
         plan = plan_kernel(compiled.problem, kernel, dtype)
         if isinstance(plan, RowsPlan):
@@ -49,6 +50,9 @@ def functions(compiled: CompiledProblem, dtype: str) -> dict[str, tuple[str, Sch
         elif isinstance(plan, StreamPlan):
             name = "step_backprop" if plan.backward else "step"
             found[f"{kernel.operation}::{name}"] = file_name(plan), plan.schedule
+        elif isinstance(plan, SlidingPlan):
+            products = {"join": plan.join, "join_left": plan.join_left, "combine": plan.combine}
+            found.update({f"{kernel.operation}::{name}": (file_name(plan), one) for name, one in products.items()})
     return found
 
 

@@ -47,6 +47,7 @@ ALLOWED = (TypeError, ValueError, lg.LogSigError)
 DOCUMENTED: dict[str, tuple[type[BaseException], ...]] = {
     "LogSigStream.sig": (IndexError,),
     "LogSigStream.sig_batch": (IndexError,),
+    "LogODE": (RuntimeError,),
 }
 RARE = {"generate": 400, "main": 40, "clear_cache": 40, "set_cache_dir": 10, "formulas": 20, "load": 5}
 """Of so many choices of such a function, one is made: they take long, or make others take long."""

@@ -120,6 +120,20 @@ def test_states_that_warps_share(problem: tuple[int, int], dtype: torch.dtype) -
         close(found, truth, 100 * TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+@pytest.mark.parametrize("problem", [(2, 4), (3, 3), (5, 3), (5, 4), (20, 2)], ids=str)
+def test_windows_that_overlap(problem: tuple[int, int], dtype: torch.dtype) -> None:
+    """In units without a middle, with one segment, with several; paths end early."""
+    kernel = lg.load(*problem)
+    path = 0.1 * normal(33, 300, kernel.dimension, dtype=dtype)
+    lengths = np.random.default_rng(1).integers(0, 301, 33)
+    for windows in ((17, 1), (100, 1), (60, 2)):
+        for given in (None, lengths):
+            found = kernel.log_sig(path, windows=windows, lengths=given)
+            truth = kernel.log_sig(exact(path), windows=windows, lengths=given)
+            close(found, truth, 10 * TOLERANCE[dtype])
+
+
 def test_lists_of_paths() -> None:
     kernel = lg.load(3, 3)
     paths = [normal(length, 3) for length in (3, 1, 17, 0, 40)]

@@ -119,7 +119,8 @@ def test_values_of_every_case(on_host: OnHost) -> None:
         for name in {NAMES}:
             for dtype in ("float32", "float64"): compare(name, dtype)
         long = random(3, 700, D)
-        for options in ({{}}, {{"state": "signature"}}, {{"windows": (300, 100)}}, {{"lengths": [700, 200, 3]}}):
+        windows = {{"windows": (300, 100)}}, {{"windows": (60, 2), "lengths": [700, 200, 3]}}
+        for options in ({{}}, {{"state": "signature"}}, {{"lengths": [700, 200, 3]}}, *windows):
             close(lg.log_sig(jnp.asarray(long), N, **options), lg.log_sig(long, N, **options))
         """
     )

@@ -28,7 +28,7 @@ def kernel() -> lg.LogSigKernel:
 
 def test_attributes(kernel: lg.LogSigKernel) -> None:
     assert (kernel.dimension, kernel.degree, kernel.size) == (2, 4, 8)
-    assert repr(kernel) == "LogSigKernel(dimension=2, degree=4, size=8)"
+    assert repr(kernel) == "LogSigKernel(dimension=2, degree=4, size=8, basis='Lyndon brackets (method 2)')"
     assert list(kernel.words) == pysiglib.lyndon_words(2, 4)
     assert kernel.brackets == (
         "0", "1", "[0,1]", "[0,[0,1]]", "[[0,1],1]", "[0,[0,[0,1]]]", "[0,[[0,1],1]]", "[[[0,1],1],1]",

@@ -101,6 +101,7 @@ def test_long_paths_go_in_pieces(built: Built, on_host: OnHost, tmp_path: Path) 
         (path, lengths, before, 2, 3, False, None, "signature"),
         (path, None, None, 2, 3, False, None, "log_derivative"),
         (path, lengths, None, 2, 3, False, [250, 40]),
+        (path[:2, :150], lengths[1:] // 3, None, 2, 3, False, [60, 2]),
         (path[:, :0], None, None, 2, 3),
         (path[:0], None, None, 2, 3),
         (path[:, :300].transpose(0, 1), None, before, 2, 3),

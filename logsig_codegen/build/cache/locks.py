@@ -22,7 +22,8 @@ from logsig_codegen.stages import LOGGER
 
 SIGNATURE = b"logsig_codegen "
 """How every file begins that the cache locks or is marked by."""
-_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+# Unix has the first three, Windows the last one, without which it would write \r\n for \n.
+_FLAGS = os.O_RDWR | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 _FIRST_WORD, _FURTHER_WORDS = 5.0, 60.0  # seconds after which a waiter says what it waits for
 _guard = threading.Lock()
 _held: dict[str, int] = {}  # path to descriptor; some network file systems lock between processes only

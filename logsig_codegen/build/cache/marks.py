@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,11 +78,12 @@ def stage(parent: Path, name: str) -> Staging:
     folder = make_folder(parent, name)
     mark, lock = folder / MARK, None
     try:
-        descriptor = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(mark, flags, 0o644)
         try:
             with contextlib.suppress(OSError):
                 # On Windows a folder with an open file in it cannot be renamed.
-                lock = locks.take(str(mark), descriptor) if os.name == "posix" else None
+                lock = locks.take(str(mark), descriptor) if sys.platform != "win32" else None
             os.write(descriptor, "\n".join((_FIRST, name, _LOCKED if lock else "", _LAST, "")).encode())
         finally:
             if lock is None:

@@ -138,7 +138,7 @@ def touch(folder: Path) -> None:
     with contextlib.suppress(OSError):
         mark = folder / marks.MARK
         if abs(time.time() - os.lstat(mark).st_mtime) > _TOUCH_SECONDS:
-            os.utime(mark, follow_symlinks=False)
+            os.utime(mark, follow_symlinks=os.utime not in os.supports_follow_symlinks)  # Windows cannot ask for it
 
 
 def _contents(root: Path) -> list[Entry]:

@@ -10,7 +10,7 @@ from logsig_codegen.emit.cuda.device import DeviceFunction
 from logsig_codegen.emit.view import introduction, symbol
 from logsig_codegen.gpu.hardware import WARP
 from logsig_codegen.gpu.occupancy import Occupancy
-from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.operations import OPERATIONS, SLIDING
 from logsig_codegen.problem import Problem
 
 NOT_COMPILED = ("THREADS 1", "BLOCKS 1", "BYTES 1")
@@ -79,6 +79,9 @@ def parameters(operation: str) -> tuple[str, ...]:
         rows.insert(after, "long long length, const long long *lengths, const long long *starts")
     if described.kind == "backward":
         rows.append("logsig_real *d_first")
+    if described.kind == SLIDING:
+        rows += ["const logsig_real *middle, logsig_real *suffixes"]
+        rows += [f"long long {name}" for name in ("window", "step", "windows", "per_path", "paths", "unit")]
     return (*rows, "long long batch")
 
 

@@ -11,6 +11,7 @@ from logsig_codegen.emit.cuda.block import block_view
 from logsig_codegen.emit.cuda.cooperative import cooperative_view
 from logsig_codegen.emit.cuda.path_scan import path_scan_view
 from logsig_codegen.emit.cuda.rows import rows_view
+from logsig_codegen.emit.cuda.sliding import sliding_view
 from logsig_codegen.emit.cuda.stream import stream_view
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import CUDA_FLAGS, SourceUnit
@@ -22,8 +23,9 @@ from logsig_codegen.gpu.occupancy import Occupancy
 from logsig_codegen.gpu.path_scan import PathScanPlan
 from logsig_codegen.gpu.planner import Plan, plan_kernel
 from logsig_codegen.gpu.rows import RowsPlan
+from logsig_codegen.gpu.sliding import SlidingPlan
 from logsig_codegen.gpu.stream import StreamPlan
-from logsig_codegen.operations import OPERATIONS, SLIDING
+from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
 
@@ -47,6 +49,9 @@ WRITERS: dict[type[Plan], Writer] = {
     PathScanPlan: Writer("cuda/path_scan.cu.j2", path_scan_view, ("logsig_tiles.cuh", "logsig_walks.cuh")),
     StreamPlan: Writer(
         "cuda/stream.cu.j2", stream_view, ("logsig_tiles.cuh", "logsig_walks.cuh", "logsig_streams.cuh")
+    ),
+    SlidingPlan: Writer(
+        "cuda/sliding.cu.j2", sliding_view, ("logsig_tiles.cuh", "logsig_walks.cuh", "logsig_sliding.cuh")
     ),
     CooperativePlan: Writer("cuda/cooperative.cu.j2", cooperative_view, ("logsig_tiles.cuh", "logsig_walks.cuh")),
     BlockPlan: Writer("cuda/block.cu.j2", block_view, ("logsig_blocks.cuh",)),
@@ -133,7 +138,7 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
     units: list[SourceUnit] = []
     kernels: list[CudaKernel] = []
     headers: dict[str, None] = {"logsig_device.cuh": None}
-    planned = [kernel for kernel in compiled.kernels if OPERATIONS[kernel.operation].kind != SLIDING]
+    planned = [kernel for kernel in compiled.kernels if OPERATIONS[kernel.operation].on_gpus]
     for kernel in planned:
         files: dict[str, tuple[Plan, list[str]]] = {}
         for dtype in (dtype for dtype in DTYPES if dtype in dtypes):

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.nvidia import find_cuda_compiler
 from logsig_codegen.errors import CompilerNotFoundError
-from logsig_codegen.operations import DEFAULT_STATE, OPERATIONS, STREAM, STREAM_BACKWARD, group_of, path_operation
+from logsig_codegen.operations import (
+    DEFAULT_STATE,
+    OPERATIONS,
+    SLIDING,
+    STREAM,
+    STREAM_BACKWARD,
+    group_of,
+    path_operation,
+)
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime.cuda._launcher_abi import ffi
 from logsig_codegen.runtime.cuda.driver import Launcher, Loaded, NoKernelError, check, device, library
@@ -129,10 +137,10 @@ class CudaPrograms:
         except NoKernelError:
             pass
         except CompilerNotFoundError:
-            if name not in OPERATIONS or OPERATIONS[name].kind not in (STREAM, STREAM_BACKWARD):
+            if name not in OPERATIONS or OPERATIONS[name].kind not in (STREAM, STREAM_BACKWARD, SLIDING):
                 raise
             problem.known[wanted] = 1
-            return False  # joins will do
+            return False  # joins will do, or windows one by one
         problem.known[wanted] = 1  # last: other threads take a kernel that is known and missing for too large
         return True
 

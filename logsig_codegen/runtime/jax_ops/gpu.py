@@ -15,7 +15,7 @@ from typing import Any, SupportsIndex
 import jax
 
 from logsig_codegen.errors import UnsupportedError, shown
-from logsig_codegen.operations import OPERATIONS, ROWS, SLIDING
+from logsig_codegen.operations import OPERATIONS, ROWS
 from logsig_codegen.runtime import checks
 from logsig_codegen.runtime.cuda import driver
 from logsig_codegen.runtime.cuda._launcher_abi import ffi
@@ -143,7 +143,7 @@ def prepare_on_gpu(dimension: SupportsIndex, degree: SupportsIndex, *operations:
         If a kernel cannot be had.
     """
     problem = checks.check_problem(dimension, degree)
-    known = {name for name, one in OPERATIONS.items() if one.kind != SLIDING} | {ARRANGE}
+    known = {name for name, one in OPERATIONS.items() if one.on_gpus} | {ARRANGE}
     for name in operations:
         if name not in known:
             raise ValueError(f"operations: expected names out of {', '.join(sorted(known))}, got {shown(name)}")

@@ -259,7 +259,8 @@ def _given(
     points, counts = _padded(path, lengths) if ragged else (path, as_lengths(path, lengths))
     if not transform and not parts:
         return _Given(points, dimension, counts, counts)
-    times = None if parts.times is None else preparation.times_of(points, counts, parts.times)
+    times = preparation.padded_times(parts.times, [len(one) for one in path]) if ragged else parts.times
+    times = None if times is None else preparation.times_of(points, counts, times)
     channel = None if times is None else times - times[..., :1]  # log-signatures see differences
     points = _transformed(points, counts, transform, times, channel)
     if times is not None:

@@ -17,9 +17,11 @@ from logsig_codegen.runtime import interpolation
 from logsig_codegen.runtime.parts import (
     Parts,
     check_intervals,
+    check_list_of_times,
     check_real_intervals,
     check_times,
     check_times_shape,
+    is_list_of_times,
     is_real,
     numbers_of,
     windows_within,
@@ -53,10 +55,8 @@ def _counted(points: Tensor, lengths: Tensor) -> Tensor:
 
 def times_of(points: Tensor, lengths: Tensor | None, times: Any) -> Tensor:
     """Times in double precision, ``(length,)`` or ``(..., length)``; beyond the end of a path they stay at its last."""
-    if isinstance(times, (list, tuple)) and len(times) and isinstance(times[0], (Tensor, np.ndarray)):
-        rows = [torch.as_tensor(one) for one in times]
-        longest = max(len(one) for one in rows)
-        times = torch.stack([torch.nn.functional.pad(one, (0, longest - len(one))) for one in rows])
+    if isinstance(times, (list, tuple)) and any(isinstance(one, Tensor) for one in times):
+        times = padded_times(times, [points.shape[-2]] * len(times))
     if not isinstance(times, Tensor):
         times = _tensor_of("times", times)
     check_numbers("times", points, times)
@@ -71,6 +71,14 @@ def times_of(points: Tensor, lengths: Tensor | None, times: Any) -> Tensor:
     counts, wide = _counted(points, lengths), moments.expand(points.shape[:-1])
     last = wide.gather(-1, (lengths - 1).clamp(min=0)[..., None])
     return torch.where(counts, wide, torch.where(lengths[..., None] > 0, last, torch.zeros_like(last)))
+
+
+def padded_times(times: Any, lengths: Sequence[int]) -> Any:
+    """The times of paths of these lengths: one tensor where each has an array; zeros where there are no points."""
+    if not is_list_of_times(times):
+        return times
+    check_list_of_times(times, lengths)
+    return torch.nn.utils.rnn.pad_sequence([torch.as_tensor(one) for one in times], batch_first=True)
 
 
 def with_times(points: Tensor, times: Tensor) -> Tensor:

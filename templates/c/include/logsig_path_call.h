@@ -87,6 +87,36 @@ static inline ptrdiff_t logsig_window_count(ptrdiff_t length, ptrdiff_t window, 
     return length < window ? 0 : (length - window) / step + 1;
 }
 
+/* Whether windows cost less from what they have in common than one by one, where a window then costs as much as `each` steps
+ * of a whole path for each of the `step` steps between windows, and `once` steps besides. */
+static inline int logsig_overlap_pays(ptrdiff_t window, ptrdiff_t step, ptrdiff_t each, ptrdiff_t once)
+{
+    const ptrdiff_t left = window - 1 - once;
+    return left > 0 && step <= (left - 1) / each; /* each * step < left, which may be too large a number */
+}
+
+/* A unit: consecutive windows, whose starts lie in one segment of a path and their ends in another; see logsig_sliding.h. */
+typedef struct {
+    ptrdiff_t windows, steps; /* of a unit; steps of its segment */
+    ptrdiff_t between, rest;  /* what all have in common: segments, a power of two or none, and steps */
+    int levels;               /* of products of segments, with the segments themselves */
+} logsig_unit_shape;
+
+/* Units of at most so many windows, where they have anything in common; of as few segments between as can be. */
+static inline logsig_unit_shape logsig_unit_of(ptrdiff_t window, ptrdiff_t step, ptrdiff_t most)
+{
+    const ptrdiff_t starts = (window - 1) / step;
+    logsig_unit_shape shape = {starts, 0, 0, 0, 0};
+    for (ptrdiff_t between = 1; shape.windows > most; between *= 2) {
+        shape.between = between;
+        shape.windows = starts / (between + 1);
+        shape.levels++;
+    }
+    shape.steps = shape.windows * step;
+    shape.rest = window - 1 - (shape.between + 1) * shape.steps;
+    return shape;
+}
+
 static inline int logsig_within(const ptrdiff_t *numbers, ptrdiff_t count, ptrdiff_t least, ptrdiff_t most)
 {
     for (ptrdiff_t k = 0; numbers && k < count; k++)

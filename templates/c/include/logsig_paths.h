@@ -465,9 +465,9 @@ LOGSIG_NOINLINE int logsig_products_up(logsig_combine_fn combine, logsig_real *r
     return 0;
 }
 
-/* The log-signatures of all paths, long ones in pieces. Operand 0: out. */
-LOGSIG_UNUSED static int logsig_run_forward(const logsig_path_job *job, const logsig_products *products,
-                                            ptrdiff_t batch, int n_jobs)
+/* The log-signatures of all paths, long ones in pieces; walk: what computes them from end to end. Operand 0: out. */
+LOGSIG_INLINE int logsig_run_paths(const logsig_path_job *job, logsig_range_fn walk, const logsig_products *products,
+                                   ptrdiff_t batch, int n_jobs)
 {
     const int size = job->operands[0].columns;
     const int cut = products && products->combine;
@@ -477,7 +477,7 @@ LOGSIG_UNUSED static int logsig_run_forward(const logsig_path_job *job, const lo
         end = cut ? logsig_run_end(job, first, batch, pieces, 1 + LOGSIG_PIECES_ROOM / (2 * pieces * size)) : batch;
         const ptrdiff_t paths = end - first, count = paths * pieces;
         if (pieces == 1) {
-            const int error = logsig_share(&run, logsig_walk_forward, job->frame_vectors, paths, n_jobs);
+            const int error = logsig_share(&run, walk, job->frame_vectors, paths, n_jobs);
             if (error) return error;
             continue;
         }
@@ -491,7 +491,7 @@ LOGSIG_UNUSED static int logsig_run_forward(const logsig_path_job *job, const lo
             run.lengths = starts + 2 * count;
             run.operands[0].data = rows;
             run.operands[0].stride = size;
-            error = logsig_share(&run, logsig_walk_forward, job->frame_vectors, count, n_jobs);
+            error = logsig_share(&run, walk, job->frame_vectors, count, n_jobs);
             if (!error)
                 error = logsig_products_up((logsig_combine_fn)products->combine, rows, size, paths, pieces,
                                            (logsig_real *)out.data, out.stride, n_jobs);
@@ -501,6 +501,12 @@ LOGSIG_UNUSED static int logsig_run_forward(const logsig_path_job *job, const lo
         if (error) return error;
     }
     return 0;
+}
+
+LOGSIG_UNUSED static int logsig_run_forward(const logsig_path_job *job, const logsig_products *products,
+                                            ptrdiff_t batch, int n_jobs)
+{
+    return logsig_run_paths(job, logsig_walk_forward, products, batch, n_jobs);
 }
 
 /* Derivatives with respect to the pieces' log-signatures from those with respect to their products, level by level. The

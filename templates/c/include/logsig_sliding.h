@@ -86,8 +86,7 @@ typedef struct {
 LOGSIG_INLINE int logsig_slides(const logsig_path_call *call, const logsig_chain *chain)
 {
     const int joined = call->step <= chain->joined;
-    const ptrdiff_t times = joined ? chain->each : 2, left = call->window - 1 - (joined ? chain->once : chain->by_product);
-    return left > 0 && call->step <= (left - 1) / times; /* times * step < left, which may be too large a number */
+    return logsig_overlap_pays(call->window, call->step, joined ? chain->each : 2, joined ? chain->once : chain->by_product);
 }
 
 /* ---- the scheme ------------------------------------------------------------------------------------------------ */
@@ -95,19 +94,17 @@ LOGSIG_INLINE int logsig_slides(const logsig_path_call *call, const logsig_chain
 /* Units are as long as their suffixes' room allows, and as few segments make the middle. */
 LOGSIG_INLINE logsig_scheme logsig_scheme_of(const logsig_request *request, const logsig_chain *chain, int backward)
 {
-    const ptrdiff_t step = request->call->step, steps = request->call->window - 1, starts = steps / step;
-    logsig_scheme scheme = {.windows = starts, .joined = step <= chain->joined};
+    const ptrdiff_t step = request->call->step;
+    logsig_scheme scheme = {.joined = step <= chain->joined};
     const ptrdiff_t states = backward ? 2 * (scheme.joined ? step : 1) : 1;
     const ptrdiff_t displacements = scheme.joined ? (backward ? 4 : 2) * step : 0;
-    ptrdiff_t most = LOGSIG_UNIT_NUMBERS / (states * request->size + displacements * request->dimension);
-    if (most < 8) most = 8;
-    for (ptrdiff_t between = 1; scheme.windows > most; between *= 2) {
-        scheme.between = between;
-        scheme.windows = starts / (between + 1);
-        scheme.levels++;
-    }
-    scheme.steps = scheme.windows * step;
-    scheme.rest = steps - (scheme.between + 1) * scheme.steps;
+    const ptrdiff_t most = LOGSIG_UNIT_NUMBERS / (states * request->size + displacements * request->dimension);
+    const logsig_unit_shape shape = logsig_unit_of(request->call->window, step, most < 8 ? 8 : most);
+    scheme.windows = shape.windows;
+    scheme.steps = shape.steps;
+    scheme.between = shape.between;
+    scheme.rest = shape.rest;
+    scheme.levels = shape.levels;
     scheme.units = (request->per_path - 1) / scheme.windows + 1;
     scheme.span = LOGSIG_SPAN_UNITS + 4 * scheme.between;
     if (scheme.span > scheme.units) scheme.span = scheme.units;

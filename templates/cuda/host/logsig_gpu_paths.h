@@ -1,8 +1,9 @@
 /* Calls along paths on a GPU: which kernels a logsig_path_call is made of, and what they are started with.
  *
  * Long paths are cut into chunks, whose log-signatures are multiplied two by two: a few paths fill the device, and errors
- * do not grow along a path. The number of chunks depends on the length alone. Windows that share points are taken in
- * turns, since the gradient of a window writes all of its points. Streams without a kernel are joins, one per step.
+ * do not grow along a path. The number of chunks depends on the length alone. Windows that overlap much are products of
+ * what they have in common. In gradients, windows that share points are taken in turns, since the gradient of a window
+ * writes all of its points. Streams without a kernel are joins, one per step.
  *
  * Nothing waits for the device, nothing is allocated: the caller hands over a workspace on the device. All numbers of
  * indices are read on the device, by the kernel `arrange`.
@@ -26,6 +27,7 @@ enum {
     LOGSIG_AT_COMBINE_BACKPROP,
     LOGSIG_AT_JOIN,
     LOGSIG_AT_JOIN_BACKPROP,
+    LOGSIG_AT_WINDOWS,
     LOGSIG_AT_ARRANGE,
     LOGSIG_AT_END
 };
@@ -33,8 +35,8 @@ enum {
 /* A problem on one device, in one number type. known[k]: whether kernels[k] was looked for; null: there is none. */
 typedef struct {
     int dimension, degree, size, real_bytes;
-    int known[11];
-    const logsig_kernel *kernels[11];
+    int known[12];
+    const logsig_kernel *kernels[12];
 } logsig_gpu_problem;
 
 /* What else a call needs to say than logsig_path_call. */
@@ -56,18 +58,20 @@ LOGSIG_HOST int logsig_gpu_paths(const logsig_gpu_problem *problem, const logsig
 /* -- end of the declarations -------------------------------------------------------------------------------------- */
 
 enum { LOGSIG_WHOLE_STEPS = 192, LOGSIG_MOST_CHUNKS = 64, LOGSIG_MOST_OF_A_SIGNATURE = 1000, LOGSIG_ROOM = 1 << 26 };
+/* Windows of a unit, at most: a thread takes a unit, and a device wants many threads. */
+enum { LOGSIG_UNIT_WINDOWS = 16 };
 
 /* What `arrange` does; see logsig_arrange.cuh. */
 enum {
     LOGSIG_ZERO, LOGSIG_CUT, LOGSIG_WINDOWS, LOGSIG_GATHER, LOGSIG_ADD, LOGSIG_ADD_FIRSTS, LOGSIG_STEPS, LOGSIG_SUM,
-    LOGSIG_POINTS
+    LOGSIG_POINTS, LOGSIG_STRETCHES
 };
 
 LOGSIG_HOST const char *logsig_gpu_operation(int k)
 {
     static const char *const names[] = {
         "log_sig", "log_sig_backprop", "log_sig_by_signature", "log_sig_by_signature_backprop", "stream",
-        "stream_backprop", "combine", "combine_backprop", "join", "join_backprop", "arrange",
+        "stream_backprop", "combine", "combine_backprop", "join", "join_backprop", "windows", "arrange",
     };
     return k >= 0 && k < LOGSIG_AT_END ? names[k] : NULL;
 }
@@ -303,6 +307,20 @@ static inline int logsig_walk_back(logsig_doing *doing, logsig_gpu_rows paths, i
 
 /* -- windows ------------------------------------------------------------------------------------------------------ */
 
+/* Parts of paths, `each` of every path, of `points` points, from the point `from` on, `apart` points from each other, as
+ * paths; task: whether those of a path follow one another (LOGSIG_WINDOWS), or the first parts of all paths come first. */
+static inline int logsig_parts(logsig_doing *doing, int task, logsig_gpu_rows paths, int64_t each, int64_t from,
+                               int64_t apart, int64_t points, logsig_gpu_rows *parts)
+{
+    parts->count = paths.count * each;
+    parts->length = points;
+    parts->stride = 0;
+    parts->starts = logsig_take(doing, 2 * parts->count, 8);
+    parts->lengths = paths.lengths ? parts->starts + 8 * parts->count : 0;
+    return logsig_arrange(doing, task, parts->count, parts->starts, 0, 0, paths.lengths, paths.starts, each, from, apart,
+                          points, doing->problem->dimension, paths.stride);
+}
+
 /* Windows turn, turn + turns, ... of every path, as paths. */
 static inline int logsig_windows(logsig_doing *doing, logsig_gpu_rows paths, int64_t turn, int64_t turns,
                                  logsig_gpu_rows *chosen)
@@ -310,13 +328,7 @@ static inline int logsig_windows(logsig_doing *doing, logsig_gpu_rows paths, int
     const logsig_path_call *const call = doing->call;
     const int64_t per_path = logsig_window_count(call->length, call->window, call->step);
     const int64_t each = turn < per_path ? (per_path - turn + turns - 1) / turns : 0;
-    chosen->count = paths.count * each;
-    chosen->length = call->window;
-    chosen->stride = 0;
-    chosen->starts = logsig_take(doing, 2 * chosen->count, 8);
-    chosen->lengths = paths.lengths ? chosen->starts + 8 * chosen->count : 0;
-    return logsig_arrange(doing, LOGSIG_WINDOWS, chosen->count, chosen->starts, 0, 0, paths.lengths, paths.starts, each,
-                          turn * call->step, turns * call->step, call->window, doing->problem->dimension, paths.stride);
+    return logsig_parts(doing, LOGSIG_WINDOWS, paths, each, turn * call->step, turns * call->step, call->window, chosen);
 }
 
 /* The rows of the windows of a turn, one after the other. */
@@ -354,6 +366,87 @@ static inline int logsig_windows_back(logsig_doing *doing, logsig_gpu_rows paths
         if (turn) {
             LOGSIG_TRY(logsig_arrange(doing, LOGSIG_ADD, doing->run->extent, d_path, apart, 0, 0, 0, 0, 0, 0, 0, 0, 0));
         }
+    }
+    return LOGSIG_OK;
+}
+
+/* -- windows that overlap ----------------------------------------------------------------------------------------- */
+
+/* What a window costs by what it has in common with others, in steps of a whole path, by degree; the numbers are those of
+ * sliding_costs in logsig_codegen/operations.py. up_to: steps between windows, at most; more are not done this way here. */
+static inline void logsig_sliding_costs(int degree, ptrdiff_t *up_to, ptrdiff_t *each, ptrdiff_t *once)
+{
+    *up_to = degree <= 5 ? 10 : 5;
+    *each = degree + 1;
+    *once = degree + 2;
+}
+
+/* Whether the windows of a call are computed from what they have in common: that follows from their size and step. */
+static inline int logsig_slides(logsig_doing *doing, int *slides)
+{
+    const logsig_path_call *const call = doing->call;
+    ptrdiff_t up_to, each, once;
+    logsig_sliding_costs(doing->problem->degree, &up_to, &each, &once);
+    *slides = 0;
+    if (call->step > up_to || !logsig_overlap_pays(call->window, call->step, each, once)) return LOGSIG_OK;
+    return logsig_look(doing, LOGSIG_AT_WINDOWS, slides);
+}
+
+/* What all windows of a unit have in common: a row per unit, those of the first units of all paths first; 0: nothing. */
+static inline int logsig_middles(logsig_doing *doing, logsig_gpu_rows paths, const logsig_unit_shape *shape, int64_t units,
+                                 int64_t *middle)
+{
+    const int64_t size = doing->problem->size, row = size * doing->problem->real_bytes, count = units * paths.count;
+    logsig_gpu_rows parts;
+    *middle = 0;
+    if (shape->levels) {
+        int64_t segments = units + shape->between - 1, next = 0;
+        LOGSIG_TRY(logsig_parts(doing, LOGSIG_STRETCHES, paths, segments, shape->steps, shape->steps, shape->steps + 1,
+                                &parts));
+        *middle = logsig_take_rows(doing, parts.count, size);
+        if (shape->between > 1) next = logsig_take_rows(doing, parts.count, size);
+        LOGSIG_TRY(logsig_walk(doing, parts, *middle, size));
+        for (int64_t apart = 1; apart < shape->between; apart *= 2) { /* products of 2, 4, ... segments */
+            const int64_t products = next;
+            segments -= apart;
+            LOGSIG_GO(doing, LOGSIG_AT_COMBINE, segments * paths.count, *middle, size, *middle + apart * paths.count * row,
+                      size, products, size);
+            next = *middle;
+            *middle = products;
+        }
+    }
+    if (shape->rest) {
+        LOGSIG_TRY(logsig_parts(doing, LOGSIG_STRETCHES, paths, units, (shape->between + 1) * shape->steps, shape->steps,
+                                shape->rest + 1, &parts));
+        const int64_t segments = *middle, rest = logsig_take_rows(doing, count, size);
+        LOGSIG_TRY(logsig_walk(doing, parts, rest, size));
+        *middle = rest;
+        if (segments) {
+            *middle = logsig_take_rows(doing, count, size);
+            LOGSIG_GO(doing, LOGSIG_AT_COMBINE, count, segments, size, rest, size, *middle, size);
+        }
+    }
+    return LOGSIG_OK;
+}
+
+/* All windows of all paths, a unit per thread, some units at a time. */
+static inline int logsig_slide(logsig_doing *doing, logsig_gpu_rows paths)
+{
+    const logsig_path_call *const call = doing->call;
+    const logsig_unit_shape shape = logsig_unit_of(call->window, call->step, LOGSIG_UNIT_WINDOWS);
+    const int64_t per_path = logsig_window_count(call->length, call->window, call->step), size = doing->problem->size;
+    const int64_t units = per_path ? (per_path - 1) / shape.windows + 1 : 0, all = units * paths.count;
+    const int64_t tile = LOGSIG_WARP_THREADS, tiles = (all + tile - 1) / tile;
+    const int64_t portion = logsig_portion(doing, tile * shape.windows * size), some = portion < tiles ? portion : tiles;
+    int64_t middle;
+    if (!all) return LOGSIG_OK;
+    LOGSIG_TRY(logsig_middles(doing, paths, &shape, units, &middle));
+    const int64_t suffixes = logsig_take_rows(doing, some * tile * shape.windows, size);
+    for (int64_t first = 0; first < all; first += some * tile) {
+        const int64_t count = all - first < some * tile ? all - first : some * tile;
+        LOGSIG_GO(doing, LOGSIG_AT_WINDOWS, count, logsig_address(call->path), paths.stride, paths.length, paths.lengths,
+                  paths.starts, logsig_address(call->out), call->out_stride, middle, suffixes, call->window, call->step,
+                  shape.windows, per_path, paths.count, first);
     }
     return LOGSIG_OK;
 }
@@ -483,7 +576,12 @@ static inline int logsig_do(logsig_doing *doing, int backward)
         return logsig_walk_back(doing, paths, logsig_address(call->d_out), call->d_out_stride,
                                 logsig_address(call->result), call->result_stride, logsig_address(call->d_path));
     }
-    if (call->window) LOGSIG_TRY(logsig_windows(doing, paths, 0, 1, &rows));
+    if (call->window) {
+        int slides;
+        LOGSIG_TRY(logsig_slides(doing, &slides));
+        if (slides) return logsig_slide(doing, paths);
+        LOGSIG_TRY(logsig_windows(doing, paths, 0, 1, &rows));
+    }
     if (!rows.count) return LOGSIG_OK;
     return logsig_walk(doing, rows, logsig_address(call->out), call->out_stride);
 }

@@ -10,7 +10,7 @@
 
 enum {
     LOGSIG_ZERO, LOGSIG_CUT, LOGSIG_WINDOWS, LOGSIG_GATHER, LOGSIG_ADD, LOGSIG_ADD_FIRSTS, LOGSIG_STEPS, LOGSIG_SUM,
-    LOGSIG_POINTS
+    LOGSIG_POINTS, LOGSIG_STRETCHES
 };
 
 /* n: what a task says of them. lengths, starts: of paths, or null; of chunks for LOGSIG_ADD_FIRSTS. */
@@ -38,10 +38,11 @@ LOGSIG_DEVICE void logsig_cut(const logsig_paths_given &given, long long i)
     found[given.items + i] = last - first + 1;
 }
 
-/* The same of windows: n = windows of a path, first point of the first, points between two, size, dimension, stride. */
-LOGSIG_DEVICE void logsig_window(const logsig_paths_given &given, long long i)
+/* The same of window `window` of a path: n = windows of a path, first point of the first, points between two, size,
+ * dimension, stride. */
+LOGSIG_DEVICE void logsig_window(const logsig_paths_given &given, long long i, long long path, long long window)
 {
-    const long long path = i / given.n[0], from = given.n[1] + i % given.n[0] * given.n[2];
+    const long long from = given.n[1] + window * given.n[2];
     long long *const found = (long long *)given.to;
     found[i] = logsig_begin(given, path, given.n[5]) + from * given.n[4];
     if (!given.lengths) return;
@@ -85,7 +86,7 @@ LOGSIG_DEVICE void logsig_arrange(long long task, const logsig_paths_given &give
     switch (task) {
     case LOGSIG_ZERO: to[i] = 0; break;
     case LOGSIG_CUT: logsig_cut(given, i); break;
-    case LOGSIG_WINDOWS: logsig_window(given, i); break;
+    case LOGSIG_WINDOWS: logsig_window(given, i, i / given.n[0], i % given.n[0]); break;
     case LOGSIG_GATHER: to[i] = logsig_gathered(given, i); break;
     case LOGSIG_ADD: to[i] += given.x[i]; break;
     case LOGSIG_ADD_FIRSTS: /* of a chunk that is one point it is zero, and the place another chunk's as well */
@@ -96,6 +97,11 @@ LOGSIG_DEVICE void logsig_arrange(long long task, const logsig_paths_given &give
         to[i] = given.x[i / given.n[0] * given.n[1] + i % given.n[0]] + (given.y ? given.y[i] : (logsig_real)0);
         break;
     case LOGSIG_POINTS: logsig_point(given, i); break;
+    case LOGSIG_STRETCHES: { /* the first windows of all paths, then the second ones, ... */
+        const long long paths = given.items / given.n[0];
+        logsig_window(given, i, i % paths, i / paths);
+        break;
+    }
     }
 }
 

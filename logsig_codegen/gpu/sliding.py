@@ -1,0 +1,85 @@
+"""Plans for windows that overlap: a thread takes a unit of them, by joins on either side and a product per window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from logsig_codegen.compiler import Kernel, PathKernel
+from logsig_codegen.gpu.hardware import WARP
+from logsig_codegen.gpu.occupancy import Occupancy, independent_warps
+from logsig_codegen.gpu.path_scan import numbers_of_points, phase_program
+from logsig_codegen.gpu.schedule import thread_schedule
+from logsig_codegen.gpu.shared_memory import PATHS_BYTES, odd_stride, tile_numbers
+from logsig_codegen.gpu.stream import POINT_COLUMNS
+from logsig_codegen.ir.schedule import Schedule
+from logsig_codegen.operations import OPERATIONS, SLIDING
+from logsig_codegen.passes.pressure import live_values
+from logsig_codegen.problem import Problem
+
+OPERANDS = 8
+"""Operands of the kernel: points, rows of results and of middles, suffixes, and the segments of starts and ends."""
+
+
+@dataclass(frozen=True)
+class SlidingPlan:
+    """Windows that overlap, one thread per unit of consecutive windows.
+
+    Attributes
+    ----------
+    kernel : PathKernel
+    join, join_left, combine : Schedule
+        Of the three products; each writes its result over its first operand.
+    """
+
+    form: ClassVar[str] = "thread"
+    dtype: ClassVar[str] = ""
+    kernel: PathKernel
+    join: Schedule
+    join_left: Schedule
+    combine: Schedule
+
+    @property
+    def problem(self) -> Problem:
+        return self.join.program.problem
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """Empty: how much of a path is read depends on its length."""
+        return {}
+
+    def samples(self, dtype: str) -> int:
+        """Units of a warp."""
+        return WARP
+
+    @property
+    def chunk(self) -> int:
+        """Points of each segment that are loaded together."""
+        return max(1, POINT_COLUMNS // self.problem.dimension)
+
+    @property
+    def row(self) -> int:
+        """Numbers in shared memory from the suffix, or the prefix, of one unit to that of the next."""
+        return odd_stride(self.problem.size)
+
+    def occupancy(self, dtype: str) -> Occupancy:
+        """For one number type."""
+        live = max(map(live_values, (self.join, self.join_left, self.combine)))
+        numbers = 2 * tile_numbers(self.chunk * self.problem.dimension) + 2 * WARP * self.row
+        held = numbers_of_points(self.kernel, self.problem)
+        return independent_warps(live + held, numbers, dtype, 2 * PATHS_BYTES, OPERANDS)
+
+
+def sliding_plan(kernel: PathKernel) -> SlidingPlan:
+    """The plan of straight-line products, for both number types."""
+    join, join_left, combine = (
+        thread_schedule(phase_program(kernel, name), (0,), descending=False)
+        for name in ("join", "join_left", "combine")
+    )
+    assert all(one.in_place == (0,) for one in (join, join_left, combine))
+    return SlidingPlan(kernel, join, join_left, combine)
+
+
+def is_sliding(kernel: Kernel | PathKernel) -> bool:
+    """Whether a kernel is that of windows that overlap."""
+    return OPERATIONS[kernel.operation].kind == SLIDING
