@@ -66,10 +66,11 @@ examples:
   logsig-gen show --dim 5 --degree 3 --what report --format json
                                                  plan and operation counts, for programs
   logsig-gen pack --common                       a wheel of the common problems, for machines without a compiler
+  logsig-gen operators                           torch's operators in C++, for quick small calls
   logsig-gen doctor                              what would be used on this machine, and why
   logsig-gen cache                               what the cache holds, and how it gets smaller
 
-"logsig-gen show --help" and the like say more about these four."""
+"logsig-gen show --help" and the like say more about these five."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="logsig-gen",
         usage="logsig-gen --dim D --degree N [options]\n       logsig-gen show --dim D --degree N [options]"
         "\n       logsig-gen pack (--common | --dim D --degree N) [options]"
-        "\n       logsig-gen doctor [options]\n       logsig-gen cache [list | clean | clear] [options]",
+        "\n       logsig-gen operators\n       logsig-gen doctor [options]"
+        "\n       logsig-gen cache [list | clean | clear] [options]",
         description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -189,6 +191,18 @@ def _doctor_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _operators_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="logsig-gen operators",
+        description="Compile the operators of torch in C++, once for all problems, into the cache, and print where "
+        "they are. Every process that uses this package with tensors takes them from then on. Needs torch, ninja, a "
+        "C++ compiler, and about a minute.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_operators)
+    return parser
+
+
 def _version() -> str:
     from logsig_codegen._version import __version__
 
@@ -281,6 +295,13 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
+def _operators(_: argparse.Namespace) -> int:
+    from logsig_codegen.build.torch_operators import obtain_operators
+
+    print(obtain_operators())
+    return 0
+
+
 def _doctor(options: argparse.Namespace) -> int:
     from logsig_codegen.display import doctor_text
     from logsig_codegen.doctor import examine
@@ -312,6 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     parsers = {
         "show": _show_parser,
+        "operators": _operators_parser,
         "doctor": _doctor_parser,
         "cache": cache_command.parser,
         "pack": pack_command.parser,

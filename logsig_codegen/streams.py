@@ -45,6 +45,10 @@ class _Points:
         """Number of points here."""
         return 0 if self._rows is None else len(self._rows)
 
+    def push(self, point: Any) -> bool:
+        """Append one point to each path if it is an ordinary numpy array like those before it; whether it was."""
+        return type(self._rows) is ArrayStorage and self._rows.push(point)
+
     def append(self, name: str, points: Any) -> None:
         """Append points of shape ``(..., n, dimension)``; ``name`` stands in messages. No points decide nothing."""
         kind = self._check(name, points)
@@ -110,9 +114,12 @@ class _Stream:
         TypeError, ValueError
             For anything else.
         """
+        if self._points.push(point):
+            self._grown()
+            return
         check_types({"point": point})
-        if point.ndim < 1 or point.shape[-1] != self._problem.dimension:
-            expected = self._problem.dimension
+        expected = self._problem.dimension
+        if point.ndim < 1 or point.shape[-1] != expected:
             raise ValueError(f"point: expected last dimension {expected}, got shape {tuple(point.shape)}")
         self._append("point", point[..., None, :])
 
@@ -128,6 +135,10 @@ class _Stream:
 
     def _append(self, name: str, points: Any) -> None:
         self._points.append(name, points)
+        self._grown()
+
+    def _grown(self) -> None:
+        """Called when points have come."""
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled and copied: the numbers of tensors, without their gradients."""
@@ -276,7 +287,7 @@ class LogSigStream(_Stream):
         path = self._points.get(0, self.size)
         first = self._before if self._before is not None else self._log_sig(path[..., :1, :])
         rows = _time_first(self._log_sig(path, stream=True, initial=first))
-        return self._converted(_concatenate(first[None], rows))
+        return self._converted(_join([first[None], rows]))
 
     def _index(self, name: str, value: SupportsIndex) -> int:
         index = check_integer(name, value)
@@ -344,8 +355,7 @@ class LogSigWindowStream(_Stream):
             self._windows = [_join(self._windows)]
         return self._converted(self._windows[0])
 
-    def _append(self, name: str, points: Any) -> None:
-        super()._append(name, points)
+    def _grown(self) -> None:
         dropped = min(self._skip, self._points.count)
         self._points.drop(dropped)
         self._skip -= dropped
@@ -366,10 +376,6 @@ class LogSigWindowStream(_Stream):
 def _time_first(rows: Any) -> Any:
     """From ``(..., n, size)`` to ``(n, ..., size)``."""
     return rows.movedim(-2, 0) if is_tensor(rows) else namespace(rows).moveaxis(rows, -2, 0)
-
-
-def _concatenate(first: Any, second: Any) -> Any:
-    return _join([first, second])
 
 
 def _join(parts: Sequence[Any]) -> Any:

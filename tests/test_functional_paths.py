@@ -190,3 +190,28 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
 def test_wrong_arguments(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("method", [0, 1, 2])
+def test_ordinary_calls_have_the_bits_of_all_others(method: int, dtype: type) -> None:
+    """Plain paths take a short way, in every shape; ``lengths`` and other layouts take the general one."""
+    for length in range(1, 80):  # more shapes than are remembered
+        path = RNG.normal(size=(2, length, 2)).astype(dtype)
+        general = lg.log_sig(path, 3, method=method, lengths=np.full(2, length))
+        for _ in range(2):
+            found = lg.log_sig(path, 3, method=method)
+            assert found.dtype == dtype
+            assert np.array_equal(found, general)
+        assert np.array_equal(lg.log_sig(path[0], 3, method=method), general[0])
+    for other in (path[::-1], np.asfortranarray(path), path[:, ::2], path[:0], path.reshape(2, 1, -1, 2)):
+        expected = lg.log_sig(other, 3, method=method, lengths=np.full(other.shape[:-2], other.shape[-2]))
+        assert np.array_equal(lg.log_sig(other, 3, method=method), expected)
+    wrong = ((path[0, 0], ValueError), (path.astype(np.int64), TypeError), (path[0, 0, 0], TypeError))
+    for value, error in wrong:
+        with pytest.raises(error, match="path"):
+            lg.log_sig(value, 3, method=method)
+    with pytest.raises(TypeError, match="method"):
+        lg.load(2, 3).log_sig(path, method=method + 0.0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="n_jobs"):
+        lg.log_sig(path, 3, method=method, n_jobs=0)

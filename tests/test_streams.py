@@ -270,3 +270,31 @@ def test_a_window_stream_forgets_its_points() -> None:
         sizes.append(len(pickle.dumps(stream)))
     assert max(sizes[10:]) <= max(sizes[:10])
     pickle.loads(pickle.dumps(stream)).push(points())
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 1)])
+def test_pushes_of_any_layout_are_copied_and_checked(batch: tuple[int, ...]) -> None:
+    """Ordinary points take a short way, others the one with all checks; both write the same rows."""
+    stream, path = lg.LogSigStream(D, N), points(*batch, 40)
+    for place in range(40):
+        point = path[..., place, :].copy()
+        if place % 3 == 1:
+            point = np.repeat(point, 2, axis=-1)[..., ::2]  # strided
+        elif place % 3 == 2:
+            point = point.view(np.memmap)  # a subclass
+        stream.push(point)
+        point[...] = np.nan
+        if place % 10 == 9 and place < 39:
+            stream.pop_front()
+            stream = copy.deepcopy(stream)
+    assert (stream.start_index, stream.size, stream.batch_shape) == (3, 37, batch)
+    np.testing.assert_array_equal(stream.sig(3, 39), direct(path[..., 3:, :]))
+    for wrong, error in (
+        (path[..., 0, :].astype(np.float32), TypeError),
+        (np.zeros((*batch, D + 1)), ValueError),
+        (np.zeros((*batch, 1, D)), ValueError),
+        (np.float64(1.0), TypeError),
+    ):
+        with pytest.raises(error, match="point"):
+            stream.push(wrong)
+    assert stream.size == 37

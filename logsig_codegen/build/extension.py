@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from logsig_codegen.build.cache import failures
@@ -32,7 +33,7 @@ cpp_extension.load(
     name=name,
     sources=[source],
     extra_cflags=["-O2", "-I" + folder, *definitions],
-    extra_ldflags=["-L" + folder, "-l:" + library, "-Wl,-rpath,'$$ORIGIN'"],
+    extra_ldflags=["-L" + folder, "-l:" + library, "-Wl,-rpath,'$$ORIGIN'"] if library else [],
     build_directory=build,
     is_python_module=False,
     with_cuda=False,
@@ -45,7 +46,6 @@ def extension_name(problem: Problem) -> str:
     return f"liblogsig_{problem.name}_torch.so"
 
 
-@stage("compile torch")
 def build_extension(folder: Path, problem: Problem, source: str, library: str, *, cuda: bool) -> None:
     """Compile ``folder/source`` into the extension, link it with ``folder/library``, load it once.
 
@@ -58,16 +58,25 @@ def build_extension(folder: Path, problem: Problem, source: str, library: str, *
     CompilerError
         If it does not compile, or not load.
     """
-    name = extension_name(problem)
+    what, definitions = f"the torch extension of {problem.name}", ["-DLOGSIG_TORCH_CUDA"] if cuda else []
+    compile_cpp(folder, source, extension_name(problem), what, library=library, definitions=definitions)
+
+
+@stage("compile torch")
+def compile_cpp(
+    folder: Path, source: str, name: str, what: str, *, library: str = "", definitions: Sequence[str] = ()
+) -> None:
+    """Compile ``folder/source`` into the extension ``folder/name``, linked with ``folder/library`` if there is one.
+
+    ``what``: its name in messages. Raises as :func:`build_extension`.
+    """
     module = name.removesuffix(".so").removeprefix("lib")
     folder = folder.resolve()
     with tempfile.TemporaryDirectory(prefix=".torch-", dir=folder) as build:
-        definitions = ["-DLOGSIG_TORCH_CUDA"] if cuda else []
         arguments = [module, str(folder / source), str(folder), library, build, *definitions]
         command = (sys.executable, "-c", _SCRIPT, *arguments)
         done = run(command, Path(build), environment=_environment(folder))
         if done.status != 0:
-            what = f"the torch extension of {problem.name}"
             if done.status == MISSING:
                 raise CompilerNotFoundError(f"{what}: {done.stderr.strip()}")
             kept = failures.keep(folder, command, done.stdout + done.stderr)

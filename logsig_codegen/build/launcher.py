@@ -58,21 +58,23 @@ def obtain_launcher(folders: Iterable[Path] = ()) -> Path:
     )
 
 
-def obtain_library(name: str, folders: Iterable[Path], make: Callable[[Path], None], target: str, purpose: str) -> Path:
+def obtain_library(
+    name: str, folders: Iterable[Path], make: Callable[[Path], None], target: str | None, purpose: str
+) -> Path:
     """A library without a problem: from one of ``folders``, else from the cache, else made by ``make(target)``.
 
-    ``target``: the target whose folders have it. ``purpose``: a sentence that the error begins with where it cannot be
-    compiled. Raises as :func:`obtain_launcher`.
+    ``target``: the target whose folders have it, if there is one. ``purpose``: a sentence that the error begins with
+    where it cannot be compiled. Raises as :func:`obtain_launcher`.
     """
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    entry = Path(name).stem
-    for root in cache.roots():
-        if cache.trusted_entry(root / entry) and _is_whole(root / entry / name):
-            cache.touch(root / entry)
-            return root / entry / name
-    advice = f"A folder that logsig-gen --target {target} has written has it; name one in $LOGSIG_CODEGEN_PATH."
+    found = kept_library(name)
+    if found is not None:
+        return found
+    advice = ""
+    if target is not None:
+        advice = f"A folder that logsig-gen --target {target} has written has it; name one in $LOGSIG_CODEGEN_PATH."
     forbidden = policy.refusal(f"{purpose} It is not in the cache", lambda: advice)
     if forbidden is not None:
         raise forbidden
@@ -85,7 +87,17 @@ def obtain_library(name: str, folders: Iterable[Path], make: Callable[[Path], No
         make(folder / name)
         (folder / _ABOUT).write_text(json.dumps(describe_file(folder / name)), encoding="utf-8")
 
-    return cache.keep(entry, build) / name
+    return cache.keep(Path(name).stem, build) / name
+
+
+def kept_library(name: str) -> Path | None:
+    """A library without a problem that is in the cache, whole."""
+    entry = Path(name).stem
+    for root in cache.roots():
+        if cache.trusted_entry(root / entry) and _is_whole(root / entry / name):
+            cache.touch(root / entry)
+            return root / entry / name
+    return None
 
 
 def copy_launcher(folder: Path) -> tuple[str, ...]:

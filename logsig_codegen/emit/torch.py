@@ -34,6 +34,7 @@ HEADERS = (
 """What does not depend on the problem, in the order in which it is included."""
 TABLE = "logsig_torch_operations.h"
 SOURCE = "operators.cpp"
+WITHOUT_PROBLEM = "torch/every_problem.cpp.j2"
 IMAGES = "operators_cuda.h"
 
 
@@ -99,9 +100,18 @@ def torch_sources(compiled: CompiledProblem, dtypes: Sequence[str]) -> dict[str,
         entries=tuple(entries),
         arguments=(str(problem.dimension), str(problem.degree), f'"{default_state(problem)}"'),
     )
+    return {SOURCE: render("torch/operators.cpp.j2", view=view), **_included()}
+
+
+def sources_without_problem() -> dict[str, str]:
+    """File name to text of the extension that has the operators and no kernels."""
+    return {SOURCE: render(WITHOUT_PROBLEM), **_included()}
+
+
+def _included() -> dict[str, str]:
+    """File name to text of what every extension includes."""
     headers = {Path(name).name: verbatim(name) for name in HEADERS}
-    table = render("torch/operations.h.j2", view=operations_view())
-    return {SOURCE: render("torch/operators.cpp.j2", view=view), TABLE: table, **headers}
+    return {TABLE: render("torch/operations.h.j2", view=operations_view()), **headers}
 
 
 def operations_view() -> OperationsView:

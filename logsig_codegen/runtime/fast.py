@@ -22,8 +22,8 @@ FastLogSig: TypeAlias = Callable[[Any, Any, int], Any]
 Products: TypeAlias = Callable[[Any], Any]
 FastLogSigBackprop: TypeAlias = Callable[[Any, Any, Any, Any, int], Any]
 
-_READABLE = 0x1 | 0x100  # numpy's flags C_CONTIGUOUS and ALIGNED
-_WRITABLE = _READABLE | 0x400  # and WRITEABLE
+READABLE = 0x1 | 0x100  # numpy's flags C_CONTIGUOUS and ALIGNED
+_WRITABLE = READABLE | 0x400  # and WRITEABLE
 
 
 def fast_product(problem: Problem, operation: Operation, functions: Mapping[str, Any]) -> FastProduct:
@@ -43,7 +43,7 @@ def fast_product(problem: Problem, operation: Operation, functions: Mapping[str,
             or not shape
             or shape[-1] != size
             or right.shape != (*shape[:-1], columns)
-            or left.flags.num & right.flags.num & _READABLE != _READABLE
+            or left.flags.num & right.flags.num & READABLE != READABLE
             or not (count := left.size)
         ):
             return None
@@ -88,7 +88,7 @@ def fast_gradient(problem: Problem, operation: Operation, functions: Mapping[str
             or shape[-1] != size
             or d_out.shape != shape
             or right.shape != (*shape[:-1], columns)
-            or d_out.flags.num & left.flags.num & right.flags.num & _READABLE != _READABLE
+            or d_out.flags.num & left.flags.num & right.flags.num & READABLE != READABLE
             or not (count := left.size)
         ):
             return None
@@ -139,7 +139,7 @@ def fast_log_sig(problem: Problem, functions: Mapping[str, Any], products: Produ
             function is None
             or len(shape) < 2
             or shape[-1] != dimension
-            or path.flags.num & _READABLE != _READABLE
+            or path.flags.num & READABLE != READABLE
             or not (count := path.size)
         ):
             return None
@@ -180,7 +180,7 @@ def fast_log_sig_backprop(
             or type(path) is not ndarray
             or d_out.dtype is not path.dtype
             or d_out.shape != (*path.shape[:-2], size)
-            or d_out.flags.num & _READABLE != _READABLE
+            or d_out.flags.num & READABLE != READABLE
             or not path.size
         ):
             return None

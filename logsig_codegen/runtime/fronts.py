@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import numpy as np
+
 from logsig_codegen.runtime.checks import is_jax, is_tensor
 
 _of_type: dict[type, Any] = {}
@@ -17,14 +19,15 @@ def calls_of(*arrays: object) -> Any:
     ``transform_path_backprop``, ``log_sig``, ``log_sig_backprop`` and ``provide``. A list of arrays stands for its
     first one.
     """
-    found = _of_type.get(type(arrays[0]))
+    kind = type(arrays[0])
+    found = _of_type.get(kind)
     if found is not None:
         return found
-    if "torch" in sys.modules and is_tensor(arrays[0]):
+    if kind is not np.ndarray and "torch" in sys.modules and is_tensor(arrays[0]):
         from logsig_codegen.runtime.torch_ops import calls
 
-        if type(arrays[0]) is sys.modules["torch"].Tensor:
-            _of_type[type(arrays[0])] = calls  # the next one is found at once
+        if kind is sys.modules["torch"].Tensor:
+            _of_type[kind] = calls  # the next one is found at once
         return calls
     if "jax" in sys.modules and any(map(is_jax, arrays)):
         from logsig_codegen.runtime.jax_ops import calls as calls_of_jax

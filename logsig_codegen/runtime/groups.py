@@ -51,7 +51,7 @@ class PathCall:
     functions: Any
 
 
-def _not_loaded(*_: Any) -> Any:
+def not_loaded(*_: Any) -> Any:
     """Stands where the ordinary call will be: leaves everything to the general way, which loads what it needs."""
 
 
@@ -59,7 +59,7 @@ class _QuickCalls(dict[str, "Callable[..., Any]"]):
     """Ordinary calls by operation; what is not loaded leaves everything to the general way."""
 
     def __missing__(self, operation: str) -> Callable[..., Any]:
-        return _not_loaded
+        return not_loaded
 
 
 class LoadedGroups:
@@ -69,6 +69,9 @@ class LoadedGroups:
     ----------
     quick : mapping of str to callable
         The ordinary calls of products and their gradients (:mod:`logsig_codegen.runtime.fast`), by operation.
+    in_coordinates : dict
+        Those of ``log_sig`` in the coordinates of methods 0 and 1, by state (``None`` is the default) and method; the
+        kernel makes them.
     """
 
     def __init__(self, problem: Problem, open_group: Callable[[str], Opened]) -> None:
@@ -76,6 +79,7 @@ class LoadedGroups:
         self.quick: dict[str, Callable[..., Any]] = _QuickCalls()
         self._open_group = open_group
         self._opened: dict[str, Opened] = {}
+        self.in_coordinates: dict[tuple[str | None, int], FastLogSig] = {}
         self._log_sig: dict[str | None, FastLogSig] = {}  # by state; None is the default
         self._log_sig_backprop: dict[str | None, FastLogSigBackprop] = {}
         self._products: dict[tuple[str, np.dtype[Any], bool], Any] = {}
@@ -104,11 +108,11 @@ class LoadedGroups:
 
     def log_sig(self, state: Any) -> FastLogSig:
         """The ordinary call of ``log_sig`` for a state, if there is one yet."""
-        return self._log_sig.get(state, _not_loaded) if state is None or type(state) is str else _not_loaded
+        return self._log_sig.get(state, not_loaded) if state is None or type(state) is str else not_loaded
 
     def log_sig_backprop(self, state: Any) -> FastLogSigBackprop:
         """The ordinary call of ``log_sig_backprop`` for a state, if there is one yet."""
-        return self._log_sig_backprop.get(state, _not_loaded) if state is None or type(state) is str else _not_loaded
+        return self._log_sig_backprop.get(state, not_loaded) if state is None or type(state) is str else not_loaded
 
     def products(self, state: str, dtype: np.dtype[Any], *, backward: bool) -> Any:
         """What the C functions of whole paths need to cut long ones: the struct ``logsig_products``."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
-from logsig_codegen.operations import OPERATIONS
+from logsig_codegen.operations import OPERATIONS, default_state
 from logsig_codegen.runtime import evaluation, registry
 from logsig_codegen.runtime.arrays import check_no_out
 from logsig_codegen.runtime.checks import join_operation
+from logsig_codegen.runtime.fast import FastLogSig
 from logsig_codegen.runtime.fronts import calls_of
+from logsig_codegen.runtime.groups import not_loaded
 from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 from logsig_codegen.runtime.origin import Origin
 from logsig_codegen.runtime.parts import Parts, for_each, sum_over_each
+from logsig_codegen.runtime.paths import fast_in_coordinates
 from logsig_codegen.runtime.products import product, product_backprop, product_elsewhere
 from logsig_codegen.runtime.request import PathOptions, in_brackets, path_request
 from logsig_codegen.runtime.threads import thread_count
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 COMBINE = OPERATIONS["combine"]
+APPENDING = join_operation(False).name
 ArrayOrTensor = TypeVar("ArrayOrTensor", bound="np.ndarray[Any, Any] | torch.Tensor | jax.Array")
 
 
@@ -78,7 +82,8 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
-        return self._product(join_operation(prepend).name, (log_sig, displacement), out, n_jobs)  # type: ignore[no-any-return]
+        name = APPENDING if prepend is False else join_operation(prepend).name
+        return self._product(name, (log_sig, displacement), out, n_jobs)  # type: ignore[no-any-return]
 
     def join_backprop(
         self,
@@ -251,7 +256,6 @@ class LogSigKernel(LoadedKernel):
         calls = calls_of(path, initial, lengths, intervals, times)
         if (
             calls is None
-            and in_brackets(method)
             and stream is False
             and lengths is None
             and initial is None
@@ -261,7 +265,8 @@ class LogSigKernel(LoadedKernel):
             and missing is None
         ):
             threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-            result: Any = self.loaded.log_sig(state)(path, out, threads)
+            quick = self.loaded.log_sig(state) if in_brackets(method) else self._in_coordinates(state, method)
+            result: Any = quick(path, out, threads)
             if result is not None:
                 return result
         transform = filled(missing)
@@ -339,6 +344,17 @@ class LogSigKernel(LoadedKernel):
             return evaluation.backward(self, request, d_out, path, initial, out)
 
         return sum_over_each(d_out, windows, intervals, times, out, call)
+
+    def _in_coordinates(self, state: Any, method: Any) -> FastLogSig:
+        """The ordinary call of ``log_sig`` for method 0 or 1; for anything else what leaves it to the general way."""
+        brackets = self.loaded.log_sig(state)
+        if type(method) is not int or method not in (0, 1) or brackets is not_loaded:
+            return not_loaded
+        found = self.loaded.in_coordinates.get((state, method))
+        if found is None:
+            found = fast_in_coordinates(self, state or default_state(self.problem), method)
+            self.loaded.in_coordinates[state, method] = found
+        return found
 
     def __repr__(self) -> str:
         numbers = f"dimension={self.dimension}, degree={self.degree}, size={self.size}"

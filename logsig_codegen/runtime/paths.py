@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from logsig_codegen.algebra.basis_maps import SparseMap
+from logsig_codegen.operations import WHOLE_STEPS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import Array, address, as_rows, plain, row_stride
+from logsig_codegen.runtime.checks import DTYPES
 from logsig_codegen.runtime.coordinates import chain_of, log_sig_size
-from logsig_codegen.runtime.fast import NO_MEMORY
+from logsig_codegen.runtime.fast import NO_MEMORY, READABLE, FastLogSig
 from logsig_codegen.runtime.request import PathRequest
 from logsig_codegen.runtime.rows import transposed
 
 if TYPE_CHECKING:
     from logsig_codegen.runtime.loaded_kernel import LoadedKernel
 
+_DTYPES = frozenset(map(np.dtype, DTYPES))
+_MANY_SHAPES = 64  # whose structs are kept
 _kept: list[Any] = []  # maps whose addresses were handed on
 Indices: TypeAlias = "np.ndarray[Any, np.dtype[np.intp]]"
 
@@ -210,6 +214,57 @@ class Call:
         ends = np.cumsum([path.size for path in self.inputs])
         pieces = np.split(d_data, ends[:-1])
         return tuple(piece.reshape(path.shape) for piece, path in zip(pieces, self.inputs, strict=True))
+
+
+def fast_in_coordinates(kernel: LoadedKernel, state: str, method: int) -> FastLogSig:
+    """Make ``call(path, out, threads)`` for coordinates of method 0 or 1; see :mod:`logsig_codegen.runtime.fast`.
+
+    The struct of a call is made once for each shape and type of paths.
+    """
+    problem = kernel.problem
+    made: dict[Any, tuple[Any, ...]] = {}
+    dimension, width, kind = problem.dimension, log_sig_size(problem, method), ffi.typeof("logsig_path_call *")
+    ndarray, empty, new, pointer = np.ndarray, np.empty, ffi.new, ffi.from_buffer
+
+    def call(path: Any, out: Any, threads: int) -> Any:
+        if type(path) is not ndarray or out is not None or path.flags.num & READABLE != READABLE:
+            return None
+        dtype, shape = path.dtype, path.shape
+        known = made.get((shape, dtype, threads))
+        if known is None:
+            ordinary = dtype in _DTYPES and len(shape) > 1 and shape[-1] == dimension and shape[-2] <= WHOLE_STEPS
+            if not ordinary or not path.size:
+                return None
+            if len(made) >= _MANY_SHAPES:
+                made.clear()
+            known = made[shape, dtype, threads] = template(shape, dtype, threads)
+        function, struct, result_shape, _ = known
+        result = empty(result_shape, dtype)
+        fields = new(kind, struct)
+        fields.path, fields.out = pointer(path), pointer(result)
+        if function(fields):
+            raise MemoryError(NO_MEMORY)
+        return result
+
+    def template(shape: tuple[int, ...], dtype: np.dtype[Any], threads: int) -> tuple[Any, ...]:
+        """The function, its struct without the arrays, the shape of the result, and what the struct points to."""
+        length, to_method = shape[-2], _c_map(_map(problem, method, False))
+        options: Any = {"length": length, "initial": False, "stream": False, "windows": None, "backward": False}
+        loaded = kernel.loaded.path_call(state, dtype, **options)
+        fields = {
+            "struct_size": ffi.sizeof("logsig_path_call"),
+            "n_jobs": threads,
+            "method": method,
+            "path_stride": length * dimension,
+            "batch": prod(shape[:-2]),
+            "length": length,
+            "functions": loaded.functions,
+            "map": to_method[0],
+            "out_stride": width,
+        }
+        return loaded.call, ffi.new(kind, fields)[0], (*shape[:-2], width), (loaded, to_method)
+
+    return call
 
 
 def _room(shape: tuple[int, ...], dtype: np.dtype[Any], out: Array | None) -> Array:

@@ -35,11 +35,32 @@ class ArrayStorage:
 
     def __init__(self, batch: tuple[int, ...], width: int, dtype: np.dtype[Any]) -> None:
         self._buffer: Array = np.empty((*batch, 0, width), dtype)
+        self._row = (*batch, width)
         self._first = 0
         self._end = 0
 
     def __len__(self) -> int:
         return self._end - self._first
+
+    def push(self, row: Any) -> bool:
+        """Add a copy of one row, shape (..., width), if it is a plain array of the type of the others; whether it was.
+
+        Where there is no room for it nothing is done either.
+        """
+        buffer, end = self._buffer, self._end
+        if (
+            type(row) is not np.ndarray
+            or row.dtype is not buffer.dtype
+            or row.shape != self._row
+            or end >= buffer.shape[-2]
+        ):
+            return False
+        if buffer.ndim == 2:
+            buffer[end] = row
+        else:
+            buffer[..., end, :] = row
+        self._end = end + 1
+        return True
 
     def append(self, rows: Array) -> None:
         """Add a copy of ``rows``, shape (..., any, width)."""
@@ -60,7 +81,7 @@ class ArrayStorage:
             self._move(max(2 * len(self), _FEWEST))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_buffer": self.get(0, len(self)).copy(), "_first": 0, "_end": len(self)}
+        return {"_buffer": self.get(0, len(self)).copy(), "_row": self._row, "_first": 0, "_end": len(self)}
 
     def _move(self, capacity: int) -> None:
         kept = self.get(0, len(self))

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from logsig_codegen.build import extension, nvidia
+from logsig_codegen.build.torch_operators import built_operators
 from logsig_codegen.errors import CompilerNotFoundError
 from logsig_codegen.targets import cuda
 from logsig_codegen.targets.base import BuildSpec, Built, Emitted, Target
@@ -103,7 +104,8 @@ class TorchTarget(Target):
     def found(self) -> str:
         missing = [name for name in ("torch", "ninja") if find_spec(name) is None]
         needed = f"not installed: {', '.join(missing)}" if missing else "torch and ninja are installed"
-        return f"{needed}; for GPUs: {cuda.found_compiler()}"
+        operators = "built" if built_operators() else "not built: logsig-gen operators"
+        return f"{needed}; operators in C++ for all problems: {operators}; for GPUs: {cuda.found_compiler()}"
 
 
 TORCH = TorchTarget()

@@ -98,6 +98,13 @@ inline void define(torch::Library &m)
           "int architecture, int image) -> ()", add_cuda_kernel);
 }
 
+/* Unless they are there already, from another extension or from Python. */
+inline void define_once(torch::Library &m)
+{
+    if (!operator_named("join")) define(m);
+    forked();
+}
+
 /* The kernels of one extension. */
 struct Entry {
     const char *operation, *dtype;
@@ -113,7 +120,7 @@ struct CudaEntry {
 inline void extend(torch::Library &m, int64_t dimension, int64_t degree, const char *default_state,
                    at::ArrayRef<Entry> entries, at::ArrayRef<CudaEntry> cuda_entries)
 {
-    if (!operator_named("join")) define(m);
+    define_once(m);
     const auto add = operator_named("_add_kernel"), add_cuda = operator_named("_add_cuda_kernel");
     if (!add || !add_cuda) return; /* Python has registered the operators: it has kernels of its own */
     const auto hand_over = [&](const char *operation, const char *dtype, int64_t address) {
@@ -130,7 +137,6 @@ inline void extend(torch::Library &m, int64_t dimension, int64_t degree, const c
                                 reinterpret_cast<int64_t>(entry.image)};
         add_cuda->callBoxed(stack);
     }
-    forked();
 }
 
 } // namespace

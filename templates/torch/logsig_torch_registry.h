@@ -41,7 +41,8 @@ struct DeviceCode {
     bool together;                      /* whether all warps of a block work on the same samples */
 };
 
-/* The kernels of one problem, float64 and float32. Entries are written once. */
+/* The kernels of one problem, float64 and float32. Python replaces functions, by null first, where another kernel is to
+ * serve the problem; functions that were replaced stay valid. */
 struct Problem {
     int64_t dimension = 0, degree = 0, size = 0;
     std::array<std::array<std::atomic<Function>, 2>, OPERATIONS> functions{};
@@ -145,8 +146,13 @@ inline void load(const Problem &problem, const char *operation)
 /* The function of an operation, or null where nobody has it. */
 inline Function find(Problem &problem, Operation operation, bool single)
 {
-    if (!problem.functions[operation][single]) load(problem, TABLE[operation].name);
-    return problem.functions[operation][single];
+    const std::atomic<Function> &function = problem.functions[operation][single];
+    Function found = function;
+    for (int tries = 0; !found && tries < 3; tries++) { /* another thread may have replaced what has just been loaded */
+        load(problem, TABLE[operation].name);
+        found = function;
+    }
+    return found;
 }
 
 /* The function of windows that overlap, or null; Python, if it is there, adds it where these windows take it. */
@@ -217,15 +223,21 @@ inline int threads(int64_t n_jobs)
 
 /* -- checks ------------------------------------------------------------------------------------------------------- */
 
+/* As Python writes it. */
+inline std::string dtype_name(at::ScalarType dtype)
+{
+    return std::string(c10::getDtypeNames(dtype).first);
+}
+
 inline void check_dtype(const char *name, const Tensor &tensor, const Tensor &first)
 {
     const auto dtype = tensor.scalar_type();
     TORCH_CHECK_TYPE(dtype == at::kDouble || dtype == at::kFloat, name, ": expected dtype float32 or float64, got ",
-                     dtype, dtype == at::kHalf || dtype == at::kBFloat16
-                                ? "; under torch.autocast it is computed in float32"
-                                : "");
-    TORCH_CHECK_TYPE(dtype == first.scalar_type(), name, ": expected dtype ", first.scalar_type(),
-                     ", that of the other arguments, got ", dtype);
+                     dtype_name(dtype), dtype == at::kHalf || dtype == at::kBFloat16
+                                            ? "; under torch.autocast it is computed in float32"
+                                            : "");
+    TORCH_CHECK_TYPE(dtype == first.scalar_type(), name, ": expected dtype ", dtype_name(first.scalar_type()),
+                     ", that of the other arguments, got ", dtype_name(dtype));
     TORCH_CHECK_TYPE(tensor.device() == first.device(), name, ": expected device ", first.device(),
                      ", that of the others, got ", tensor.device());
 }

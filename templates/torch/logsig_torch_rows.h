@@ -49,11 +49,11 @@ c10::SmallVector<Tensor, 3> run_rows(Operation operation, const std::array<Tenso
 {
     const Description &rows = TABLE[operation];
     Problem &problem = problem_of(dimension, degree);
-    bool even = true; /* one shape of the batch, contiguous: nothing to broadcast */
+    bool even = true; /* one shape of the batch: nothing to broadcast */
     for (size_t k = 0; k < N; k++) {
         check_dtype(rows.operands[k].name, inputs[k], inputs[0]);
         check_row(rows.operands[k].name, inputs[k], width_of(rows.operands[k], problem), problem);
-        even = even && inputs[k].is_contiguous() && inputs[k].dim() == inputs[0].dim() &&
+        even = even && inputs[k].dim() == inputs[0].dim() &&
                inputs[k].sizes().slice(0, inputs[k].dim() - 1) == inputs[0].sizes().slice(0, inputs[0].dim() - 1);
     }
     at::DimVector shape(inputs[0].sizes().begin(), inputs[0].sizes().end() - 1);
@@ -64,15 +64,16 @@ c10::SmallVector<Tensor, 3> run_rows(Operation operation, const std::array<Tenso
     }
     int64_t batch = 1;
     for (const int64_t length : shape) batch *= length;
-    std::array<Tensor, N> kept;
+    std::array<Tensor, N> kept; /* what was copied */
     std::array<void *, 8> pointers{};
     std::array<ptrdiff_t, 8> strides{};
     shape.push_back(0);
     for (size_t k = 0; k < N; k++) {
         const int64_t width = shape.back() = width_of(rows.operands[k], problem);
         const bool one = !even && inputs[k].numel() == width;
-        kept[k] = even ? inputs[k] : (one ? inputs[k] : inputs[k].expand(shape)).contiguous();
-        pointers[k] = kept[k].data_ptr();
+        const bool as_it_is = (even || one) && inputs[k].is_contiguous();
+        if (!as_it_is) kept[k] = (even || one ? inputs[k] : inputs[k].expand(shape)).contiguous();
+        pointers[k] = (as_it_is ? inputs[k] : kept[k]).data_ptr();
         strides[k] = one ? 0 : width;
     }
     c10::SmallVector<Tensor, 3> outputs;

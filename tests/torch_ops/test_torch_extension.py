@@ -228,7 +228,7 @@ def test_errors_without_python(built: Built, run_python: RunPython) -> None:
     beginnings = [
         "ValueError log_sig: expected last dimension 5 for (dimension=2, degree=3), got 4",
         "TypeError displacement: expected dtype",
-        "TypeError log_sig: expected dtype float32 or float64, got Half; under torch.autocast",
+        "TypeError log_sig: expected dtype float32 or float64, got float16; under torch.autocast",
         "RuntimeError The size of tensor",
         "ValueError n_jobs: expected 1 or more threads",
         "NotImplementedError no kernel of join for (dimension=2, degree=2)",

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch.compiler import is_compiling
 
-from logsig_codegen.runtime.torch_ops import private
+from logsig_codegen.runtime.torch_ops import native, private
 from logsig_codegen.runtime.torch_ops.autograd import autograd_kernel, public_autograd
 from logsig_codegen.runtime.torch_ops.private import is_ordinary, nothing_intervenes
 from logsig_codegen.runtime.torch_ops.rules import Rules
 
 NAMESPACE = "logsig_codegen"
+native.load()
 library = torch.library.Library(NAMESPACE, "FRAGMENT")
 
 RULES: dict[str, Rules] = {}
@@ -30,16 +31,16 @@ RULES: dict[str, Rules] = {}
 def register(rules: Rules) -> Any:
     """Define an operator and return it.
 
-    Where a C++ extension has defined it already, that one is returned. It gets the rule of ``vmap``, and under a name
-    with an underscore an operator that stands in for it where its own derivatives end.
+    Where a C++ extension has defined it already, that one is returned (:class:`NativeOperator`). It gets the rule of
+    ``vmap``, and under a name with an underscore an operator that stands in for it where its own derivatives end.
     """
     RULES[rules.name] = rules
     if not has_operator(rules.name):
         return _register_as(rules.name, rules)
-    _register_as(f"_{rules.name}", rules)
+    python = _register_as(f"_{rules.name}", rules)
     operator = overload(rules.name)
     _register_batch(rules.name, operator, rules)
-    return operator
+    return NativeOperator(operator, python)
 
 
 def has_operator(name: str) -> bool:
@@ -80,6 +81,22 @@ class Operator:
         if len(args) < self._count:
             args += self._defaults[len(args) :]
         return self._apply(None, *args) if recorded and torch.is_grad_enabled() else self._cpu(*args)
+
+
+class NativeOperator:
+    """An operator in C++; what it refuses goes to the one in Python, for the same errors as without an extension."""
+
+    def __init__(self, overload: Any, python: Any) -> None:
+        self.overload = overload
+        self._call, self._python = private.direct(overload), python
+
+    def __call__(self, *args: Any) -> Any:
+        if is_compiling():
+            return self.overload(*args)
+        try:
+            return self._call(*args)
+        except Exception:
+            return self._python(*args)
 
 
 def _register_as(name: str, rules: Rules) -> Any:

@@ -9,11 +9,12 @@ from logsig_codegen.operations import CALLS, MAPS, default_state, group_of, slid
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.library import address_of
 from logsig_codegen.runtime.paths import coordinate_maps
-from logsig_codegen.runtime.registry import provider
+from logsig_codegen.runtime.registry import provider, watch
 from logsig_codegen.runtime.torch_ops.define import has_operator, library, overload
 from logsig_codegen.runtime.torch_ops.rows import problem_of
 
 _kept: list[Any] = []  # kernels and binaries whose addresses the extension has; they must outlive it
+_handed: dict[tuple[int, int], set[tuple[str, str]]] = {}  # operations and number types that it has, by problem
 
 
 def load_kernels(dimension: int, degree: int, operation: str) -> None:
@@ -31,6 +32,16 @@ def load_kernels(dimension: int, degree: int, operation: str) -> None:
     for name in (operation, *CALLS):
         for dtype, function in functions.get(name, {}).items():
             add(dimension, degree, name, dtype, address_of(function))
+            _handed.setdefault((dimension, degree), set()).add((name, dtype))
+
+
+def take_back(key: tuple[int, int] | None) -> None:
+    """Let the extension ask for the operations of a problem, or of all, again: another kernel serves them now."""
+    add = overload("_add_kernel")
+    for problem in [key] if key is not None else list(_handed):
+        for name, dtype in _handed.pop(problem, set()):
+            if name not in CALLS:  # those run whatever functions they are given
+                add(*problem, name, dtype, 0)
 
 
 def load_windows(dimension: int, degree: int, operation: str, window: int, step: int) -> None:
@@ -58,6 +69,7 @@ def load_cuda_kernel(dimension: int, degree: int, operation: str, dtype: str, or
 
 
 if has_operator("_add_kernel"):
+    watch(take_back)
     library.define("_load_kernels(int dimension, int degree, str operation) -> ()")
     library.impl("_load_kernels", load_kernels, "CompositeExplicitAutograd")
     library.define("_load_windows(int dimension, int degree, str operation, int window, int step) -> ()")

@@ -33,6 +33,11 @@ def has_operator(name: str) -> bool:
     return hasattr(getattr(torch.ops, namespace), plain)
 
 
+def direct(operator: Any) -> Any:
+    """What an operator's ``__call__`` does, without a call of Python's in between."""
+    return getattr(operator, "_op", operator)
+
+
 @dataclass(frozen=True)
 class AutogradNames:
     """What one Python function needs to answer for all of autograd."""
