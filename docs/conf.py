@@ -35,7 +35,7 @@ myst_heading_anchors = 3  # links to headings, as code hosts make them
 myst_enable_extensions = ["dollarmath"]
 pygments_style = "friendly"
 
-autodoc_mock_imports = ["torch", "jax", "sklearn", "aeon", "sktime"]  # read, not run
+autodoc_mock_imports = ["torch", "jax", "sklearn", "aeon", "sktime", "dask", "distributed", "xarray"]  # read, not run
 autodoc_typehints = "none"  # the docstrings say more: shapes, and what is missing
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False

@@ -27,11 +27,11 @@ def public_names() -> set[str]:
     """Names by which the package is used, within the package; what torch_api and jax_api repeat is left out."""
     front = {name for name in lg.__all__ if name != "__version__"}
     lists = {}
-    for module in ("nn", "sklearn", "aeon", "sktime", "jax_api"):
+    for module in ("nn", "sklearn", "aeon", "sktime", "jax_api", "dask", "distributed", "xarray"):
         text = (ROOT / "logsig_codegen" / f"{module}.py").read_text()
         found = re.search(r"^__all__ = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
         assert found is not None
-        lists[module] = set(re.findall(r'"(\w+)"', found[1])) - front
+        lists[module] = set(re.findall(r'"(\w+)"', found[1])) - (front if module in ("nn", "jax_api") else set())
     return front | {f"{module}.{name}" for module, names in lists.items() for name in names}
 
 
