@@ -148,6 +148,7 @@ FOREIGN: list[tuple[str, Callable[[], Any]]] = [
     ("t", lambda: lg.logsig_windows(TENSOR, 2, 1.0, torch.quantize_per_tensor(torch.zeros(3), 1, 0, torch.quint8))),
     ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, ["now", "then", "later"])),
     ("t", lambda: lg.logsig_windows(TENSOR, 2, 1.0, [[0.0, 1.0, 2.0]])),
+    ("leading", lambda: lg.log_sig_join_backprop(np.ones(3), np.ones(3), np.ones((1,) * 40 + (2,)), 2, 2)),
     ("missing", lambda: lg.log_sig(PATH, 2, missing=Unprintable())),  # type: ignore[arg-type]
     ("path", lambda: lg.log_sig(TENSOR.bfloat16(), 2)),
     ("d_out", lambda: lg.log_sig_backprop(None, TENSOR, 2)),  # type: ignore[type-var]

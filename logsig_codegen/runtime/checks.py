@@ -174,7 +174,7 @@ def broadcast(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
         result = np.broadcast_shapes(*inputs)
         if "d_out" in shapes and np.broadcast_shapes(result, shapes["d_out"]) != result:
             raise ValueError
-    except ValueError:
+    except (ValueError, RuntimeError):  # the latter: numpy broadcasts 32 axes at most
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         rule = " (d_out must broadcast to the shape of the result)" if "d_out" in shapes else ""
         raise ValueError(f"leading shapes cannot be broadcast together: {listed}{rule}") from None

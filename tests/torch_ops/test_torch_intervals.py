@@ -200,3 +200,13 @@ def test_ends_that_cannot_be_looked_at_stop_at_the_ends_of_a_path() -> None:
     beyond = torch.tensor([[-5.0, 100.0]], dtype=torch.float64)
     found = torch.compile(call, backend="aot_eager", fullgraph=True)(beyond)
     torch.testing.assert_close(found[:, 0], lg.log_sig(torch.from_numpy(PATH), 2, method=1))
+
+
+def test_times_that_torch_negates_later() -> None:
+    """The imaginary part of a conjugate is a view whose numbers are negated when they are read."""
+    later = torch.complex(torch.zeros(3).double(), -torch.arange(3.0).double()).conj().imag
+    assert later.is_neg()
+    path = torch.ones(3, 2).double()
+    assert torch.equal(
+        lg.log_sig(path, 2, time_aug=True, times=later), lg.log_sig(path, 2, time_aug=True, times=later.clone())
+    )

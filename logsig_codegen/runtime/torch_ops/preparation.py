@@ -37,7 +37,7 @@ def _can_look(*tensors: Tensor | None) -> bool:
 
 
 def _array(tensor: Tensor | None) -> Any:
-    return None if tensor is None else tensor.detach().numpy()
+    return None if tensor is None else tensor.detach().resolve_neg().numpy()
 
 
 def _tensor_of(name: str, given: Any) -> Tensor:
