@@ -149,6 +149,9 @@ FOREIGN: list[tuple[str, Callable[[], Any]]] = [
     ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, ["now", "then", "later"])),
     ("t", lambda: lg.logsig_windows(TENSOR, 2, 1.0, [[0.0, 1.0, 2.0]])),
     ("leading", lambda: lg.log_sig_join_backprop(np.ones(3), np.ones(3), np.ones((1,) * 40 + (2,)), 2, 2)),
+    ("windows", lambda: nn.LogSig(2, 2, windows=np.matrix([[1, 2], [3, 4]]))),  # type: ignore[arg-type]
+    ("windows", lambda: nn.LogSig(2, 2, windows=[[(2, 1)]])),  # type: ignore[list-item]
+    ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, [10**400, 1, 2])),
     ("missing", lambda: lg.log_sig(PATH, 2, missing=Unprintable())),  # type: ignore[arg-type]
     ("path", lambda: lg.log_sig(TENSOR.bfloat16(), 2)),
     ("d_out", lambda: lg.log_sig_backprop(None, TENSOR, 2)),  # type: ignore[type-var]

@@ -130,8 +130,10 @@ def check_any_windows(windows: Any) -> Any:
     """Windows in points or in time, one pair or a list of them, in normal form."""
     if windows is None:
         return None
-    if is_several(windows):
-        return tuple(map(check_any_windows, windows))
+    return tuple(map(_check_any_pair, windows)) if is_several(windows) else _check_any_pair(windows)
+
+
+def _check_any_pair(windows: Any) -> Any:
     _check_pair(windows, "(size, stride)")
     in_time = any(isinstance(one, (float, np.floating)) for one in windows)
     return check_durations(windows) if in_time else check_windows(windows)
