@@ -150,6 +150,7 @@ FOREIGN: list[tuple[str, Callable[[], Any]]] = [
     ("t", lambda: lg.logsig_windows(TENSOR, 2, 1.0, [[0.0, 1.0, 2.0]])),
     ("leading", lambda: lg.log_sig_join_backprop(np.ones(3), np.ones(3), np.ones((1,) * 40 + (2,)), 2, 2)),
     ("windows", lambda: nn.LogSig(2, 2, windows=np.matrix([[1, 2], [3, 4]]))),  # type: ignore[arg-type]
+    ("windows", lambda: lg.log_sig(PATH, 2, windows=())),  # type: ignore[arg-type]
     ("windows", lambda: nn.LogSig(2, 2, windows=[[(2, 1)]])),  # type: ignore[list-item]
     ("t", lambda: lg.logsig_windows(PATH, 2, 1.0, [10**400, 1, 2])),
     ("missing", lambda: lg.log_sig(PATH, 2, missing=Unprintable())),  # type: ignore[arg-type]

@@ -70,7 +70,7 @@ def for_each(windows: Any, intervals: Any, times: Any, out: Any, call: Callable[
     if (
         intervals is None
         and times is None
-        and (windows is None or (type(windows) is tuple and type(windows[0]) is int))
+        and (windows is None or (type(windows) is tuple and windows and type(windows[0]) is int))
     ):
         return call(windows, WHOLE)
     several = is_several(windows)
