@@ -129,6 +129,8 @@ PATH, TENSOR = np.zeros((4, 3, 2)), torch.zeros(4, 3, 2).double()
 FOREIGN: list[tuple[str, Callable[[], Any]]] = [
     ("lengths", lambda: lg.log_sig(TENSOR, 2, lengths=torch.zeros(4, device="meta", dtype=torch.int64))),
     ("lengths", lambda: lg.log_sig(TENSOR, 2, lengths=torch.zeros(4, dtype=torch.int64).to_sparse())),
+    ("lengths", lambda: lg.log_sig(TENSOR, 2, lengths=torch.zeros(4), times=[0, 1, 2])),
+    ("lengths", lambda: lg.log_sig(TENSOR, 2, lengths=torch.zeros(2, 0).long(), times=[0, 1, 2])),
     ("intervals", lambda: lg.log_sig(TENSOR, 2, intervals=torch.zeros(4, 2, device="meta", dtype=torch.int64))),
     ("intervals", lambda: lg.log_sig(TENSOR, 2, intervals=torch.zeros(4, 2, dtype=torch.int64).to_sparse())),
     ("intervals", lambda: lg.log_sig(PATH, 2, intervals=Unprintable())),

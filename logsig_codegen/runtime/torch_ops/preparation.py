@@ -26,6 +26,7 @@ from logsig_codegen.runtime.parts import (
     numbers_of,
     windows_within,
 )
+from logsig_codegen.runtime.request import check_lengths
 from logsig_codegen.runtime.torch_ops import private
 from logsig_codegen.runtime.torch_ops.lengths import beside, check_numbers, is_traced
 from logsig_codegen.runtime.transforms import Transform
@@ -63,6 +64,8 @@ def times_of(points: Tensor, lengths: Tensor | None, times: Any) -> Tensor:
     if times.dtype == torch.bool or times.is_complex():
         raise TypeError(f"times: expected real numbers, got dtype {str(times.dtype).removeprefix('torch.')}")
     check_times_shape(tuple(times.shape), tuple(points.shape[:-2]), points.shape[-2])
+    if lengths is not None and not is_traced(lengths):
+        check_lengths(lengths, tuple(points.shape[:-2]), points.shape[-2], look=_can_look(lengths))
     if _can_look(times, lengths):
         check_times(_array(times), tuple(points.shape[:-2]), points.shape[-2], _array(lengths))
     moments: Tensor = times.to(points.device, torch.float64)
