@@ -12,8 +12,11 @@ import inspect
 import posixpath
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sphinx.ext.autodoc.mock import mock
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -72,7 +75,8 @@ def tree(docname: str, text: str, prefix: str = "") -> str:
 def documented(name: str) -> str:
     """The directive that shows an object of the package, by its name within the package."""
     module, _, attribute = f"logsig_codegen.{name}".rpartition(".")
-    found = getattr(importlib.import_module(module), attribute)
+    with mock([one for one in autodoc_mock_imports if find_spec(one) is None]):
+        found = getattr(importlib.import_module(module), attribute)
     options: list[str] = []
     if inspect.isclass(found):
         kind = "autoexception" if issubclass(found, BaseException) else "autoclass"

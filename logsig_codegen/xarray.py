@@ -47,7 +47,7 @@ def log_sig(
     ----------
     data : xarray.DataArray
         Of float32 or float64. On numpy arrays the result is computed at once, on Dask arrays lazily, in chunks as
-        :mod:`logsig_codegen.dask` says.
+        ``logsig_codegen.dask`` says.
     degree : int
         Truncation degree, at least 1.
     time_dim, channel_dim : hashable

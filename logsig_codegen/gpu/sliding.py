@@ -28,20 +28,26 @@ class SlidingPlan:
     Attributes
     ----------
     kernel : PathKernel
-    join, join_left, combine : Schedule
-        Of the three products; each writes its result over its first operand.
+    join, prepend, combine : Schedule
+        Of the three products, the second of a step before what is there; each writes its result over its first operand.
     """
 
     form: ClassVar[str] = "thread"
     dtype: ClassVar[str] = ""
     kernel: PathKernel
     join: Schedule
-    join_left: Schedule
+    prepend: Schedule
     combine: Schedule
 
     @property
     def problem(self) -> Problem:
         return self.join.program.problem
+
+    @property
+    def products(self) -> dict[str, Schedule]:
+        """The three products by their operations."""
+        names = (phase.operation for phase in self.kernel.phases)
+        return dict(zip(names, (self.join, self.prepend, self.combine), strict=True))
 
     @property
     def columns(self) -> dict[str, int]:
@@ -64,7 +70,7 @@ class SlidingPlan:
 
     def occupancy(self, dtype: str) -> Occupancy:
         """For one number type."""
-        live = max(map(live_values, (self.join, self.join_left, self.combine)))
+        live = max(map(live_values, self.products.values()))
         numbers = 2 * tile_numbers(self.chunk * self.problem.dimension) + 2 * WARP * self.row
         held = numbers_of_points(self.kernel, self.problem)
         return independent_warps(live + held, numbers, dtype, 2 * PATHS_BYTES, OPERANDS)
@@ -72,12 +78,12 @@ class SlidingPlan:
 
 def sliding_plan(kernel: PathKernel) -> SlidingPlan:
     """The plan of straight-line products, for both number types."""
-    join, join_left, combine = (
-        thread_schedule(phase_program(kernel, name), (0,), descending=False)
-        for name in ("join", "join_left", "combine")
+    products = (
+        thread_schedule(phase_program(kernel, phase.operation), (0,), descending=False) for phase in kernel.phases
     )
-    assert all(one.in_place == (0,) for one in (join, join_left, combine))
-    return SlidingPlan(kernel, join, join_left, combine)
+    plan = SlidingPlan(kernel, *products)
+    assert all(one.in_place == (0,) for one in plan.products.values())
+    return plan
 
 
 def is_sliding(kernel: Kernel | PathKernel) -> bool:

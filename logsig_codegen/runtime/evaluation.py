@@ -71,7 +71,7 @@ def _executor(
         try:
             kernel.functions(request.operation(backward=backward))
         except ProblemTooLargeError as error:
-            raise too_large(error, request.length, request.problem.dimension) from error
+            raise too_large(error, request.length, request.problem.dimension) from None
     return Call(kernel, request, paths, initial)
 
 

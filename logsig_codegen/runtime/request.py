@@ -218,7 +218,7 @@ def path_request(
     try:
         problem = problem_of(transform.channels(dimension), check_positive_integer("degree", degree))
     except ProblemTooLargeError as error:
-        raise too_large(error, points, dimension) from error
+        raise too_large(error, points, dimension) from None
     given = None
     if lengths is not None:
         if ragged:

@@ -51,7 +51,7 @@ def functions(compiled: CompiledProblem, dtype: str) -> dict[str, tuple[str, Sch
             name = "step_backprop" if plan.backward else "step"
             found[f"{kernel.operation}::{name}"] = file_name(plan), plan.schedule
         elif isinstance(plan, SlidingPlan):
-            products = {"join": plan.join, "join_left": plan.join_left, "combine": plan.combine}
+            products = plan.products
             found.update({f"{kernel.operation}::{name}": (file_name(plan), one) for name, one in products.items()})
     return found
 

@@ -146,7 +146,8 @@ def test_without_a_c_compiler(tmp_path: Path, stub: Path, run_python: RunPython)
     assert name in found
 
 
-def test_the_cache_tells_architectures_and_compilers_apart() -> None:
+def test_the_cache_tells_architectures_and_compilers_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGSIG_CODEGEN_CACHE", str(tmp_path))  # nobody else's entries are counted
     problem = lg.Problem(2, 2)
     programs = CudaPrograms(problem)
     programs.prepare("join", "float64", "sm_90")

@@ -132,8 +132,8 @@ LOGSIG_SAMPLE void combine(L &l, K &k, Z &z)
 struct logsig_chain {
     enum { DIMENSION = 2, SIZE = 5, CHUNK = STEPS_OF_A_CHUNK, STRIDE = CHUNK_STRIDE, ROW = 5 };
     template <class W, class V> LOGSIG_DEVICE_MEMBER void join(W &w, V &v) { ::join(w, v, w); }
-    template <class W, class V> LOGSIG_DEVICE_MEMBER void join_left(W &w, V &v) { ::join_left(w, v, w); }
-    template <class S, class P> LOGSIG_DEVICE_MEMBER void combine(S &s, P &p) { ::combine(s, p, s); }
+    template <class W, class V> LOGSIG_DEVICE_MEMBER void prepend(W &w, V &v) { ::join_left(w, v, w); }
+    template <class W, class V> LOGSIG_DEVICE_MEMBER void combine(W &w, V &v) { ::combine(w, v, w); }
 };
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)

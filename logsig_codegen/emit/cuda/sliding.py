@@ -14,26 +14,29 @@ from logsig_codegen.operations import OPERATIONS
 
 @dataclass(frozen=True)
 class SlidingView:
-    """One file; ``join`` and ``combine``: arguments of the products, ``row``: distance of rows in shared memory."""
+    """One file; ``join``, ``prepend`` and ``combine``: calls, ``row``: distance of rows in shared memory."""
 
     file: FileView
     plan: SlidingPlan
     join: str
+    prepend: str
     combine: str
     row: int
 
 
 def sliding_view(plan: SlidingPlan) -> SlidingView:
     """The view of the file of a plan."""
-    products = {"join": plan.join, "join_left": plan.join_left, "combine": plan.combine}
-    functions = (device_function(name, f"{OPERATIONS[name].summary}", order) for name, order in products.items())
+    functions = (device_function(name, OPERATIONS[name].summary, order) for name, order in plan.products.items())
+    places = {"l": "w", "v": "v", "k": "v", "z": "w"}
+    join, prepend, combine = (f"{name}({arguments(order, places)})" for name, order in plan.products.items())
     return SlidingView(
         file=file_view(
             plan.problem, plan.kernel.operation, _described(plan), functions, lambda dtype: _macros(plan, dtype)
         ),
         plan=plan,
-        join=arguments(plan.join, {"l": "w", "v": "v", "z": "w"}),
-        combine=arguments(plan.combine, {"l": "s", "k": "p", "z": "s"}),
+        join=join,
+        prepend=prepend,
+        combine=combine,
         row=plan.row,
     )
 

@@ -52,7 +52,7 @@ LOGSIG_DEVICE long long logsig_take_unit(volatile logsig_units *units, int lane,
 /* The row s, which is the middle, becomes the suffix of one start after the other, from the last to the first; that of
  * start t goes to suffixes + t * SIZE * LOGSIG_WARP, where `suffixes` is this lane's place.
  *
- * Chain: DIMENSION, SIZE, CHUNK, STRIDE, ROW (distance of rows in shared memory); join, join_left, combine. */
+ * Chain: DIMENSION, SIZE, CHUNK, STRIDE, ROW (distance of rows in shared memory); join, prepend, combine. */
 template <class Chain>
 LOGSIG_DEVICE void logsig_find_suffixes(int lane, logsig_row s, volatile logsig_real *chunks, const logsig_real *path,
                                         const volatile logsig_paths *starts, long long windows, long long step,
@@ -83,7 +83,7 @@ LOGSIG_DEVICE void logsig_find_suffixes(int lane, logsig_row s, volatile logsig_
                     v[k] = there[k] - here;
                     there[k] = here;
                 }
-                Chain::join_left(s, v);
+                Chain::prepend(s, v);
             }
             if (t + i == until) {
                 logsig_real *const to = suffixes + start * size * LOGSIG_WARP;
