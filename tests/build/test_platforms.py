@@ -1,8 +1,8 @@
 """Other machines: what is compiled for them runs there, or looks as it has to, and Python's side does without POSIX.
 
-Kernels for 64-bit ARM run under QEMU, compared bit for bit with this machine's; the libraries for Windows and macOS are
-read. Trusts that emulator, this machine's kernels, and the formats of ELF, PE and Mach-O as
-their documents have them. Zig compiles: ``pip install "logsig-codegen[compiler]"``; ``.ci/run`` has it.
+Kernels for 64-bit ARM run under QEMU and those for Windows under Wine, compared bit for bit with this machine's; the library
+for macOS is read. Trusts both emulators, this machine's kernels, and the formats of ELF, PE and Mach-O as their documents
+have them. Zig compiles: ``pip install "logsig-codegen[compiler]"``; ``.ci/run`` has it.
 """
 
 from __future__ import annotations
@@ -47,11 +47,24 @@ DRIVER = """
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef _WIN32
+#include <windows.h>
+#endif
 #define ROWS 37
 typedef struct { const char *operation, *dtype; void *function; } entry;
 typedef struct { int abi, dimension, degree, n; long long size; const entry *entries; } module;
-const module *logsig_describe(void);
 static const module *about;
+#ifdef _WIN32
+static const module *describe(void)
+{
+    HMODULE library = LoadLibraryA("liblogsig_d2_n3.dll");
+    if (!library) exit(6);
+    return ((const module *(*)(void))GetProcAddress(library, "logsig_describe"))();
+}
+#else
+const module *logsig_describe(void);
+#define describe logsig_describe
+#endif
 static void *find(const char *operation, const char *dtype)
 {
     for (int i = 0; i < about->n; i++)
@@ -80,7 +93,7 @@ int main(int argc, char **argv)
 {
     FILE *file = fopen(argv[1], "rb");
     if (!file) return 1;
-    about = logsig_describe();
+    about = describe();
     CHECK(double, "float64")
     CHECK(float, "float32")
     return 0;
@@ -128,16 +141,41 @@ def test_kernels_for_arm_have_the_same_bits(numbers: tuple[Path, list[str]], tmp
     assert printed.split() == expected
 
 
-@needs_zig
-@pytest.mark.slow
-def test_what_the_library_for_windows_is(tmp_path: Path) -> None:
-    found = lg.generate(2, 3, tmp_path, operations=("join",), platform="win32-amd64")
+@pytest.fixture(scope="module")
+def for_windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generated folder."""
+    folder = tmp_path_factory.mktemp("windows")
+    found = lg.generate(2, 3, folder, operations=("join",), platform="win32-amd64", march="x86-64-v3")
     assert found.manifest["library"] == "liblogsig_d2_n3.dll"
     assert {path.name for path in found.path.iterdir()} == {*found.manifest["files"], "manifest.json"}
-    content = (found.path / "liblogsig_d2_n3.dll").read_bytes()
+    return found.path
+
+
+@needs_zig
+@pytest.mark.slow
+def test_what_the_library_for_windows_is(for_windows: Path) -> None:
+    content = (for_windows / "liblogsig_d2_n3.dll").read_bytes()
     (start,) = struct.unpack_from("<I", content, 0x3C)
     assert struct.unpack_from("<4sH", content, start) == (b"PE\0\0", 0x8664)  # IMAGE_FILE_MACHINE_AMD64
     assert b"\0logsig_describe\0" in content  # the table of exports; other names are stripped
+    assert b"_beginthreadex" in content  # the table of imports: calls have threads
+
+
+@needs_zig
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("wine"), reason="needs the Debian packages wine and wine64")
+def test_kernels_for_windows_have_the_same_bits(
+    for_windows: Path, numbers: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    arguments, expected = numbers
+    shutil.copy(for_windows / "liblogsig_d2_n3.dll", tmp_path)
+    (tmp_path / "driver.c").write_text(DRIVER)
+    compiler = toolchain.find_compiler(CROSS["win32-amd64"])
+    subprocess.run([*compiler.command, "driver.c", "-o", "driver.exe"], cwd=tmp_path, check=True)
+    environment = {**os.environ, "WINEPREFIX": str(tmp_path / "wine"), "WINEDEBUG": "-all"}
+    command = ["wine", "driver.exe", arguments.name]
+    printed = subprocess.run(command, cwd=tmp_path, check=True, env=environment, capture_output=True, text=True).stdout
+    assert printed.split() == expected
 
 
 @needs_zig

@@ -24,6 +24,13 @@
 #if !defined(_OPENMP) && (defined(__unix__) || defined(__APPLE__))
 #define LOGSIG_OWN_THREADS
 #include <pthread.h>
+#elif !defined(_OPENMP) && defined(_WIN32)
+#define LOGSIG_OWN_THREADS
+#include <process.h>
+#include <stdint.h>
+/* From windows.h, which takes words such as "near" away. */
+__declspec(dllimport) unsigned long __stdcall WaitForSingleObject(void *handle, unsigned long milliseconds);
+__declspec(dllimport) int __stdcall CloseHandle(void *handle);
 #endif
 
 #include "logsig_simd.h"
@@ -294,17 +301,46 @@ LOGSIG_INLINE int logsig_run_part(const logsig_division *all, int t)
 
 /* Runs all parts, by OpenMP's threads; without OpenMP by threads that live as long as the call, where there are any. */
 #ifdef LOGSIG_OWN_THREADS
+#ifdef _WIN32
+typedef uintptr_t logsig_thread;
+#define LOGSIG_THREAD_RESULT unsigned __stdcall
+#else
+typedef pthread_t logsig_thread;
+#define LOGSIG_THREAD_RESULT void *
+#endif
+
 typedef struct {
     const logsig_division *all;
     int part, error;
-    pthread_t thread;
+    logsig_thread thread;
 } logsig_worker;
 
-static inline void *logsig_work(void *worker)
+static inline LOGSIG_THREAD_RESULT logsig_work(void *worker)
 {
     logsig_worker *const mine = (logsig_worker *)worker;
     mine->error = logsig_run_part(mine->all, mine->part);
-    return NULL;
+    return 0;
+}
+
+/* Whether a thread has started. */
+static inline int logsig_begin_thread(logsig_worker *worker)
+{
+#ifdef _WIN32
+    worker->thread = _beginthreadex(NULL, 0, logsig_work, worker, 0, NULL);
+    return worker->thread != 0;
+#else
+    return !pthread_create(&worker->thread, NULL, logsig_work, worker);
+#endif
+}
+
+static inline void logsig_end_thread(logsig_worker *worker)
+{
+#ifdef _WIN32
+    WaitForSingleObject((void *)worker->thread, 0xFFFFFFFF);
+    CloseHandle((void *)worker->thread);
+#else
+    pthread_join(worker->thread, NULL);
+#endif
 }
 
 static inline int logsig_run_parts(const logsig_division *all, int threads)
@@ -315,12 +351,12 @@ static inline int logsig_run_parts(const logsig_division *all, int threads)
     for (; started < threads; started++) {
         workers[started].all = all;
         workers[started].part = started;
-        if (pthread_create(&workers[started].thread, NULL, logsig_work, &workers[started])) break;
+        if (!logsig_begin_thread(&workers[started])) break;
     }
     error = logsig_run_part(all, 0);
     for (int t = started; t < threads; t++) error |= logsig_run_part(all, t); /* those that got no thread */
     for (int t = 1; t < started; t++) {
-        pthread_join(workers[t].thread, NULL);
+        logsig_end_thread(&workers[t]);
         error |= workers[t].error;
     }
     free(workers);
