@@ -1,8 +1,8 @@
 """Other machines: what is compiled for them runs there, or looks as it has to, and Python's side does without POSIX.
 
-Kernels for 64-bit ARM run under QEMU and those for Windows under Wine, compared bit for bit with this machine's; the library
-for macOS is read. Trusts both emulators, this machine's kernels, and the formats of ELF, PE and Mach-O as their documents
-have them. Zig compiles: ``pip install "logsig-codegen[compiler]"``; ``.ci/run`` has it.
+Kernels for 64-bit ARM run under QEMU and those for Windows under Wine, compared bit for bit with this machine's; the
+library for macOS is read. Trusts both emulators, this machine's kernels, and the formats of ELF, PE and Mach-O as their
+documents have them. Zig compiles: ``pip install "logsig-codegen[compiler]"``; ``.ci/run`` has it.
 """
 
 from __future__ import annotations
