@@ -63,6 +63,7 @@ def start(work: Callable[[], int], output: Path | None = None) -> int:
             with output.open("wb") as file:
                 os.dup2(file.fileno(), 1)
                 os.dup2(file.fileno(), 2)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what is in the background without
         faulthandler.register(signal.SIGUSR1)
         status = work()
     except lg.LogSigError as error:

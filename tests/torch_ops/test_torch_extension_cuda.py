@@ -156,7 +156,7 @@ def test_errors(on_host: OnHost) -> None:
     beginnings = [
         "ValueError log_sig: expected last dimension 5",
         "TypeError displacement: expected device cuda:0, that of the others, got cpu",
-        "TypeError log_sig: expected dtype float32 or float64, got Half",
+        "TypeError log_sig: expected dtype float32 or float64, got float16",
         "NotImplementedError no kernel of join on a GPU for (dimension=2, degree=2) and Float",
         "ValueError lengths: expected values from 0 to 3",
         "RuntimeError lengths: expected values from 0 to 3",
