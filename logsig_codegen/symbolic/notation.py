@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import groupby
 
@@ -134,7 +134,7 @@ TEXT = Notation(
     zero="0",
 )
 """Polynomials as plain text, which Python and SymPy can parse."""
-WORDS = Notation(**{**vars(TEXT), "times": " "})
+WORDS = replace(TEXT, times=" ")
 """Series of words and brackets as plain text: nothing stands between the letters of a word."""
 LATEX = Notation(
     name=_latex_name,
@@ -148,7 +148,7 @@ LATEX = Notation(
     zero="0",
 )
 """LaTeX whose lines may be broken inside the brackets of a group."""
-SYMPY = Notation(**{**vars(TEXT), "number": _sympy_number, "bracket": "bracket({}, {})".format})
+SYMPY = replace(TEXT, number=_sympy_number, bracket="bracket({}, {})".format)
 """Python that makes SymPy's expressions, given its symbols and a function ``bracket``."""
 MATHML = Notation(
     name=_mathml_name,
