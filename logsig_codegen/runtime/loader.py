@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import SupportsIndex, TypeAlias
 
-from logsig_codegen.build import packs, policy
+from logsig_codegen.build import background, packs, policy, progress
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.toolchain import check_march, find_compiler
 from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError, InterpretedWarning, shown
@@ -109,7 +109,8 @@ def obtain(
 
         def open_group(group: str) -> Opened:
             assert kernel is not None  # it is bound below, before anybody asks for a group
-            with _locks.setdefault((key, group), threading.Lock()):
+            lock = _locks.setdefault((key, group), threading.Lock())
+            with progress.holding(lock, f"{problem.name}, {C.name}: {group}"):
                 opened = _opened.get((key, group))
                 if opened is None:
                     opened = _opened[key, group] = _find(problem, group, kernel.origin)
@@ -206,7 +207,7 @@ def _from_cache(problem: Problem, group: str, origin: Origin) -> Opened:
     try:
         return cached(C, spec, find_compiler, lambda artifact: Opened(artifact, open_library(artifact, problem)))
     except CompilerNotFoundError as error:
-        if not policy.interprets():
+        if background.inside() or not policy.interprets():
             raise
         _warn_once(problem, error)
         return _interpreted(problem, group, origin)

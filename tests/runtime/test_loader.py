@@ -195,7 +195,7 @@ def test_a_folder_with_some_groups_leaves_the_others_to_the_cache(generated: Pat
     assert not new_cache.exists()
     assert kernel.log_sig(PATHS).tolist() == LOG_SIGS
     assert groups_in(new_cache) == [["log_sig"]]
-    assert set(kernel.report.plan) == {"join", "join_backprop", "combine", "combine_backprop", "log_sig"}
+    assert set(kernel.report.plan) == {"join", "combine", "log_sig"}
     assert kernel.report.path == generated / "d2_n2"
 
 
