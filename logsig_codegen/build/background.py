@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from logsig_codegen.stages import LOGGER
 
@@ -38,6 +39,22 @@ def start(what: str, imports: Callable[[], object], work: Callable[[], object]) 
                 _worker.start()
             except RuntimeError:  # the interpreter is shutting down
                 _worker = None
+
+
+@contextmanager
+def meanwhile(work: Callable[[], object]) -> Iterator[None]:
+    """Call ``work`` in a thread while the block runs, and wait for it; its errors are not raised."""
+
+    def run() -> None:
+        with suppress(Exception):
+            work()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def inside() -> bool:

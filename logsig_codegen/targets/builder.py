@@ -56,7 +56,9 @@ def build_into(
     ProblemTooLargeError, GenerationError, CompilerError, OSError
     """
     with progress.building(f"{spec.problem.name}, {target.name}: {' '.join(spec.groups)}"):
-        return compile_into(folder, target, spec, tools, emit(target, spec, tools), request)
+        with background.meanwhile(lambda: target.get_ready(spec, tools)):
+            written = emit(target, spec, tools)
+        return compile_into(folder, target, spec, tools, written, request)
 
 
 def compile_into(

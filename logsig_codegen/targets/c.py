@@ -57,6 +57,10 @@ class CTarget(Target):
 
         return Emitted(units, documents(spec.problem, spec.groups))
 
+    def get_ready(self, spec: BuildSpec, tools: Compiler | None) -> None:
+        if tools is not None:
+            _described(tools, spec)
+
     def compile(self, folder: Path, emitted: Emitted, spec: BuildSpec, tools: Compiler | None) -> Built:
         if tools is None:
             return Built(fields=dict.fromkeys(("compiler", "flags", "openmp", "march", "cpu")))

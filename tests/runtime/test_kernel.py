@@ -75,7 +75,7 @@ def test_a_wrong_group_loads_nothing() -> None:
         raise AssertionError(f"opened {group}")
 
     kernel = lg.LogSigKernel(lg.Problem(2, 4), refuse)
-    for wrong in ("log", "join_backprop", "", "JOIN", 3, ["join"]):
+    for wrong in ("log", "join_jvp", "", "JOIN", 3, ["join"]):
         with pytest.raises(ValueError, match="groups: expected names out of join, join_backprop, ") as caught:
             kernel.prepare("join", wrong)
         assert str(caught.value).endswith(f"got {wrong!r}")
