@@ -45,8 +45,9 @@ def load(
 ) -> LogSigKernel:
     """Get the compiled kernels for one dimension and degree, generating and compiling them if need be.
 
-    The join is there when this returns; every other group of operations (``combine``, ``log_sig``, ``stream`` and their
-    backward passes) when it is first called, or by :meth:`LogSigKernel.prepare`.
+    The join is there when this returns; every other group of operations (``combine``, ``log_sig``, ``stream``, and all
+    backward passes) when it is first called, or by :meth:`LogSigKernel.prepare`. Once a tensor of torch that requires a
+    gradient has been seen, the backward pass is built in the background.
 
     Looks, in this order: among the kernels this process has loaded; in the folders named by ``artifacts`` or, without
     it, by ``$LOGSIG_CODEGEN_PATH``; in the packs of kernels that are installed (``docs/packs.md``); in the user's cache

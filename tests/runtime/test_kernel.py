@@ -39,7 +39,7 @@ def test_attributes(kernel: lg.LogSigKernel) -> None:
 
 
 def test_source_is_what_was_compiled(kernel: lg.LogSigKernel) -> None:
-    units = c_sources(compile_problem(lg.Problem(2, 4)))
+    units = c_sources(compile_problem(lg.Problem(2, 4), groups=("join",)))
     assert kernel.sources == {unit.name: unit.text for unit in units}
     text = kernel.source("c")
     assert all(unit.text in text for unit in units)
