@@ -424,7 +424,12 @@ def test_show_program_of_a_path_too_large_to_be_written_out(capsys: pytest.Captu
 
 
 def test_show_source_is_what_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--dim", "2", "--degree", "2", "--out", str(tmp_path), "--emit-only", "--operations", "join"]) == 0
+    assert (
+        cli.main(
+            ["--dim", "2", "--degree", "2", "--out", str(tmp_path), "--emit-only", "--operations", "join,join_backprop"]
+        )
+        == 0
+    )
     capsys.readouterr()
     sources = json.loads(show(capsys, "--dim", "2", "--degree", "2", "--what", "source", "--format", "json"))
     assert "join.c" in sources

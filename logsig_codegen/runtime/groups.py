@@ -96,10 +96,13 @@ class LoadedGroups:
             self._make_fast(name, found)
         return found
 
-    def soon(self, operation: str) -> None:
-        """Let the group of an operation be loaded, and built if need be, in the background."""
+    def soon(self, operation: str, after: str) -> None:
+        """Let the group of an operation be loaded in the background, and built if need be, after a call of another one.
+
+        Where that one is not loaded, somebody else's functions were called, such as those of an extension.
+        """
         name = group_of(operation)
-        if name not in self._opened:
+        if name not in self._opened and group_of(after) in self._opened:
             background.start(f"{self.problem.name}: {name}", import_generator, partial(self.group, name))
 
     def artifacts(self) -> list[Artifact]:

@@ -111,7 +111,7 @@ class Product:
             vjp=self._vjp,
             jvp=self._jvp,
             cpu_vjp=rows_kernel(gradient),
-            recorded=gradient_of_rows(gradient.name, len(operation.inputs)),
+            recorded=gradient_of_rows(operation),
         )
         self.backprop = _define(gradient.name, vjp=self._backprop_vjp, jvp=self._backprop_jvp)
         self.jvp = _define(operation.tangent, vjp=self._jvp_vjp, composite=self.composite_jvp)
