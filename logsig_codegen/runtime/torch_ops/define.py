@@ -9,7 +9,7 @@ public registration serves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -86,7 +86,7 @@ class Operator:
 class NativeOperator:
     """An operator in C++; what it refuses goes to the one in Python, for the same errors as without an extension."""
 
-    def __init__(self, overload: Any, python: Any, recorded: Callable[[Sequence[Any]], None] | None) -> None:
+    def __init__(self, overload: Any, python: Any, recorded: Callable[[tuple[Any, ...]], None] | None) -> None:
         self.overload = overload
         self._call, self._python, self._recorded = private.direct(overload), python, recorded
 
@@ -97,7 +97,7 @@ class NativeOperator:
             result = self._call(*args)
         except Exception:
             return self._python(*args)
-        if self._recorded is not None and result.requires_grad and is_ordinary(result):
+        if self._recorded is not None and result.requires_grad:
             self._recorded(args)
         return result
 

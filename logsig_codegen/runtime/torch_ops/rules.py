@@ -53,7 +53,7 @@ class Rules:
     cpu_vjp: Callable[..., Gradients] | None = None
     composite: Callable[..., Any] | None = None
     keeps_results: bool = False
-    recorded: Callable[[Sequence[Any]], None] | None = None
+    recorded: Callable[[tuple[Any, ...]], None] | None = None
 
     @property
     def name(self) -> str:
