@@ -6,11 +6,11 @@ of a compiled library and the table of operations; nothing about them is known h
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from harness import Timing
 from logsig_codegen.build import toolchain
@@ -37,6 +37,8 @@ from logsig_codegen.targets.c import C
 
 NUMBER_BYTES = {"float64": 8, "float32": 4}
 HERE = Path(__file__).resolve().parent
+Counts: TypeAlias = "Mapping[str, Mapping[str, int]]"
+"""``operations`` of a report or a manifest: arithmetic of each program."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,9 @@ def numbers_moved(operation: Operation, problem: Problem, shape: Shape) -> int:
 def programs_run(operation: Operation, shape: Shape) -> dict[str, int]:
     """How often a call runs each of the operation's programs, by their names in a report.
 
-    Paths are taken step by step here, as short ones are: long ones, cut into chunks, take products besides. Windows that
-    overlap take, for each step between two of them, a join and a join on the other side, and a product each; gradients
-    the adjoints of all of them and the joins once more.
+    Paths are taken step by step here, as short ones are: long ones, cut into chunks, take products besides. Windows
+    that overlap take, for each step between two of them, a join and a join on the other side, and a product each;
+    gradients the adjoints of all of them and the joins once more.
     """
     name, batch, steps = operation.name, shape.batch, shape.length - 1
     if operation.kind == ROWS:
@@ -88,16 +90,14 @@ def programs_run(operation: Operation, shape: Shape) -> dict[str, int]:
     return {f"{name}.{step}": batch * steps} | {f"{name}.{end}": batch for end in ends}
 
 
-def multiply_adds(artifact: Artifact, operation: Operation, shape: Shape) -> int:
-    """Multiplications, each with or without an addition, of a call; additions alone may run beside them."""
-    counts = artifact.manifest["operations"]
+def multiply_adds(counts: Counts, operation: Operation, shape: Shape) -> int:
+    """Multiplications of a call, each with or without an addition; additions alone may run beside them."""
     run = programs_run(operation, shape).items()
     return sum(times * (counts[one]["multiply_adds"] + counts[one]["scalings"]) for one, times in run)
 
 
-def steps_at_once(artifact: Artifact, operation: Operation) -> int:
+def steps_at_once(counts: Counts, operation: Operation) -> int:
     """Steps of a path that the compiler put into one program; 1 where there are no steps."""
-    counts = artifact.manifest["operations"]
     several = counts.get(f"{operation.name}.steps")
     return 1 if several is None else round(several["total"] / counts[f"{operation.name}.step"]["total"])
 
@@ -190,8 +190,3 @@ def times(executable: Path, lines: Sequence[str], rounds: int, seconds: float) -
     blocks = [[tuple(map(float, row.split())) for row in block.splitlines()] for block in found.split("\n\n") if block]
     call_copy_multiply = [tuple(Timing(column) for column in zip(*block, strict=True)) for block in blocks]
     return [(one[0], one[1], one[2]) for one in call_copy_multiply]
-
-
-def valgrind() -> str | None:
-    """The program that counts instructions, if there is one."""
-    return shutil.which("valgrind")

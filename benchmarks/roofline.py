@@ -1,11 +1,11 @@
-"""How far every operation is from what the machine allows: time over the larger of two limits, for each problem and batch.
+"""How far every operation is from what the machine allows: its time over the larger of two limits.
 
     python benchmarks/roofline.py                   # after everything is compiled, about ten minutes
     python benchmarks/roofline.py --problem 5,3 --operation join --operation join_backprop
 
-The limits of a call are the time of a copy that reads and writes as many bytes as its operands have, and the time of its
-multiply-adds (of the compiler's programs) at the rate of a bare loop in vectors of the kernels' width. All three are
-measured in C, by ``calls.c``, in turns, on one thread and without Python.
+The limits of a call are the time of a copy that reads and writes as many bytes as its operands have, and the time of
+its multiplications (of the compiler's programs) at the rate of a bare loop of multiply-adds in vectors of the kernels'
+width. All three are measured in C, by ``calls.c``, in turns, on one thread and without Python.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import calls
 import harness
 from calls import Shape
 from harness import batch_rows, geometric_mean
-from logsig_codegen.build.artifact import Artifact
 from logsig_codegen.operations import DERIVED_GROUPS, OPERATIONS, ROWS, SLIDING, Operation, available_groups
 from logsig_codegen.problem import Problem
 
@@ -75,21 +74,24 @@ def measured(problem: Problem, wanted: Sequence[str], rounds: int, seconds: floa
     groups = available_groups(problem)
     names = [name for name in wanted if OPERATIONS[name].group in groups]
     artifact = calls.library(problem, names, DTYPES, "native")
+    counts, forms = artifact.manifest["operations"], artifact.manifest["form"]
     for dtype in DTYPES:
         executable = folder / f"calls_{dtype}"
-        cases = [(OPERATIONS[name], at, shape) for name in names for at, shape in shapes(OPERATIONS[name], problem).items()]
+        cases = [
+            (OPERATIONS[name], at, shape) for name in names for at, shape in shapes(OPERATIONS[name], problem).items()
+        ]
         for operation, at, shape in cases:
             lines = [calls.line(artifact, operation, problem, dtype, shape)]
             ((call, copy, multiply),) = calls.times(executable, lines, rounds, seconds)
-            work = calls.multiply_adds(artifact, operation, shape)
+            work = calls.multiply_adds(counts, operation, shape)
             yield Row(
                 operation.name,
                 problem.dimension,
                 problem.degree,
                 dtype,
                 at,
-                form_of(artifact, operation),
-                calls.steps_at_once(artifact, operation),
+                forms[operation.name],
+                calls.steps_at_once(counts, operation),
                 calls.numbers_moved(operation, problem, shape) * calls.NUMBER_BYTES[dtype],
                 work,
                 call.median,
@@ -99,36 +101,35 @@ def measured(problem: Problem, wanted: Sequence[str], rounds: int, seconds: floa
             )
 
 
-def form_of(artifact: Artifact, operation: Operation) -> str:
-    """Straight-line code, loops over tables, or loops over letters."""
-    return str(artifact.manifest["form"][operation.name])
-
-
 def report(rows: Sequence[Row]) -> str:
-    """Times over limits: joins and their gradients by batch, then everything along paths, a line for each problem."""
-    by_case = {(r.operation, r.dimension, r.degree, r.batch, r.dtype): r for r in rows}
+    """Times over limits, a line for each problem: products in two batches, and in both types what goes along paths."""
+    by_case = {(r.operation, r.batch, r.dtype, r.dimension, r.degree): r for r in rows}
     problems = list(dict.fromkeys((r.dimension, r.degree) for r in rows))
 
-    def section(names: Sequence[str], batches: Sequence[str]) -> str:
-        kept = [name for name in names if any(r.operation == name for r in rows)]
+    def section(title: str, kinds: Sequence[str], columns: Sequence[tuple[str, str]]) -> str:
+        """``columns`` are pairs of batch and number type, side by side in one cell."""
+        names = [
+            one.name for one in OPERATIONS.values() if one.kind in kinds and any(r.operation == one.name for r in rows)
+        ]
 
-        def cell(name: str, d: int, n: int, dtype: str) -> str:
-            found = [by_case.get((name, d, n, batch, dtype)) for batch in batches]
-            return " / ".join("–" if one is None else f"{one.ratio:.1f}{one.limit[0]}" for one in found)
+        def cell(name: str, problem: tuple[int, int]) -> str:
+            found = [by_case.get((name, *column, *problem)) for column in columns]
+            return " / ".join("–" if one is None else f"{one.ratio:.1f} {one.limit[0]}" for one in found)
 
-        def mean(name: str, dtype: str) -> str:
-            every = [[by_case.get((name, d, n, batch, dtype)) for d, n in problems] for batch in batches]
-            return " / ".join(f"{geometric_mean(one.ratio for one in column if one):.1f}" for column in every)
+        def mean(name: str) -> str:
+            found = [[by_case[key] for p in problems if (key := (name, *column, *p)) in by_case] for column in columns]
+            return " / ".join(f"{geometric_mean(one.ratio for one in members):.1f}" for members in found)
 
-        lines = [(f"({d},{n})", *(cell(name, d, n, "float64") for name in kept)) for d, n in problems]
-        means = [(f"mean, {dtype}", *(mean(name, dtype) for name in kept)) for dtype in DTYPES]
-        return harness.table((", ".join(batches), *kept), [*lines, *means])
+        lines = [(f"({d},{n})", *(cell(name, (d, n)) for name in names)) for d, n in problems]
+        return harness.table((title, *names), [*lines, ("mean", *map(mean, names))])
 
-    of_rows = [name for name, one in OPERATIONS.items() if one.kind == ROWS]
-    along = [name for name, one in OPERATIONS.items() if one.kind not in (ROWS, SLIDING)]
-    sliding = [name for name, one in OPERATIONS.items() if one.kind == SLIDING]
-    tables = [section(of_rows, ("L2", "16MB")), section(along, [str(one) for one in PATHS])]
-    return "\n\n".join([*tables, section(sliding, [str(WINDOWS)])])
+    products = {dtype: [(batch, dtype) for batch in ("L2", "16MB")] for dtype in DTYPES}
+    paths = [(str(PATHS[-1]), dtype) for dtype in DTYPES]
+    along = [kind for kind in dict.fromkeys(one.kind for one in OPERATIONS.values()) if kind not in (ROWS, SLIDING)]
+    tables = [section(f"{dtype}, L2 / 16MB", (ROWS,), columns) for dtype, columns in products.items()]
+    tables.append(section(f"{PATHS[-1]} points, float64 / float32", along, paths))
+    tables.append(section("windows, float64 / float32", (SLIDING,), [(str(WINDOWS), dtype) for dtype in DTYPES]))
+    return "\n\n".join(tables)
 
 
 def main() -> None:
