@@ -91,7 +91,8 @@ def report(rows: Sequence[Row]) -> str:
     jobs = list(dict.fromkeys(row.n_jobs for row in rows))
 
     def cell(row: Row) -> str:
-        return f"{row.ours:.3g} / {row.peer:.3g} ({row.peer / row.ours:.0f})"
+        ours, peer = (f"{ms:.3g}" if ms < 100 else f"{ms:,.0f}" for ms in (row.ours, row.peer))
+        return f"{ours} / {peer} ({row.peer / row.ours:.0f})"
 
     threads = {n: "all processors" if n == -1 else f"n_jobs={n}" for n in jobs}
     names = [f"{operation}, {threads[n]}" for n in jobs for operation in TITLES.values()]
