@@ -81,7 +81,7 @@ class Count:
 def tools() -> str:
     """What counts depend on, as the baseline names it."""
     version = toolchain.describe(toolchain.find_compiler(), MARCH).version
-    return f"{re.sub(r'^[a-z]*cc (?=[(])', 'gcc ', version)}, {MARCH}, callgrind"  # it calls itself as it was called
+    return f"callgrind, {MARCH}, {re.sub(r'^[a-z]*cc (?=[(])', 'gcc ', version)}"  # gcc calls itself as it was called
 
 
 def count() -> list[Count]:

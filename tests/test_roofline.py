@@ -106,17 +106,17 @@ def test_a_baseline_of_another_compiler_is_not_compared(tmp_path: Path) -> None:
     instructions, harness = script("instructions"), script("harness")
     one = instructions.Count(3, 3, "float64", "join", "67", "unrolled", 10_000)
     file = tmp_path / "baseline.csv"
-    harness.save(file, "gcc 12, x86-64-v3, callgrind; 2026-11-29. Instructions.", [one])
+    harness.save(file, "callgrind, x86-64-v3, gcc 12; 2026-11-29. Instructions.", [one])
     more = dataclasses.replace(one, instructions=20_000)
-    status, text = instructions.compare([more], "gcc 13, x86-64-v3, callgrind", file)
+    status, text = instructions.compare([more], "callgrind, x86-64-v3, gcc 13", file)
     assert (status, text[:12]) == (0, "NOT COMPARED")
     assert "gcc 12" in text
     assert "gcc 13" in text
-    status, text = instructions.compare([more], "gcc 12, x86-64-v3, callgrind", file)
+    status, text = instructions.compare([more], "callgrind, x86-64-v3, gcc 12", file)
     assert status == 1
     assert "10,000 -> 20,000 (+100.0%)" in text
     assert "--accept" in text
-    assert instructions.compare([one], "gcc 12, x86-64-v3, callgrind", file)[0] == 0
+    assert instructions.compare([one], "callgrind, x86-64-v3, gcc 12", file)[0] == 0
 
 
 def test_only_instructions_of_the_library_count() -> None:
