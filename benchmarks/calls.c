@@ -72,7 +72,9 @@ static inline __attribute__((always_inline)) int make(const call *c)
 {
     switch (c->operands) {
     case 0: return ((path_function)c->function)(&c->path);
+    case 2: return ((int (*)(A, A, ptrdiff_t, int))c->function)(AT(0), AT(1), c->batch, 1);
     case 3: return ((int (*)(A, A, A, ptrdiff_t, int))c->function)(AT(0), AT(1), AT(2), c->batch, 1);
+    case 4: return ((int (*)(A, A, A, A, ptrdiff_t, int))c->function)(AT(0), AT(1), AT(2), AT(3), c->batch, 1);
     case 5:
         return ((int (*)(A, A, A, A, A, ptrdiff_t, int))c->function)(AT(0), AT(1), AT(2), AT(3), AT(4), c->batch, 1);
     case 8:
