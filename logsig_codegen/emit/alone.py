@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
+from logsig_codegen.algebra.lyndon import Word
 from logsig_codegen.compiler import PathKernel
 from logsig_codegen.operations import FORWARD, OPERATIONS, in_loops
 from logsig_codegen.passes.repeat import REGISTER_STATE
@@ -30,12 +31,13 @@ def alone_defines(problem: Problem) -> Iterator[str]:
     counts = [sum(len(word) == k for word in words) for k in range(1, degree + 1)]
     prefixes = words[: len(words) - counts[-1]]
     followers = dict.fromkeys(prefixes, 0)
-    for word in words[d:]:
+    begins: dict[Word, int] = {}
+    for number, word in enumerate(words[d:], start=d):
         followers[word[:-1]] += 1
+        begins.setdefault(word[:-1], number)
     firsts = {prefix: d - count for prefix, count in followers.items()}  # the last letters of the alphabet follow
-    number = {word: place for place, word in enumerate(words)}
-    longest = [prefix for prefix in prefixes if len(prefix) == degree - 1 and followers[prefix]]
-    rows = sorted((firsts[prefix], number[prefix], number[(*prefix, firsts[prefix])]) for prefix in longest)
+    longest = ((number, prefix) for number, prefix in enumerate(prefixes) if len(prefix) == degree - 1)
+    rows = sorted((firsts[prefix], number, begins[prefix]) for number, prefix in longest if prefix in begins)
     yield f"#define LOGSIG_LETTERS {d}"
     yield f"#define LOGSIG_DEGREE {degree}"
     yield f"#define LOGSIG_PREFIXES {len(prefixes) + 1}"

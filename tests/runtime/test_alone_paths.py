@@ -11,10 +11,10 @@ import pytest
 import logsig_codegen as lg
 from logsig_codegen.build.cpu import missing_features
 from logsig_codegen.build.toolchain import describe, find_compiler
-from logsig_codegen.compiler import compile_problem, make_kernel
+from logsig_codegen.compiler import PathKernel, compile_problem
 from logsig_codegen.emit.alone import walks_alone
 from logsig_codegen.emit.c import c_sources
-from logsig_codegen.operations import OPERATIONS, WIDE_FROM, path_operation
+from logsig_codegen.operations import WIDE_FROM, path_operation
 from logsig_codegen.problem import Problem
 
 OPERATION = path_operation("signature")
@@ -72,7 +72,9 @@ def test_which_problems_have_it() -> None:
         problem = Problem(*numbers)
         compiled = compile_problem(problem, groups=(OPERATION,))
         there = "logsig_alone.h" in {unit.name for unit in c_sources(compiled)}
-        assert there == walks_alone(problem, make_kernel(problem, OPERATIONS[OPERATION]))
+        (kernel,) = compiled.kernels
+        assert isinstance(kernel, PathKernel)
+        assert there == walks_alone(problem, kernel)
         return there
 
     assert header(4, 3)
