@@ -43,6 +43,8 @@ def c_sources(
     names = ["logsig_simd.h", "logsig_rows.h"]
     if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
         names.append("logsig_paths.h")
+    if any(isinstance(kernel, PathKernel) and kernel.slots for kernel in compiled.kernels):
+        names.append("logsig_gradients.h")
     if any(in_loops(compiled.problem, kernel.operation) for kernel in compiled.kernels):
         names.append("logsig_wide.h")
     sliding = any(OPERATIONS[kernel.operation].kind == SLIDING for kernel in compiled.kernels)
