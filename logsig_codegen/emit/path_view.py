@@ -238,7 +238,7 @@ class _View:
         yield f"    steps = logsig_slots_back(slots, v, {dimension}, {middle}, ring, row, count);"
         yield f"    for (int s = 0; s < steps; s++, v -= {dimension}, dv -= {dimension}) {{"
         yield f"        const logsig_vec *const before = ring + row * {middle};"
-        yield "        row = (row + 1) % LOGSIG_SLOT_RING;"
+        yield "        row = logsig_slot_next(row);"
         yield f"        const logsig_vec *const after = ring + row * {middle};"
         yield from (f"        {line}" for line in inner)
         yield "    }"

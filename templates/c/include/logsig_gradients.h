@@ -25,6 +25,11 @@
 /* Rows that a form has in turn: one before a group of steps, and one after each of them. */
 #define LOGSIG_SLOT_RING (LOGSIG_SLOT_STEPS + 1)
 
+LOGSIG_INLINE int logsig_slot_next(int row)
+{
+    return row + 1 < LOGSIG_SLOT_RING ? row + 1 : 0;
+}
+
 /* Numbers j ... j + rows - 1 after `steps` steps back, the displacement of the first of which is v; slots: those of j. */
 LOGSIG_INLINE void logsig_slot_tile(const logsig_vec *slots, const logsig_vec *v, int dimension, int rows, int steps,
                                     const logsig_vec *from, logsig_vec *const *to, int j)
@@ -35,10 +40,14 @@ LOGSIG_INLINE void logsig_slot_tile(const logsig_vec *slots, const logsig_vec *v
     for (int i = 0; i < dimension; i++) {
         logsig_vec letters[LOGSIG_SLOT_STEPS];
         LOGSIG_UNROLL
-        for (int s = 0; s < steps; s++) letters[s] = v[i - s * dimension];
+        for (int s = 0; s < steps; s++) {
+            letters[s] = v[i - s * dimension];
+            LOGSIG_KEEP(letters[s]); /* or the compiler would load it again for each number */
+        }
         LOGSIG_UNROLL
         for (int r = 0; r < rows; r++) {
-            const logsig_vec slot = slots[r * dimension + i];
+            logsig_vec slot = slots[r * dimension + i];
+            LOGSIG_KEEP(slot);
             LOGSIG_UNROLL
             for (int s = 0; s < steps; s++) sums[r * steps + s] = LOGSIG_FMA(letters[s], slot, sums[r * steps + s]);
         }
@@ -67,7 +76,11 @@ LOGSIG_INLINE int logsig_slots_back(const logsig_vec *slots, const logsig_vec *v
 {
     logsig_vec *to[LOGSIG_SLOT_STEPS];
     const logsig_vec *const from = ring + row * size;
-    for (int s = 0; s < LOGSIG_SLOT_STEPS; s++) to[s] = ring + (row + 1 + s) % LOGSIG_SLOT_RING * size;
+    LOGSIG_UNROLL
+    for (int s = 0; s < LOGSIG_SLOT_STEPS; s++) {
+        row = logsig_slot_next(row);
+        to[s] = ring + row * size;
+    }
     if (count >= LOGSIG_SLOT_STEPS) {
         logsig_slot_tiles(slots, v, dimension, size, LOGSIG_SLOT_STEPS, from, to);
         return LOGSIG_SLOT_STEPS;
