@@ -190,7 +190,9 @@ class _View:
         if local:
             homes.update((name, "") for name in _RESIDENT if SHORT_NAMES[name] == array)
         bodies = list(self.bodies(phase, homes))
-        parameters, arguments = _parameters(phase)
+        inputs = ("before", "after") if self.kernel.slots else ()
+        arguments = (*inputs, "v", *(("dv",) if backward else ()))
+        declared = ", ".join(f"{'' if name == 'dv' else 'const '}logsig_vec *{name}" for name in arguments)
         if local:
             inner: list[str] = bodies[0]
         else:
@@ -198,7 +200,7 @@ class _View:
             for index, body in enumerate(bodies):
                 yield FunctionText(
                     f"{_TITLES[phase.operation]}{_part(index, bodies)}",
-                    f"LOGSIG_NOINLINE void {phase.operation}_{index}(logsig_vec *frame, {parameters})",
+                    f"LOGSIG_NOINLINE void {phase.operation}_{index}(logsig_vec *frame, {declared})",
                     (*(f"(void){name};" for name in arguments), *body),
                 )
             inner = [f"{phase.operation}_{index}(frame, {', '.join(arguments)});" for index in range(len(bodies))]
@@ -281,16 +283,6 @@ _TITLES = {
     "start": "State and derivative at the end of a path.",
     "finish": "From the state to the log-signature.",
 }
-
-
-def _parameters(phase: Kernel) -> tuple[str, tuple[str, ...]]:
-    """Of the function of one step, behind the frame: their declarations and their names."""
-    if phase.operation != "step_backprop":
-        return "const logsig_vec *v", ("v",)
-    if phase.program is not None and "before" in {operand.name for operand in phase.program.inputs}:
-        names = "const logsig_vec *before, const logsig_vec *after, const logsig_vec *v, logsig_vec *dv"
-        return names, ("before", "after", "v", "dv")
-    return "const logsig_vec *v, logsig_vec *dv", ("v", "dv")
 
 
 def row_operands(operation: Operation) -> tuple[str, ...]:

@@ -25,10 +25,10 @@ PLAN = "coadjoint"
 
 
 def step_back(degree: int) -> LieProgram:
-    """One segment back: from ``d_state``, the form, and ``displacement`` to ``d_previous_state`` and ``d_displacement``.
+    """One segment back: from the form ``d_state`` and ``displacement`` to ``d_previous_state`` and ``d_displacement``.
 
-    With ``y_n_j = (-ad*_v)^j m_n / j!``, a form on degree ``n - j``, degree ``k`` of the new form is ``m_k`` and the sum
-    of ``y_n_{n-k}``. The change ``y_N_1`` of the last degree but one is not formed by itself.
+    With ``y_n_j = (-ad*_v)^j m_n / j!``, a form on degree ``n - j``, degree ``k`` of the new form is ``m_k`` and the
+    sum of ``y_n_{n-k}``. The change ``y_N_1`` of the last degree but one is not formed by itself.
     """
     last = (*(f"p{k}" for k in range(1, degree)), f"m{degree}")
     return LieProgram(

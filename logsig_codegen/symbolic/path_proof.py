@@ -7,8 +7,8 @@ expanded into words of them, as in :mod:`logsig_codegen.symbolic.proof`. What is
 * the logarithm of a state is the logarithm of the ``S`` with ``D S = S w`` and ``S_0 = 1``, where ``D`` multiplies
   degree ``k`` by ``k``; and the state of a logarithm is ``e^-l D(e^l)``;
 * derivatives are the transposes of the differentials of these;
-* a form goes back over a displacement by the transpose of ``e^-v . e^v``, the derivative with respect to the displacement
-  is the transpose of ``e^-v d(e^v)``, and the form at the end that of the change of ``log(e^l (1 + y))`` with ``y``.
+* a form goes back over a displacement by the transpose of ``x -> e^-v x e^v``, the derivative with respect to the
+  displacement is the transpose of ``e^-v d(e^v)``, and the form at the end that of the change of ``log(e^l (1 + y))``.
 
 A linear form is a word with one letter ``d_n``, the input form on degree ``n``: the form ``x -> d_n(p x q)`` is written
 ``q d_n p``. Then ``<ad*_a f, x> = <f, [a, x]>`` makes the coadjoint action a
@@ -119,6 +119,10 @@ def _letters(degree: int, sign: int = 1) -> dict[int, Words]:
     return {k: {(sign * k,): Fraction(1)} for k in range(1, degree + 1)}
 
 
+def _marks(degree: int) -> dict[int, Words]:
+    return {k: {(_MARK + k,): Fraction(1)} for k in range(1, degree + 1)}
+
+
 def _conjugate(parts: Parts, degree: int, sign: int, power: Callable[[int, int], Iterator[tuple[Words, Words]]]) -> Any:
     """``e^{-sign v} x e^{sign v}``, with the powers of ``v`` on both sides as ``power`` writes them."""
     result: dict[int, Words] = {n: {} for n in range(1, degree + 1)}
@@ -182,7 +186,7 @@ def _from_log_sig(degree: int) -> Mapping[str, Parts]:
 def _step_backward(degree: int) -> Mapping[str, Parts]:
     """The differential of ``e^-v w e^v + v``, where ``w`` is the state before; its last degree is not multiplied."""
     before = _stepped(_letters(degree - 1), degree - 1, -1)
-    change = _conjugate({k: {(_MARK + k,): 1} for k in range(1, degree + 1)}, degree, 1, _powers)
+    change = _conjugate(_marks(degree), degree, 1, _powers)
     for n, words in _conjugate(before, degree, 1, _changed_powers).items():
         add_scaled(change[n], 1, words)
     add_scaled(change[1], 1, {(_MARK,): 1})
@@ -193,13 +197,12 @@ def _step_backward(degree: int) -> Mapping[str, Parts]:
 
 def _backward_start(degree: int) -> Mapping[str, Parts]:
     state = _from_log_sig(degree)["state"]
-    marks: dict[int, Words] = {k: {(_MARK + k,): Fraction(1)} for k in range(1, degree + 1)}
-    forms = _transposed(log_change(FreeAlgebra(), degree, _letters(degree), state, marks))
+    forms = _transposed(log_change(FreeAlgebra(), degree, _letters(degree), state, _marks(degree)))
     return {"d_state": forms, "state": {k: words for k, words in state.items() if k < degree}}
 
 
 def _form_back(degree: int) -> Mapping[str, Parts]:
-    marks = {k: {(_MARK + k,): Fraction(1)} for k in range(1, degree + 1)}
+    marks = _marks(degree)
     forms = _transposed(_conjugate(marks, degree, 1, _powers))
     change: dict[int, Words] = {n: {} for n in range(1, degree + 1)}
     for i in range(degree):
@@ -213,15 +216,14 @@ def _form_at_the_end(degree: int) -> Mapping[str, Parts]:
     """The differential of the series of the logarithm at ``e^l``, in the direction ``e^l y``."""
     algebra = TensorAlgebra(degree)
     signature = algebra.exp([{}, *_letters(degree).values()])
-    change = algebra.product(signature, [{}, *({(_MARK + k,): Fraction(1)} for k in range(1, degree + 1))])
+    change = algebra.product(signature, [{}, *_marks(degree).values()])
     unipotent: Tensor = [{}, *signature[1:]]
     power, differential = algebra.exp(algebra.zero()), algebra.zero()
     total: dict[int, Words] = {n: {} for n in range(1, degree + 1)}
     for coefficient in logarithm_coefficients(degree)[1:]:
         added = algebra.product(power, change)
-        differential = [
-            add_scaled(x, 1, y) for x, y in zip(algebra.product(differential, unipotent), added, strict=True)
-        ]
+        pairs = zip(algebra.product(differential, unipotent), added, strict=True)
+        differential = [add_scaled(x, 1, y) for x, y in pairs]
         power = algebra.product(power, unipotent)
         for n in total:
             add_scaled(total[n], coefficient, differential[n])

@@ -139,8 +139,8 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
     units: list[SourceUnit] = []
     kernels: list[CudaKernel] = []
     headers: dict[str, None] = {"logsig_device.cuh": None}
-    problem = compiled.problem
-    planned = [for_gpus(problem, kernel) for kernel in compiled.kernels if OPERATIONS[kernel.operation].on_gpus]
+    problem, kernels_there = compiled.problem, for_gpus(compiled).kernels
+    planned = [kernel for kernel in kernels_there if OPERATIONS[kernel.operation].on_gpus]
     for kernel in planned:
         files: dict[str, tuple[Plan, list[str]]] = {}
         for dtype in (dtype for dtype in DTYPES if dtype in dtypes):
