@@ -43,9 +43,11 @@ def c_sources(
     names = ["logsig_simd.h", "logsig_rows.h"]
     if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
         names.append("logsig_paths.h")
-    if any(isinstance(kernel, PathKernel) and kernel.slots for kernel in compiled.kernels):
+    loops = [in_loops(compiled.problem, kernel.operation) for kernel in compiled.kernels]
+    with_slots = (isinstance(kernel, PathKernel) and kernel.slots > 0 for kernel in compiled.kernels)
+    if any(slots and not loop for slots, loop in zip(with_slots, loops, strict=True)):
         names.append("logsig_gradients.h")
-    if any(in_loops(compiled.problem, kernel.operation) for kernel in compiled.kernels):
+    if any(loops):
         names.append("logsig_wide.h")
     sliding = any(OPERATIONS[kernel.operation].kind == SLIDING for kernel in compiled.kernels)
     if calls or sliding:
