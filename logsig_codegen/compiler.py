@@ -10,22 +10,23 @@ from typing import Any
 from logsig_codegen import operations as table
 from logsig_codegen.cost import estimate, structure_constant_terms
 from logsig_codegen.errors import ProblemTooLargeError
+from logsig_codegen.ir.kernel import Kernel as Kernel
+from logsig_codegen.ir.kernel import PathKernel as PathKernel
 from logsig_codegen.ir.lie import LieProgram, renamed
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import NONE, OperationCount, Program
-from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import GROUPS, OPERATIONS, ROWS, Operation, in_loops, path_operation
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
 from logsig_codegen.passes.inline import inline_single_uses
-from logsig_codegen.passes.repeat import repeat, steps_at_once
+from logsig_codegen.passes.repeat import REGISTER_STATE, repeat, steps_at_once
 from logsig_codegen.passes.scales import fold_scales
 from logsig_codegen.passes.schedule import ACCUMULATORS, schedule
 from logsig_codegen.passes.tangent import tangent
 from logsig_codegen.passes.tiles import tiles
 from logsig_codegen.passes.unit_products import make_products_unit
-from logsig_codegen.plans import path_step, prefix_signature
+from logsig_codegen.plans import path_gradient, path_step, prefix_signature, slots
 from logsig_codegen.plans.bracket import coadjoint_action, truncated_bracket
 from logsig_codegen.plans.combine import log_derivative_combine, right_normed_combine, special_combine
 from logsig_codegen.plans.log_derivative import log_derivative_join
@@ -41,77 +42,6 @@ DEFAULT_MAX_TERMS = 10_000_000
 """Structure constants a problem may need before it is refused."""
 UNROLLED_OPERATIONS = 20_000
 """Kernels with more operations than this become loops over tables of structure constants."""
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """One operation of one problem, ready to be emitted.
-
-    Attributes
-    ----------
-    operation : str
-        ``"join"``, ``"combine_backprop"``, …, or the name of a phase of a :class:`PathKernel`.
-    plan : str
-        Name of the plan it was made from.
-    lie : LieProgram or None
-        The plan (or its adjoint) with scales folded; ``None`` where the program was not made from brackets.
-    program, schedule : Program and Schedule, or None
-        The optimised straight-line program and its order; ``None`` where the kernel is table-driven.
-    operations : OperationCount
-        Arithmetic per sample (of a table-driven kernel: estimated, all of it counted as multiply-adds).
-    """
-
-    operation: str
-    plan: str
-    lie: LieProgram | None
-    program: Program | None
-    schedule: Schedule | None
-    operations: OperationCount
-
-    @property
-    def form(self) -> str:
-        """``"unrolled"`` or ``"tables"``."""
-        return "tables" if self.program is None else "unrolled"
-
-
-@dataclass(frozen=True)
-class PathKernel:
-    """An operation along paths, ready to be emitted: several programs on a state that never leaves the frame.
-
-    Attributes
-    ----------
-    operation : str
-        Its name in :data:`~logsig_codegen.operations.OPERATIONS`.
-    phases : tuple of Kernel
-        ``step`` takes the state over a displacement (``steps``: over ``steps_at_once`` of them, with the same result;
-        ``step_backprop``: back); ``finish`` turns it into the result;
-        ``start`` makes state and derivative from the operands of a backward pass. Not all kinds have all of them. For
-        windows: products and their adjoints, by their names in the table.
-    state_size : int
-        Numbers the state consists of.
-    steps_at_once : int
-        See ``phases``.
-    d_state_size : int
-        Numbers its derivative consists of: more, where a backward pass needs only a part of the state.
-    """
-
-    operation: str
-    phases: tuple[Kernel, ...]
-    state_size: int
-    steps_at_once: int = 1
-    d_state_size: int = 0
-
-    def phase(self, name: str) -> Kernel | None:
-        """The phase of a name, if there is one."""
-        return next((phase for phase in self.phases if phase.operation == name), None)
-
-    @property
-    def plan(self) -> str:
-        return self.phases[0].plan
-
-    @property
-    def form(self) -> str:
-        return self.phases[0].form
 
 
 @dataclass(frozen=True)
@@ -204,7 +134,7 @@ def _of_rows(problem: Problem, operation: Operation) -> Kernel:
     if operation.opposite:
         plan = _proved_opposite(plan)
     make = stage("differentiate", operation.name)(MADE_BY[operation.made_by])
-    return _kernel(operation.name, make(plan), problem, operation.in_place)
+    return kernel_of(operation.name, make(plan), problem, operation.in_place)
 
 
 def _proved_opposite(join: LieProgram) -> LieProgram:
@@ -225,9 +155,9 @@ def stream_kernel(problem: Problem, backward: bool) -> PathKernel:
     join = choose_plan(problem)
     if not backward:
         step = renamed(join, {"log_sig": "state", "out": "next_state"})
-        return PathKernel("stream", (_kernel("step", step, problem, in_place=(0,)),), problem.size)
+        return PathKernel("stream", (kernel_of("step", step, problem, in_place=(0,)),), problem.size)
     step = renamed(adjoint(join), {"d_out": "d_state", "log_sig": "state", "d_log_sig": "d_previous_state"})
-    phase = _kernel("step_backprop", step, problem, in_place=(0, -1))
+    phase = kernel_of("step_backprop", step, problem, in_place=(0, -1))
     return PathKernel("stream_backprop", (phase,), problem.size, d_state_size=problem.size)
 
 
@@ -241,16 +171,12 @@ def windows_kernel(problem: Problem, backward: bool) -> PathKernel:
 
 def log_derivative_kernel(problem: Problem, backward: bool) -> PathKernel:
     """Whole paths in logarithmic-derivative coordinates, or their gradient."""
-    degree = _last_degree(problem)
     name = path_operation("log_derivative", backward=backward)
     if backward:
-        phases = (
-            _kernel("step_backprop", _proved(path_step.step_backward(degree), problem), problem, in_place=(0, 1, -1)),
-            _kernel("start", _proved(path_step.backward_start(degree), problem), problem, in_place=(-1, -1)),
-        )
-        return PathKernel(name, phases, sum(problem.sizes[: degree - 1]), d_state_size=problem.size)
-    step = _kernel("step", _proved(path_step.step(degree), problem), problem, in_place=(0,), descending=True)
-    finish = _kernel("finish", _proved(path_step.to_log_sig(degree), problem), problem, in_place=(-1,))
+        return gradient_kernel(problem, name)
+    degree = last_degree(problem)
+    step = kernel_of("step", proved(path_step.step(degree), problem), problem, in_place=(0,), descending=True)
+    finish = kernel_of("finish", proved(path_step.to_log_sig(degree), problem), problem, in_place=(-1,))
     return _with_groups(name, step, finish, problem.size)
 
 
@@ -267,16 +193,31 @@ def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
             f"state: expected 'log_derivative' for (dimension={problem.dimension}, degree={problem.degree}), which has "
             f"{problem.size:,} coordinates; 'signature' is there for up to {table.SIGNATURE_LIMIT:,}"
         )
-    plan, size = prefix_signature.PLAN, len(prefix_signature.prefix_words(problem))
     name = path_operation("signature", backward=backward)
     if backward:
-        step = _straight("step_backprop", plan, prefix_signature.signature_step_backward(problem), (0, 1, -1), True)
-        start = _straight("start", plan, prefix_signature.log_sig_backward_start(problem), (-1, -1), True)
-        short = prefix_signature.short_prefixes(problem)
-        return PathKernel(name, (step, start), short, d_state_size=size)
-    step = _straight("step", plan, prefix_signature.signature_step(problem), (0,), True)
-    finish = _straight("finish", plan, prefix_signature.signature_to_log_sig(problem), (-1,), False)
+        return gradient_kernel(problem, name)
+    plan, size = prefix_signature.PLAN, len(prefix_signature.prefix_words(problem))
+    step = straight("step", plan, prefix_signature.signature_step(problem), (0,), True)
+    finish = straight("finish", plan, prefix_signature.signature_to_log_sig(problem), (-1,), False)
     return _with_groups(name, step, finish, size)
+
+
+def gradient_kernel(problem: Problem, operation: str) -> PathKernel:
+    """The gradient of whole paths, which is the same for every state."""
+    degree = last_degree(problem)
+    step, start = (proved(make(degree), problem) for make in (path_gradient.step_back, path_gradient.start))
+    in_tables = max(estimate(plan, problem) for plan in (step, start)) > UNROLLED_OPERATIONS
+    if degree == 1 or problem.size <= REGISTER_STATE or in_tables:
+        phases = (
+            kernel_of("step_backprop", step, problem, in_place=(0, -1)),
+            kernel_of("start", start, problem, in_place=(-1,)),
+        )
+        return PathKernel(operation, phases, 0, d_state_size=problem.size)
+    sizes, plan = slots.layout(problem), path_gradient.PLAN
+    beside = straight("step_backprop", plan, slots.step_beside(lower(step, problem)), (0, -1), True)
+    beside = replace(beside, operations=beside.operations + OperationCount(sizes.slots, sizes.middle, 0))
+    begin = straight("start", plan, slots.start_with(lower(start, problem)), (-1,), True)
+    return PathKernel(operation, (beside, begin), 0, d_state_size=sum(sizes), slots=sizes.slots)
 
 
 def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) -> PathKernel:
@@ -310,7 +251,7 @@ def _candidates(
     problem: Problem, makers: Sequence[Callable[[int], LieProgram | None]], verify: Callable[[LieProgram], None]
 ) -> list[LieProgram]:
     """What ``makers`` make for the degree of a problem, proved; the last of them up to degree 8 only."""
-    degree = _last_degree(problem)
+    degree = last_degree(problem)
     made = (make(degree) for make in (makers if degree <= 8 else makers[:-1]))
     plans = [plan for plan in made if plan is not None]
     for plan in plans:
@@ -322,12 +263,12 @@ def _cheapest(plans: Sequence[LieProgram], problem: Problem) -> LieProgram:
     return min((_folded(plan, problem) for plan in plans), key=lambda plan: estimate(plan, problem))
 
 
-def _last_degree(problem: Problem) -> int:
+def last_degree(problem: Problem) -> int:
     """The last degree that has coordinates: the first one if there is one letter only."""
     return max(k for k, size in enumerate(problem.sizes, start=1) if size)
 
 
-def _proved(plan: LieProgram, problem: Problem) -> LieProgram:
+def proved(plan: LieProgram, problem: Problem) -> LieProgram:
     """A plan of a path, proved, with its scales folded."""
     verify_path_plan(plan)
     return _folded(plan, problem)
@@ -352,18 +293,18 @@ def optimise(program: Program) -> Program:
     return program
 
 
-def _kernel(
+def kernel_of(
     operation: str, lie: LieProgram, problem: Problem, in_place: tuple[int, ...], *, descending: bool = False
 ) -> Kernel:
     plan = lie.name.split("/")[0]
     if estimate(lie, problem) > UNROLLED_OPERATIONS:
         looped = OperationCount(estimate(lie, problem, share_slots=False), 0, 0)
         return Kernel(operation, plan, lie, None, None, looped)
-    kernel = _straight(operation, plan, lower(lie, problem), in_place, descending or bool(lie.dual_inputs))
+    kernel = straight(operation, plan, lower(lie, problem), in_place, descending or bool(lie.dual_inputs))
     return replace(kernel, lie=lie)
 
 
-def _straight(operation: str, plan: str, program: Program, in_place: tuple[int, ...], descending: bool) -> Kernel:
+def straight(operation: str, plan: str, program: Program, in_place: tuple[int, ...], descending: bool) -> Kernel:
     """A straight-line kernel."""
     program = replace(optimise(program), name=operation)
     accumulators = ACCUMULATORS if "d_" in program.inputs[0].name else 0
@@ -374,8 +315,8 @@ def _straight(operation: str, plan: str, program: Program, in_place: tuple[int, 
 PLANS: dict[str, Callable[[Problem], LieProgram]] = {
     "join": choose_plan,
     "combine": choose_combine_plan,
-    "bracket": lambda problem: truncated_bracket(_last_degree(problem)),
-    "coadjoint": lambda problem: coadjoint_action(_last_degree(problem)),
+    "bracket": lambda problem: truncated_bracket(last_degree(problem)),
+    "coadjoint": lambda problem: coadjoint_action(last_degree(problem)),
 }
 """What chooses the plan of an operation on rows."""
 MADE_BY: dict[str, Callable[[LieProgram], LieProgram]] = {

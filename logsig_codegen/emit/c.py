@@ -44,7 +44,11 @@ def c_sources(
     names = ["logsig_simd.h", "logsig_rows.h"]
     if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
         names.append("logsig_paths.h")
-    if any(in_loops(compiled.problem, kernel.operation) for kernel in compiled.kernels):
+    loops = [in_loops(compiled.problem, kernel.operation) for kernel in compiled.kernels]
+    with_slots = (isinstance(kernel, PathKernel) and kernel.slots > 0 for kernel in compiled.kernels)
+    if any(slots and not loop for slots, loop in zip(with_slots, loops, strict=True)):
+        names.append("logsig_gradients.h")
+    if any(loops):
         names.append("logsig_wide.h")
     if any(isinstance(kernel, PathKernel) and walks_alone(compiled.problem, kernel) for kernel in compiled.kernels):
         names.append("logsig_alone.h")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
@@ -13,6 +13,7 @@ from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.emit.view import FrameLayout, coordinate_names, introduction, parameters, symbol
 from logsig_codegen.operations import OPERATIONS, Operation, columns
 from logsig_codegen.passes.repeat import REGISTER_STATE
+from logsig_codegen.plans.slots import layout
 from logsig_codegen.problem import Problem
 
 _RESIDENT = {
@@ -22,7 +23,7 @@ _RESIDENT = {
     "d_state": "frame + D_STATE",
     "d_previous_state": "frame + D_STATE",
 }
-_ALONG = {"displacement": "", "d_displacement": ""}  # v and dv, parameters of the step functions
+_ALONG = {"displacement": "", "d_displacement": "", "before": "", "after": ""}  # parameters of the step functions
 _RUNS = {
     "forward": "logsig_run_forward(&job, products, batch, n_jobs)",
     "backward": "logsig_run_backward(&job, products, batch, n_jobs)",
@@ -90,7 +91,7 @@ class _View:
             symbol=symbol(self.problem, self.operation.name),
             title=f"{self.operation.title}: dimension {self.problem.dimension}, degree {self.problem.degree}.",
             introduction=tuple(introduction(self.problem, self.operation.name, tuple(self.described()))),
-            engine="logsig_alone.h" if self.alone else "logsig_paths.h",
+            engine=self.engine(),
             defines=tuple(alone_defines(self.problem)) if self.alone else (),
             tables=any(phase.form == "tables" for phase in self.kernel.phases),
             frame=tuple(self.frame()),
@@ -100,8 +101,14 @@ class _View:
             run=_RUNS[self.operation.kind],
         )
 
+    def engine(self) -> str:
+        if self.alone:
+            return "logsig_alone.h"
+        return "logsig_gradients.h" if self.kernel.slots else "logsig_paths.h"
+
     def described(self) -> Iterator[str]:
-        yield f"The state of a path has {self.kernel.state_size} numbers. Plan: {self.kernel.plan}. Operations:"
+        size = self.kernel.state_size or self.kernel.d_state_size
+        yield f"The state of a path has {size} numbers. Plan: {self.kernel.plan}. Operations:"
         for phase in self.kernel.phases:
             count = phase.operations
             form = ", in loops over tables of structure constants" if phase.form == "tables" else ""
@@ -115,9 +122,12 @@ class _View:
     def frame(self) -> Iterator[str]:
         size, backward = self.kernel.state_size, self.operation.backward
         slack = "LOGSIG_LANES"  # a tile that sticks out of a row of a stream
+        room = f"{self.kernel.d_state_size} + {slack}" if backward else "0"
+        if self.kernel.slots:
+            room += f" + LOGSIG_SLOT_STEPS * {layout(self.problem).middle}"
         yield f"#define STATE {self.layout.end}"
         yield f"#define D_STATE (STATE + {size} + {slack})"
-        yield f"#define SCRATCH (D_STATE + {f'{self.kernel.d_state_size} + {slack}' if backward else 0})"
+        yield f"#define SCRATCH (D_STATE + {room})"
         yield f"#define BUFFER (SCRATCH + {self.scratch})"
         room = f"LOGSIG_CHUNK_ROOM({self.problem.dimension})"
         if backward:
@@ -184,15 +194,18 @@ class _View:
 
     def steps(self, phase: Kernel) -> Iterator[FunctionText]:
         backward = phase.operation == "step_backprop"
-        extra, hand = (", logsig_vec *dv", ", dv") if backward else ("", "")
-        dimension, size = self.problem.dimension, self.kernel.state_size
-        local = (
-            not backward and size <= REGISTER_STATE and phase.schedule is not None and len(phase.schedule.parts) == 1
-        )
+        array, base, size = "w", "STATE", self.kernel.state_size
+        if backward and not size:
+            array, base, size = "dw", "D_STATE", self.kernel.d_state_size
+        alone = phase.schedule is not None and len(phase.schedule.parts) == 1 and not self.kernel.slots
+        local = alone and size <= REGISTER_STATE and not (backward and self.kernel.state_size)
         homes = {**_RESIDENT, **_ALONG}
         if local:
-            homes.update(state="", next_state="", previous_state="")
+            homes.update((name, "") for name in _RESIDENT if SHORT_NAMES[name] == array)
         bodies = list(self.bodies(phase, homes))
+        inputs = ("before", "after") if self.kernel.slots else ()
+        arguments = (*inputs, "v", *(("dv",) if backward else ()))
+        declared = ", ".join(f"{'' if name == 'dv' else 'const '}logsig_vec *{name}" for name in arguments)
         if local:
             inner: list[str] = bodies[0]
         else:
@@ -200,26 +213,52 @@ class _View:
             for index, body in enumerate(bodies):
                 yield FunctionText(
                     f"{_TITLES[phase.operation]}{_part(index, bodies)}",
-                    f"LOGSIG_NOINLINE void {phase.operation}_{index}(logsig_vec *frame, const logsig_vec *v{extra})",
-                    ("(void)v;", *(("(void)dv;",) if backward else ()), *body),
+                    f"LOGSIG_NOINLINE void {phase.operation}_{index}(logsig_vec *frame, {declared})",
+                    (*(f"(void){name};" for name in arguments), *body),
                 )
-            inner = [f"{phase.operation}_{index}(frame, v{hand});" for index in range(len(bodies))]
-        stride = dimension * (self.kernel.steps_at_once if phase.operation == "steps" else 1)
-        lines = []
-        if local:
-            lines.append(f"logsig_vec w[{size}];")
-            lines.extend(f"w[{k}] = frame[STATE + {k}];" for k in range(size))
-        if backward:
-            lines += [f"v += (count - 1) * {dimension};", f"dv += (count - 1) * {dimension};"]
-            lines.append(f"for (; count > 0; count--, v -= {dimension}, dv -= {dimension}) {{")
+            inner = [f"{phase.operation}_{index}(frame, {', '.join(arguments)});" for index in range(len(bodies))]
+        if self.kernel.slots:
+            lines = list(self.back_by_slots(inner))
         else:
-            lines.append(f"for (; count > 0; count--, v += {stride}) {{")
-        lines.extend(f"    {line}" for line in inner)
-        lines.append("}")
-        if local:
-            lines.extend(f"frame[STATE + {k}] = w[{k}];" for k in range(size))
+            lines = [f"logsig_vec {array}[{size}];"] if local else []
+            lines.extend(f"{array}[{k}] = frame[{base} + {k}];" for k in range(size if local else 0))
+            lines.extend(self.loop(phase, inner))
+            lines.extend(f"frame[{base} + {k}] = {array}[{k}];" for k in range(size if local else 0))
+        extra = ", logsig_vec *dv" if backward else ""
         declaration = f"void {phase.operation}(logsig_vec *frame, const logsig_vec *v{extra}, ptrdiff_t count)"
         yield FunctionText(_TITLES[phase.operation], f"LOGSIG_NOINLINE {declaration}", tuple(lines))
+
+    def loop(self, phase: Kernel, inner: Sequence[str]) -> Iterator[str]:
+        """One step after the other, or group of steps."""
+        dimension = self.problem.dimension
+        if phase.operation == "step_backprop":
+            yield f"v += (count - 1) * {dimension};"
+            yield f"dv += (count - 1) * {dimension};"
+            yield f"for (; count > 0; count--, v -= {dimension}, dv -= {dimension}) {{"
+        else:
+            stride = dimension * (self.kernel.steps_at_once if phase.operation == "steps" else 1)
+            yield f"for (; count > 0; count--, v += {stride}) {{"
+        yield from (f"    {line}" for line in inner)
+        yield "}"
+
+    def back_by_slots(self, inner: Sequence[str]) -> Iterator[str]:
+        """Several steps at a time: the last degree but one by slots, then the other degrees step by step."""
+        dimension, (lower, slots, middle) = self.problem.dimension, layout(self.problem)
+        yield f"const logsig_vec *const slots = frame + D_STATE + {lower};"
+        yield f"logsig_vec *const ring = frame + D_STATE + {lower + slots};"
+        yield "int row = 0;"
+        yield f"v += (count - 1) * {dimension};"
+        yield f"dv += (count - 1) * {dimension};"
+        yield "for (int steps; count > 0; count -= steps) {"
+        yield f"    steps = logsig_slots_back(slots, v, {dimension}, {middle}, ring, row, count);"
+        yield f"    for (int s = 0; s < steps; s++, v -= {dimension}, dv -= {dimension}) {{"
+        yield f"        const logsig_vec *const before = ring + row * {middle};"
+        yield "        row = logsig_slot_next(row);"
+        yield f"        const logsig_vec *const after = ring + row * {middle};"
+        yield from (f"        {line}" for line in inner)
+        yield "    }"
+        yield "}"
+        yield f"for (int k = 0; row > 0 && k < {middle}; k++) ring[k] = ring[row * {middle} + k];"
 
     def all_steps(self) -> FunctionText:
         """As many steps at once as there are, then the rest one by one."""

@@ -27,6 +27,8 @@ SHORT_NAMES = {
     "previous_state": "w",
     "d_state": "dw",
     "d_previous_state": "dw",
+    "before": "before",
+    "after": "after",
     "t_log_sig": "tl",
     "t_displacement": "tv",
     "t_log_sig1": "tl",

@@ -6,7 +6,9 @@ expanded into words of them, as in :mod:`logsig_codegen.symbolic.proof`. What is
 * a step gives ``e^-v w e^v + v``, and undoing one gives ``e^v w e^-v - v``;
 * the logarithm of a state is the logarithm of the ``S`` with ``D S = S w`` and ``S_0 = 1``, where ``D`` multiplies
   degree ``k`` by ``k``; and the state of a logarithm is ``e^-l D(e^l)``;
-* derivatives are the transposes of the differentials of these.
+* derivatives are the transposes of the differentials of these;
+* a form goes back over a displacement by the transpose of ``x -> e^-v x e^v``, the derivative with respect to the
+  displacement is the transpose of ``e^-v d(e^v)``, and the form at the end that of the change of ``log(e^l (1 + y))``.
 
 A linear form is a word with one letter ``d_n``, the input form on degree ``n``: the form ``x -> d_n(p x q)`` is written
 ``q d_n p``. Then ``<ad*_a f, x> = <f, [a, x]>`` makes the coadjoint action a
@@ -55,14 +57,17 @@ Parts = Mapping[int, Words]
 
 @stage("prove")
 def verify_path_plan(program: LieProgram) -> None:
-    """Prove a plan of :mod:`logsig_codegen.plans.path_step`; which one it is follows from its operands.
+    """Prove a plan of :mod:`~logsig_codegen.plans.path_step` or :mod:`~logsig_codegen.plans.path_gradient`.
+
+    Which one it is follows from its operands.
 
     Parameters
     ----------
     program : LieProgram
         ``state, displacement -> next_state`` (a step) or ``-> previous_state`` (one undone); ``state -> out``;
         ``log_sig -> state``; ``d_state, state, displacement -> d_previous_state, previous_state, d_displacement``, the
-        state without its last degree; ``d_out, log_sig -> d_state, state``.
+        state without its last degree; ``d_out, log_sig -> d_state, state``; without states, ``d_state, displacement ->
+        d_previous_state, d_displacement`` and ``d_out, log_sig -> d_state``.
 
     Raises
     ------
@@ -85,6 +90,14 @@ def verify_path_plan(program: LieProgram) -> None:
             False,
         ),
         ({"d_out": n, "log_sig": n}, {"d_state": n, "state": n - 1}, ("d_out",), _backward_start, True),
+        (
+            {"d_state": n, "displacement": 1},
+            {"d_previous_state": n, "d_displacement": 1},
+            ("d_state",),
+            _form_back,
+            False,
+        ),
+        ({"d_out": n, "log_sig": n}, {"d_state": n}, ("d_out",), _form_at_the_end, True),
     ]
     for wanted, results, duals, specification, doubles in shapes:
         if (inputs, outputs, program.dual_inputs) == (wanted, results, duals):
@@ -106,6 +119,10 @@ def _letters(degree: int, sign: int = 1) -> dict[int, Words]:
     return {k: {(sign * k,): Fraction(1)} for k in range(1, degree + 1)}
 
 
+def _marks(degree: int) -> dict[int, Words]:
+    return {k: {(_MARK + k,): Fraction(1)} for k in range(1, degree + 1)}
+
+
 def _conjugate(parts: Parts, degree: int, sign: int, power: Callable[[int, int], Iterator[tuple[Words, Words]]]) -> Any:
     """``e^{-sign v} x e^{sign v}``, with the powers of ``v`` on both sides as ``power`` writes them."""
     result: dict[int, Words] = {n: {} for n in range(1, degree + 1)}
@@ -123,13 +140,13 @@ def _powers(i: int, j: int) -> Iterator[tuple[Words, Words]]:
 
 
 def _changed_powers(i: int, j: int) -> Iterator[tuple[Words, Words]]:
-    """The product rule: one ``v`` after the other is replaced by its change."""
+    yield _changed(i), {(DISPLACEMENT,) * j: 1}
+    yield {(DISPLACEMENT,) * i: 1}, _changed(j)
 
-    def changed(n: int) -> Words:
-        return {(DISPLACEMENT,) * a + (_MARK,) + (DISPLACEMENT,) * (n - 1 - a): 1 for a in range(n)}
 
-    yield changed(i), {(DISPLACEMENT,) * j: 1}
-    yield {(DISPLACEMENT,) * i: 1}, changed(j)
+def _changed(n: int) -> Words:
+    """The product rule: in ``v^n``, one ``v`` after the other is replaced by its change."""
+    return {(DISPLACEMENT,) * a + (_MARK,) + (DISPLACEMENT,) * (n - 1 - a): 1 for a in range(n)}
 
 
 def _stepped(parts: Parts, degree: int, sign: int) -> dict[int, Words]:
@@ -169,7 +186,7 @@ def _from_log_sig(degree: int) -> Mapping[str, Parts]:
 def _step_backward(degree: int) -> Mapping[str, Parts]:
     """The differential of ``e^-v w e^v + v``, where ``w`` is the state before; its last degree is not multiplied."""
     before = _stepped(_letters(degree - 1), degree - 1, -1)
-    change = _conjugate({k: {(_MARK + k,): 1} for k in range(1, degree + 1)}, degree, 1, _powers)
+    change = _conjugate(_marks(degree), degree, 1, _powers)
     for n, words in _conjugate(before, degree, 1, _changed_powers).items():
         add_scaled(change[n], 1, words)
     add_scaled(change[1], 1, {(_MARK,): 1})
@@ -180,9 +197,37 @@ def _step_backward(degree: int) -> Mapping[str, Parts]:
 
 def _backward_start(degree: int) -> Mapping[str, Parts]:
     state = _from_log_sig(degree)["state"]
-    marks: dict[int, Words] = {k: {(_MARK + k,): Fraction(1)} for k in range(1, degree + 1)}
-    forms = _transposed(log_change(FreeAlgebra(), degree, _letters(degree), state, marks))
+    forms = _transposed(log_change(FreeAlgebra(), degree, _letters(degree), state, _marks(degree)))
     return {"d_state": forms, "state": {k: words for k, words in state.items() if k < degree}}
+
+
+def _form_back(degree: int) -> Mapping[str, Parts]:
+    marks = _marks(degree)
+    forms = _transposed(_conjugate(marks, degree, 1, _powers))
+    change: dict[int, Words] = {n: {} for n in range(1, degree + 1)}
+    for i in range(degree):
+        for j in range(1, degree - i + 1):
+            factor = Fraction((-1) ** i, factorial(i) * factorial(j))
+            add_scaled(change[i + j], factor, concatenate({(DISPLACEMENT,) * i: 1}, _changed(j)))
+    return {"d_previous_state": forms, "d_displacement": {1: _transposed(change)[0]}}
+
+
+def _form_at_the_end(degree: int) -> Mapping[str, Parts]:
+    """The differential of the series of the logarithm at ``e^l``, in the direction ``e^l y``."""
+    algebra = TensorAlgebra(degree)
+    signature = algebra.exp([{}, *_letters(degree).values()])
+    change = algebra.product(signature, [{}, *_marks(degree).values()])
+    unipotent: Tensor = [{}, *signature[1:]]
+    power, differential = algebra.exp(algebra.zero()), algebra.zero()
+    total: dict[int, Words] = {n: {} for n in range(1, degree + 1)}
+    for coefficient in logarithm_coefficients(degree)[1:]:
+        added = algebra.product(power, change)
+        pairs = zip(algebra.product(differential, unipotent), added, strict=True)
+        differential = [add_scaled(x, 1, y) for x, y in pairs]
+        power = algebra.product(power, unipotent)
+        for n in total:
+            add_scaled(total[n], coefficient, differential[n])
+    return {"d_state": _transposed(total)}
 
 
 def log_change(
@@ -194,8 +239,7 @@ def log_change(
 ) -> dict[int, Element]:
     """The change of a logarithm when its state changes.
 
-    When ``S = e^l`` changes to ``S (1 + y)``, ``D S = S w`` becomes ``D y + [w, y] = change of w``, and ``l`` changes
-    by ``ad_l / (1 - e^{-ad_l}) y``.
+    When ``S = e^l`` changes to ``S (1 + y)``, ``D S = S w`` becomes ``D y + [w, y] = change of w``.
     """
     y: dict[int, Element] = {}
     for n in range(1, degree + 1):
@@ -203,6 +247,13 @@ def log_change(
         for k in range(1, n):
             total = algebra.add_scaled(total, Fraction(-1, n), algebra.bracket(state[k], y[n - k]))
         y[n] = total
+    return log_change_by_factor(algebra, degree, log, y)
+
+
+def log_change_by_factor(
+    algebra: LieAlgebra[Element], degree: int, log: Mapping[int, Element], y: Mapping[int, Element]
+) -> dict[int, Element]:
+    """The change of the logarithm ``l`` of ``S`` when that changes to ``S (1 + y)``: ``ad_l / (1 - e^{-ad_l}) y``."""
     result = {n: algebra.zero() for n in y}
     term = y
     for coefficient in _inverse_phi(degree):
@@ -306,14 +357,18 @@ def _check_randomly(program: LieProgram) -> None:
         _compare(program, "out", found["out"], _matrix_log(algebra, point["state"]))
         return
     expected = _matrix_state(algebra, point["log_sig"])
-    _compare(program, "state", found["state"], expected[: len(found["state"]) + 1])
+    if "state" in found:
+        _compare(program, "state", found["state"], expected[: len(found["state"]) + 1])
     if "d_out" in point:
         change = [algebra.random(k, source) for k in range(1, program.degree + 1)]
         log, state, moved = (dict(enumerate(parts, start=1)) for parts in (point["log_sig"], expected[1:], change))
-        by_degree = log_change(algebra, program.degree, log, state, moved)
+        if "state" in found:
+            by_degree = log_change(algebra, program.degree, log, state, moved)
+        else:
+            by_degree = log_change_by_factor(algebra, program.degree, log, moved)
         given = sum(algebra.pair(form, by_degree[n]) for n, form in enumerate(point["d_out"], start=1))
         if (given - sum(map(algebra.pair, found["d_state"], change))) % PRIME:
-            raise PlanProofError(f"{program.name}: d_state is not the derivative with respect to state")
+            raise PlanProofError(f"{program.name}: d_state is not the transpose of the change")
 
 
 def _compare(program: LieProgram, operand: str, found: Sequence[Diagonal], expected: Matrix) -> None:

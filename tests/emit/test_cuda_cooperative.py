@@ -22,6 +22,7 @@ from logsig_codegen.gpu.cooperative import CooperativePlan, cooperative_plan
 from logsig_codegen.gpu.partition import lyndon_places
 from logsig_codegen.gpu.planner import plan_kernel
 from logsig_codegen.gpu.shared_memory import chunk_points
+from logsig_codegen.gpu.undone_steps import for_gpus
 from logsig_codegen.ir.interpret import interpret
 from logsig_codegen.ir.program import Program
 
@@ -31,7 +32,7 @@ TOLERANCE = {"float32": 1e-4, "float64": 1e-12}
 
 def kernels(problem: lg.Problem) -> tuple[PathKernel, PathKernel]:
     """Forward and backward."""
-    forward, backward = compile_problem(problem, groups=GROUPS).kernels
+    forward, backward = for_gpus(compile_problem(problem, groups=GROUPS)).kernels
     assert isinstance(forward, PathKernel)
     assert isinstance(backward, PathKernel)
     return forward, backward

@@ -15,14 +15,14 @@ from logsig_codegen.algebra.tensor import TensorAlgebra, add_scaled, concatenate
 from logsig_codegen.errors import PlanProofError
 from logsig_codegen.ir.lie import Bracket, LieProgram, Port, Scaled, Statement, Vector
 from logsig_codegen.passes.adjoint import adjoint
-from logsig_codegen.plans import path_step
+from logsig_codegen.plans import path_gradient, path_step
 from logsig_codegen.symbolic import path_proof
 from logsig_codegen.symbolic.matrices import PRIME, Diagonal, MatrixForms
 from logsig_codegen.symbolic.path_proof import PATH_PROOF_LIMIT, log_change, verify_path_plan
 from logsig_codegen.symbolic.proof import FreeAlgebra
 
-STEPS = [path_step.step, path_step.undo, path_step.step_backward]
-CONVERSIONS = [path_step.to_log_sig, path_step.from_log_sig, path_step.backward_start]
+STEPS = [path_step.step, path_step.undo, path_step.step_backward, path_gradient.step_back]
+CONVERSIONS = [path_step.to_log_sig, path_step.from_log_sig, path_step.backward_start, path_gradient.start]
 PLANS = STEPS + CONVERSIONS
 
 
@@ -62,7 +62,7 @@ def test_every_change_is_seen_at_a_random_point(
 ) -> None:
     monkeypatch.setattr(path_proof, "PATH_PROOF_LIMIT", 0)
     for program in changed(plan(5)):
-        with pytest.raises(PlanProofError, match=r"wrong at a random point|not the derivative"):
+        with pytest.raises(PlanProofError, match=r"wrong at a random point|not the transpose"):
             verify_path_plan(program)
 
 

@@ -5,9 +5,9 @@
  *
  * Rows of a log-signature have 5 coordinates in the Lyndon bracket basis, ordered by the length
  * of the Lyndon word, then lexicographically; trailing comments name the bracket of each output column.
- * The state of a path has 3 numbers. Plan: log-derivative-step-backward-3. Operations:
- *     step_backprop: 17 (14 multiply-adds, 3 additions, 0 scalings).
- *     start: 11 (4 multiply-adds, 0 additions, 7 scalings).
+ * The state of a path has 5 numbers. Plan: coadjoint-step-3. Operations:
+ *     step_backprop: 18 (12 multiply-adds, 4 additions, 2 scalings).
+ *     start: 13 (13 multiply-adds, 0 additions, 0 scalings).
  *
  * Each variable holds one number per lane, one lane per row of the batch. Names:
  *     g = d_out, l = log_sig, w = state, dw = d_state, v = displacement, dv = d_displacement, t = temporary,
@@ -25,58 +25,52 @@
 
 /* The vectors of a block. */
 #define STATE LOGSIG_HOME(10, 2)
-#define D_STATE (STATE + 3 + LOGSIG_LANES)
+#define D_STATE (STATE + 0 + LOGSIG_LANES)
 #define SCRATCH (D_STATE + 5 + LOGSIG_LANES)
 #define BUFFER (SCRATCH + 0)
 #define FRAME (BUFFER + 2 * LOGSIG_CHUNK_ROOM(2) + 2 + LOGSIG_LANES)
 
 /* Takes state and derivative back over displacements, the last one first. */
-LOGSIG_NOINLINE void step_backprop_0(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv)
-{
-    (void)v;
-    (void)dv;
-    logsig_vec *const w = frame + STATE;
-    logsig_vec *const dw = frame + D_STATE;
-    const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
-    const logsig_vec w1 = w[1];
-    const logsig_vec v0 = v[0];
-    const logsig_vec w0 = w[0];
-    const logsig_vec v1 = v[1];
-    const logsig_vec t0 = LOGSIG_FNMA(w0, v1, LOGSIG_FMA(w1, v0, w[2]));
-    w[2] = t0;
-    const logsig_vec t1 = LOGSIG_SUB(w0, v0);
-    w[0] = t1;
-    const logsig_vec t2 = LOGSIG_SUB(w1, v1);
-    w[1] = t2;
-    const logsig_vec t3 = LOGSIG_FNMA(v1, t1, LOGSIG_MUL(v0, t2));
-    const logsig_vec t4 = LOGSIG_FNMA(c1_2, t3, t0);
-    const logsig_vec dw3 = dw[3];
-    const logsig_vec dw4 = dw[4];
-    const logsig_vec t5 = LOGSIG_FMA(dw4, v1, LOGSIG_NEG(LOGSIG_MUL(dw3, v0)));
-    const logsig_vec dw2 = dw[2];
-    const logsig_vec t9 = LOGSIG_ADD(dw2, t5);
-    dw[2] = t9;
-    const logsig_vec t6 = LOGSIG_FNMA(c1_2, t5, LOGSIG_NEG(dw2));
-    const logsig_vec dw1 = dw[1];
-    const logsig_vec t8 = LOGSIG_FMA(v0, t6, dw1);
-    dw[1] = t8;
-    const logsig_vec dw0 = dw[0];
-    const logsig_vec t7 = LOGSIG_FNMA(v1, t6, dw0);
-    dw[0] = t7;
-    const logsig_vec t10 = LOGSIG_FMA(t2, t6, LOGSIG_FNMA(dw3, t4, dw0));
-    dv[0] = t10;
-    const logsig_vec t11 = LOGSIG_FNMA(t1, t6, LOGSIG_FMA(dw4, t4, dw1));
-    dv[1] = t11;
-}
-
-/* Takes state and derivative back over displacements, the last one first. */
 LOGSIG_NOINLINE void step_backprop(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv, ptrdiff_t count)
 {
+    logsig_vec dw[5];
+    dw[0] = frame[D_STATE + 0];
+    dw[1] = frame[D_STATE + 1];
+    dw[2] = frame[D_STATE + 2];
+    dw[3] = frame[D_STATE + 3];
+    dw[4] = frame[D_STATE + 4];
     v += (count - 1) * 2;
     dv += (count - 1) * 2;
     for (; count > 0; count--, v -= 2, dv -= 2) {
-        step_backprop_0(frame, v, dv);
+        const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
+        const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
+        const logsig_vec v0 = v[0];
+        const logsig_vec t1 = LOGSIG_MUL(c1_2, v0);
+        const logsig_vec v1 = v[1];
+        const logsig_vec t2 = LOGSIG_MUL(c1_2, v1);
+        const logsig_vec dw2 = dw[2];
+        const logsig_vec t0 = LOGSIG_FMA(dw[4], v1, LOGSIG_FNMA(dw[3], v0, dw2));
+        dw[2] = t0;
+        const logsig_vec t4 = LOGSIG_NEG(LOGSIG_MUL(dw2, v0));
+        const logsig_vec t6 = LOGSIG_FNMA(t0, t1, LOGSIG_MUL(LOGSIG_NEG(c1_2), t4));
+        const logsig_vec dw1 = dw[1];
+        const logsig_vec t8 = LOGSIG_ADD(LOGSIG_ADD(dw1, t4), t6);
+        dw[1] = t8;
+        const logsig_vec t3 = LOGSIG_MUL(dw2, v1);
+        const logsig_vec t5 = LOGSIG_FMA(t0, t2, LOGSIG_MUL(LOGSIG_NEG(c1_2), t3));
+        const logsig_vec dw0 = dw[0];
+        const logsig_vec t7 = LOGSIG_ADD(LOGSIG_ADD(dw0, t3), t5);
+        dw[0] = t7;
+        const logsig_vec t9 = LOGSIG_FMA(c1_3, t5, LOGSIG_FMA(c1_2, t3, dw0));
+        dv[0] = t9;
+        const logsig_vec t10 = LOGSIG_FMA(c1_3, t6, LOGSIG_FMA(c1_2, t4, dw1));
+        dv[1] = t10;
     }
+    frame[D_STATE + 0] = dw[0];
+    frame[D_STATE + 1] = dw[1];
+    frame[D_STATE + 2] = dw[2];
+    frame[D_STATE + 3] = dw[3];
+    frame[D_STATE + 4] = dw[4];
 }
 
 /* State and derivative at the end of a path. */
@@ -84,38 +78,31 @@ LOGSIG_NOINLINE void start(logsig_rows *rows, logsig_vec *frame)
 {
     (void)rows;
     (void)frame;
-    logsig_vec *const l = rows[1].at;
-    logsig_vec *const w = frame + STATE;
     logsig_vec *const g = rows[0].at;
     logsig_vec *const dw = frame + D_STATE;
-    const logsig_vec c2 = LOGSIG_SET1((logsig_real)2);
-    const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
-    const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
+    logsig_vec *const l = rows[1].at;
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
+    const logsig_vec c1_12 = LOGSIG_SET1((logsig_real)1 / 12);
+    logsig_fetch(&rows[0], 5);
+    const logsig_vec g3 = g[3];
+    dw[3] = g3;
+    const logsig_vec g4 = g[4];
+    dw[4] = g4;
     logsig_fetch(&rows[1], 3);
     const logsig_vec l0 = l[0];
-    w[0] = l0;
     const logsig_vec l1 = l[1];
-    w[1] = l1;
-    const logsig_vec l2 = l[2];
-    const logsig_vec t0 = LOGSIG_MUL(c2, l2);
-    w[2] = t0;
-    const logsig_vec t1 = LOGSIG_MUL(c1_6, l0);
-    const logsig_vec t2 = LOGSIG_MUL(c1_6, l1);
-    const logsig_vec t4 = LOGSIG_MUL(c1_6, l2);
-    logsig_fetch(&rows[0], 5);
-    const logsig_vec g4 = g[4];
-    const logsig_vec t9 = LOGSIG_MUL(c1_3, g4);
-    dw[4] = t9;
-    const logsig_vec g3 = g[3];
-    const logsig_vec t8 = LOGSIG_MUL(c1_3, g3);
-    dw[3] = t8;
-    const logsig_vec t3 = LOGSIG_FNMA(g4, t2, LOGSIG_FMA(g3, t1, g[2]));
-    const logsig_vec t7 = LOGSIG_MUL(c1_2, t3);
+    const logsig_vec t2 = LOGSIG_FNMA(g4, l1, LOGSIG_MUL(g3, l0));
+    const logsig_vec g2 = g[2];
+    const logsig_vec t7 = LOGSIG_FMA(c1_2, t2, g2);
     dw[2] = t7;
-    const logsig_vec t6 = LOGSIG_FNMA(g4, t4, g[1]);
+    const logsig_vec l2 = l[2];
+    const logsig_vec t1 = LOGSIG_FMA(g4, l2, LOGSIG_MUL(g2, l0));
+    const logsig_vec t4 = LOGSIG_MUL(l0, t2);
+    const logsig_vec t6 = LOGSIG_FMA(c1_12, t4, LOGSIG_FMA(c1_2, t1, g[1]));
     dw[1] = t6;
-    const logsig_vec t5 = LOGSIG_FMA(g3, t4, g[0]);
+    const logsig_vec t0 = LOGSIG_FNMA(g3, l2, LOGSIG_NEG(LOGSIG_MUL(g2, l1)));
+    const logsig_vec t3 = LOGSIG_NEG(LOGSIG_MUL(l1, t2));
+    const logsig_vec t5 = LOGSIG_FMA(c1_12, t3, LOGSIG_FMA(c1_2, t0, g[0]));
     dw[0] = t5;
 }
 
@@ -142,7 +129,7 @@ int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
         .lengths = lengths,
         .dimension = 2,
         .state = STATE,
-        .state_size = 3,
+        .state_size = 0,
         .d_state = D_STATE,
         .d_state_size = 5,
         .buffer = BUFFER,

@@ -5,9 +5,9 @@
  *
  * Rows of a log-signature have 14 coordinates in the Lyndon bracket basis, ordered by the length
  * of the Lyndon word, then lexicographically; trailing comments name the bracket of each output column.
- * The state of a path has 8 numbers. Plan: log-derivative-step-backward-5. Operations:
- *     step_backprop: 96 (72 multiply-adds, 15 additions, 9 scalings).
- *     start: 120 (73 multiply-adds, 8 additions, 39 scalings).
+ * The state of a path has 14 numbers. Plan: coadjoint-step-5. Operations:
+ *     step_backprop: 61 (40 multiply-adds, 15 additions, 6 scalings).
+ *     start: 65 (63 multiply-adds, 2 additions, 0 scalings).
  *
  * Each variable holds one number per lane, one lane per row of the batch. Names:
  *     g = d_out, l = log_sig, w = state, dw = d_state, v = displacement, dv = d_displacement, t = temporary,
@@ -25,166 +25,111 @@
 
 /* The vectors of a block. */
 #define STATE LOGSIG_HOME(28, 2)
-#define D_STATE (STATE + 8 + LOGSIG_LANES)
+#define D_STATE (STATE + 0 + LOGSIG_LANES)
 #define SCRATCH (D_STATE + 14 + LOGSIG_LANES)
-#define BUFFER (SCRATCH + 4)
+#define BUFFER (SCRATCH + 0)
 #define FRAME (BUFFER + 2 * LOGSIG_CHUNK_ROOM(2) + 2 + LOGSIG_LANES)
-
-/* Takes state and derivative back over displacements, the last one first. Part 1 of 2. */
-LOGSIG_NOINLINE void step_backprop_0(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv)
-{
-    (void)v;
-    (void)dv;
-    logsig_vec *const w = frame + STATE;
-    logsig_vec *const dw = frame + D_STATE;
-    logsig_vec *const s = frame + SCRATCH;
-    const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
-    const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
-    const logsig_vec c1_4 = LOGSIG_SET1((logsig_real)1 / 4);
-    const logsig_vec w1 = w[1];
-    const logsig_vec v0 = v[0];
-    const logsig_vec w0 = w[0];
-    const logsig_vec v1 = v[1];
-    const logsig_vec t0 = LOGSIG_FNMA(w0, v1, LOGSIG_MUL(w1, v0));
-    const logsig_vec w2 = w[2];
-    const logsig_vec t1 = LOGSIG_FMA(c1_3, t0, w2);
-    const logsig_vec t2 = LOGSIG_MUL(c1_2, t1);
-    const logsig_vec w3 = w[3];
-    const logsig_vec t3 = LOGSIG_FMA(v0, t2, w3);
-    const logsig_vec w4 = w[4];
-    const logsig_vec t4 = LOGSIG_FNMA(v1, t2, w4);
-    const logsig_vec t5 = LOGSIG_FMA(v0, t3, w[5]);
-    w[5] = t5;
-    const logsig_vec t6 = LOGSIG_FNMA(v1, t3, LOGSIG_FMA(v0, t4, w[6]));
-    w[6] = t6;
-    const logsig_vec t7 = LOGSIG_FNMA(v1, t4, w[7]);
-    w[7] = t7;
-    const logsig_vec t8 = LOGSIG_FMA(c1_2, t0, w2);
-    const logsig_vec t9 = LOGSIG_FMA(v0, t8, w3);
-    w[3] = t9;
-    const logsig_vec t10 = LOGSIG_FNMA(v1, t8, w4);
-    w[4] = t10;
-    const logsig_vec t11 = LOGSIG_ADD(w2, t0);
-    w[2] = t11;
-    const logsig_vec t12 = LOGSIG_SUB(w0, v0);
-    w[0] = t12;
-    const logsig_vec t13 = LOGSIG_SUB(w1, v1);
-    w[1] = t13;
-    const logsig_vec t14 = LOGSIG_FNMA(v1, t12, LOGSIG_MUL(v0, t13));
-    const logsig_vec t15 = LOGSIG_FNMA(c1_4, t14, t11);
-    const logsig_vec t16 = LOGSIG_MUL(c1_3, t15);
-    const logsig_vec t17 = LOGSIG_FNMA(v0, t16, t9);
-    const logsig_vec t18 = LOGSIG_FMA(v1, t16, t10);
-    const logsig_vec t19 = LOGSIG_MUL(c1_2, v0);
-    const logsig_vec t20 = LOGSIG_MUL(c1_2, v1);
-    const logsig_vec t21 = LOGSIG_FNMA(t17, t19, t5);
-    const logsig_vec dw8 = dw[8];
-    logsig_vec t54 = LOGSIG_NEG(LOGSIG_MUL(dw8, t21));
-    const logsig_vec t22 = LOGSIG_FMA(t17, t20, LOGSIG_FNMA(t18, t19, t6));
-    const logsig_vec dw9 = dw[9];
-    t54 = LOGSIG_FNMA(dw9, t22, t54);
-    const logsig_vec t23 = LOGSIG_FMA(t18, t20, t7);
-    const logsig_vec dw11 = dw[11];
-    t54 = LOGSIG_FNMA(dw11, t23, t54);
-    const logsig_vec dw13 = dw[13];
-    logsig_vec t55 = LOGSIG_MUL(dw13, t23);
-    const logsig_vec t24 = LOGSIG_FNMA(c1_3, t14, t11);
-    const logsig_vec t25 = LOGSIG_FNMA(t19, t24, t9);
-    const logsig_vec dw5 = dw[5];
-    t54 = LOGSIG_FNMA(dw5, t25, t54);
-    const logsig_vec dw6 = dw[6];
-    t55 = LOGSIG_FMA(dw6, t25, t55);
-    const logsig_vec t26 = LOGSIG_FMA(t20, t24, t10);
-    t54 = LOGSIG_FNMA(dw6, t26, t54);
-    const logsig_vec dw7 = dw[7];
-    t55 = LOGSIG_FMA(dw7, t26, t55);
-    const logsig_vec t27 = LOGSIG_FNMA(c1_2, t14, t11);
-    const logsig_vec dw3 = dw[3];
-    t54 = LOGSIG_FNMA(dw3, t27, t54);
-    const logsig_vec dw4 = dw[4];
-    t55 = LOGSIG_FMA(dw4, t27, t55);
-    const logsig_vec t39 = LOGSIG_MUL(c1_3, v0);
-    const logsig_vec t40 = LOGSIG_MUL(c1_3, v1);
-    const logsig_vec t51 = LOGSIG_MUL(c1_2, t24);
-    const logsig_vec t52 = LOGSIG_MUL(c1_2, t17);
-    const logsig_vec t53 = LOGSIG_MUL(c1_2, t18);
-    const logsig_vec t36 = LOGSIG_FMA(dw13, v1, LOGSIG_NEG(LOGSIG_MUL(dw11, v0)));
-    t55 = LOGSIG_FMA(t36, t53, t55);
-    const logsig_vec t50 = LOGSIG_ADD(dw7, t36);
-    dw[7] = t50;
-    const logsig_vec t33 = LOGSIG_SUB(LOGSIG_NEG(dw11), dw[12]);
-    t55 = LOGSIG_FNMA(t22, t33, t55);
-    const logsig_vec t35 = LOGSIG_FNMA(v1, t33, LOGSIG_NEG(LOGSIG_MUL(dw9, v0)));
-    t54 = LOGSIG_FNMA(t35, t53, t54);
-    t55 = LOGSIG_FMA(t35, t52, t55);
-    const logsig_vec t49 = LOGSIG_ADD(dw6, t35);
-    dw[6] = t49;
-    const logsig_vec t32 = LOGSIG_SUB(dw[10], dw9);
-    t55 = LOGSIG_FNMA(t21, t32, t55);
-    const logsig_vec t34 = LOGSIG_FNMA(v1, t32, LOGSIG_NEG(LOGSIG_MUL(dw8, v0)));
-    t54 = LOGSIG_FNMA(t34, t52, t54);
-    const logsig_vec t48 = LOGSIG_ADD(dw5, t34);
-    dw[5] = t48;
-    const logsig_vec t30 = LOGSIG_FMA(dw7, v1, LOGSIG_NEG(LOGSIG_MUL(dw6, v0)));
-    t55 = LOGSIG_FMA(t30, t51, t55);
-    const logsig_vec t38 = LOGSIG_FMA(t20, t36, LOGSIG_NEG(LOGSIG_MUL(t19, t35)));
-    t55 = LOGSIG_FMA(t16, t38, t55);
-    const logsig_vec t47 = LOGSIG_ADD(LOGSIG_ADD(dw4, t30), t38);
-    dw[4] = t47;
-    const logsig_vec t29 = LOGSIG_FMA(dw6, v1, LOGSIG_NEG(LOGSIG_MUL(dw5, v0)));
-    t54 = LOGSIG_FNMA(t29, t51, t54);
-    const logsig_vec t37 = LOGSIG_FMA(t20, t35, LOGSIG_NEG(LOGSIG_MUL(t19, t34)));
-    t54 = LOGSIG_FNMA(t16, t37, t54);
-    const logsig_vec t46 = LOGSIG_ADD(LOGSIG_ADD(dw3, t29), t37);
-    dw[3] = t46;
-    const logsig_vec t28 = LOGSIG_FMA(dw4, v1, LOGSIG_NEG(LOGSIG_MUL(dw3, v0)));
-    const logsig_vec t31 = LOGSIG_FMA(t20, t30, LOGSIG_NEG(LOGSIG_MUL(t19, t29)));
-    const logsig_vec t41 = LOGSIG_FMA(t38, t40, LOGSIG_NEG(LOGSIG_MUL(t37, t39)));
-    const logsig_vec dw2 = dw[2];
-    logsig_vec t45 = LOGSIG_ADD(LOGSIG_ADD(dw2, t28), t31);
-    t45 = LOGSIG_ADD(t45, t41);
-    dw[2] = t45;
-    logsig_vec t42 = LOGSIG_FNMA(c1_3, t31, LOGSIG_FNMA(c1_2, t28, LOGSIG_NEG(dw2)));
-    t42 = LOGSIG_FNMA(c1_4, t41, t42);
-    t54 = LOGSIG_FMA(t13, t42, t54);
-    t55 = LOGSIG_FNMA(t12, t42, t55);
-    const logsig_vec t44 = LOGSIG_FMA(v0, t42, dw[1]);
-    const logsig_vec dw1 = dw[1];
-    dw[1] = t44;
-    const logsig_vec t43 = LOGSIG_FNMA(v1, t42, dw[0]);
-    const logsig_vec dw0 = dw[0];
-    dw[0] = t43;
-    s[0] = t54;
-    s[1] = t55;
-    s[2] = dw1;
-    s[3] = dw0;
-}
-
-/* Takes state and derivative back over displacements, the last one first. Part 2 of 2. */
-LOGSIG_NOINLINE void step_backprop_1(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv)
-{
-    (void)v;
-    (void)dv;
-    logsig_vec *const s = frame + SCRATCH;
-    const logsig_vec dw0 = s[3];
-    logsig_vec t54 = s[0];
-    t54 = LOGSIG_ADD(t54, dw0);
-    dv[0] = t54;
-    const logsig_vec dw1 = s[2];
-    logsig_vec t55 = s[1];
-    t55 = LOGSIG_ADD(t55, dw1);
-    dv[1] = t55;
-}
 
 /* Takes state and derivative back over displacements, the last one first. */
 LOGSIG_NOINLINE void step_backprop(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv, ptrdiff_t count)
 {
+    logsig_vec dw[14];
+    dw[0] = frame[D_STATE + 0];
+    dw[1] = frame[D_STATE + 1];
+    dw[2] = frame[D_STATE + 2];
+    dw[3] = frame[D_STATE + 3];
+    dw[4] = frame[D_STATE + 4];
+    dw[5] = frame[D_STATE + 5];
+    dw[6] = frame[D_STATE + 6];
+    dw[7] = frame[D_STATE + 7];
+    dw[8] = frame[D_STATE + 8];
+    dw[9] = frame[D_STATE + 9];
+    dw[10] = frame[D_STATE + 10];
+    dw[11] = frame[D_STATE + 11];
+    dw[12] = frame[D_STATE + 12];
+    dw[13] = frame[D_STATE + 13];
     v += (count - 1) * 2;
     dv += (count - 1) * 2;
     for (; count > 0; count--, v -= 2, dv -= 2) {
-        step_backprop_0(frame, v, dv);
-        step_backprop_1(frame, v, dv);
+        const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
+        const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
+        const logsig_vec c1_4 = LOGSIG_SET1((logsig_real)1 / 4);
+        const logsig_vec c1_5 = LOGSIG_SET1((logsig_real)1 / 5);
+        const logsig_vec v0 = v[0];
+        const logsig_vec t3 = LOGSIG_MUL(c1_2, v0);
+        const logsig_vec v1 = v[1];
+        const logsig_vec t4 = LOGSIG_MUL(c1_2, v1);
+        const logsig_vec t5 = LOGSIG_MUL(c1_3, v0);
+        const logsig_vec t6 = LOGSIG_MUL(c1_3, v1);
+        const logsig_vec t7 = LOGSIG_MUL(c1_4, v0);
+        const logsig_vec t8 = LOGSIG_MUL(c1_4, v1);
+        const logsig_vec dw7 = dw[7];
+        const logsig_vec dw11 = dw[11];
+        const logsig_vec t2 = LOGSIG_FMA(dw[13], v1, LOGSIG_FNMA(dw11, v0, dw7));
+        dw[7] = t2;
+        const logsig_vec dw6 = dw[6];
+        const logsig_vec dw9 = dw[9];
+        logsig_vec t1 = LOGSIG_FMA(dw11, v1, LOGSIG_FNMA(dw9, v0, dw6));
+        t1 = LOGSIG_FMA(dw[12], v1, t1);
+        dw[6] = t1;
+        const logsig_vec dw5 = dw[5];
+        logsig_vec t0 = LOGSIG_FMA(dw9, v1, LOGSIG_FNMA(dw[8], v0, dw5));
+        t0 = LOGSIG_FNMA(dw[10], v1, t0);
+        dw[5] = t0;
+        const logsig_vec t10 = LOGSIG_FMA(dw7, v1, LOGSIG_NEG(LOGSIG_MUL(dw6, v0)));
+        const logsig_vec t12 = LOGSIG_FMA(t2, t4, LOGSIG_FNMA(t1, t3, LOGSIG_MUL(LOGSIG_NEG(c1_2), t10)));
+        const logsig_vec dw4 = dw[4];
+        const logsig_vec t14 = LOGSIG_ADD(LOGSIG_ADD(dw4, t10), t12);
+        dw[4] = t14;
+        const logsig_vec t9 = LOGSIG_FMA(dw6, v1, LOGSIG_NEG(LOGSIG_MUL(dw5, v0)));
+        const logsig_vec t11 = LOGSIG_FMA(t1, t4, LOGSIG_FNMA(t0, t3, LOGSIG_MUL(LOGSIG_NEG(c1_2), t9)));
+        const logsig_vec dw3 = dw[3];
+        const logsig_vec t13 = LOGSIG_ADD(LOGSIG_ADD(dw3, t9), t11);
+        dw[3] = t13;
+        const logsig_vec t15 = LOGSIG_FMA(dw4, v1, LOGSIG_NEG(LOGSIG_MUL(dw3, v0)));
+        const logsig_vec t16 = LOGSIG_FMA(t4, t10, LOGSIG_NEG(LOGSIG_MUL(t3, t9)));
+        const logsig_vec t17 = LOGSIG_FMA(t6, t12, LOGSIG_NEG(LOGSIG_MUL(t5, t11)));
+        const logsig_vec dw2 = dw[2];
+        logsig_vec t18 = LOGSIG_ADD(LOGSIG_ADD(dw2, t15), t16);
+        t18 = LOGSIG_ADD(t18, t17);
+        dw[2] = t18;
+        const logsig_vec t20 = LOGSIG_NEG(LOGSIG_MUL(dw2, v0));
+        const logsig_vec t22 = LOGSIG_NEG(LOGSIG_MUL(t3, t15));
+        const logsig_vec t24 = LOGSIG_NEG(LOGSIG_MUL(t5, t16));
+        const logsig_vec t26 = LOGSIG_NEG(LOGSIG_MUL(t7, t17));
+        const logsig_vec dw1 = dw[1];
+        logsig_vec t28 = LOGSIG_ADD(LOGSIG_ADD(dw1, t20), t22);
+        t28 = LOGSIG_ADD(LOGSIG_ADD(t28, t24), t26);
+        dw[1] = t28;
+        const logsig_vec t19 = LOGSIG_MUL(dw2, v1);
+        const logsig_vec t21 = LOGSIG_MUL(t4, t15);
+        const logsig_vec t23 = LOGSIG_MUL(t6, t16);
+        const logsig_vec t25 = LOGSIG_MUL(t8, t17);
+        const logsig_vec dw0 = dw[0];
+        logsig_vec t27 = LOGSIG_ADD(LOGSIG_ADD(dw0, t19), t21);
+        t27 = LOGSIG_ADD(LOGSIG_ADD(t27, t23), t25);
+        dw[0] = t27;
+        logsig_vec t29 = LOGSIG_FMA(c1_3, t21, LOGSIG_FMA(c1_2, t19, dw0));
+        t29 = LOGSIG_FMA(c1_5, t25, LOGSIG_FMA(c1_4, t23, t29));
+        dv[0] = t29;
+        logsig_vec t30 = LOGSIG_FMA(c1_3, t22, LOGSIG_FMA(c1_2, t20, dw1));
+        t30 = LOGSIG_FMA(c1_5, t26, LOGSIG_FMA(c1_4, t24, t30));
+        dv[1] = t30;
     }
+    frame[D_STATE + 0] = dw[0];
+    frame[D_STATE + 1] = dw[1];
+    frame[D_STATE + 2] = dw[2];
+    frame[D_STATE + 3] = dw[3];
+    frame[D_STATE + 4] = dw[4];
+    frame[D_STATE + 5] = dw[5];
+    frame[D_STATE + 6] = dw[6];
+    frame[D_STATE + 7] = dw[7];
+    frame[D_STATE + 8] = dw[8];
+    frame[D_STATE + 9] = dw[9];
+    frame[D_STATE + 10] = dw[10];
+    frame[D_STATE + 11] = dw[11];
+    frame[D_STATE + 12] = dw[12];
+    frame[D_STATE + 13] = dw[13];
 }
 
 /* State and derivative at the end of a path. */
@@ -192,142 +137,83 @@ LOGSIG_NOINLINE void start(logsig_rows *rows, logsig_vec *frame)
 {
     (void)rows;
     (void)frame;
-    logsig_vec *const l = rows[1].at;
-    logsig_vec *const w = frame + STATE;
     logsig_vec *const g = rows[0].at;
     logsig_vec *const dw = frame + D_STATE;
-    const logsig_vec c2 = LOGSIG_SET1((logsig_real)2);
+    logsig_vec *const l = rows[1].at;
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
-    const logsig_vec c3 = LOGSIG_SET1((logsig_real)3);
-    const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
-    const logsig_vec c4 = LOGSIG_SET1((logsig_real)4);
-    const logsig_vec c1_4 = LOGSIG_SET1((logsig_real)1 / 4);
-    const logsig_vec c1_10 = LOGSIG_SET1((logsig_real)1 / 10);
-    const logsig_vec c1_8 = LOGSIG_SET1((logsig_real)1 / 8);
-    const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
-    const logsig_vec c1_5 = LOGSIG_SET1((logsig_real)1 / 5);
+    const logsig_vec c1_12 = LOGSIG_SET1((logsig_real)1 / 12);
+    const logsig_vec c1_720 = LOGSIG_SET1((logsig_real)1 / 720);
+    logsig_fetch(&rows[0], 14);
+    const logsig_vec g8 = g[8];
+    dw[8] = g8;
+    const logsig_vec g9 = g[9];
+    dw[9] = g9;
+    const logsig_vec g10 = g[10];
+    dw[10] = g10;
+    const logsig_vec g11 = g[11];
+    dw[11] = g11;
+    const logsig_vec g12 = g[12];
+    dw[12] = g12;
+    const logsig_vec g13 = g[13];
+    dw[13] = g13;
     logsig_fetch(&rows[1], 8);
     const logsig_vec l0 = l[0];
-    w[0] = l0;
     const logsig_vec l1 = l[1];
-    w[1] = l1;
+    const logsig_vec t9 = LOGSIG_FNMA(g13, l1, LOGSIG_MUL(g11, l0));
+    const logsig_vec g7 = g[7];
+    const logsig_vec t25 = LOGSIG_FMA(c1_2, t9, g7);
+    dw[7] = t25;
+    const logsig_vec t1 = LOGSIG_SUB(LOGSIG_NEG(g11), g12);
+    const logsig_vec t8 = LOGSIG_FMA(l1, t1, LOGSIG_MUL(g9, l0));
+    const logsig_vec g6 = g[6];
+    const logsig_vec t24 = LOGSIG_FMA(c1_2, t8, g6);
+    dw[6] = t24;
+    const logsig_vec t0 = LOGSIG_SUB(g10, g9);
+    const logsig_vec t7 = LOGSIG_FMA(l1, t0, LOGSIG_MUL(g8, l0));
+    const logsig_vec g5 = g[5];
+    const logsig_vec t23 = LOGSIG_FMA(c1_2, t7, g5);
+    dw[5] = t23;
     const logsig_vec l2 = l[2];
-    const logsig_vec t0 = LOGSIG_MUL(c2, l2);
-    w[2] = t0;
-    const logsig_vec t1 = LOGSIG_MUL(c1_2, l2);
+    const logsig_vec t6 = LOGSIG_FMA(g12, l2, LOGSIG_FNMA(g7, l1, LOGSIG_MUL(g6, l0)));
+    const logsig_vec t14 = LOGSIG_FNMA(l1, t9, LOGSIG_MUL(l0, t8));
+    const logsig_vec g4 = g[4];
+    const logsig_vec t22 = LOGSIG_FMA(c1_12, t14, LOGSIG_FMA(c1_2, t6, g4));
+    dw[4] = t22;
+    const logsig_vec t5 = LOGSIG_FNMA(g10, l2, LOGSIG_FNMA(g6, l1, LOGSIG_MUL(g5, l0)));
+    const logsig_vec t13 = LOGSIG_FNMA(l1, t8, LOGSIG_MUL(l0, t7));
+    const logsig_vec g3 = g[3];
+    const logsig_vec t21 = LOGSIG_FMA(c1_12, t13, LOGSIG_FMA(c1_2, t5, g3));
+    dw[3] = t21;
     const logsig_vec l3 = l[3];
-    const logsig_vec t2 = LOGSIG_FNMA(l0, t1, LOGSIG_MUL(c3, l3));
-    w[3] = t2;
     const logsig_vec l4 = l[4];
-    const logsig_vec t3 = LOGSIG_FMA(l1, t1, LOGSIG_MUL(c3, l4));
-    w[4] = t3;
-    const logsig_vec t4 = LOGSIG_MUL(l0, l2);
-    const logsig_vec t5 = LOGSIG_NEG(LOGSIG_MUL(l1, l2));
-    const logsig_vec t6 = LOGSIG_MUL(LOGSIG_NEG(c1_3), t4);
-    const logsig_vec t7 = LOGSIG_MUL(LOGSIG_NEG(c1_3), t5);
-    const logsig_vec t8 = LOGSIG_FMA(c1_2, t6, l3);
-    const logsig_vec t9 = LOGSIG_FMA(c1_2, t7, l4);
+    logsig_vec t4 = LOGSIG_FMA(g10, l3, LOGSIG_FNMA(g4, l1, LOGSIG_MUL(g3, l0)));
+    t4 = LOGSIG_FNMA(g12, l4, t4);
+    const logsig_vec t12 = LOGSIG_FNMA(l1, t6, LOGSIG_MUL(l0, t5));
+    const logsig_vec g2 = g[2];
+    const logsig_vec t20 = LOGSIG_FMA(c1_12, t12, LOGSIG_FMA(c1_2, t4, g2));
+    dw[2] = t20;
     const logsig_vec l5 = l[5];
-    const logsig_vec t10 = LOGSIG_FNMA(l0, t8, LOGSIG_MUL(c4, l5));
-    w[5] = t10;
     const logsig_vec l6 = l[6];
-    const logsig_vec t11 = LOGSIG_FMA(l1, t8, LOGSIG_FNMA(l0, t9, LOGSIG_MUL(c4, l6)));
-    w[6] = t11;
     const logsig_vec l7 = l[7];
-    const logsig_vec t12 = LOGSIG_FMA(l1, t9, LOGSIG_MUL(c4, l7));
-    w[7] = t12;
-    const logsig_vec t13 = LOGSIG_FNMA(c1_4, t4, LOGSIG_MUL(c2, l3));
-    const logsig_vec t14 = LOGSIG_FNMA(c1_4, t5, LOGSIG_MUL(c2, l4));
-    const logsig_vec t15 = LOGSIG_MUL(c1_3, l0);
-    const logsig_vec t16 = LOGSIG_MUL(c1_3, l1);
-    const logsig_vec t17 = LOGSIG_FNMA(t13, t15, LOGSIG_MUL(c3, l5));
-    const logsig_vec t18 = LOGSIG_FMA(t13, t16, LOGSIG_FNMA(t14, t15, LOGSIG_MUL(c3, l6)));
-    const logsig_vec t19 = LOGSIG_FMA(t14, t16, LOGSIG_MUL(c3, l7));
-    const logsig_vec t20 = LOGSIG_ADD(l3, t6);
-    const logsig_vec t21 = LOGSIG_ADD(l4, t7);
-    const logsig_vec t22 = LOGSIG_MUL(c1_10, l2);
-    const logsig_vec t25 = LOGSIG_MUL(c1_10, l0);
-    const logsig_vec t26 = LOGSIG_MUL(c1_10, l1);
-    const logsig_vec t37 = LOGSIG_MUL(c1_8, l0);
-    const logsig_vec t38 = LOGSIG_MUL(c1_8, l1);
-    const logsig_vec t47 = LOGSIG_MUL(c1_10, t20);
-    const logsig_vec t48 = LOGSIG_MUL(c1_10, t21);
-    const logsig_vec t49 = LOGSIG_MUL(c1_6, l0);
-    const logsig_vec t50 = LOGSIG_MUL(c1_6, l1);
-    const logsig_vec t52 = LOGSIG_MUL(c1_10, t17);
-    const logsig_vec t53 = LOGSIG_MUL(c1_10, t18);
-    const logsig_vec t54 = LOGSIG_MUL(c1_10, t19);
-    const logsig_vec t55 = LOGSIG_MUL(c1_3, t13);
-    const logsig_vec t56 = LOGSIG_MUL(c1_3, t14);
-    const logsig_vec t57 = LOGSIG_MUL(c1_4, t8);
-    const logsig_vec t58 = LOGSIG_MUL(c1_4, t9);
-    const logsig_vec t59 = LOGSIG_MUL(c1_6, l2);
-    logsig_fetch(&rows[0], 14);
-    const logsig_vec g13 = g[13];
-    const logsig_vec t73 = LOGSIG_MUL(c1_5, g13);
-    dw[13] = t73;
-    const logsig_vec g12 = g[12];
-    const logsig_vec t72 = LOGSIG_MUL(c1_5, g12);
-    dw[12] = t72;
-    const logsig_vec g11 = g[11];
-    const logsig_vec t71 = LOGSIG_MUL(c1_5, g11);
-    dw[11] = t71;
-    const logsig_vec g10 = g[10];
-    const logsig_vec t70 = LOGSIG_MUL(c1_5, g10);
-    dw[10] = t70;
-    const logsig_vec g9 = g[9];
-    const logsig_vec t69 = LOGSIG_MUL(c1_5, g9);
-    dw[9] = t69;
-    const logsig_vec g8 = g[8];
-    const logsig_vec t68 = LOGSIG_MUL(c1_5, g8);
-    dw[8] = t68;
-    const logsig_vec t31 = LOGSIG_FNMA(g13, t26, LOGSIG_MUL(g11, t25));
-    const logsig_vec t36 = LOGSIG_FMA(c3, t31, g[7]);
-    const logsig_vec t67 = LOGSIG_MUL(c1_4, t36);
-    dw[7] = t67;
-    const logsig_vec t28 = LOGSIG_SUB(LOGSIG_NEG(g11), g12);
-    const logsig_vec t30 = LOGSIG_FMA(t26, t28, LOGSIG_MUL(g9, t25));
-    const logsig_vec t35 = LOGSIG_FMA(c3, t30, g[6]);
-    const logsig_vec t66 = LOGSIG_MUL(c1_4, t35);
-    dw[6] = t66;
-    const logsig_vec t27 = LOGSIG_SUB(g10, g9);
-    const logsig_vec t29 = LOGSIG_FMA(t26, t27, LOGSIG_MUL(g8, t25));
-    const logsig_vec t34 = LOGSIG_FMA(c3, t29, g[5]);
-    const logsig_vec t65 = LOGSIG_MUL(c1_4, t34);
-    dw[5] = t65;
-    const logsig_vec t24 = LOGSIG_MUL(g12, t22);
-    const logsig_vec t33 = LOGSIG_FMA(t16, t31, LOGSIG_NEG(LOGSIG_MUL(t15, t30)));
-    const logsig_vec t40 = LOGSIG_FNMA(t36, t38, LOGSIG_MUL(t35, t37));
-    logsig_vec t46 = LOGSIG_FMA(c2, t33, LOGSIG_ADD(g[4], t24));
-    t46 = LOGSIG_FMA(c2, t40, t46);
-    const logsig_vec t64 = LOGSIG_MUL(c1_3, t46);
-    dw[4] = t64;
-    const logsig_vec t23 = LOGSIG_NEG(LOGSIG_MUL(g10, t22));
-    const logsig_vec t32 = LOGSIG_FMA(t16, t30, LOGSIG_NEG(LOGSIG_MUL(t15, t29)));
-    const logsig_vec t39 = LOGSIG_FNMA(t35, t38, LOGSIG_MUL(t34, t37));
-    logsig_vec t45 = LOGSIG_FMA(c2, t32, LOGSIG_ADD(g[3], t23));
-    t45 = LOGSIG_FMA(c2, t39, t45);
-    const logsig_vec t63 = LOGSIG_MUL(c1_3, t45);
-    dw[3] = t63;
-    const logsig_vec t41 = LOGSIG_ADD(t23, t39);
-    const logsig_vec t43 = LOGSIG_FNMA(c1_3, t41, LOGSIG_MUL(LOGSIG_NEG(c1_4), t32));
-    const logsig_vec t42 = LOGSIG_ADD(t24, t40);
-    const logsig_vec t44 = LOGSIG_FNMA(c1_3, t42, LOGSIG_MUL(LOGSIG_NEG(c1_4), t33));
-    logsig_vec t51 = LOGSIG_FMA(g12, t48, LOGSIG_FNMA(g10, t47, g[2]));
-    t51 = LOGSIG_FMA(t45, t49, LOGSIG_FNMA(l1, t44, LOGSIG_FMA(l0, t43, t51)));
-    t51 = LOGSIG_FNMA(t46, t50, t51);
-    const logsig_vec t62 = LOGSIG_MUL(c1_2, t51);
-    dw[2] = t62;
-    logsig_vec t61 = LOGSIG_FMA(t28, t53, LOGSIG_FMA(t27, t52, g[1]));
-    t61 = LOGSIG_FMA(t31, t56, LOGSIG_FMA(t30, t55, LOGSIG_FNMA(g13, t54, t61)));
-    t61 = LOGSIG_FNMA(l2, t44, LOGSIG_FNMA(t36, t58, LOGSIG_FNMA(t35, t57, t61)));
-    t61 = LOGSIG_FNMA(t46, t59, t61);
-    dw[1] = t61;
-    logsig_vec t60 = LOGSIG_FMA(g9, t53, LOGSIG_FMA(g8, t52, g[0]));
-    t60 = LOGSIG_FNMA(t30, t56, LOGSIG_FNMA(t29, t55, LOGSIG_FMA(g11, t54, t60)));
-    t60 = LOGSIG_FMA(l2, t43, LOGSIG_FMA(t35, t58, LOGSIG_FMA(t34, t57, t60)));
-    t60 = LOGSIG_FMA(t45, t59, t60);
-    dw[0] = t60;
+    logsig_vec t3 = LOGSIG_FMA(g6, l3, LOGSIG_FMA(g4, l2, LOGSIG_MUL(g2, l0)));
+    t3 = LOGSIG_FNMA(l6, t1, LOGSIG_FNMA(l5, t0, LOGSIG_FMA(g7, l4, t3)));
+    t3 = LOGSIG_FMA(g13, l7, t3);
+    logsig_vec t11 = LOGSIG_FMA(l3, t8, LOGSIG_FMA(l2, t6, LOGSIG_MUL(l0, t4)));
+    t11 = LOGSIG_FMA(l4, t9, t11);
+    const logsig_vec t15 = LOGSIG_FNMA(l1, t14, LOGSIG_MUL(l0, t13));
+    const logsig_vec t17 = LOGSIG_MUL(l0, t15);
+    logsig_vec t19 = LOGSIG_FMA(c1_12, t11, LOGSIG_FMA(c1_2, t3, g[1]));
+    t19 = LOGSIG_FNMA(c1_720, t17, t19);
+    dw[1] = t19;
+    logsig_vec t2 = LOGSIG_FNMA(g5, l3, LOGSIG_FNMA(g3, l2, LOGSIG_NEG(LOGSIG_MUL(g2, l1))));
+    t2 = LOGSIG_FNMA(g9, l6, LOGSIG_FNMA(g8, l5, LOGSIG_FNMA(g6, l4, t2)));
+    t2 = LOGSIG_FNMA(g11, l7, t2);
+    logsig_vec t10 = LOGSIG_FNMA(l3, t7, LOGSIG_FNMA(l2, t5, LOGSIG_NEG(LOGSIG_MUL(l1, t4))));
+    t10 = LOGSIG_FNMA(l4, t8, t10);
+    const logsig_vec t16 = LOGSIG_NEG(LOGSIG_MUL(l1, t15));
+    logsig_vec t18 = LOGSIG_FMA(c1_12, t10, LOGSIG_FMA(c1_2, t2, g[0]));
+    t18 = LOGSIG_FNMA(c1_720, t16, t18);
+    dw[0] = t18;
 }
 
 int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
@@ -353,7 +239,7 @@ int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
         .lengths = lengths,
         .dimension = 2,
         .state = STATE,
-        .state_size = 8,
+        .state_size = 0,
         .d_state = D_STATE,
         .d_state_size = 14,
         .buffer = BUFFER,

@@ -5,9 +5,9 @@
  *
  * Rows of a log-signature have 14 coordinates in the Lyndon bracket basis, ordered by the length
  * of the Lyndon word, then lexicographically; trailing comments name the bracket of each output column.
- * The state of a path has 14 numbers. Plan: prefix-signature. Operations:
- *     step_backprop: 151 (116 multiply-adds, 29 additions, 6 scalings).
- *     start: 223 (210 multiply-adds, 0 additions, 13 scalings).
+ * The state of a path has 14 numbers. Plan: coadjoint-step-5. Operations:
+ *     step_backprop: 61 (40 multiply-adds, 15 additions, 6 scalings).
+ *     start: 65 (63 multiply-adds, 2 additions, 0 scalings).
  *
  * Each variable holds one number per lane, one lane per row of the batch. Names:
  *     g = d_out, l = log_sig, w = state, dw = d_state, v = displacement, dv = d_displacement, t = temporary,
@@ -25,453 +25,195 @@
 
 /* The vectors of a block. */
 #define STATE LOGSIG_HOME(28, 2)
-#define D_STATE (STATE + 14 + LOGSIG_LANES)
-#define SCRATCH (D_STATE + 20 + LOGSIG_LANES)
-#define BUFFER (SCRATCH + 2)
+#define D_STATE (STATE + 0 + LOGSIG_LANES)
+#define SCRATCH (D_STATE + 14 + LOGSIG_LANES)
+#define BUFFER (SCRATCH + 0)
 #define FRAME (BUFFER + 2 * LOGSIG_CHUNK_ROOM(2) + 2 + LOGSIG_LANES)
-
-/* Takes state and derivative back over displacements, the last one first. Part 1 of 2. */
-LOGSIG_NOINLINE void step_backprop_0(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv)
-{
-    (void)v;
-    (void)dv;
-    logsig_vec *const w = frame + STATE;
-    logsig_vec *const dw = frame + D_STATE;
-    logsig_vec *const s = frame + SCRATCH;
-    const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
-    const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
-    const logsig_vec c1_4 = LOGSIG_SET1((logsig_real)1 / 4);
-    const logsig_vec c1_5 = LOGSIG_SET1((logsig_real)1 / 5);
-    const logsig_vec v0 = v[0];
-    const logsig_vec t0 = LOGSIG_SUB(w[0], v0);
-    w[0] = t0;
-    const logsig_vec v1 = v[1];
-    const logsig_vec t1 = LOGSIG_SUB(w[1], v1);
-    w[1] = t1;
-    const logsig_vec t2 = LOGSIG_MUL(c1_2, v0);
-    const logsig_vec t3 = LOGSIG_MUL(c1_2, v1);
-    const logsig_vec t4 = LOGSIG_ADD(t0, t2);
-    const logsig_vec dw3 = dw[3];
-    logsig_vec t88 = LOGSIG_MUL(dw3, t4);
-    const logsig_vec t5 = LOGSIG_FNMA(v0, t4, w[2]);
-    w[2] = t5;
-    const logsig_vec t6 = LOGSIG_FNMA(v1, t4, w[3]);
-    w[3] = t6;
-    const logsig_vec t7 = LOGSIG_MUL(c1_3, v0);
-    const logsig_vec t8 = LOGSIG_MUL(c1_3, v1);
-    const logsig_vec t9 = LOGSIG_ADD(t0, t7);
-    const logsig_vec t10 = LOGSIG_FMA(t2, t9, t5);
-    const logsig_vec dw5 = dw[5];
-    t88 = LOGSIG_FMA(dw5, t10, t88);
-    const logsig_vec t11 = LOGSIG_FNMA(v0, t10, w[4]);
-    w[4] = t11;
-    const logsig_vec t12 = LOGSIG_FNMA(v1, t10, w[5]);
-    w[5] = t12;
-    const logsig_vec t13 = LOGSIG_FMA(t3, t9, t6);
-    const logsig_vec dw7 = dw[7];
-    t88 = LOGSIG_FMA(dw7, t13, t88);
-    const logsig_vec t14 = LOGSIG_FNMA(v0, t13, w[6]);
-    w[6] = t14;
-    const logsig_vec t15 = LOGSIG_FNMA(v1, t13, w[7]);
-    w[7] = t15;
-    const logsig_vec t16 = LOGSIG_MUL(c1_4, v0);
-    const logsig_vec t17 = LOGSIG_ADD(t0, t16);
-    const logsig_vec t18 = LOGSIG_FMA(t7, t17, t5);
-    const logsig_vec t19 = LOGSIG_FMA(t2, t18, t11);
-    const logsig_vec dw9 = dw[9];
-    t88 = LOGSIG_FMA(dw9, t19, t88);
-    const logsig_vec t20 = LOGSIG_FNMA(v0, t19, w[8]);
-    w[8] = t20;
-    const logsig_vec t21 = LOGSIG_FNMA(v1, t19, w[9]);
-    w[9] = t21;
-    const logsig_vec t22 = LOGSIG_FMA(t3, t18, t12);
-    const logsig_vec dw11 = dw[11];
-    t88 = LOGSIG_FMA(dw11, t22, t88);
-    const logsig_vec t23 = LOGSIG_FNMA(v0, t22, w[10]);
-    w[10] = t23;
-    const logsig_vec t24 = LOGSIG_FNMA(v1, t22, w[11]);
-    w[11] = t24;
-    const logsig_vec t25 = LOGSIG_FMA(t8, t17, t6);
-    const logsig_vec t26 = LOGSIG_FMA(t2, t25, t14);
-    const logsig_vec dw12 = dw[12];
-    t88 = LOGSIG_FMA(dw12, t26, t88);
-    const logsig_vec t27 = LOGSIG_FNMA(v1, t26, w[12]);
-    w[12] = t27;
-    const logsig_vec t28 = LOGSIG_FMA(t3, t25, t15);
-    const logsig_vec dw13 = dw[13];
-    t88 = LOGSIG_FMA(dw13, t28, t88);
-    const logsig_vec t29 = LOGSIG_FNMA(v1, t28, w[13]);
-    w[13] = t29;
-    const logsig_vec t30 = LOGSIG_MUL(c1_4, v1);
-    const logsig_vec t31 = LOGSIG_FMA(c1_5, v0, t0);
-    const logsig_vec t32 = LOGSIG_FMA(t16, t31, t5);
-    const logsig_vec t33 = LOGSIG_FMA(t7, t32, t11);
-    const logsig_vec t34 = LOGSIG_FMA(t2, t33, t20);
-    const logsig_vec dw14 = dw[14];
-    t88 = LOGSIG_FMA(dw14, t34, t88);
-    const logsig_vec t35 = LOGSIG_FMA(t3, t33, t21);
-    const logsig_vec dw15 = dw[15];
-    t88 = LOGSIG_FMA(dw15, t35, t88);
-    const logsig_vec t36 = LOGSIG_FMA(t8, t32, t12);
-    const logsig_vec t37 = LOGSIG_FMA(t2, t36, t23);
-    const logsig_vec dw16 = dw[16];
-    t88 = LOGSIG_FMA(dw16, t37, t88);
-    const logsig_vec t38 = LOGSIG_FMA(t3, t36, t24);
-    const logsig_vec dw17 = dw[17];
-    t88 = LOGSIG_FMA(dw17, t38, t88);
-    const logsig_vec t39 = LOGSIG_FMA(t30, t31, t6);
-    const logsig_vec t40 = LOGSIG_FMA(t7, t39, t14);
-    const logsig_vec t41 = LOGSIG_FMA(t3, t40, t27);
-    const logsig_vec dw18 = dw[18];
-    t88 = LOGSIG_FMA(dw18, t41, t88);
-    const logsig_vec t42 = LOGSIG_FMA(t8, t39, t15);
-    const logsig_vec t43 = LOGSIG_FMA(t3, t42, t29);
-    const logsig_vec dw19 = dw[19];
-    t88 = LOGSIG_FMA(dw19, t43, t88);
-    const logsig_vec t55 = LOGSIG_MUL(dw19, v1);
-    const logsig_vec t86 = LOGSIG_ADD(dw13, t55);
-    dw[13] = t86;
-    const logsig_vec t57 = LOGSIG_MUL(dw18, v1);
-    const logsig_vec t85 = LOGSIG_ADD(dw12, t57);
-    dw[12] = t85;
-    const logsig_vec t60 = LOGSIG_MUL(dw17, v1);
-    const logsig_vec t84 = LOGSIG_ADD(dw11, t60);
-    dw[11] = t84;
-    const logsig_vec t61 = LOGSIG_MUL(dw16, v1);
-    const logsig_vec dw10 = dw[10];
-    const logsig_vec t83 = LOGSIG_ADD(dw10, t61);
-    dw[10] = t83;
-    const logsig_vec t63 = LOGSIG_MUL(dw15, v1);
-    const logsig_vec t82 = LOGSIG_ADD(dw9, t63);
-    dw[9] = t82;
-    const logsig_vec t64 = LOGSIG_MUL(dw14, v1);
-    const logsig_vec dw8 = dw[8];
-    const logsig_vec t81 = LOGSIG_ADD(dw8, t64);
-    dw[8] = t81;
-    const logsig_vec t48 = LOGSIG_MUL(dw13, v1);
-    const logsig_vec t56 = LOGSIG_MUL(t3, t55);
-    const logsig_vec t80 = LOGSIG_ADD(LOGSIG_ADD(dw7, t48), t56);
-    dw[7] = t80;
-    const logsig_vec t49 = LOGSIG_MUL(dw12, v1);
-    const logsig_vec t58 = LOGSIG_MUL(t3, t57);
-    const logsig_vec dw6 = dw[6];
-    const logsig_vec t79 = LOGSIG_ADD(LOGSIG_ADD(dw6, t49), t58);
-    dw[6] = t79;
-    const logsig_vec t51 = LOGSIG_FMA(dw10, v0, LOGSIG_MUL(dw11, v1));
-    const logsig_vec t62 = LOGSIG_FMA(t2, t61, LOGSIG_MUL(t3, t60));
-    const logsig_vec t78 = LOGSIG_ADD(LOGSIG_ADD(dw5, t51), t62);
-    dw[5] = t78;
-    const logsig_vec t52 = LOGSIG_FMA(dw8, v0, LOGSIG_MUL(dw9, v1));
-    const logsig_vec t65 = LOGSIG_FMA(t2, t64, LOGSIG_MUL(t3, t63));
-    const logsig_vec dw4 = dw[4];
-    const logsig_vec t77 = LOGSIG_ADD(LOGSIG_ADD(dw4, t52), t65);
-    dw[4] = t77;
-    const logsig_vec t45 = LOGSIG_FMA(dw6, v0, LOGSIG_MUL(dw7, v1));
-    const logsig_vec t50 = LOGSIG_FMA(t2, t49, LOGSIG_MUL(t3, t48));
-    const logsig_vec t59 = LOGSIG_FMA(t7, t58, LOGSIG_MUL(t8, t56));
-    logsig_vec t76 = LOGSIG_ADD(LOGSIG_ADD(dw3, t45), t50);
-    t76 = LOGSIG_ADD(t76, t59);
-    dw[3] = t76;
-    const logsig_vec t46 = LOGSIG_FMA(dw4, v0, LOGSIG_MUL(dw5, v1));
-    const logsig_vec t53 = LOGSIG_FMA(t2, t52, LOGSIG_MUL(t3, t51));
-    const logsig_vec t66 = LOGSIG_FMA(t7, t65, LOGSIG_MUL(t8, t62));
-    const logsig_vec dw2 = dw[2];
-    logsig_vec t75 = LOGSIG_ADD(LOGSIG_ADD(dw2, t46), t53);
-    t75 = LOGSIG_ADD(t75, t66);
-    dw[2] = t75;
-    const logsig_vec t44 = LOGSIG_FMA(dw2, v0, LOGSIG_MUL(dw3, v1));
-    const logsig_vec t47 = LOGSIG_FMA(t2, t46, LOGSIG_MUL(t3, t45));
-    const logsig_vec t54 = LOGSIG_FMA(t7, t53, LOGSIG_MUL(t8, t50));
-    const logsig_vec t67 = LOGSIG_FMA(t16, t66, LOGSIG_MUL(t30, t59));
-    const logsig_vec dw0 = dw[0];
-    logsig_vec t74 = LOGSIG_ADD(LOGSIG_ADD(dw0, t44), t47);
-    t74 = LOGSIG_ADD(LOGSIG_ADD(t74, t54), t67);
-    dw[0] = t74;
-    const logsig_vec t69 = LOGSIG_FMA(t31, t66, t54);
-    logsig_vec t71 = LOGSIG_FMA(t39, t58, LOGSIG_FMA(t17, t53, t47));
-    t71 = LOGSIG_FMA(t32, t65, t71);
-    logsig_vec t73 = LOGSIG_FMA(t25, t49, LOGSIG_FMA(t9, t46, t44));
-    t73 = LOGSIG_FMA(t33, t64, LOGSIG_FMA(t36, t61, LOGSIG_FMA(t18, t52, t73)));
-    logsig_vec t87 = LOGSIG_FMA(c1_4, t69, LOGSIG_FMA(c1_5, t67, dw0));
-    t87 = LOGSIG_FMA(dw2, t4, LOGSIG_FMA(c1_2, t73, LOGSIG_FMA(c1_3, t71, t87)));
-    t87 = LOGSIG_FMA(dw10, t22, LOGSIG_FMA(dw4, t10, LOGSIG_FMA(dw6, t13, t87)));
-    t87 = LOGSIG_FMA(dw8, t19, t87);
-    dv[0] = t87;
-    const logsig_vec t68 = LOGSIG_MUL(t31, t59);
-    t88 = LOGSIG_FMA(c1_4, t68, t88);
-    const logsig_vec t70 = LOGSIG_FMA(t32, t62, LOGSIG_FMA(t39, t56, LOGSIG_MUL(t17, t50)));
-    t88 = LOGSIG_FMA(c1_3, t70, t88);
-    logsig_vec t72 = LOGSIG_FMA(t18, t51, LOGSIG_FMA(t25, t48, LOGSIG_MUL(t9, t45)));
-    t72 = LOGSIG_FMA(t36, t60, LOGSIG_FMA(t40, t57, LOGSIG_FMA(t42, t55, t72)));
-    t72 = LOGSIG_FMA(t33, t63, t72);
-    t88 = LOGSIG_FMA(c1_2, t72, t88);
-    s[0] = t88;
-}
-
-/* Takes state and derivative back over displacements, the last one first. Part 2 of 2. */
-LOGSIG_NOINLINE void step_backprop_1(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv)
-{
-    (void)v;
-    (void)dv;
-    logsig_vec *const s = frame + SCRATCH;
-    logsig_vec *const dw = frame + D_STATE;
-    logsig_vec t88 = s[0];
-    t88 = LOGSIG_ADD(t88, dw[1]);
-    dv[1] = t88;
-}
 
 /* Takes state and derivative back over displacements, the last one first. */
 LOGSIG_NOINLINE void step_backprop(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv, ptrdiff_t count)
 {
+    logsig_vec dw[14];
+    dw[0] = frame[D_STATE + 0];
+    dw[1] = frame[D_STATE + 1];
+    dw[2] = frame[D_STATE + 2];
+    dw[3] = frame[D_STATE + 3];
+    dw[4] = frame[D_STATE + 4];
+    dw[5] = frame[D_STATE + 5];
+    dw[6] = frame[D_STATE + 6];
+    dw[7] = frame[D_STATE + 7];
+    dw[8] = frame[D_STATE + 8];
+    dw[9] = frame[D_STATE + 9];
+    dw[10] = frame[D_STATE + 10];
+    dw[11] = frame[D_STATE + 11];
+    dw[12] = frame[D_STATE + 12];
+    dw[13] = frame[D_STATE + 13];
     v += (count - 1) * 2;
     dv += (count - 1) * 2;
     for (; count > 0; count--, v -= 2, dv -= 2) {
-        step_backprop_0(frame, v, dv);
-        step_backprop_1(frame, v, dv);
+        const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
+        const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
+        const logsig_vec c1_4 = LOGSIG_SET1((logsig_real)1 / 4);
+        const logsig_vec c1_5 = LOGSIG_SET1((logsig_real)1 / 5);
+        const logsig_vec v0 = v[0];
+        const logsig_vec t3 = LOGSIG_MUL(c1_2, v0);
+        const logsig_vec v1 = v[1];
+        const logsig_vec t4 = LOGSIG_MUL(c1_2, v1);
+        const logsig_vec t5 = LOGSIG_MUL(c1_3, v0);
+        const logsig_vec t6 = LOGSIG_MUL(c1_3, v1);
+        const logsig_vec t7 = LOGSIG_MUL(c1_4, v0);
+        const logsig_vec t8 = LOGSIG_MUL(c1_4, v1);
+        const logsig_vec dw7 = dw[7];
+        const logsig_vec dw11 = dw[11];
+        const logsig_vec t2 = LOGSIG_FMA(dw[13], v1, LOGSIG_FNMA(dw11, v0, dw7));
+        dw[7] = t2;
+        const logsig_vec dw6 = dw[6];
+        const logsig_vec dw9 = dw[9];
+        logsig_vec t1 = LOGSIG_FMA(dw11, v1, LOGSIG_FNMA(dw9, v0, dw6));
+        t1 = LOGSIG_FMA(dw[12], v1, t1);
+        dw[6] = t1;
+        const logsig_vec dw5 = dw[5];
+        logsig_vec t0 = LOGSIG_FMA(dw9, v1, LOGSIG_FNMA(dw[8], v0, dw5));
+        t0 = LOGSIG_FNMA(dw[10], v1, t0);
+        dw[5] = t0;
+        const logsig_vec t10 = LOGSIG_FMA(dw7, v1, LOGSIG_NEG(LOGSIG_MUL(dw6, v0)));
+        const logsig_vec t12 = LOGSIG_FMA(t2, t4, LOGSIG_FNMA(t1, t3, LOGSIG_MUL(LOGSIG_NEG(c1_2), t10)));
+        const logsig_vec dw4 = dw[4];
+        const logsig_vec t14 = LOGSIG_ADD(LOGSIG_ADD(dw4, t10), t12);
+        dw[4] = t14;
+        const logsig_vec t9 = LOGSIG_FMA(dw6, v1, LOGSIG_NEG(LOGSIG_MUL(dw5, v0)));
+        const logsig_vec t11 = LOGSIG_FMA(t1, t4, LOGSIG_FNMA(t0, t3, LOGSIG_MUL(LOGSIG_NEG(c1_2), t9)));
+        const logsig_vec dw3 = dw[3];
+        const logsig_vec t13 = LOGSIG_ADD(LOGSIG_ADD(dw3, t9), t11);
+        dw[3] = t13;
+        const logsig_vec t15 = LOGSIG_FMA(dw4, v1, LOGSIG_NEG(LOGSIG_MUL(dw3, v0)));
+        const logsig_vec t16 = LOGSIG_FMA(t4, t10, LOGSIG_NEG(LOGSIG_MUL(t3, t9)));
+        const logsig_vec t17 = LOGSIG_FMA(t6, t12, LOGSIG_NEG(LOGSIG_MUL(t5, t11)));
+        const logsig_vec dw2 = dw[2];
+        logsig_vec t18 = LOGSIG_ADD(LOGSIG_ADD(dw2, t15), t16);
+        t18 = LOGSIG_ADD(t18, t17);
+        dw[2] = t18;
+        const logsig_vec t20 = LOGSIG_NEG(LOGSIG_MUL(dw2, v0));
+        const logsig_vec t22 = LOGSIG_NEG(LOGSIG_MUL(t3, t15));
+        const logsig_vec t24 = LOGSIG_NEG(LOGSIG_MUL(t5, t16));
+        const logsig_vec t26 = LOGSIG_NEG(LOGSIG_MUL(t7, t17));
+        const logsig_vec dw1 = dw[1];
+        logsig_vec t28 = LOGSIG_ADD(LOGSIG_ADD(dw1, t20), t22);
+        t28 = LOGSIG_ADD(LOGSIG_ADD(t28, t24), t26);
+        dw[1] = t28;
+        const logsig_vec t19 = LOGSIG_MUL(dw2, v1);
+        const logsig_vec t21 = LOGSIG_MUL(t4, t15);
+        const logsig_vec t23 = LOGSIG_MUL(t6, t16);
+        const logsig_vec t25 = LOGSIG_MUL(t8, t17);
+        const logsig_vec dw0 = dw[0];
+        logsig_vec t27 = LOGSIG_ADD(LOGSIG_ADD(dw0, t19), t21);
+        t27 = LOGSIG_ADD(LOGSIG_ADD(t27, t23), t25);
+        dw[0] = t27;
+        logsig_vec t29 = LOGSIG_FMA(c1_3, t21, LOGSIG_FMA(c1_2, t19, dw0));
+        t29 = LOGSIG_FMA(c1_5, t25, LOGSIG_FMA(c1_4, t23, t29));
+        dv[0] = t29;
+        logsig_vec t30 = LOGSIG_FMA(c1_3, t22, LOGSIG_FMA(c1_2, t20, dw1));
+        t30 = LOGSIG_FMA(c1_5, t26, LOGSIG_FMA(c1_4, t24, t30));
+        dv[1] = t30;
     }
-}
-
-/* State and derivative at the end of a path. Part 1 of 2. */
-LOGSIG_NOINLINE void start_0(logsig_rows *rows, logsig_vec *frame)
-{
-    (void)rows;
-    (void)frame;
-    logsig_vec *const dw = frame + D_STATE;
-    logsig_vec *const g = rows[0].at;
-    logsig_vec *const l = rows[1].at;
-    logsig_vec *const w = frame + STATE;
-    logsig_vec *const s = frame + SCRATCH;
-    const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
-    const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
-    const logsig_vec c2 = LOGSIG_SET1((logsig_real)2);
-    const logsig_vec c1_24 = LOGSIG_SET1((logsig_real)1 / 24);
-    const logsig_vec c3 = LOGSIG_SET1((logsig_real)3);
-    const logsig_vec c1_120 = LOGSIG_SET1((logsig_real)1 / 120);
-    dw[2] = LOGSIG_SET1(0);
-    dw[4] = LOGSIG_SET1(0);
-    dw[6] = LOGSIG_SET1(0);
-    dw[8] = LOGSIG_SET1(0);
-    dw[10] = LOGSIG_SET1(0);
-    dw[12] = LOGSIG_SET1(0);
-    logsig_fetch(&rows[0], 14);
-    const logsig_vec g8 = g[8];
-    dw[14] = g8;
-    const logsig_vec g10 = g[10];
-    dw[16] = g10;
-    const logsig_vec g12 = g[12];
-    dw[18] = g12;
-    const logsig_vec g13 = g[13];
-    dw[19] = g13;
-    logsig_fetch(&rows[1], 8);
-    const logsig_vec l0 = l[0];
-    w[0] = l0;
-    const logsig_vec l1 = l[1];
-    w[1] = l1;
-    const logsig_vec t0 = LOGSIG_MUL(c1_2, l0);
-    const logsig_vec t1 = LOGSIG_MUL(l0, t0);
-    w[2] = t1;
-    const logsig_vec t2 = LOGSIG_MUL(c1_2, l1);
-    const logsig_vec l2 = l[2];
-    const logsig_vec t3 = LOGSIG_FMA(l0, t2, l2);
-    w[3] = t3;
-    const logsig_vec t4 = LOGSIG_MUL(c1_6, l0);
-    const logsig_vec t5 = LOGSIG_MUL(l0, t4);
-    const logsig_vec t6 = LOGSIG_MUL(l0, t5);
-    w[4] = t6;
-    const logsig_vec t7 = LOGSIG_MUL(c1_6, l1);
-    const logsig_vec t8 = LOGSIG_FMA(l0, t7, LOGSIG_MUL(c1_2, l2));
-    const logsig_vec l3 = l[3];
-    const logsig_vec t9 = LOGSIG_FMA(l0, t8, l3);
-    w[5] = t9;
-    const logsig_vec t10 = LOGSIG_MUL(LOGSIG_NEG(c2), l3);
-    const logsig_vec t11 = LOGSIG_NEG(l2);
-    const logsig_vec t12 = LOGSIG_FMA(l1, t4, LOGSIG_MUL(c1_2, t11));
-    const logsig_vec t13 = LOGSIG_FMA(l2, t0, LOGSIG_FMA(l0, t12, t10));
-    w[6] = t13;
-    const logsig_vec t14 = LOGSIG_MUL(l1, t7);
-    const logsig_vec l4 = l[4];
-    const logsig_vec t15 = LOGSIG_FMA(l2, t2, LOGSIG_FMA(l0, t14, l4));
-    w[7] = t15;
-    const logsig_vec t16 = LOGSIG_MUL(c1_24, l0);
-    const logsig_vec t17 = LOGSIG_MUL(l0, t16);
-    const logsig_vec t18 = LOGSIG_MUL(l0, t17);
-    const logsig_vec t19 = LOGSIG_MUL(l0, t18);
-    w[8] = t19;
-    const logsig_vec t20 = LOGSIG_MUL(c1_24, l1);
-    const logsig_vec t21 = LOGSIG_FMA(l0, t20, LOGSIG_MUL(c1_6, l2));
-    const logsig_vec t22 = LOGSIG_FMA(l0, t21, LOGSIG_MUL(c1_2, l3));
-    const logsig_vec l5 = l[5];
-    const logsig_vec t23 = LOGSIG_FMA(l0, t22, l5);
-    w[9] = t23;
-    const logsig_vec t24 = LOGSIG_MUL(LOGSIG_NEG(c3), l5);
-    const logsig_vec t25 = LOGSIG_FMA(l1, t16, LOGSIG_MUL(c1_6, t11));
-    const logsig_vec t26 = LOGSIG_FMA(l2, t4, LOGSIG_FMA(l0, t25, LOGSIG_MUL(c1_2, t10)));
-    const logsig_vec t27 = LOGSIG_FMA(l3, t0, LOGSIG_FMA(l0, t26, t24));
-    w[10] = t27;
-    const logsig_vec t28 = LOGSIG_MUL(l1, t20);
-    const logsig_vec t29 = LOGSIG_FMA(l2, t7, LOGSIG_FMA(l0, t28, LOGSIG_MUL(c1_2, l4)));
-    logsig_vec t85 = LOGSIG_NEG(LOGSIG_MUL(g12, t29));
-    const logsig_vec l6 = l[6];
-    const logsig_vec t30 = LOGSIG_FMA(l3, t2, LOGSIG_FMA(l0, t29, l6));
-    w[11] = t30;
-    const logsig_vec t31 = LOGSIG_MUL(LOGSIG_NEG(c2), l6);
-    const logsig_vec t32 = LOGSIG_MUL(LOGSIG_NEG(c2), l4);
-    const logsig_vec t33 = LOGSIG_FMA(t7, t11, LOGSIG_FMA(l1, t21, LOGSIG_MUL(c1_2, t32)));
-    logsig_vec t34 = LOGSIG_FMA(l2, t8, LOGSIG_FMA(l0, t33, t31));
-    t34 = LOGSIG_FMA(t2, t10, t34);
-    w[12] = t34;
-    const logsig_vec t35 = LOGSIG_MUL(l1, t28);
-    t85 = LOGSIG_FNMA(g13, t35, t85);
-    const logsig_vec l7 = l[7];
-    logsig_vec t36 = LOGSIG_FMA(l2, t14, LOGSIG_FMA(l0, t35, l7));
-    t36 = LOGSIG_FMA(l4, t2, t36);
-    w[13] = t36;
-    const logsig_vec t37 = LOGSIG_MUL(c1_120, l1);
-    const logsig_vec t38 = LOGSIG_FMA(l0, t37, LOGSIG_MUL(c1_24, l2));
-    const logsig_vec t39 = LOGSIG_FMA(l0, t38, LOGSIG_MUL(c1_6, l3));
-    const logsig_vec t40 = LOGSIG_FMA(l0, t39, LOGSIG_MUL(c1_2, l5));
-    logsig_vec t88 = LOGSIG_NEG(LOGSIG_MUL(g8, t40));
-    const logsig_vec t41 = LOGSIG_MUL(l1, t37);
-    const logsig_vec t42 = LOGSIG_FMA(l2, t20, LOGSIG_FMA(l0, t41, LOGSIG_MUL(c1_6, l4)));
-    const logsig_vec t43 = LOGSIG_FMA(l3, t7, LOGSIG_FMA(l0, t42, LOGSIG_MUL(c1_2, l6)));
-    const logsig_vec t44 = LOGSIG_FMA(t11, t20, LOGSIG_FMA(l1, t38, LOGSIG_MUL(c1_6, t32)));
-    logsig_vec t45 = LOGSIG_FMA(l2, t21, LOGSIG_FMA(l0, t44, LOGSIG_MUL(c1_2, t31)));
-    t45 = LOGSIG_FMA(t7, t10, t45);
-    t88 = LOGSIG_FNMA(g10, t45, t88);
-    const logsig_vec t46 = LOGSIG_MUL(l1, t41);
-    logsig_vec t47 = LOGSIG_FMA(l2, t28, LOGSIG_FMA(l0, t46, LOGSIG_MUL(c1_2, l7)));
-    t47 = LOGSIG_FMA(l4, t7, t47);
-    const logsig_vec t48 = LOGSIG_MUL(LOGSIG_NEG(c3), l7);
-    logsig_vec t49 = LOGSIG_FMA(t11, t28, LOGSIG_FMA(l1, t42, LOGSIG_MUL(c1_2, t48)));
-    t49 = LOGSIG_FMA(t7, t32, t49);
-    t88 = LOGSIG_FNMA(g12, t49, t88);
-    const logsig_vec t50 = LOGSIG_MUL(l1, t46);
-    t88 = LOGSIG_FNMA(g13, t50, t88);
-    const logsig_vec t54 = LOGSIG_FMA(c3, g12, g[11]);
-    dw[17] = t54;
-    t88 = LOGSIG_FNMA(t47, t54, t88);
-    const logsig_vec t63 = LOGSIG_FMA(c2, g10, g[9]);
-    dw[15] = t63;
-    t88 = LOGSIG_FNMA(t43, t63, t88);
-    const logsig_vec t52 = LOGSIG_NEG(LOGSIG_MUL(g12, l0));
-    t85 = LOGSIG_FNMA(t28, t52, t85);
-    logsig_vec t87 = LOGSIG_MUL(t42, t52);
-    const logsig_vec t53 = LOGSIG_MUL(c1_2, t52);
-    const logsig_vec t55 = LOGSIG_NEG(LOGSIG_MUL(l0, t54));
-    t88 = LOGSIG_FMA(t46, t55, t88);
-    t85 = LOGSIG_FMA(t28, t55, t85);
-    logsig_vec t71 = LOGSIG_FMA(c1_2, t55, LOGSIG_FNMA(c3, t53, g[7]));
-    t71 = LOGSIG_FNMA(g13, t2, t71);
-    dw[13] = t71;
-    t88 = LOGSIG_FNMA(t35, t71, t88);
-    t85 = LOGSIG_FNMA(t14, t71, t85);
-    const logsig_vec t58 = LOGSIG_NEG(LOGSIG_MUL(g10, l0));
-    t88 = LOGSIG_FMA(t44, t58, t88);
-    t85 = LOGSIG_FMA(t21, t58, t85);
-    const logsig_vec t59 = LOGSIG_FNMA(g12, t2, LOGSIG_MUL(c1_2, t58));
-    const logsig_vec t64 = LOGSIG_NEG(LOGSIG_MUL(l0, t63));
-    t88 = LOGSIG_FMA(t42, t64, t88);
-    logsig_vec t73 = LOGSIG_FMA(c1_2, t64, LOGSIG_FNMA(c2, t59, g[6]));
-    t73 = LOGSIG_FNMA(t2, t54, t73);
-    dw[11] = t73;
-    t88 = LOGSIG_FNMA(t29, t73, t88);
-    const logsig_vec t57 = LOGSIG_NEG(LOGSIG_MUL(g10, t2));
-    const logsig_vec t67 = LOGSIG_NEG(LOGSIG_MUL(g8, l0));
-    t88 = LOGSIG_FMA(t39, t67, t88);
-    logsig_vec t76 = LOGSIG_FMA(c1_2, t67, LOGSIG_FNMA(c3, t57, g[5]));
-    t76 = LOGSIG_FNMA(t2, t63, t76);
-    dw[9] = t76;
-    t88 = LOGSIG_FNMA(t22, t76, t88);
-    const logsig_vec t61 = LOGSIG_MUL(l0, t58);
-    t85 = LOGSIG_FNMA(t20, t61, t85);
-    t87 = LOGSIG_FMA(t38, t61, t87);
-    const logsig_vec t62 = LOGSIG_FMA(t7, t52, LOGSIG_MUL(c1_6, t61));
-    const logsig_vec t65 = LOGSIG_FMA(l0, t64, LOGSIG_MUL(l1, t52));
-    t88 = LOGSIG_FMA(t41, t65, t88);
-    t85 = LOGSIG_FMA(t20, t65, t85);
-    const logsig_vec t74 = LOGSIG_FNMA(l0, t73, LOGSIG_NEG(LOGSIG_MUL(g12, l2)));
-    t88 = LOGSIG_FMA(t28, t74, t88);
-    t85 = LOGSIG_FMA(t7, t74, t85);
-    logsig_vec t80 = LOGSIG_FMA(c1_6, t65, LOGSIG_FNMA(c2, t62, g[4]));
-    t80 = LOGSIG_FMA(t7, t55, LOGSIG_FNMA(g13, t14, LOGSIG_FMA(c1_2, t74, t80)));
-    t80 = LOGSIG_FNMA(t2, t71, t80);
-    dw[7] = t80;
-    t88 = LOGSIG_FNMA(t14, t80, t88);
-    t85 = LOGSIG_FNMA(t2, t80, t85);
-    const logsig_vec t60 = LOGSIG_FMA(t7, t58, LOGSIG_NEG(LOGSIG_MUL(g12, t14)));
-    const logsig_vec t68 = LOGSIG_MUL(l0, t67);
-    t88 = LOGSIG_FMA(t38, t68, t88);
-    const logsig_vec t77 = LOGSIG_NEG(LOGSIG_MUL(l0, t76));
-    t88 = LOGSIG_FMA(t21, t77, t88);
-    logsig_vec t82 = LOGSIG_FMA(c1_6, t68, LOGSIG_FNMA(c2, t60, g[3]));
-    t82 = LOGSIG_FNMA(g10, t8, LOGSIG_FNMA(t14, t54, LOGSIG_FMA(c1_2, t77, t82)));
-    t82 = LOGSIG_FNMA(t2, t73, LOGSIG_FMA(t7, t64, t82));
-    dw[5] = t82;
-    t88 = LOGSIG_FNMA(t8, t82, t88);
-    const logsig_vec t69 = LOGSIG_FMA(l0, t68, LOGSIG_MUL(l1, t61));
-    t88 = LOGSIG_FMA(t37, t69, t88);
-    t85 = LOGSIG_FMA(c1_24, t69, t85);
-    const logsig_vec t78 = LOGSIG_FMA(l0, t77, LOGSIG_MUL(l2, t58));
-    t88 = LOGSIG_FMA(t20, t78, t88);
-    t85 = LOGSIG_FMA(c1_6, t78, t85);
-    const logsig_vec t83 = LOGSIG_FNMA(l0, t82, LOGSIG_NEG(LOGSIG_MUL(g10, l3)));
-    t88 = LOGSIG_FMA(t7, t83, t88);
-    t85 = LOGSIG_FMA(c1_2, t83, t85);
-    t85 = LOGSIG_ADD(t85, g[2]);
-    dw[3] = t85;
-    t88 = LOGSIG_FNMA(t2, t85, t88);
-    const logsig_vec t51 = LOGSIG_NEG(LOGSIG_MUL(g13, l0));
-    t87 = LOGSIG_FMA(t46, t51, t87);
-    const logsig_vec t56 = LOGSIG_FMA(l0, t55, LOGSIG_MUL(l1, t51));
-    t87 = LOGSIG_FMA(t41, t56, t87);
-    const logsig_vec t66 = LOGSIG_FMA(l0, t65, LOGSIG_MUL(l1, t56));
-    t87 = LOGSIG_FMA(t37, t66, t87);
-    const logsig_vec t70 = LOGSIG_FMA(l0, t69, LOGSIG_MUL(l1, t66));
-    t87 = LOGSIG_FMA(c1_120, t70, t87);
-    const logsig_vec t72 = LOGSIG_FNMA(l0, t71, LOGSIG_NEG(LOGSIG_MUL(g13, l2)));
-    t87 = LOGSIG_FMA(t28, t72, t87);
-    logsig_vec t75 = LOGSIG_FMA(l1, t72, LOGSIG_FMA(l2, t55, LOGSIG_MUL(t11, t52)));
-    t75 = LOGSIG_FMA(l0, t74, t75);
-    t87 = LOGSIG_FMA(t20, t75, t87);
-    logsig_vec t79 = LOGSIG_FMA(l1, t75, LOGSIG_FMA(l2, t65, LOGSIG_MUL(t11, t61)));
-    t79 = LOGSIG_FMA(l0, t78, t79);
-    t87 = LOGSIG_FMA(c1_24, t79, t87);
-    logsig_vec t81 = LOGSIG_FNMA(l3, t54, LOGSIG_FNMA(g12, t10, LOGSIG_NEG(LOGSIG_MUL(g13, l4))));
-    t81 = LOGSIG_FNMA(l0, t80, LOGSIG_FNMA(l2, t71, t81));
-    t87 = LOGSIG_FMA(t7, t81, t87);
-    logsig_vec t84 = LOGSIG_FMA(t10, t58, LOGSIG_FMA(l4, t55, LOGSIG_MUL(t32, t52)));
-    t84 = LOGSIG_FMA(l1, t81, LOGSIG_FMA(l2, t74, LOGSIG_FMA(l3, t64, t84)));
-    t84 = LOGSIG_FMA(l0, t83, t84);
-    t87 = LOGSIG_FMA(c1_6, t84, t87);
-    logsig_vec t86 = LOGSIG_FNMA(l6, t54, LOGSIG_FNMA(g12, t31, LOGSIG_NEG(LOGSIG_MUL(g13, l7))));
-    t86 = LOGSIG_FNMA(l4, t71, LOGSIG_FNMA(l5, t63, LOGSIG_FNMA(g10, t24, t86)));
-    t86 = LOGSIG_FNMA(l0, t85, LOGSIG_FNMA(l2, t80, LOGSIG_FNMA(l3, t73, t86)));
-    t87 = LOGSIG_FMA(c1_2, t86, t87);
-    s[0] = t88;
-    s[1] = t87;
-}
-
-/* State and derivative at the end of a path. Part 2 of 2. */
-LOGSIG_NOINLINE void start_1(logsig_rows *rows, logsig_vec *frame)
-{
-    (void)rows;
-    (void)frame;
-    logsig_vec *const s = frame + SCRATCH;
-    logsig_vec *const g = rows[0].at;
-    logsig_vec *const dw = frame + D_STATE;
-    logsig_vec t87 = s[1];
-    t87 = LOGSIG_ADD(t87, g[1]);
-    dw[1] = t87;
-    logsig_vec t88 = s[0];
-    t88 = LOGSIG_ADD(t88, g[0]);
-    dw[0] = t88;
+    frame[D_STATE + 0] = dw[0];
+    frame[D_STATE + 1] = dw[1];
+    frame[D_STATE + 2] = dw[2];
+    frame[D_STATE + 3] = dw[3];
+    frame[D_STATE + 4] = dw[4];
+    frame[D_STATE + 5] = dw[5];
+    frame[D_STATE + 6] = dw[6];
+    frame[D_STATE + 7] = dw[7];
+    frame[D_STATE + 8] = dw[8];
+    frame[D_STATE + 9] = dw[9];
+    frame[D_STATE + 10] = dw[10];
+    frame[D_STATE + 11] = dw[11];
+    frame[D_STATE + 12] = dw[12];
+    frame[D_STATE + 13] = dw[13];
 }
 
 /* State and derivative at the end of a path. */
-static void start(logsig_rows *rows, logsig_vec *frame)
+LOGSIG_NOINLINE void start(logsig_rows *rows, logsig_vec *frame)
 {
-    start_0(rows, frame);
-    start_1(rows, frame);
+    (void)rows;
+    (void)frame;
+    logsig_vec *const g = rows[0].at;
+    logsig_vec *const dw = frame + D_STATE;
+    logsig_vec *const l = rows[1].at;
+    const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
+    const logsig_vec c1_12 = LOGSIG_SET1((logsig_real)1 / 12);
+    const logsig_vec c1_720 = LOGSIG_SET1((logsig_real)1 / 720);
+    logsig_fetch(&rows[0], 14);
+    const logsig_vec g8 = g[8];
+    dw[8] = g8;
+    const logsig_vec g9 = g[9];
+    dw[9] = g9;
+    const logsig_vec g10 = g[10];
+    dw[10] = g10;
+    const logsig_vec g11 = g[11];
+    dw[11] = g11;
+    const logsig_vec g12 = g[12];
+    dw[12] = g12;
+    const logsig_vec g13 = g[13];
+    dw[13] = g13;
+    logsig_fetch(&rows[1], 8);
+    const logsig_vec l0 = l[0];
+    const logsig_vec l1 = l[1];
+    const logsig_vec t9 = LOGSIG_FNMA(g13, l1, LOGSIG_MUL(g11, l0));
+    const logsig_vec g7 = g[7];
+    const logsig_vec t25 = LOGSIG_FMA(c1_2, t9, g7);
+    dw[7] = t25;
+    const logsig_vec t1 = LOGSIG_SUB(LOGSIG_NEG(g11), g12);
+    const logsig_vec t8 = LOGSIG_FMA(l1, t1, LOGSIG_MUL(g9, l0));
+    const logsig_vec g6 = g[6];
+    const logsig_vec t24 = LOGSIG_FMA(c1_2, t8, g6);
+    dw[6] = t24;
+    const logsig_vec t0 = LOGSIG_SUB(g10, g9);
+    const logsig_vec t7 = LOGSIG_FMA(l1, t0, LOGSIG_MUL(g8, l0));
+    const logsig_vec g5 = g[5];
+    const logsig_vec t23 = LOGSIG_FMA(c1_2, t7, g5);
+    dw[5] = t23;
+    const logsig_vec l2 = l[2];
+    const logsig_vec t6 = LOGSIG_FMA(g12, l2, LOGSIG_FNMA(g7, l1, LOGSIG_MUL(g6, l0)));
+    const logsig_vec t14 = LOGSIG_FNMA(l1, t9, LOGSIG_MUL(l0, t8));
+    const logsig_vec g4 = g[4];
+    const logsig_vec t22 = LOGSIG_FMA(c1_12, t14, LOGSIG_FMA(c1_2, t6, g4));
+    dw[4] = t22;
+    const logsig_vec t5 = LOGSIG_FNMA(g10, l2, LOGSIG_FNMA(g6, l1, LOGSIG_MUL(g5, l0)));
+    const logsig_vec t13 = LOGSIG_FNMA(l1, t8, LOGSIG_MUL(l0, t7));
+    const logsig_vec g3 = g[3];
+    const logsig_vec t21 = LOGSIG_FMA(c1_12, t13, LOGSIG_FMA(c1_2, t5, g3));
+    dw[3] = t21;
+    const logsig_vec l3 = l[3];
+    const logsig_vec l4 = l[4];
+    logsig_vec t4 = LOGSIG_FMA(g10, l3, LOGSIG_FNMA(g4, l1, LOGSIG_MUL(g3, l0)));
+    t4 = LOGSIG_FNMA(g12, l4, t4);
+    const logsig_vec t12 = LOGSIG_FNMA(l1, t6, LOGSIG_MUL(l0, t5));
+    const logsig_vec g2 = g[2];
+    const logsig_vec t20 = LOGSIG_FMA(c1_12, t12, LOGSIG_FMA(c1_2, t4, g2));
+    dw[2] = t20;
+    const logsig_vec l5 = l[5];
+    const logsig_vec l6 = l[6];
+    const logsig_vec l7 = l[7];
+    logsig_vec t3 = LOGSIG_FMA(g6, l3, LOGSIG_FMA(g4, l2, LOGSIG_MUL(g2, l0)));
+    t3 = LOGSIG_FNMA(l6, t1, LOGSIG_FNMA(l5, t0, LOGSIG_FMA(g7, l4, t3)));
+    t3 = LOGSIG_FMA(g13, l7, t3);
+    logsig_vec t11 = LOGSIG_FMA(l3, t8, LOGSIG_FMA(l2, t6, LOGSIG_MUL(l0, t4)));
+    t11 = LOGSIG_FMA(l4, t9, t11);
+    const logsig_vec t15 = LOGSIG_FNMA(l1, t14, LOGSIG_MUL(l0, t13));
+    const logsig_vec t17 = LOGSIG_MUL(l0, t15);
+    logsig_vec t19 = LOGSIG_FMA(c1_12, t11, LOGSIG_FMA(c1_2, t3, g[1]));
+    t19 = LOGSIG_FNMA(c1_720, t17, t19);
+    dw[1] = t19;
+    logsig_vec t2 = LOGSIG_FNMA(g5, l3, LOGSIG_FNMA(g3, l2, LOGSIG_NEG(LOGSIG_MUL(g2, l1))));
+    t2 = LOGSIG_FNMA(g9, l6, LOGSIG_FNMA(g8, l5, LOGSIG_FNMA(g6, l4, t2)));
+    t2 = LOGSIG_FNMA(g11, l7, t2);
+    logsig_vec t10 = LOGSIG_FNMA(l3, t7, LOGSIG_FNMA(l2, t5, LOGSIG_NEG(LOGSIG_MUL(l1, t4))));
+    t10 = LOGSIG_FNMA(l4, t8, t10);
+    const logsig_vec t16 = LOGSIG_NEG(LOGSIG_MUL(l1, t15));
+    logsig_vec t18 = LOGSIG_FMA(c1_12, t10, LOGSIG_FMA(c1_2, t2, g[0]));
+    t18 = LOGSIG_FNMA(c1_720, t16, t18);
+    dw[0] = t18;
 }
 
 int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
@@ -497,9 +239,9 @@ int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
         .lengths = lengths,
         .dimension = 2,
         .state = STATE,
-        .state_size = 14,
+        .state_size = 0,
         .d_state = D_STATE,
-        .d_state_size = 20,
+        .d_state_size = 14,
         .buffer = BUFFER,
         .frame_vectors = FRAME,
         .operands = {

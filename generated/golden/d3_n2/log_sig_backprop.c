@@ -5,9 +5,9 @@
  *
  * Rows of a log-signature have 6 coordinates in the Lyndon bracket basis, ordered by the length
  * of the Lyndon word, then lexicographically; trailing comments name the bracket of each output column.
- * The state of a path has 3 numbers. Plan: log-derivative-step-backward-2. Operations:
- *     step_backprop: 15 (12 multiply-adds, 3 additions, 0 scalings).
- *     start: 3 (0 multiply-adds, 0 additions, 3 scalings).
+ * The state of a path has 6 numbers. Plan: coadjoint-step-2. Operations:
+ *     step_backprop: 12 (9 multiply-adds, 0 additions, 3 scalings).
+ *     start: 9 (9 multiply-adds, 0 additions, 0 scalings).
  *
  * Each variable holds one number per lane, one lane per row of the batch. Names:
  *     g = d_out, l = log_sig, w = state, dw = d_state, v = displacement, dv = d_displacement, t = temporary,
@@ -25,55 +25,53 @@
 
 /* The vectors of a block. */
 #define STATE LOGSIG_HOME(12, 2)
-#define D_STATE (STATE + 3 + LOGSIG_LANES)
+#define D_STATE (STATE + 0 + LOGSIG_LANES)
 #define SCRATCH (D_STATE + 6 + LOGSIG_LANES)
 #define BUFFER (SCRATCH + 0)
 #define FRAME (BUFFER + 2 * LOGSIG_CHUNK_ROOM(3) + 3 + LOGSIG_LANES)
 
 /* Takes state and derivative back over displacements, the last one first. */
-LOGSIG_NOINLINE void step_backprop_0(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv)
-{
-    (void)v;
-    (void)dv;
-    logsig_vec *const w = frame + STATE;
-    logsig_vec *const dw = frame + D_STATE;
-    const logsig_vec v0 = v[0];
-    const logsig_vec t0 = LOGSIG_SUB(w[0], v0);
-    w[0] = t0;
-    const logsig_vec v1 = v[1];
-    const logsig_vec t1 = LOGSIG_SUB(w[1], v1);
-    w[1] = t1;
-    const logsig_vec v2 = v[2];
-    const logsig_vec t2 = LOGSIG_SUB(w[2], v2);
-    w[2] = t2;
-    const logsig_vec dw2 = dw[2];
-    const logsig_vec dw4 = dw[4];
-    const logsig_vec dw5 = dw[5];
-    const logsig_vec t5 = LOGSIG_FNMA(dw5, v1, LOGSIG_FNMA(dw4, v0, dw2));
-    dw[2] = t5;
-    const logsig_vec dw1 = dw[1];
-    const logsig_vec dw3 = dw[3];
-    const logsig_vec t4 = LOGSIG_FMA(dw5, v2, LOGSIG_FNMA(dw3, v0, dw1));
-    dw[1] = t4;
-    const logsig_vec dw0 = dw[0];
-    const logsig_vec t3 = LOGSIG_FMA(dw4, v2, LOGSIG_FMA(dw3, v1, dw0));
-    dw[0] = t3;
-    const logsig_vec t6 = LOGSIG_FNMA(dw4, t2, LOGSIG_FNMA(dw3, t1, dw0));
-    dv[0] = t6;
-    const logsig_vec t7 = LOGSIG_FNMA(dw5, t2, LOGSIG_FMA(dw3, t0, dw1));
-    dv[1] = t7;
-    const logsig_vec t8 = LOGSIG_FMA(dw5, t1, LOGSIG_FMA(dw4, t0, dw2));
-    dv[2] = t8;
-}
-
-/* Takes state and derivative back over displacements, the last one first. */
 LOGSIG_NOINLINE void step_backprop(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv, ptrdiff_t count)
 {
+    logsig_vec dw[6];
+    dw[0] = frame[D_STATE + 0];
+    dw[1] = frame[D_STATE + 1];
+    dw[2] = frame[D_STATE + 2];
+    dw[3] = frame[D_STATE + 3];
+    dw[4] = frame[D_STATE + 4];
+    dw[5] = frame[D_STATE + 5];
     v += (count - 1) * 3;
     dv += (count - 1) * 3;
     for (; count > 0; count--, v -= 3, dv -= 3) {
-        step_backprop_0(frame, v, dv);
+        const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
+        const logsig_vec dw2 = dw[2];
+        const logsig_vec dw4 = dw[4];
+        const logsig_vec v0 = v[0];
+        const logsig_vec dw5 = dw[5];
+        const logsig_vec v1 = v[1];
+        const logsig_vec t2 = LOGSIG_FNMA(dw5, v1, LOGSIG_FNMA(dw4, v0, dw2));
+        dw[2] = t2;
+        const logsig_vec dw1 = dw[1];
+        const logsig_vec dw3 = dw[3];
+        const logsig_vec v2 = v[2];
+        const logsig_vec t1 = LOGSIG_FMA(dw5, v2, LOGSIG_FNMA(dw3, v0, dw1));
+        dw[1] = t1;
+        const logsig_vec dw0 = dw[0];
+        const logsig_vec t0 = LOGSIG_FMA(dw4, v2, LOGSIG_FMA(dw3, v1, dw0));
+        dw[0] = t0;
+        const logsig_vec t3 = LOGSIG_FMA(c1_2, t0, LOGSIG_MUL(c1_2, dw0));
+        dv[0] = t3;
+        const logsig_vec t4 = LOGSIG_FMA(c1_2, t1, LOGSIG_MUL(c1_2, dw1));
+        dv[1] = t4;
+        const logsig_vec t5 = LOGSIG_FMA(c1_2, t2, LOGSIG_MUL(c1_2, dw2));
+        dv[2] = t5;
     }
+    frame[D_STATE + 0] = dw[0];
+    frame[D_STATE + 1] = dw[1];
+    frame[D_STATE + 2] = dw[2];
+    frame[D_STATE + 3] = dw[3];
+    frame[D_STATE + 4] = dw[4];
+    frame[D_STATE + 5] = dw[5];
 }
 
 /* State and derivative at the end of a path. */
@@ -84,22 +82,27 @@ LOGSIG_NOINLINE void start(logsig_rows *rows, logsig_vec *frame)
     logsig_vec *const g = rows[0].at;
     logsig_vec *const dw = frame + D_STATE;
     logsig_vec *const l = rows[1].at;
-    logsig_vec *const w = frame + STATE;
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     logsig_fetch(&rows[0], 6);
-    dw[0] = g[0];
-    dw[1] = g[1];
-    dw[2] = g[2];
+    const logsig_vec g3 = g[3];
+    dw[3] = g3;
+    const logsig_vec g4 = g[4];
+    dw[4] = g4;
+    const logsig_vec g5 = g[5];
+    dw[5] = g5;
     logsig_fetch(&rows[1], 3);
-    w[0] = l[0];
-    w[1] = l[1];
-    w[2] = l[2];
-    const logsig_vec t2 = LOGSIG_MUL(c1_2, g[5]);
-    dw[5] = t2;
-    const logsig_vec t1 = LOGSIG_MUL(c1_2, g[4]);
-    dw[4] = t1;
-    const logsig_vec t0 = LOGSIG_MUL(c1_2, g[3]);
-    dw[3] = t0;
+    const logsig_vec l0 = l[0];
+    const logsig_vec l1 = l[1];
+    const logsig_vec t2 = LOGSIG_FMA(g5, l1, LOGSIG_MUL(g4, l0));
+    const logsig_vec t5 = LOGSIG_FMA(c1_2, t2, g[2]);
+    dw[2] = t5;
+    const logsig_vec l2 = l[2];
+    const logsig_vec t1 = LOGSIG_FNMA(g5, l2, LOGSIG_MUL(g3, l0));
+    const logsig_vec t4 = LOGSIG_FMA(c1_2, t1, g[1]);
+    dw[1] = t4;
+    const logsig_vec t0 = LOGSIG_FNMA(g4, l2, LOGSIG_NEG(LOGSIG_MUL(g3, l1)));
+    const logsig_vec t3 = LOGSIG_FMA(c1_2, t0, g[0]);
+    dw[0] = t3;
 }
 
 int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
@@ -125,7 +128,7 @@ int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
         .lengths = lengths,
         .dimension = 3,
         .state = STATE,
-        .state_size = 3,
+        .state_size = 0,
         .d_state = D_STATE,
         .d_state_size = 6,
         .buffer = BUFFER,

@@ -25,6 +25,7 @@ from logsig_codegen.gpu.planner import Plan, plan_kernel
 from logsig_codegen.gpu.rows import RowsPlan
 from logsig_codegen.gpu.sliding import SlidingPlan
 from logsig_codegen.gpu.stream import StreamPlan
+from logsig_codegen.gpu.undone_steps import for_gpus
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
@@ -138,11 +139,12 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
     units: list[SourceUnit] = []
     kernels: list[CudaKernel] = []
     headers: dict[str, None] = {"logsig_device.cuh": None}
-    planned = [kernel for kernel in compiled.kernels if OPERATIONS[kernel.operation].on_gpus]
+    problem, kernels_there = compiled.problem, for_gpus(compiled).kernels
+    planned = [kernel for kernel in kernels_there if OPERATIONS[kernel.operation].on_gpus]
     for kernel in planned:
         files: dict[str, tuple[Plan, list[str]]] = {}
         for dtype in (dtype for dtype in DTYPES if dtype in dtypes):
-            plan = plan_kernel(compiled.problem, kernel, dtype)
+            plan = plan_kernel(problem, kernel, dtype)
             if plan is not None:
                 files.setdefault(file_name(plan), (plan, []))[1].append(dtype)
         for file, (plan, chosen) in files.items():
@@ -154,8 +156,8 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
             headers.update(dict.fromkeys(writer.headers))
             kernels.extend(described)
     if any(isinstance(kernel, PathKernel) for kernel in planned):
-        arranging = [_arrange(compiled.problem, dtype) for dtype in DTYPES if dtype in dtypes]
-        units.append(arrange_unit(compiled.problem, arranging))
+        arranging = [_arrange(problem, dtype) for dtype in DTYPES if dtype in dtypes]
+        units.append(arrange_unit(problem, arranging))
         headers["logsig_arrange.cuh"] = None
         kernels.extend(arranging)
     units.extend(SourceUnit(name, verbatim(f"cuda/include/{name}"), "header") for name in headers)

@@ -1,0 +1,50 @@
+"""Gradients of whole paths on a GPU: backward passes that undo each step, and differentiate it.
+
+CPUs take a linear form back along a path instead, :mod:`logsig_codegen.plans.path_gradient`: fewer operations, but
+nobody has measured it on a GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel, kernel_of, last_degree, proved, straight
+from logsig_codegen.operations import BACKWARD, OPERATIONS
+from logsig_codegen.plans import path_step, prefix_signature
+from logsig_codegen.problem import Problem
+
+
+def for_gpus(compiled: CompiledProblem) -> CompiledProblem:
+    """The problem with the kernels that GPUs run; those that are here already stay."""
+    return replace(compiled, kernels=tuple(_on_gpus(compiled.problem, kernel) for kernel in compiled.kernels))
+
+
+def _on_gpus(problem: Problem, kernel: Kernel | PathKernel) -> Kernel | PathKernel:
+    operation = OPERATIONS[kernel.operation]
+    if operation.kind == BACKWARD and isinstance(kernel, PathKernel) and not kernel.state_size:
+        return UNDOING[operation.state](problem)
+    return kernel
+
+
+def log_derivative_backward(problem: Problem) -> PathKernel:
+    """The gradient of whole paths in logarithmic-derivative coordinates."""
+    degree = last_degree(problem)
+    step, start = (proved(make(degree), problem) for make in (path_step.step_backward, path_step.backward_start))
+    phases = (
+        kernel_of("step_backprop", step, problem, in_place=(0, 1, -1)),
+        kernel_of("start", start, problem, in_place=(-1, -1)),
+    )
+    return PathKernel("log_sig_backprop", phases, sum(problem.sizes[: degree - 1]), d_state_size=problem.size)
+
+
+def signature_backward(problem: Problem) -> PathKernel:
+    """The gradient of whole paths as the signature on prefixes of Lyndon words."""
+    plan, size = prefix_signature.PLAN, len(prefix_signature.prefix_words(problem))
+    step = straight("step_backprop", plan, prefix_signature.signature_step_backward(problem), (0, 1, -1), True)
+    start = straight("start", plan, prefix_signature.log_sig_backward_start(problem), (-1, -1), True)
+    short = prefix_signature.short_prefixes(problem)
+    return PathKernel("log_sig_by_signature_backprop", (step, start), short, d_state_size=size)
+
+
+UNDOING = {"log_derivative": log_derivative_backward, "signature": signature_backward}
+"""By the state of a path."""
