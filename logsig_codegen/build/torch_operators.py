@@ -110,7 +110,7 @@ def build_in_background() -> bool:
     after one that failed, until the versions change or somebody builds it by command.
     """
     try:
-        name = library_name()
+        entry = Path(library_name()).stem
         place = cache.place()
         find_compiler()
     except (LogSigError, ValueError):
@@ -118,7 +118,7 @@ def build_in_background() -> bool:
     compiler = os.environ.get("CXX", "").strip().split(" ")[0] or "c++"
     if any(shutil.which(one, path=search_path()) is None for one in ("ninja", compiler)):
         return False
-    if not os.path.exists(_SHELL) or place.refused or cache.is_kept(Path(name).stem) or cache.is_being_kept(Path(name).stem):
+    if not os.path.exists(_SHELL) or place.refused or cache.is_kept(entry) or cache.is_being_kept(entry):
         return False
     environment = {**os.environ, cache.VARIABLE: str(cache.cache_dir())}
     command = (_SHELL, "-c", _DETACHED, _SHELL, sys.executable, "-c", _BUILD)

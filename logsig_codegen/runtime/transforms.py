@@ -212,7 +212,7 @@ def transform_backprop(derivs: Array, how: Transform, lengths: Lengths | None = 
 
 
 def points(displacements: Any, shape: tuple[int, ...]) -> Any:
-    """The points of paths, from the origin on, whose steps are given, broadcast to a leading shape; numpy's or JAX's."""
+    """The points of paths, from the origin on, whose steps are given, numpy's or JAX's, of some leading shape."""
     xp = namespace(displacements)
     start = xp.zeros((*displacements.shape[:-2], 1, displacements.shape[-1]), displacements.dtype)
     found = xp.concatenate([start, xp.cumsum(displacements, axis=-2)], axis=-2)

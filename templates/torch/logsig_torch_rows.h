@@ -97,10 +97,12 @@ c10::SmallVector<Tensor, 3> run_rows(Operation operation, const std::array<Tenso
     for (size_t k = 0; k < N; k++) {
         const int64_t width = shape.back() = width_of(rows.operands[k], problem);
         const bool one = !even && inputs[k].numel() == width;
-        const bool as_it_is = (even || one) && inputs[k].is_contiguous();
+        /* rows of a longer array, such as path.select(1, k) */
+        const bool apart = even && inputs[k].is_cpu() && inputs[k].dim() == 2 && inputs[k].stride(1) == 1;
+        const bool as_it_is = apart || ((even || one) && inputs[k].is_contiguous());
         if (!as_it_is) kept[k] = dense(even || one ? inputs[k] : inputs[k].expand(shape));
         pointers[k] = (as_it_is ? inputs[k] : kept[k]).data_ptr();
-        strides[k] = one ? 0 : width;
+        strides[k] = one ? 0 : apart ? inputs[k].stride(0) : width;
     }
     c10::SmallVector<Tensor, 3> outputs;
     const size_t operands = N + rows.outputs;

@@ -219,6 +219,9 @@ def test_they_are_loaded_and_do_the_same(session_cache: Path, run_python: RunPyt
                 arrays = (np.ascontiguousarray(one.numpy()) for one in (d_out, left, right))
                 for one, two in zip(found, lg.log_sig_join_backprop(*arrays, 2, 3)):
                     assert np.array_equal(one.numpy(), two)
+            apart = random(*shape, 7, 2)[..., 3, :]
+            wanted = lg.log_sig_join(left.numpy(), apart.numpy(), 2, 3)
+            assert np.array_equal(lg.log_sig_join(left, apart, 2, 3), wanted)
         first, other = lg.load(2, 3), lg.load(2, 3, march="x86-64")
         for kernel in (first, other, first):
             for dtype in (torch.float64, torch.float32):
@@ -242,7 +245,8 @@ def test_they_are_loaded_and_do_the_same(session_cache: Path, run_python: RunPyt
             except RuntimeError as error:
                 print("second time" in str(error), "inplace operation" in str(error))
         from torch._dynamo import compiled_autograd
-        for call in (lambda: lg.log_sig_join(leaf, torch.ones(2).double(), 2, 3), lambda: lg.log_sig(leaf.view(5, 1), 2)):
+        ones = torch.ones(2).double()
+        for call in (lambda: lg.log_sig_join(leaf, ones, 2, 3), lambda: lg.log_sig(leaf.view(5, 1), 2)):
             (wanted,) = torch.autograd.grad(call().square().sum(), leaf)
             leaf.grad = None
             with compiled_autograd._enable(lambda graph: torch.compile(graph, backend="eager")):
