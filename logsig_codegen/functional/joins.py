@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -17,6 +18,7 @@ from logsig_codegen.runtime.checks import (
     check_last_axis,
     check_problem,
     check_types,
+    is_tensor,
 )
 from logsig_codegen.runtime.fronts import calls_of
 from logsig_codegen.runtime.kernel import ArrayOrTensor
@@ -61,7 +63,7 @@ def log_sig_joins(
     TypeError, ValueError
         For arguments of the wrong type, dtype, shape or value.
     """
-    problem, shape = _check(log_sig, displacements, dimension, degree)
+    problem, shape = _check({"log_sig": log_sig, "displacements": displacements}, dimension, degree)
     options = PathOptions(stream, None, None, 2, n_jobs)  # type: ignore[arg-type]
     points = _points(displacements, shape, stream)
     return forward(points, problem.dimension, problem.degree, options, UNCHANGED, False, None, log_sig)  # type: ignore[no-any-return]
@@ -90,7 +92,10 @@ def log_sig_joins_backprop(
     -------
     d_log_sig, d_displacements : array, shapes of log_sig and displacements
     """
-    problem, shape = _check(log_sig, displacements, dimension, degree)
+    arrays = {"d_out": d_out, "log_sig": log_sig, "displacements": displacements}
+    problem, shape = _check(arrays, dimension, degree)
+    if is_tensor(displacements):
+        check_types(arrays)
     steps = displacements.shape[-2:-1] if check_bool("stream", stream) else ()
     expected = (*shape, *steps, problem.size)
     if broadcast_shapes(tuple(d_out.shape), expected) != expected:
@@ -118,10 +123,10 @@ def _points(displacements: Any, shape: tuple[int, ...], stream: bool) -> Any:
     return (transforms if calls is None else calls).points(displacements, lead)
 
 
-def _check(log_sig: Any, displacements: Any, dimension: Any, degree: Any) -> tuple[Problem, tuple[int, ...]]:
+def _check(arrays: Mapping[str, Any], dimension: Any, degree: Any) -> tuple[Problem, tuple[int, ...]]:
     """Check arrays by the names that they have here; return the problem and the leading shape of the result."""
     problem = check_problem(dimension, degree)
-    arrays = {"log_sig": log_sig, "displacements": displacements}
+    log_sig, displacements = arrays["log_sig"], arrays["displacements"]
     calls = calls_of(displacements, log_sig)
     if calls is None:
         check_types(arrays)

@@ -133,7 +133,8 @@ def points(displacements: Tensor, shape: Sequence[int]) -> Tensor:
 
 def pulled_back(function: Callable[..., Tensor], d_out: Tensor, *operands: Tensor) -> tuple[Tensor, ...]:
     """Gradients of ``<d_out, function(*operands)>``; ``d_out`` broadcasts to the shape of the result."""
-    result, pull = torch.func.vjp(function, *operands)
+    found: Any = torch.func.vjp(function, *operands)
+    result, pull = found
     return tuple(pull(d_out.expand(result.shape)))
 
 
