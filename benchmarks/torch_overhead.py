@@ -28,6 +28,7 @@ from harness import Call, CallTime
 
 TARGET_EXTENSION = 3.0  # times torch.add, plus the kernel
 TARGET_PYTHON = 15.0  # microseconds
+SEGMENTS = 100  # of a state that is extended many times
 
 
 def plain_operator(join: Callable[..., Any], backprop: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,7 +82,16 @@ def competitors(dimension: int, degree: int) -> dict[str, Call]:
     extension, python = operators.join.default, operators._join.default
     numbers = dimension, degree
     plain, function = (make(kernel.join, kernel.join_backprop) for make in (plain_operator, function_class))
+    segments = torch.from_numpy(rows[1][:SEGMENTS].copy())
     pysiglib.prepare_log_sig(dimension, degree, 3)
+
+    def loop(start: torch.Tensor, *_: Any) -> torch.Tensor:
+        for segment in segments:
+            start = torch_api.log_sig_join(start, segment, *numbers)
+        return start
+
+    def joins(start: torch.Tensor, *_: Any) -> torch.Tensor:
+        return torch_api.log_sig_joins(start, segments, *numbers)
 
     def forward_backward(call: Callable[..., Any]) -> Call:
         def run() -> None:
@@ -102,6 +112,10 @@ def competitors(dimension: int, degree: int) -> dict[str, Call]:
         "torch.mul, forward and backward": forward_backward(lambda one, _, *numbers: torch.mul(one, other)),
         "C++ extension, forward and backward": forward_backward(extension),
         "Python registration, forward and backward": forward_backward(python),
+        f"{SEGMENTS} joins, a loop": lambda: loop(log_sig),
+        f"{SEGMENTS} joins, lg.log_sig_joins": lambda: joins(log_sig),
+        f"{SEGMENTS} joins, a loop, forward and backward": forward_backward(loop),
+        f"{SEGMENTS} joins, lg.log_sig_joins, forward and backward": forward_backward(joins),
         "pySigLib, forward and backward": forward_backward(pysiglib.torch_api.log_sig_join),
     }
 

@@ -58,6 +58,7 @@ def _for_tensors(function: Function, *arrays: str) -> Function:
 
 
 log_sig = _for_tensors(functional.log_sig, "path", "initial")
+log_sig_joins = _for_tensors(functional.log_sig_joins, "log_sig", "displacements")
 log_sig_combine = _for_tensors(functional.log_sig_combine, "log_sig1", "log_sig2")
 log_sig_change_method = _for_tensors(functional.log_sig_change_method, "log_sig")
 log_sig_to_hall = _for_tensors(functional.log_sig_to_hall, "log_sig")

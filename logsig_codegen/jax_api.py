@@ -50,6 +50,7 @@ __all__ = [
     "log_sig_combine",
     "log_sig_from_hall",
     "log_sig_join",
+    "log_sig_joins",
     "log_sig_length",
     "log_sig_to_hall",
     "logsig_to_sig",
@@ -102,6 +103,7 @@ def _as_jax(name: str, value: Any) -> Any:
 
 log_sig = _for_jax(functional.log_sig, "path", "initial")
 log_sig_join = _for_jax(functional.log_sig_join, "log_sig", "displacement")
+log_sig_joins = _for_jax(functional.log_sig_joins, "log_sig", "displacements")
 log_sig_combine = _for_jax(functional.log_sig_combine, "log_sig1", "log_sig2")
 log_sig_change_method = _for_jax(functional.log_sig_change_method, "log_sig")
 log_sig_to_hall = _for_jax(functional.log_sig_to_hall, "log_sig")

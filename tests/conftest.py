@@ -29,10 +29,11 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     cache stays as it is."""
     folder = shared.open_folder(tmp_path_factory) / "cache"
     folder.mkdir(exist_ok=True)
-    names = ("LOGSIG_CODEGEN_CACHE", "LOGSIG_CODEGEN_PATH", "LOGSIG_CODEGEN_BUILD")
+    names = ("LOGSIG_CODEGEN_CACHE", "LOGSIG_CODEGEN_OPERATORS", "LOGSIG_CODEGEN_PATH", "LOGSIG_CODEGEN_BUILD")
     before = {name: os.environ.get(name) for name in names}
     os.environ["LOGSIG_CODEGEN_CACHE"] = str(folder)
-    for name in names[1:]:
+    os.environ["LOGSIG_CODEGEN_OPERATORS"] = "never"  # no test starts a compiler that outlives it
+    for name in names[2:]:
         os.environ.pop(name, None)
     yield folder
     for name, value in before.items():

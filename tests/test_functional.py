@@ -26,7 +26,7 @@ NAMES = [
     "set_cache_dir", "sig_length", "sig_to_log_sig", "sig_to_log_sig_backprop", "transform_path",
     "transform_path_backprop", "word_to_idx", "words", "words_of_length",
 ]  # fmt: skip
-OURS = ["log_sig_backprop", "logsig_windows", "hall_windows"]
+OURS = ["log_sig_backprop", "log_sig_joins", "log_sig_joins_backprop", "logsig_windows", "hall_windows"]
 OURS += [f"log_sig_{name}{end}" for name in ("change_method", "from_hall", "to_hall") for end in ("", "_backprop")]
 """Functions pySigLib has not."""
 FURTHER = {

@@ -25,6 +25,7 @@ def tensor(*shape: int) -> torch.Tensor:
 PROBLEM = {"dimension": D, "degree": N}
 CALLS: dict[str, tuple[dict[str, torch.Tensor], dict[str, Any]]] = {
     "log_sig_join": ({"log_sig": tensor(3, M), "displacement": tensor(D)}, PROBLEM),
+    "log_sig_joins": ({"log_sig": tensor(3, M), "displacements": tensor(3, 4, D)}, PROBLEM),
     "log_sig_combine": ({"log_sig1": tensor(3, M), "log_sig2": tensor(M)}, PROBLEM),
     "log_sig": ({"path": tensor(3, 4, D), "initial": tensor(3, M)}, {"degree": N}),
     "log_sig_change_method": ({"log_sig": tensor(3, M)}, {**PROBLEM, "source": 2, "target": 0}),

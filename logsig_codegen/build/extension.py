@@ -89,14 +89,18 @@ def compile_cpp(
         shutil.move(Path(build, f"{module}.so"), folder / name)
 
 
+def search_path() -> str:
+    """Where programs are looked for: those of this Python's environment come first (ninja)."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
 def _environment(folder: Path) -> dict[str, str]:
-    """The programs of this Python's environment come first (ninja), and the library is found before it is moved."""
-    paths = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    """The library is found before it is moved."""
     libraries = [str(folder), os.environ.get("LD_LIBRARY_PATH", "")]
     compiler = os.environ.get("CXX", "").strip()
     return {
         **os.environ,
         **({"CXX": shlex.join(absolute_command("$CXX", compiler))} if compiler else {}),
-        "PATH": os.pathsep.join(paths),
+        "PATH": search_path(),
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
     }

@@ -84,7 +84,11 @@ def obtain_library(
         raise CompilerNotFoundError(f"{purpose} {error}") from error
 
     def build(folder: Path) -> None:
-        make(folder / name)
+        meanwhile = kept_library(name)  # another process may have made it while this one waited for the lock
+        if meanwhile is None:
+            make(folder / name)
+        else:
+            shutil.copyfile(meanwhile, folder / name)
         (folder / _ABOUT).write_text(json.dumps(describe_file(folder / name)), encoding="utf-8")
 
     return cache.keep(Path(name).stem, build) / name

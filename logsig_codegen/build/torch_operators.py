@@ -1,23 +1,33 @@
 """The operators of torch in C++, for every problem: an extension without kernels, compiled once and kept in the cache.
 
-It is compiled when somebody asks for it, which takes a minute, and found from then on by every process with the same
-versions of torch and of this package; where there is none, the operators are registered from Python.
+It is compiled when somebody asks for it, or by a process in the background for a program that makes many calls with
+gradients; both take a minute. From then on it is found by every process with the same versions of torch and of this
+package; where there is none, the operators are registered from Python.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from logsig_codegen.build import cache, cpu
-from logsig_codegen.build.extension import compile_cpp
+from logsig_codegen.build.extension import compile_cpp, search_path
 from logsig_codegen.build.launcher import kept_library, obtain_library
-from logsig_codegen.build.policy import interprets
+from logsig_codegen.build.policy import NEVER, interprets, policy
 from logsig_codegen.build.toolchain import find_compiler
-from logsig_codegen.errors import CompilerNotFoundError
+from logsig_codegen.errors import CompilerNotFoundError, LogSigError, shown
 
 WHAT = "the extension of torch for all problems"
+VARIABLE = "LOGSIG_CODEGEN_OPERATORS"
+AUTOMATIC = "auto"
+_SHELL = "/bin/sh"
+_DETACHED = 'nice -n 10 "$@" </dev/null >/dev/null 2>&1 &'
+_BUILD = "from logsig_codegen.build.torch_operators import build_once; build_once()"
 
 
 def library_name() -> str:
@@ -76,3 +86,58 @@ def obtain_operators() -> Path:
             (folder / name).unlink()
 
     return obtain_library(library_name(), (), make, None, "Operators of torch in C++ are compiled for all problems.")
+
+
+def builds_by_itself() -> bool:
+    """Whether the extension may be built without anybody's asking: not if ``$LOGSIG_CODEGEN_OPERATORS`` is ``never``.
+
+    Raises
+    ------
+    ValueError
+        If the variable has another value, or ``$LOGSIG_CODEGEN_BUILD`` has none that makes sense.
+    """
+    text = os.environ.get(VARIABLE, "").strip() or AUTOMATIC
+    if text not in (AUTOMATIC, NEVER):
+        raise ValueError(f"${VARIABLE}: expected {AUTOMATIC} or {NEVER}, got {shown(text)}")
+    return text == AUTOMATIC and policy() != NEVER
+
+
+def build_in_background() -> bool:
+    """Start a process that builds the extension, of low priority, and do not wait; whether it was started.
+
+    It prints nothing, holds none of this process's files, is no child of it, and goes on when it ends. It is not
+    started where it could do nothing: without ninja, compilers, or a cache that lasts; while another one is at it; and
+    after one that failed, until the versions change or somebody builds it by command.
+    """
+    try:
+        entry = Path(library_name()).stem
+        place = cache.place()
+        find_compiler()
+    except (LogSigError, ValueError):
+        return False
+    compiler = os.environ.get("CXX", "").strip().split(" ")[0] or "c++"
+    if any(shutil.which(one, path=search_path()) is None for one in ("ninja", compiler)):
+        return False
+    if not os.path.exists(_SHELL) or place.refused or cache.is_kept(entry) or cache.is_being_kept(entry):
+        return False
+    environment = {**os.environ, cache.VARIABLE: str(cache.cache_dir())}
+    command = (_SHELL, "-c", _DETACHED, _SHELL, sys.executable, "-c", _BUILD)
+    package = Path(__file__).parents[2]  # where Python looks first: the same package is found there
+    try:
+        done = subprocess.run(command, env=environment, cwd=package, start_new_session=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def build_once() -> None:
+    """Build the extension, for :func:`build_in_background`; a failure leaves an entry in the cache that says why."""
+    try:
+        obtain_operators()
+    except LogSigError as error:
+        text = str(error)
+
+        def tell(folder: Path) -> None:
+            (folder / "failure.txt").write_text(text + "\n", encoding="utf-8")
+
+        cache.keep(Path(library_name()).stem, tell)

@@ -28,6 +28,7 @@ HEADERS = (
     "torch/logsig_torch_gpu_walks.h",
     "torch/logsig_torch_log_sig.h",
     "torch/logsig_torch_intervals.h",
+    "torch/logsig_torch_nodes.h",
     "torch/logsig_torch_autograd.h",
     "torch/logsig_torch.h",
 )

@@ -18,6 +18,7 @@ from logsig_codegen.functional.conversions import (
     sig_to_log_sig,
     sig_to_log_sig_backprop,
 )
+from logsig_codegen.functional.joins import log_sig_joins, log_sig_joins_backprop
 from logsig_codegen.functional.paths import log_sig, log_sig_backprop, transform_path, transform_path_backprop
 from logsig_codegen.functional.preparation import clear_cache, prepare_log_sig, set_cache_dir
 from logsig_codegen.functional.products import (
@@ -56,6 +57,8 @@ __all__ = [
     "log_sig_from_hall_backprop",
     "log_sig_join",
     "log_sig_join_backprop",
+    "log_sig_joins",
+    "log_sig_joins_backprop",
     "log_sig_length",
     "log_sig_to_hall",
     "log_sig_to_hall_backprop",

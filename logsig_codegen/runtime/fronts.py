@@ -15,9 +15,9 @@ _of_type: dict[type, Any] = {}
 def calls_of(*arrays: object) -> Any:
     """``torch_ops.calls`` if the first array is a tensor, ``jax_ops.calls`` if any is one of JAX, else ``None``.
 
-    Either module has ``rows``, ``convert``, ``check_arrays``, ``zeros``, ``transform_path``,
-    ``transform_path_backprop``, ``log_sig``, ``log_sig_backprop`` and ``provide``. A list of arrays stands for its
-    first one.
+    Either module has ``rows``, ``convert``, ``check_arrays``, ``check_rows``, ``zeros``, ``transform_path``,
+    ``transform_path_backprop``, ``points``, ``pulled_back``, ``log_sig``, ``log_sig_backprop`` and ``provide``. A list
+    of arrays stands for its first one.
     """
     kind = type(arrays[0])
     found = _of_type.get(kind)

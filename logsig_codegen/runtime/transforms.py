@@ -211,6 +211,19 @@ def transform_backprop(derivs: Array, how: Transform, lengths: Lengths | None = 
     return result
 
 
+def points(displacements: Any, shape: tuple[int, ...]) -> Any:
+    """The points of paths, from the origin on, whose steps are given, numpy's or JAX's, of some leading shape."""
+    xp = namespace(displacements)
+    start = xp.zeros((*displacements.shape[:-2], 1, displacements.shape[-1]), displacements.dtype)
+    found = xp.concatenate([start, xp.cumsum(displacements, axis=-2)], axis=-2)
+    return xp.broadcast_to(found, (*shape, *found.shape[-2:]))
+
+
+def points_backprop(derivs: Any) -> Any:
+    """The gradient of the steps, from that of the points."""
+    return np.cumsum(derivs[..., :0:-1, :], axis=-2)[..., ::-1, :]
+
+
 def check_transformed(derivs: Any, how: Transform) -> None:
     """Raise ``ValueError`` unless an array or tensor has the shape of transformed paths."""
     length, dimension = derivs.shape[-2], derivs.shape[-1] - int(how.time_aug)

@@ -3,18 +3,14 @@
 #define LOGSIG_TORCH_AUTOGRAD_H
 
 #include <ATen/autocast_mode.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <cstring>
 
 #include "logsig_torch_intervals.h"
+#include "logsig_torch_nodes.h"
 
 namespace logsig_torch {
 namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::Variable;
-using torch::autograd::variable_list;
 
 inline bool has_tangent(const Tensor &tensor)
 {
@@ -97,121 +93,89 @@ template <Operation OP, class Signature> const c10::TypedOperatorHandle<Signatur
 }
 
 /* a product of two operands */
-template <Operation OP> struct Product : torch::autograd::Function<Product<OP>> {
-    static constexpr Operation BACK = TABLE[OP].gradient;
+template <Operation OP> struct Product {
+    static constexpr const char *NAME = TABLE[OP].name;
+    static constexpr size_t OPERANDS = 2;
 
-    static Tensor forward(AutogradContext *ctx, c10::DispatchKeySet keys, const Tensor &left, const Tensor &right,
-                          int64_t dimension, int64_t degree, int64_t n_jobs)
+    static variable_list gradients(const variable_list &cotangents, const variable_list &saved, const Plain &plain)
     {
-        ctx->save_for_backward({left, right});
-        ctx->saved_data["numbers"] = std::vector<int64_t>{dimension, degree, n_jobs};
-        at::AutoDispatchBelowADInplaceOrView below;
-        return own<OP, Binary>().redispatch(keys & c10::after_autograd_keyset, left, right, dimension, degree, n_jobs);
-    }
-    static variable_list backward(AutogradContext *ctx, const variable_list &cotangents)
-    {
-        const auto saved = ctx->get_saved_variables();
-        const auto numbers = ctx->saved_data["numbers"].toIntVector();
-        auto [d_left, d_right] =
-            own<BACK, Gradient>().call(cotangents[0], saved[0], saved[1], numbers[0], numbers[1], numbers[2]);
-        return {Variable(), d_left, d_right, Variable(), Variable(), Variable()};
+        variable_list found(OPERANDS);
+        std::tie(found[0], found[1]) = own<TABLE[OP].gradient, Gradient>().call(
+            cotangents[0], saved[0], saved[1], plain.numbers[0], plain.numbers[1], plain.numbers[2]);
+        return found;
     }
     static Tensor autograd(c10::DispatchKeySet keys, const Tensor &left, const Tensor &right, int64_t dimension,
                            int64_t degree, int64_t n_jobs)
     {
-        const bool graph = wants_graph({left, right});
         if (special(keys, {left, right})) {
-            return pass_on_typed<Tensor>(TABLE[OP].name, left, right, dimension, degree, n_jobs);
+            return pass_on_typed<Tensor>(NAME, left, right, dimension, degree, n_jobs);
         }
-        if (graph) return Product::apply(keys, left, right, dimension, degree, n_jobs);
-        at::AutoDispatchBelowADInplaceOrView below;
-        return own<OP, Binary>().redispatch(keys & c10::after_autograd_keyset, left, right, dimension, degree, n_jobs);
+        Tensor result;
+        {
+            at::AutoDispatchBelowADInplaceOrView below;
+            result = own<OP, Binary>().redispatch(keys & c10::after_autograd_keyset, left, right, dimension, degree,
+                                                  n_jobs);
+        }
+        if (wants_graph({left, right})) {
+            record<Product>({result}, {left, right}, false, {{dimension, degree, n_jobs}, {}});
+        }
+        return result;
     }
 };
 
 /* the gradient of one */
-template <Operation OP> struct ProductGradient : torch::autograd::Function<ProductGradient<OP>> {
-    static constexpr Operation BACK = TABLE[OP].gradient;
+template <Operation OP> struct ProductGradient {
+    static constexpr const char *NAME = TABLE[OP].name;
+    static constexpr size_t OPERANDS = 3;
 
-    static variable_list forward(AutogradContext *ctx, c10::DispatchKeySet keys, const Tensor &d_out,
-                                 const Tensor &left, const Tensor &right, int64_t dimension, int64_t degree,
-                                 int64_t n_jobs)
+    static variable_list gradients(const variable_list &cotangents, const variable_list &saved, const Plain &plain)
     {
-        ctx->save_for_backward({d_out, left, right});
-        ctx->saved_data["numbers"] = std::vector<int64_t>{dimension, degree, n_jobs};
-        at::AutoDispatchBelowADInplaceOrView below;
-        auto [d_left, d_right] = own<OP, Gradient>().redispatch(keys & c10::after_autograd_keyset, d_out, left, right,
-                                                                dimension, degree, n_jobs);
-        return {d_left, d_right};
-    }
-    static variable_list backward(AutogradContext *ctx, const variable_list &cotangents)
-    {
-        const auto saved = ctx->get_saved_variables();
-        const auto numbers = ctx->saved_data["numbers"].toIntVector();
         const Tensor d_d_left = cotangents[0].defined() ? cotangents[0] : at::zeros_like(saved[1]);
         const Tensor d_d_right = cotangents[1].defined() ? cotangents[1] : at::zeros_like(saved[2]);
-        auto [d_d_out, d_left, d_right] = own<BACK, SecondGradient>().call(
-            d_d_left, d_d_right, saved[0], saved[1], saved[2], numbers[0], numbers[1], numbers[2]);
-        return {Variable(), d_d_out, d_left, d_right, Variable(), Variable(), Variable()};
+        variable_list found(OPERANDS);
+        std::tie(found[0], found[1], found[2]) =
+            own<TABLE[OP].gradient, SecondGradient>().call(d_d_left, d_d_right, saved[0], saved[1], saved[2],
+                                                           plain.numbers[0], plain.numbers[1], plain.numbers[2]);
+        return found;
     }
     static std::tuple<Tensor, Tensor> autograd(c10::DispatchKeySet keys, const Tensor &d_out, const Tensor &left,
                                                const Tensor &right, int64_t dimension, int64_t degree, int64_t n_jobs)
     {
         if (special(keys, {d_out, left, right})) {
-            return pass_on_typed<std::tuple<Tensor, Tensor>>(TABLE[OP].name, d_out, left, right, dimension, degree, n_jobs);
+            return pass_on_typed<std::tuple<Tensor, Tensor>>(NAME, d_out, left, right, dimension, degree, n_jobs);
+        }
+        std::tuple<Tensor, Tensor> results;
+        {
+            at::AutoDispatchBelowADInplaceOrView below;
+            results = own<OP, Gradient>().redispatch(keys & c10::after_autograd_keyset, d_out, left, right, dimension,
+                                                     degree, n_jobs);
         }
         if (wants_graph({d_out, left, right})) {
-            const variable_list found =
-                ProductGradient::apply(keys, d_out, left, right, dimension, degree, n_jobs);
-            return {found[0], found[1]};
+            record<ProductGradient>({std::get<0>(results), std::get<1>(results)}, {d_out, left, right}, false,
+                                    {{dimension, degree, n_jobs}, {}});
         }
-        at::AutoDispatchBelowADInplaceOrView below;
-        return own<OP, Gradient>().redispatch(keys & c10::after_autograd_keyset, d_out, left, right, dimension, degree,
-                                              n_jobs);
+        return results;
     }
 };
 
-struct WholePath : torch::autograd::Function<WholePath> {
-    static Tensor forward(AutogradContext *ctx, c10::DispatchKeySet keys, const Tensor &path,
-                          const std::optional<Tensor> &lengths, const std::optional<Tensor> &initial,
-                          int64_t dimension, int64_t degree, bool stream, const Windows &windows, const State &state,
-                          int64_t method, int64_t n_jobs)
+struct WholePath {
+    static constexpr const char *NAME = TABLE[LOG_SIG].name;
+    static constexpr size_t OPERANDS = 3;
+
+    static variable_list gradients(const variable_list &cotangents, const variable_list &saved, const Plain &plain)
     {
-        at::AutoDispatchBelowADInplaceOrView below;
-        Tensor result = own<LOG_SIG, Whole>().redispatch(keys & c10::after_autograd_keyset, path, lengths, initial,
-                                                         dimension, degree, stream, windows, state, method, n_jobs);
-        ctx->save_for_backward({result, path, lengths.value_or(Tensor()), initial.value_or(Tensor())});
-        ctx->saved_data["numbers"] = std::vector<int64_t>{dimension, degree, stream, method, n_jobs};
-        if (windows.has_value()) ctx->saved_data["windows"] = windows->vec();
-        if (state.has_value()) ctx->saved_data["state"] = std::string(*state);
-        return result;
-    }
-    static variable_list backward(AutogradContext *ctx, const variable_list &cotangents)
-    {
-        const auto saved = ctx->get_saved_variables();
-        const auto numbers = ctx->saved_data["numbers"].toIntVector();
         const auto optional = [](const Tensor &tensor) {
             return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
         };
-        std::vector<int64_t> pair;
-        std::string text;
-        Windows windows;
-        State state;
-        if (ctx->saved_data.count("windows")) {
-            pair = ctx->saved_data["windows"].toIntVector();
-            windows = Windows(pair);
-        }
-        if (ctx->saved_data.count("state")) {
-            text = ctx->saved_data["state"].toStringRef();
-            state = text;
-        }
-        auto [d_path, d_initial] = own<LOG_SIG_BACKPROP, WholeGradient>().call(
-            cotangents[0], saved[0], saved[1], optional(saved[2]), optional(saved[3]), numbers[0], numbers[1],
-            numbers[2] != 0, windows, state, numbers[3], numbers[4]);
-        variable_list gradients(11);
-        gradients[1] = d_path;
-        if (saved[3].defined()) gradients[3] = d_initial;
-        return gradients;
+        const auto &n = plain.numbers;
+        const State state = plain.text.empty() ? State() : State(plain.text);
+        const auto windows = at::IntArrayRef(n).slice(5);
+        variable_list found(OPERANDS);
+        std::tie(found[0], found[2]) = own<LOG_SIG_BACKPROP, WholeGradient>().call(
+            cotangents[0], saved[3], saved[0], optional(saved[1]), optional(saved[2]), n[0], n[1], n[2] != 0,
+            windows.empty() ? Windows() : Windows(windows), state, n[3], n[4]);
+        if (!saved[2].defined()) found[2] = Tensor();
+        return found;
     }
     static Tensor autograd(c10::DispatchKeySet keys, const Tensor &path, const std::optional<Tensor> &lengths,
                            const std::optional<Tensor> &initial, int64_t dimension, int64_t degree, bool stream,
@@ -221,53 +185,36 @@ struct WholePath : torch::autograd::Function<WholePath> {
         if (special(keys, {path, before})) {
             const auto pair = windows.has_value() ? std::optional<std::vector<int64_t>>(windows->vec()) : std::nullopt;
             const auto text = state.has_value() ? std::optional<std::string>(std::string(*state)) : std::nullopt;
-            return pass_on_typed<Tensor>(TABLE[LOG_SIG].name, path, lengths, initial, dimension, degree, stream, pair, text,
-                                         method, n_jobs);
+            return pass_on_typed<Tensor>(NAME, path, lengths, initial, dimension, degree, stream, pair, text, method,
+                                         n_jobs);
+        }
+        Tensor result;
+        {
+            at::AutoDispatchBelowADInplaceOrView below;
+            result = own<LOG_SIG, Whole>().redispatch(keys & c10::after_autograd_keyset, path, lengths, initial, dimension,
+                                                      degree, stream, windows, state, method, n_jobs);
         }
         if (wants_graph({path, before})) {
-            return WholePath::apply(keys, path, lengths, initial, dimension, degree, stream, windows, state, method,
-                                    n_jobs);
+            Plain plain{{dimension, degree, stream, method, n_jobs}, std::string(state.value_or(""))};
+            if (windows.has_value()) plain.numbers.insert(plain.numbers.end(), windows->begin(), windows->end());
+            record<WholePath>({result}, {path, lengths.value_or(Tensor()), before}, true, std::move(plain));
         }
-        at::AutoDispatchBelowADInplaceOrView below;
-        return own<LOG_SIG, Whole>().redispatch(keys & c10::after_autograd_keyset, path, lengths, initial, dimension,
-                                                degree, stream, windows, state, method, n_jobs);
+        return result;
     }
 };
 
-struct IntervalsOfPaths : torch::autograd::Function<IntervalsOfPaths> {
+struct IntervalsOfPaths {
     static constexpr const char *NAME = "log_sig_intervals";
+    static constexpr size_t OPERANDS = 2;
 
-    static Tensor below(c10::DispatchKeySet keys, const Tensor &path, const Tensor &intervals, int64_t dimension,
-                        int64_t degree, const State &state, int64_t method, int64_t n_jobs)
-    {
-        static const auto op = operator_named(NAME)->typed<Intervals>();
-        at::AutoDispatchBelowADInplaceOrView below;
-        return op.redispatch(keys & c10::after_autograd_keyset, path, intervals, dimension, degree, state, method, n_jobs);
-    }
-    static Tensor forward(AutogradContext *ctx, c10::DispatchKeySet keys, const Tensor &path, const Tensor &intervals,
-                          int64_t dimension, int64_t degree, const State &state, int64_t method, int64_t n_jobs)
-    {
-        Tensor result = below(keys, path, intervals, dimension, degree, state, method, n_jobs);
-        ctx->save_for_backward({result, path, intervals});
-        ctx->saved_data["numbers"] = std::vector<int64_t>{dimension, degree, method, n_jobs};
-        if (state.has_value()) ctx->saved_data["state"] = std::string(*state);
-        return result;
-    }
-    static variable_list backward(AutogradContext *ctx, const variable_list &cotangents)
+    static variable_list gradients(const variable_list &cotangents, const variable_list &saved, const Plain &plain)
     {
         static const auto op = operator_named("log_sig_intervals_backprop")->typed<IntervalsGradient>();
-        const auto saved = ctx->get_saved_variables();
-        const auto numbers = ctx->saved_data["numbers"].toIntVector();
-        std::string text;
-        State state;
-        if (ctx->saved_data.count("state")) {
-            text = ctx->saved_data["state"].toStringRef();
-            state = text;
-        }
-        variable_list gradients(8);
-        gradients[1] = op.call(cotangents[0], saved[0], saved[1], saved[2], numbers[0], numbers[1], state, numbers[2],
-                               numbers[3]);
-        return gradients;
+        const auto &n = plain.numbers;
+        const State state = plain.text.empty() ? State() : State(plain.text);
+        variable_list found(OPERANDS);
+        found[0] = op.call(cotangents[0], saved[2], saved[0], saved[1], n[0], n[1], state, n[2], n[3]);
+        return found;
     }
     static Tensor autograd(c10::DispatchKeySet keys, const Tensor &path, const Tensor &intervals, int64_t dimension,
                            int64_t degree, State state, int64_t method, int64_t n_jobs)
@@ -276,10 +223,18 @@ struct IntervalsOfPaths : torch::autograd::Function<IntervalsOfPaths> {
             const auto text = state.has_value() ? std::optional<std::string>(std::string(*state)) : std::nullopt;
             return pass_on_typed<Tensor>(NAME, path, intervals, dimension, degree, text, method, n_jobs);
         }
-        if (wants_graph({path})) {
-            return IntervalsOfPaths::apply(keys, path, intervals, dimension, degree, state, method, n_jobs);
+        static const auto op = operator_named(NAME)->typed<Intervals>();
+        Tensor result;
+        {
+            at::AutoDispatchBelowADInplaceOrView below;
+            result = op.redispatch(keys & c10::after_autograd_keyset, path, intervals, dimension, degree, state, method,
+                                   n_jobs);
         }
-        return below(keys, path, intervals, dimension, degree, state, method, n_jobs);
+        if (wants_graph({path})) {
+            record<IntervalsOfPaths>({result}, {path, intervals}, true,
+                                     {{dimension, degree, method, n_jobs}, std::string(state.value_or(""))});
+        }
+        return result;
     }
 };
 

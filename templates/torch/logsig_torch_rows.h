@@ -2,7 +2,10 @@
 #ifndef LOGSIG_TORCH_ROWS_H
 #define LOGSIG_TORCH_ROWS_H
 
+#include <ATen/EmptyTensor.h>
 #include <ATen/ExpandUtils.h>
+
+#include <algorithm>
 
 #include "logsig_torch_gpu.h"
 
@@ -43,6 +46,29 @@ inline Tensor summed_to(const Tensor &full, at::IntArrayRef shape)
     return at::sum_to(full.to(at::kDouble), shape).to(full.scalar_type()); /* sums of float32 in double precision */
 }
 
+/* Room for a result; on a CPU without a call of torch's dispatcher, which takes longer than a small kernel. */
+inline Tensor empty_like(const Tensor &like, at::IntArrayRef shape)
+{
+    return like.is_cpu() ? Tensor(at::detail::empty_cpu(shape, like.scalar_type())) : at::empty(shape, like.options());
+}
+
+/* A tensor whose numbers follow each other: the gradient of a sum is one number, expanded. */
+inline Tensor dense(const Tensor &tensor)
+{
+    const auto steps = tensor.strides();
+    if (!tensor.is_cpu() || !tensor.numel() || std::any_of(steps.begin(), steps.end(), [](int64_t step) { return step; })) {
+        return tensor.contiguous();
+    }
+    Tensor filled = empty_like(tensor, tensor.sizes());
+    const auto fill = [&](auto *numbers) { std::fill_n(numbers, tensor.numel(), *static_cast<decltype(numbers)>(tensor.data_ptr())); };
+    if (tensor.scalar_type() == at::kDouble) {
+        fill(filled.mutable_data_ptr<double>());
+    } else {
+        fill(filled.mutable_data_ptr<float>());
+    }
+    return filled;
+}
+
 template <size_t N>
 c10::SmallVector<Tensor, 3> run_rows(Operation operation, const std::array<Tensor, N> &inputs, int64_t dimension,
                                      int64_t degree, int64_t n_jobs)
@@ -71,16 +97,18 @@ c10::SmallVector<Tensor, 3> run_rows(Operation operation, const std::array<Tenso
     for (size_t k = 0; k < N; k++) {
         const int64_t width = shape.back() = width_of(rows.operands[k], problem);
         const bool one = !even && inputs[k].numel() == width;
-        const bool as_it_is = (even || one) && inputs[k].is_contiguous();
-        if (!as_it_is) kept[k] = (even || one ? inputs[k] : inputs[k].expand(shape)).contiguous();
+        /* rows of a longer array, such as path.select(1, k) */
+        const bool apart = even && inputs[k].is_cpu() && inputs[k].dim() == 2 && inputs[k].stride(1) == 1;
+        const bool as_it_is = apart || ((even || one) && inputs[k].is_contiguous());
+        if (!as_it_is) kept[k] = dense(even || one ? inputs[k] : inputs[k].expand(shape));
         pointers[k] = (as_it_is ? inputs[k] : kept[k]).data_ptr();
-        strides[k] = one ? 0 : width;
+        strides[k] = one ? 0 : apart ? inputs[k].stride(0) : width;
     }
     c10::SmallVector<Tensor, 3> outputs;
     const size_t operands = N + rows.outputs;
     for (size_t k = N; k < operands; k++) {
         shape.back() = strides[k] = width_of(rows.operands[k], problem);
-        outputs.push_back(at::empty(shape, inputs[0].options()));
+        outputs.push_back(empty_like(inputs[0], shape));
         pointers[k] = outputs.back().data_ptr();
     }
     const int jobs = threads(n_jobs);

@@ -397,6 +397,7 @@ class _Context:
 
 WIDTHS = {
     "log_sig": ("size", "size", "words"), "log_sig1": ("size",), "log_sig2": ("size",), "displacement": ("dimension",),
+    "displacements": ("dimension",),
     "sig": ("words",), "sig_derivs": ("words",), "log_sig_derivs": ("size", "words"),
 }  # fmt: skip
 

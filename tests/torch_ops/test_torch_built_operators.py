@@ -5,17 +5,27 @@ Trusts the front for numpy, and difference quotients.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 from processes import RunPython, process_environment
 from shared import once
 
 import logsig_codegen as lg
-from logsig_codegen.build import torch_operators
-from logsig_codegen.build.torch_operators import built_operators, library_name, obtain_operators
+from logsig_codegen.build import cache, torch_operators
+from logsig_codegen.build.cache import locks
+from logsig_codegen.build.torch_operators import (
+    build_in_background,
+    builds_by_itself,
+    built_operators,
+    library_name,
+    obtain_operators,
+)
 from logsig_codegen.runtime.torch_ops import native
 
 CACHE = "LOGSIG_CODEGEN_CACHE"
@@ -28,6 +38,85 @@ def test_nothing_is_found_or_built_unless_somebody_asks(tmp_path: Path, monkeypa
     with pytest.raises(lg.BuildForbiddenError, match="Operators of torch in C"):
         obtain_operators()
     assert not list(tmp_path.rglob("*.so"))
+
+
+def started(log: Path) -> list[str]:
+    """What the stand-in for the process in the background has written."""
+    for _ in range(200):
+        if log.exists() and log.read_text().endswith("\n"):
+            break
+        time.sleep(0.05)
+    return log.read_text().splitlines() if log.exists() else []
+
+
+@pytest.fixture
+def in_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A process in the background that writes its session, and the cache that it sees, instead of compiling."""
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    monkeypatch.delenv(torch_operators.VARIABLE)
+    log = tmp_path / "log"
+    code = f"import os; print(os.getsid(0), os.getppid(), os.environ[{CACHE!r}], file=open({str(log)!r}, 'a'))"
+    monkeypatch.setattr(torch_operators, "_BUILD", code)
+    return log
+
+
+def test_the_background_is_no_part_of_this_process(in_background: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system says of whom it is a child, and to which session it belongs."""
+    assert builds_by_itself()
+    assert build_in_background()
+    (line,) = started(in_background)
+    session, parent, folder = line.split()
+    assert int(session) != os.getsid(0)
+    assert int(parent) != os.getpid()
+    assert folder == os.environ[CACHE]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.parametrize("name", [torch_operators.VARIABLE, "LOGSIG_CODEGEN_BUILD"])
+def test_who_forbids_it_is_heard(name: str, in_background: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "never")
+    assert not builds_by_itself()
+    monkeypatch.setenv(name, "perhaps")
+    with pytest.raises(ValueError, match=f"{name}: expected"):
+        builds_by_itself()
+
+
+def test_nothing_is_started_in_vain(in_background: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """While another process builds, after a failure, and without a compiler."""
+    stem = Path(library_name()).stem
+    root = cache.writable_root()
+    lock = locks.try_lock(root / f".lock-{stem}", create=True)
+    assert lock is not None
+    assert not build_in_background()
+    lock.release()
+
+    def fail(*_: object) -> None:
+        raise lg.CompilerNotFoundError("ninja is needed")
+
+    monkeypatch.setattr(torch_operators, "compile_cpp", fail)
+    torch_operators.build_once()
+    assert (root / stem / "failure.txt").read_text() == "ninja is needed\n"
+    assert built_operators() is None
+    assert not build_in_background()
+    cache.clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CC", "/bin/true")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert not build_in_background()
+    assert not in_background.exists()
+
+
+def test_many_calls_with_gradients_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[int] = []
+    monkeypatch.setattr(native, "build_in_background", lambda: starts.append(native._calls))
+    monkeypatch.setattr(native, "_calls", native.MANY - 2)
+    left, right = torch.zeros(5), torch.ones(2)
+    lg.log_sig_join(left, right, 2, 3)
+    assert native._calls == native.MANY - 2
+    for _ in range(4):
+        lg.log_sig_join(left.requires_grad_(), right, 2, 3)
+    assert starts == [native.MANY]
 
 
 def test_other_versions_have_other_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,18 +219,47 @@ def test_they_are_loaded_and_do_the_same(session_cache: Path, run_python: RunPyt
                 arrays = (np.ascontiguousarray(one.numpy()) for one in (d_out, left, right))
                 for one, two in zip(found, lg.log_sig_join_backprop(*arrays, 2, 3)):
                     assert np.array_equal(one.numpy(), two)
+            apart = random(*shape, 7, 2)[..., 3, :]
+            wanted = lg.log_sig_join(left.numpy(), apart.numpy(), 2, 3)
+            assert np.array_equal(lg.log_sig_join(left, apart, 2, 3), wanted)
         first, other = lg.load(2, 3), lg.load(2, 3, march="x86-64")
         for kernel in (first, other, first):
             for dtype in (torch.float64, torch.float32):
                 a, b = left.to(dtype), right.to(dtype)
                 assert np.array_equal(kernel.join(a, b).numpy(), kernel.join(a.numpy(), b.numpy()))
+        for length in (0, 1, 5):  # with initial rows, lengths, windows, and intervals, of which none is differentiable
+            check(lambda p, b: lg.log_sig(p, 3, initial=b), random(2, length, 2), random(2, 5))
+        check(lambda p: lg.log_sig(p, 3, lengths=torch.tensor([4, 2])), random(2, 4, 2))
+        check(lambda p: lg.log_sig(p, 3, windows=(2, 1), state="signature"), random(4, 2))
+        check(lambda p: lg.log_sig(p, 3, intervals=[[0, 2], [1, 3]]), random(4, 2))
+        leaf = random(5).requires_grad_()
+        joined = lg.log_sig_join(leaf * 1, random(2), 2, 3)
+        print(joined.grad_fn.name())
+        joined.sum().backward()
+        for wrong in (lambda: joined.sum().backward(), lambda: changed.sum().backward()):
+            kept = leaf * 1
+            changed = lg.log_sig_join(kept, random(2), 2, 3)
+            kept.add_(1)
+            try:
+                wrong()
+            except RuntimeError as error:
+                print("second time" in str(error), "inplace operation" in str(error))
+        from torch._dynamo import compiled_autograd
+        ones = torch.ones(2).double()
+        for call in (lambda: lg.log_sig_join(leaf, ones, 2, 3), lambda: lg.log_sig(leaf.view(5, 1), 2)):
+            (wanted,) = torch.autograd.grad(call().square().sum(), leaf)
+            leaf.grad = None
+            with compiled_autograd._enable(lambda graph: torch.compile(graph, backend="eager")):
+                call().square().sum().backward()
+            assert torch.equal(leaf.grad, wanted)
         compiled = torch.compile(lambda l, v: lg.log_sig_join(l, v, 2, 3), fullgraph=True, backend="aot_eager")
         assert torch.equal(compiled(left, right), lg.log_sig_join(left, right, 2, 3))
     """
     by_cpp = run_python(imports + checks + messages, env={CACHE: str(kept)}, timeout=600).stdout.splitlines()
     by_python = run_python(imports + messages).stdout.splitlines()
     assert (by_cpp[0], by_python[0]) == ("True", "False")
-    assert by_cpp[1] == by_python[1]
+    assert by_cpp[1:4] == ["logsig_codegen::join", "True False", "False True"]
+    assert by_cpp[4] == by_python[1]
     assert by_python[1].count("Error'") == 13
     alone = run_python(
         imports + "    print(lg.log_sig_join(torch.zeros(5), torch.ones(2), 2, 3).tolist())",

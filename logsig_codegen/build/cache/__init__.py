@@ -6,7 +6,16 @@ aside and appear by one rename, under a lock per key where there are locks (``en
 or command (``retention``). What failed builds leave is kept for a while (``failures``).
 """
 
-from logsig_codegen.build.cache.entries import Request, itself, keep, lookup, obtain, trusted_entry
+from logsig_codegen.build.cache.entries import (
+    Request,
+    is_being_kept,
+    is_kept,
+    itself,
+    keep,
+    lookup,
+    obtain,
+    trusted_entry,
+)
 from logsig_codegen.build.cache.fingerprint import fingerprint_lines, package_fingerprint
 from logsig_codegen.build.cache.places import VARIABLE, Place, cache_dir, place, roots, set_cache_dir, writable_root
 from logsig_codegen.build.cache.retention import Entry, clean, clear, contents, entries, size_limit, touch
@@ -22,6 +31,8 @@ __all__ = [
     "contents",
     "entries",
     "fingerprint_lines",
+    "is_being_kept",
+    "is_kept",
     "itself",
     "keep",
     "lookup",

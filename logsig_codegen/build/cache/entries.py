@@ -132,6 +132,22 @@ def keep(name: str, build: Callable[[Path], object]) -> Path:
         return _publish(root, name, build, lambda: False)
 
 
+def is_kept(name: str) -> bool:
+    """Whether there is something of this name in the cache, whole or not."""
+    return any(os.path.lexists(root / name) for root in places.roots())
+
+
+def is_being_kept(name: str) -> bool:
+    """Whether another process is at work on it by :func:`keep`."""
+    for root in places.roots():
+        with contextlib.suppress(OSError):
+            lock = locks.try_lock(root / f"{retention.LOCK}{name}", create=False)
+            if lock is None:
+                return True
+            lock.release()
+    return False
+
+
 def trusted_entry(folder: Path) -> bool:
     """Whether a folder is an entry of the cache, all of it plain files that nobody else could have written."""
     if not marks.bears_mark(folder):

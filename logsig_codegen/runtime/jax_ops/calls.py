@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from logsig_codegen.operations import OPERATIONS, PRODUCTS
+from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import checks, registry, transforms
 from logsig_codegen.runtime.checks import is_traced
 from logsig_codegen.runtime.jax_ops import gpu_calls, maps, paths, preparation, products
@@ -55,10 +56,10 @@ def rows(name: str, arrays: Sequence[Any], dimension: Any, degree: Any, n_jobs: 
     if name not in _GRADIENTS:
         return product(*arguments.values())
     d_out, *operands = arguments.values()
-    return _pulled_back(product, d_out, *operands)
+    return pulled_back(product, d_out, *operands)
 
 
-def _pulled_back(function: Any, d_out: Any, *operands: Any) -> tuple[Any, ...]:
+def pulled_back(function: Any, d_out: Any, *operands: Any) -> tuple[Any, ...]:
     """Gradients of ``<d_out, function(*operands)>``; ``d_out`` broadcasts to the shape of the result."""
     result, pull = jax.vjp(function, *operands)
     return tuple(pull(jnp.broadcast_to(d_out, result.shape)))
@@ -78,7 +79,7 @@ def convert(name: str, arguments: Mapping[str, Any], dimension: int, degree: int
     function = maps.PULLED_BACK[name]
     result = jax.eval_shape(lambda one: function(one, problem, *others), x)
     _check_derivs(derivs[0], result.shape)
-    return _pulled_back(lambda one: function(one, problem, *others), derivs[0], x)[0]
+    return pulled_back(lambda one: function(one, problem, *others), derivs[0], x)[0]
 
 
 def _check_derivs(derivs: Any, shape: tuple[int, ...]) -> None:
@@ -100,9 +101,19 @@ def check_arrays(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def check_rows(problem: Problem, arguments: Mapping[str, Any], rows: str) -> None:
+    """:func:`check_arrays`, and the last axis of one of them."""
+    checks.check_last_axis(problem, rows, tuple(check_arrays(arguments)[rows].shape))
+
+
 def zeros(x: Any, width: int) -> Any:
     """Rows of zeros in place of rows that are not read."""
     return jnp.zeros((*x.shape[:-1], width), x.dtype)
+
+
+def points(displacements: Any, shape: tuple[int, ...]) -> Any:
+    """The points of paths, from the origin on, whose steps are given, broadcast to a leading shape."""
+    return transforms.points(jnp.asarray(displacements), shape)
 
 
 def transform_path(path: Any, how: Transform, *, times: Any = None) -> Any:
@@ -126,7 +137,7 @@ def transform_path_backprop(derivs: Any, how: Transform) -> Any:
     if how.lead_lag:
         length, dimension = (length + 1) // 2, dimension // 2
     path = jnp.zeros((*derivs.shape[:-2], length, dimension), derivs.dtype)
-    return _pulled_back(lambda one: maps.transform_path(one, how), derivs, path)[0]
+    return pulled_back(lambda one: maps.transform_path(one, how), derivs, path)[0]
 
 
 # -- paths ----------------------------------------------------------------------------------------------------------
@@ -176,7 +187,7 @@ def log_sig_backprop(
         scalar_term=scalar_term, parts=known,
     )  # fmt: skip
     operands = (path,) if initial is None else (path, initial)
-    found = _pulled_back(lambda one, before=None: _run(request, one, before, parts), d_out, *operands)
+    found = pulled_back(lambda one, before=None: _run(request, one, before, parts), d_out, *operands)
     return found[0] if initial is None else found
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from logsig_codegen.operations import OPERATIONS
-from logsig_codegen.problem import LARGEST_INTEGER
+from logsig_codegen.problem import LARGEST_INTEGER, Problem
 from logsig_codegen.runtime import checks, registry
 from logsig_codegen.runtime.coordinates import log_sig_size
 from logsig_codegen.runtime.parts import WHOLE, Parts
@@ -108,6 +108,13 @@ def check_arrays(arguments: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}: expected at least one axis, got an array without axes")
 
 
+def check_rows(problem: Problem, arguments: Mapping[str, Any], rows: str) -> None:
+    """:func:`check_arrays`, and the last axis of one of them; while torch traces, that is the operators' business."""
+    if not torch.compiler.is_compiling():
+        check_arrays(arguments)
+        checks.check_last_axis(problem, rows, tuple(arguments[rows].shape))
+
+
 def transform_path(path: Tensor, how: Transform, lengths: Tensor | None = None, times: Any = None) -> Tensor:
     """Paths with time or lead-lag channels, and without missing values."""
     check_path_tensors({"path": path})
@@ -116,6 +123,19 @@ def transform_path(path: Tensor, how: Transform, lengths: Tensor | None = None, 
     elif how.missing is None:
         return maps.transform_path(path, lengths, *how.arguments)  # type: ignore[no-any-return]
     return _transformed(path, lengths, how, times, times)
+
+
+def points(displacements: Tensor, shape: Sequence[int]) -> Tensor:
+    """The points of paths, from the origin on, whose steps are given, broadcast to a leading shape."""
+    found = torch.nn.functional.pad(displacements.cumsum(-2), (0, 0, 1, 0))
+    return found.expand(*shape, *found.shape[-2:])
+
+
+def pulled_back(function: Callable[..., Tensor], d_out: Tensor, *operands: Tensor) -> tuple[Tensor, ...]:
+    """Gradients of ``<d_out, function(*operands)>``; ``d_out`` broadcasts to the shape of the result."""
+    found: Any = torch.func.vjp(function, *operands)
+    result, pull = found
+    return tuple(pull(d_out.expand(result.shape)))
 
 
 def transform_path_backprop(derivs: Tensor, how: Transform, lengths: Tensor | None = None) -> Tensor:

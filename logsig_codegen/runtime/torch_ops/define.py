@@ -80,7 +80,10 @@ class Operator:
             return self.overload(*args)
         if len(args) < self._count:
             args += self._defaults[len(args) :]
-        return self._apply(None, *args) if recorded and torch.is_grad_enabled() else self._cpu(*args)
+        if not recorded or not torch.is_grad_enabled():
+            return self._cpu(*args)
+        native.count()
+        return self._apply(None, *args)
 
 
 class NativeOperator:

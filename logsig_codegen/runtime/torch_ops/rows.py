@@ -184,13 +184,17 @@ def _make_fast_product(operation: Operation, problem: Problem, functions: Any) -
             or type(left) not in own
             or type(right) not in own
             or not left.is_contiguous()
-            or not right.is_contiguous()
             or not (count := left.numel())
         ):
             return None
+        step = columns
+        if not right.is_contiguous():
+            if len(other) != 2 or right.stride(1) != 1:
+                return None
+            step = right.stride(0)  # rows of a longer array, such as path[:, k]
         out = empty_like(left)
         if function(
-            cast(pointer_type, left.data_ptr()), size, cast(pointer_type, right.data_ptr()), columns,
+            cast(pointer_type, left.data_ptr()), size, cast(pointer_type, right.data_ptr()), step,
             cast(pointer_type, out.data_ptr()), size, count // size, threads,
         ):  # fmt: skip
             raise MemoryError(NO_MEMORY)
@@ -203,7 +207,8 @@ def _make_fast_gradient(operation: Operation, problem: Problem, functions: Any) 
     """The same for the gradient of a product: the results have the shapes of the two operands."""
     by_dtype = {dtype: functions[name] for dtype, name in _NAMES.items() if name in functions}
     size, columns = problem.size, operation.operand_inputs[2].columns(problem)
-    pointer_type, cast, own, empty_like = ffi.typeof("void *"), ffi.cast, OWN, torch.empty_like
+    pointer_type, cast, own = ffi.typeof("void *"), ffi.cast, OWN
+    empty, empty_like = torch.empty, torch.empty_like
 
     def call(d_out: Tensor, left: Tensor, right: Tensor, threads: int) -> Any:
         dtype, shape, other = left.dtype, left.shape, right.shape
@@ -222,15 +227,19 @@ def _make_fast_gradient(operation: Operation, problem: Problem, functions: Any) 
             or type(left) not in own
             or type(right) not in own
             or not left.is_contiguous()
-            or not right.is_contiguous()
             or not (count := left.numel())
         ):
             return None
+        step = columns
+        if not right.is_contiguous():
+            if len(other) != 2 or right.stride(1) != 1:
+                return None
+            step = right.stride(0)  # rows of a longer array, such as path[:, k]
         d_out = d_out.contiguous()  # the gradient of a sum is one number, expanded
-        d_left, d_right = empty_like(left), empty_like(right)
+        d_left, d_right = empty_like(left), empty(other, dtype=dtype)
         if function(
             cast(pointer_type, d_out.data_ptr()), size, cast(pointer_type, left.data_ptr()), size,
-            cast(pointer_type, right.data_ptr()), columns, cast(pointer_type, d_left.data_ptr()), size,
+            cast(pointer_type, right.data_ptr()), step, cast(pointer_type, d_left.data_ptr()), size,
             cast(pointer_type, d_right.data_ptr()), columns, count // size, threads,
         ):  # fmt: skip
             raise MemoryError(NO_MEMORY)
