@@ -109,7 +109,7 @@ def in_a_row(gradients: Any) -> Array:
     return np.concatenate([d_path.reshape(*d_path.shape[:-2], math.prod(d_path.shape[-2:])), d_initial], -1)
 
 
-def as_points(row: Array, shape: tuple[int, int]) -> Array:
+def as_points(row: Array, shape: tuple[int, ...]) -> Array:
     """Points that are in a row."""
     return row.reshape(*row.shape[:-1], *shape)
 
