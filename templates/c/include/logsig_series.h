@@ -71,12 +71,11 @@ LOGSIG_INLINE void logsig_series_letters(double c, const double *restrict z, dou
                                          double *restrict y)
 {
     const logsig_vec factor = LOGSIG_SET1(a), scale = LOGSIG_SET1(c);
-    ptrdiff_t k = 0;
-    LOGSIG_UNROLL
-    for (; k + LOGSIG_LANES <= LOGSIG_DIMENSION; k += LOGSIG_LANES)
+    for (ptrdiff_t k = 0; k < LOGSIG_DIMENSION / LOGSIG_LANES * LOGSIG_LANES; k += LOGSIG_LANES)
         logsig_store(y + k, LOGSIG_FMA(factor, logsig_load(x + k), LOGSIG_MUL(scale, logsig_load(z + k))));
     LOGSIG_UNROLL
-    for (; k < LOGSIG_DIMENSION; k++) y[k] = LOGSIG_SERIES_FMA(a, x[k], c * z[k]);
+    for (ptrdiff_t k = LOGSIG_DIMENSION / LOGSIG_LANES * LOGSIG_LANES; k < LOGSIG_DIMENSION; k++)
+        y[k] = LOGSIG_SERIES_FMA(a, x[k], c * z[k]);
 }
 
 /* y = c x, or y += c x */
@@ -150,11 +149,9 @@ LOGSIG_INLINE void logsig_series_stage_of_row(int longest, double c, const doubl
     logsig_series_scale(1, LOGSIG_DIMENSION, c, x, stage, 0);
     for (int n = 2; n <= longest; n++) {
         const ptrdiff_t at = logsig_starts[n - 1];
-        double letters[LOGSIG_DIMENSION];
-        memcpy(letters, below, sizeof letters);
         for (ptrdiff_t u = 0; u < logsig_powers[n - 1]; u++) {
             const ptrdiff_t place = at + u * LOGSIG_DIMENSION;
-            logsig_series_letters(c, x + place, x[logsig_starts[n - 2] + u], letters, stage + place);
+            logsig_series_letters(c, x + place, x[logsig_starts[n - 2] + u], below, stage + place);
         }
         for (int i = n - 2; i > 0; i--) {
             const ptrdiff_t count = logsig_powers[n - i];
