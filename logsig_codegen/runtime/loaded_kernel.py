@@ -43,8 +43,8 @@ class LoadedKernel:
         *groups : str
             ``"join"``, ``"combine"``, ``"log_sig"``, ``"log_sig_backprop"``, ``"stream"``, ``"stream_backprop"``,
             ``"log_sig_by_signature"``, ``"log_sig_by_signature_backprop"``; for windows that overlap much
-            ``"windows"``, ``"windows_backprop"``; ``"conversions"`` from and to signatures; for second derivatives of tensors
-            ``"join_second"``, ``"combine_second"``, and ``"bracket"`` for those beyond.
+            ``"windows"``, ``"windows_backprop"``; from and to signatures ``"conversions"``; for second derivatives of
+            tensors ``"join_second"``, ``"combine_second"``, and ``"bracket"`` for those beyond.
 
         Raises
         ------

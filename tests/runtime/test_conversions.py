@@ -326,16 +326,16 @@ def test_no_bit_depends_on_threads_or_on_the_way_of_a_call(method: int, dtype: A
         (lg.logsig_to_sig, (form,)),
         (lg.logsig_to_sig_backprop, (form, sig)),
     ]
-    for function, given in calls:
-        expected = function(*map(np.asfortranarray, given), 3, 3, method=method)
+    for function, operands in calls:
+        expected = function(*map(np.asfortranarray, operands), 3, 3, method=method)
         assert expected.dtype == dtype
         for jobs in (1, 2, -1):
-            np.testing.assert_array_equal(function(*given, 3, 3, method=method, n_jobs=jobs), expected)
-            np.testing.assert_array_equal(function(*(x[5] for x in given), 3, 3, method=method), expected[5])
+            np.testing.assert_array_equal(function(*operands, 3, 3, method=method, n_jobs=jobs), expected)
+            np.testing.assert_array_equal(function(*(x[5] for x in operands), 3, 3, method=method), expected[5])
         with pytest.raises(ValueError, match="n_jobs: expected"):
-            function(*given, 3, 3, method=method, n_jobs=0)
+            function(*operands, 3, 3, method=method, n_jobs=0)
         with pytest.raises((TypeError, ValueError)):
-            function(*given, True, 3, method=method)
+            function(*operands, True, 3, method=method)
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -73,7 +73,7 @@ def _conversion(operation: Operation, walks: Walks, dtype: Type) -> Callable[...
     """Maps are known from their number, for the functions that stand for the kernel make their own."""
     problem, convert = walks.programs.problem, getattr(conversions, operation.name)
     of_words = operation.operand_inputs[-1].width == WORDS
-    methods = (0, 1, 2) if of_words else (0, 2, 0, 1, 1) if operation.backward else (0, 2, 1)
+    methods = (0, 1, 2) if of_words else (0, 0, 2, 0, 1) if operation.backward else (0, 2, 1)
 
     def call(*arguments: Any) -> int:
         *pairs, _, n_maps, scalar, batch, _ = arguments
