@@ -3,7 +3,7 @@
     python benchmarks/conversions.py                               # about three minutes
     python benchmarks/conversions.py --document docs/benchmarks.md
 
-Ours are numpy code, pySigLib's is C++. Microseconds per call, coordinates on Lyndon words (method 1), one thread;
+Microseconds per call, coordinates on Lyndon words (method 1), one thread;
 results have to agree before they are timed. A ratio is their time over ours.
 """
 

@@ -20,7 +20,15 @@ import calls
 import harness
 from calls import Shape
 from harness import batch_rows, geometric_mean
-from logsig_codegen.operations import DERIVED_GROUPS, OPERATIONS, ROWS, SLIDING, Operation, available_groups
+from logsig_codegen.operations import (
+    CONVERSION,
+    DERIVED_GROUPS,
+    OPERATIONS,
+    ROWS,
+    SLIDING,
+    Operation,
+    available_groups,
+)
 from logsig_codegen.problem import Problem
 
 DTYPES = ("float64", "float32")
@@ -135,9 +143,10 @@ def report(rows: Sequence[Row]) -> str:
 def main() -> None:
     """Run, print, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    usual = [name for name, one in OPERATIONS.items() if one.group not in DERIVED_GROUPS]
+    possible = {name: one for name, one in OPERATIONS.items() if one.kind != CONVERSION}  # these: conversions.py
+    usual = [name for name, one in possible.items() if one.group not in DERIVED_GROUPS]
     parser.add_argument("--problem", action="append", type=harness.problem, help="dimension,degree; several times")
-    parser.add_argument("--operation", action="append", choices=tuple(OPERATIONS), help="several times")
+    parser.add_argument("--operation", action="append", choices=tuple(possible), help="several times")
     parser.add_argument("--rounds", type=int, default=7, help="samples of a call, of a copy, of multiply-adds")
     parser.add_argument("--seconds", type=float, default=0.002, help="how long a sample takes, about")
     parser.add_argument("--plot", type=Path, help="draw a figure as well (PNG)")

@@ -111,7 +111,7 @@ def in_a_row(gradients: Any) -> Array:
 
 def as_points(row: Array, shape: tuple[int, ...]) -> Array:
     """Points that are in a row."""
-    return row.reshape(*row.shape[:-1], *shape)
+    return np.reshape(row, (*row.shape[:-1], *shape))
 
 
 def own_points(gradient: Array, before: Array | None, count: int) -> Array:

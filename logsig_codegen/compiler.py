@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import Any
 
 from logsig_codegen import operations as table
-from logsig_codegen.cost import estimate, structure_constant_terms
+from logsig_codegen.cost import DEFAULT_MAX_TERMS, check_size, conversion_count, estimate
 from logsig_codegen.errors import ProblemTooLargeError
 from logsig_codegen.ir.kernel import Kernel as Kernel
 from logsig_codegen.ir.kernel import PathKernel as PathKernel
 from logsig_codegen.ir.lie import LieProgram, renamed
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import NONE, OperationCount, Program
-from logsig_codegen.operations import GROUPS, OPERATIONS, ROWS, Operation, in_loops, path_operation
+from logsig_codegen.operations import CONVERSION, GROUPS, OPERATIONS, ROWS, Operation, in_loops, path_operation
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
@@ -38,8 +38,6 @@ from logsig_codegen.stages import stage
 from logsig_codegen.symbolic.path_proof import verify_path_plan
 from logsig_codegen.symbolic.proof import verify_combine_plan, verify_join_plan
 
-DEFAULT_MAX_TERMS = 10_000_000
-"""Structure constants a problem may need before it is refused."""
 UNROLLED_OPERATIONS = 20_000
 """Kernels with more operations than this become loops over tables of structure constants."""
 
@@ -58,7 +56,7 @@ class CompiledProblem:
         for kernel in self.kernels:
             operation = OPERATIONS[kernel.operation]
             per_step = (one for one in operation.all_operands if one.width in (table.POINTS, table.STEPS))
-            moved = operation.all_operands if operation.kind == ROWS else per_step
+            moved = operation.all_operands if operation.kind in (ROWS, CONVERSION) else per_step
             count = sum(operand.columns(self.problem) for operand in moved)
             result[kernel.operation] = {"float64": 8 * count, "float32": 4 * count}
         return result
@@ -104,21 +102,10 @@ def compile_problem(
     PlanProofError
         If a plan does not evaluate the Baker–Campbell–Hausdorff series.
     """
-    check_size(problem, max_terms)
     wanted = [operation for group, operations in GROUPS.items() if group in groups for operation in operations]
+    if any(operation.kind != CONVERSION for operation in wanted):
+        check_size(problem, max_terms)
     return CompiledProblem(problem, tuple(make_kernel(problem, operation) for operation in wanted))
-
-
-def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
-    """Refuse a problem that is too large to build; see :func:`compile_problem`."""
-    terms = structure_constant_terms(problem) or problem.size  # of degree one there are coordinates only
-    if terms > max_terms:
-        raise ProblemTooLargeError(
-            f"(dimension={problem.dimension}, degree={problem.degree}) has {problem.size:,} coordinates and needs "
-            f"about {terms:,} structure constants (roughly {max(1, terms // 100_000):,} s to build); the limit is "
-            f"{max_terms:,}",
-            terms=terms,
-        )
 
 
 @stage("derive")
@@ -126,6 +113,8 @@ def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     """The kernel of an operation, as its record in the table says."""
     if operation.kind == ROWS:
         return _of_rows(problem, operation)
+    if operation.kind == CONVERSION:
+        return Kernel(operation.name, operation.plan, None, None, None, conversion_count(problem, operation.backward))
     return PATHS[operation.plan](problem, operation.backward)
 
 

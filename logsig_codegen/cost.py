@@ -11,8 +11,15 @@ from collections import Counter
 from functools import lru_cache
 
 from logsig_codegen.algebra.structure import structure_constants
+from logsig_codegen.errors import ProblemTooLargeError
 from logsig_codegen.ir.lie import Bracket, Coadjoint, LieProgram, Scaled, Statement
+from logsig_codegen.ir.program import OperationCount
 from logsig_codegen.problem import Problem
+
+DEFAULT_MAX_TERMS = 10_000_000
+"""Structure constants a problem may need before it is refused."""
+MOST_WORDS = 1 << 27
+"""Words of a row of a conversion, at most: with what is computed beside it, a row takes some ten gigabytes."""
 
 
 @lru_cache(maxsize=256)
@@ -35,6 +42,39 @@ def structure_constant_terms(problem: Problem) -> int:
             pairs = sizes[p] * (sizes[q] if p < q else (sizes[p] - 1) / 2)
             total += pairs * (1.0 + 0.3 * (p + q - 2))
     return int(total)
+
+
+def check_size(problem: Problem, max_terms: int = DEFAULT_MAX_TERMS) -> None:
+    """Refuse a problem that is too large to build; see :func:`.compiler.compile_problem`."""
+    terms = structure_constant_terms(problem) or problem.size  # of degree one there are coordinates only
+    if terms > max_terms:
+        raise ProblemTooLargeError(
+            f"(dimension={problem.dimension}, degree={problem.degree}) has {problem.size:,} coordinates and needs "
+            f"about {terms:,} structure constants (roughly {max(1, terms // 100_000):,} s to build); the limit is "
+            f"{max_terms:,}",
+            terms=terms,
+        )
+
+
+def conversion_count(problem: Problem, backward: bool) -> OperationCount:
+    """Operations of Horner's scheme for a power series in the tensor algebra, or for its gradient.
+
+    Raises
+    ------
+    ProblemTooLargeError
+        If a row would have more than ``MOST_WORDS`` numbers.
+    """
+    powers = [problem.dimension**length for length in range(problem.degree + 1)]
+    if sum(powers[1:]) > MOST_WORDS:
+        raise ProblemTooLargeError(
+            f"(dimension={problem.dimension}, degree={problem.degree}) has {sum(powers[1:]):,} words of a signature; "
+            f"conversions are there for up to {MOST_WORDS:,}"
+        )
+    stages = [sum((n - 1) * powers[n] for n in range(1, longest + 1)) for longest in range(1, problem.degree + 1)]
+    scalings = sum(sum(powers[1 : longest + 1]) for longest in range(1, problem.degree + 1))
+    if not backward:
+        return OperationCount(sum(stages), 0, scalings)
+    return OperationCount(sum(stages[:-1]) + 2 * sum(stages) + scalings, 0, scalings - sum(powers[1:]))
 
 
 def estimate(program: LieProgram, problem: Problem, *, share_slots: bool = True) -> int:

@@ -47,7 +47,8 @@ class Subject:
 
 
 def _compiled(wanted: Wanted) -> CompiledProblem:
-    from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
+    from logsig_codegen.compiler import compile_problem
+    from logsig_codegen.cost import DEFAULT_MAX_TERMS
 
     limit = DEFAULT_MAX_TERMS if wanted.max_terms is None else wanted.max_terms
     return compile_problem(wanted.problem, groups=wanted.groups, max_terms=limit)

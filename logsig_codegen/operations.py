@@ -30,8 +30,8 @@ CALLS = ("paths", "paths_backprop")
 MAPS = "coordinates"
 """The array of maps between coordinates that comes with them in folders made to be copied."""
 
-LETTERS, COORDINATES = "letters", "coordinates"
-"""Widths of a row: a number per letter (a displacement), a number per coordinate (a log-signature)."""
+LETTERS, COORDINATES, WORDS = "letters", "coordinates", "words"
+"""Widths of a row: a number per letter (a displacement), per coordinate (a log-signature), per word (a signature)."""
 POINTS, STEPS = "points", "steps"
 """Operands along a path: an array of points, and one with a row of coordinates per step."""
 
@@ -39,6 +39,8 @@ ROWS, FORWARD, BACKWARD, STREAM, STREAM_BACKWARD = "rows", "forward", "backward"
 """Kinds: every operand is an array of rows; a whole path, forth and back; all expanding paths, forth and back."""
 SLIDING = "sliding"
 """Windows that overlap, forth and back (on GPUs forth only): used by calls along paths only."""
+CONVERSION = "conversion"
+"""Rows of signatures, and of log-signatures in any coordinates: maps say which."""
 
 PLAN, ADJOINT, TANGENT, SECOND_ADJOINT = "plan", "adjoint", "tangent", "second_adjoint"
 """Passes that make a program from a plan: none, reverse mode, forward mode, reverse mode of reverse mode."""
@@ -53,7 +55,7 @@ class Operand:
     name : str
         Name of the argument in Python and C.
     width : str
-        ``LETTERS``, ``COORDINATES``, ``POINTS`` or ``STEPS``.
+        ``LETTERS``, ``COORDINATES``, ``WORDS``, ``POINTS`` or ``STEPS``.
     of : str
         Of an output that is a gradient: the input it belongs to, whose shape it has. Empty for a result, which has the
         leading shape that all inputs broadcast to.
@@ -65,7 +67,8 @@ class Operand:
 
     def columns(self, problem: Problem) -> int:
         """Numbers of a row (of ``POINTS``: of a point)."""
-        return problem.dimension if self.width in (LETTERS, POINTS) else problem.size
+        widths = {LETTERS: problem.dimension, POINTS: problem.dimension, WORDS: problem.words}
+        return widths.get(self.width, problem.size)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Operation:
     name, group : str
         Name of the C function, without problem and number type; the group it is compiled with.
     kind : str
-        ``ROWS``, ``FORWARD``, ``BACKWARD``, ``STREAM``, ``STREAM_BACKWARD`` or ``SLIDING``.
+        ``ROWS``, ``FORWARD``, ``BACKWARD``, ``STREAM``, ``STREAM_BACKWARD``, ``SLIDING`` or ``CONVERSION``.
     operand_inputs, operand_outputs : tuple of Operand
         In the order of the C interface.
     title, summary : str
@@ -159,8 +162,8 @@ class Operation:
 
     @property
     def on_gpus(self) -> bool:
-        """Whether there can be a kernel of it for GPUs: not of the gradient of windows that overlap."""
-        return not (self.kind == SLIDING and self.backward)
+        """Whether there can be a kernel of it for GPUs: not of conversions, nor of the gradient of windows."""
+        return self.kind != CONVERSION and not (self.kind == SLIDING and self.backward)
 
     @property
     def torch_schema(self) -> str:
@@ -280,6 +283,22 @@ def _windows() -> tuple[Operation, Operation]:
     )  # fmt: skip
 
 
+def _conversion(name: str, x: Operand, y: Operand, what: str) -> tuple[Operation, Operation]:
+    """A power series ``y`` of ``x`` in the tensor algebra, and its gradient."""
+    record, gradient = partial(Operation, group="conversions", kind=CONVERSION, plan="horner"), f"{name}_backprop"
+    d_x, d_y = Operand(f"d_{x.name}", x.width, x.name), Operand(f"d_{y.name}", y.width)
+    return (
+        record(
+            name, operand_inputs=(x,), operand_outputs=(y,), title=f"{what} of rows",
+            summary=f"{y.name}: the {what.lower()}, row by row.", gradient=gradient,
+        ),
+        record(
+            gradient, operand_inputs=(d_y, x), operand_outputs=(d_x,), title=f"Gradient of the {what.lower()}",
+            summary=f"{d_x.name}: the derivatives of <{d_y.name}, {name}({x.name})>, row by row.", made_by=ADJOINT,
+        ),
+    )  # fmt: skip
+
+
 _BRACKET = (
     Operation(
         "bracket", "bracket", ROWS, (Operand("left"), Operand("right")), (Operand("out"),), "Lie bracket",
@@ -297,6 +316,8 @@ _JOIN_LEFT = _product(
     "join_left", (_LOG_SIG, _DISPLACEMENT), (1, 0), "a path preceded by a displacement", plan="join", opposite=True
 )
 _COMBINE = _product("combine", (Operand("log_sig1"), Operand("log_sig2")), (0, 1), "two paths put together")
+_LOGARITHM = _conversion("sig_to_log_sig", Operand("sig", WORDS), Operand("out"), "Logarithm")
+_EXPONENTIAL = _conversion("logsig_to_sig", _LOG_SIG, Operand("sig", WORDS), "Exponential")
 _BY_LOG_DERIVATIVE = _along_a_path("log_derivative", "", "carried in logarithmic-derivative coordinates")
 _BY_SIGNATURE = _along_a_path("signature", "_by_signature", "carried as the signature on prefixes of Lyndon words")
 
@@ -307,7 +328,7 @@ def _by_name(*operations: Iterable[Operation]) -> dict[str, Operation]:
 
 OPERATIONS: dict[str, Operation] = _by_name(
     _JOIN[:2], _COMBINE[:2], _BY_LOG_DERIVATIVE, _stream(), _BY_SIGNATURE, _JOIN[2:], _COMBINE[2:], _BRACKET,
-    _JOIN_LEFT, _windows(),
+    _JOIN_LEFT, _windows(), _LOGARITHM, _EXPONENTIAL,
 )  # fmt: skip
 """Every operation by its name; the order is that of headers and reports."""
 PRODUCTS: dict[str, Operation] = {name: one for name, one in OPERATIONS.items() if one.is_product}
@@ -330,8 +351,7 @@ _WIDTHS = {operand.name: operand for operation in OPERATIONS.values() for operan
 
 def columns(problem: Problem, operand: str) -> int:
     """Numbers in a row of an operand, by its name; what the table does not know is a log-signature."""
-    known = _WIDTHS.get(operand)
-    return problem.size if known is None else known.columns(problem)
+    return _WIDTHS[operand].columns(problem) if operand in _WIDTHS else problem.size
 
 
 def default_state(problem: Problem) -> str:
@@ -339,25 +359,6 @@ def default_state(problem: Problem) -> str:
     least = _SIGNATURE_FROM.get(problem.degree)
     much_cheaper = least is not None and problem.dimension >= least and problem.size <= SIGNATURE_LIMIT
     return "signature" if much_cheaper else DEFAULT_STATE
-
-
-def slides(problem: Problem, window: int, step: int) -> bool:
-    """Whether windows of so many points, so many steps apart, are computed from what they have in common.
-
-    Depends on nothing else, so that the numbers of a window do not depend on what is beside it. The library decides by
-    the same numbers, :func:`sliding_costs`.
-    """
-    joined, each, once, by_product = sliding_costs(problem)
-    return window - 1 > (each * step + once if step <= joined else 2 * step + by_product)
-
-
-def sliding_costs(problem: Problem) -> tuple[int, int, int, int]:
-    """The steps between windows up to which chains go step by step, and what a window costs, in steps of a whole path.
-
-    A window takes two joins for each step between windows, and a product; where windows are many steps apart, two steps
-    for each, three products, and the moving of some rows. Decision 40 tells how the numbers were found.
-    """
-    return 10 if problem.degree <= 5 else 5, problem.degree + 1, problem.degree + 2, 280 // problem.degree
 
 
 def in_loops(problem: Problem, operation: str) -> bool:

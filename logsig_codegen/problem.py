@@ -119,6 +119,11 @@ class Problem:
         """Number of coordinates of a log-signature."""
         return sum(self.sizes)
 
+    @cached_property
+    def words(self) -> int:
+        """Number of words of length 1, 2, …, N: coordinates of a signature without scalar term."""
+        return sum(int(self.dimension**length) for length in range(1, self.degree + 1))
+
     @property
     def name(self) -> str:
         """Short name used for folders and symbols, for example ``d5_n3``."""

@@ -14,15 +14,13 @@ import pytest
 from logsig_codegen import compiler
 from logsig_codegen.algebra.tensor import join_oracle, join_vjp_oracle
 from logsig_codegen.compiler import (
-    DEFAULT_MAX_TERMS,
     CompiledProblem,
     candidate_plans,
-    check_size,
     choose_plan,
     compile_problem,
     optimise,
 )
-from logsig_codegen.cost import estimate, structure_constant_terms
+from logsig_codegen.cost import DEFAULT_MAX_TERMS, check_size, estimate, structure_constant_terms
 from logsig_codegen.errors import PlanProofError, ProblemTooLargeError
 from logsig_codegen.ir.interpret import interpret, interpret_schedule
 from logsig_codegen.ir.lower import lower

@@ -210,7 +210,7 @@ def test_nothing_is_built_after_it_was_prepared(method: int, monkeypatch: pytest
 def test_who_calls_with_too_large_a_problem_can_follow_the_advice(
     call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("logsig_codegen.compiler.DEFAULT_MAX_TERMS", 1)
+    monkeypatch.setattr("logsig_codegen.cost.DEFAULT_MAX_TERMS", 1)
     monkeypatch.setenv("LOGSIG_CODEGEN_CACHE", str(tmp_path))
     lg.clear_cache()
     with pytest.raises(lg.ProblemTooLargeError, match="the limit is 1") as caught:

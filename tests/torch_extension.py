@@ -26,7 +26,8 @@ from logsig_codegen.problem import Problem
 from logsig_codegen.targets import cuda
 
 INTERVALS = {"log_sig_intervals", "log_sig_intervals_backprop"}
-NATIVE = {name for name in OPERATIONS if not name.startswith(("stream", "log_sig_by", "windows"))} | INTERVALS
+_OTHERS = ("stream", "log_sig_by", "windows", *(one.name for one in GROUPS["conversions"]))
+NATIVE = {name for name in OPERATIONS if not name.startswith(_OTHERS)} | INTERVALS
 """The operators an extension has: those of the generated kernels that are no options of others, and of intervals."""
 OnHost = Callable[..., "CompletedProcess[str]"]
 

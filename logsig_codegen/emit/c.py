@@ -10,13 +10,14 @@ from logsig_codegen.emit.alone import walks_alone
 from logsig_codegen.emit.calls import call_functions, calls_view, coordinates_view, has_calls
 from logsig_codegen.emit.path_view import path_kernel_view
 from logsig_codegen.emit.render import render, verbatim
+from logsig_codegen.emit.series import HEADERS, conversion_text, series_unit
 from logsig_codegen.emit.tables import bracket_types, tables_view
 from logsig_codegen.emit.unit import SourceUnit
-from logsig_codegen.emit.view import header_view, module_view, tables_kernel_view, unrolled_view
+from logsig_codegen.emit.view import has_conversions, header_view, module_view, tables_kernel_view, unrolled_view
 from logsig_codegen.emit.wide import wide_view
 from logsig_codegen.emit.windows import windows_view
 from logsig_codegen.ir.lie import LieProgram
-from logsig_codegen.operations import CALLS, OPERATIONS, SLIDING, in_loops
+from logsig_codegen.operations import CALLS, CONVERSION, OPERATIONS, SLIDING, in_loops
 from logsig_codegen.stages import stage
 
 DTYPES = ("float64", "float32")
@@ -36,7 +37,12 @@ def c_sources(
     variants = tuple((_BITS[dtype],) for dtype in dtypes)
     units = []
     for kernel in compiled.kernels:
-        units.append(SourceUnit(f"{kernel.operation}.c", kernel_text(compiled, kernel), "c", variants))
+        once = OPERATIONS[kernel.operation].kind == CONVERSION
+        units.append(
+            SourceUnit(f"{kernel.operation}.c", kernel_text(compiled, kernel), "c", ((),) if once else variants)
+        )
+    if has_conversions(compiled):
+        units.append(series_unit(compiled.problem))
     module = render("c/module.c.j2", view=module_view(compiled, ABI_VERSION, dtypes, CALLS if calls else ()))
     units.append(SourceUnit("module.c", module, "c"))
     header = render("c/public.h.j2", view=header_view(compiled, calls))
@@ -52,6 +58,7 @@ def c_sources(
         names.append("logsig_wide.h")
     if any(isinstance(kernel, PathKernel) and walks_alone(compiled.problem, kernel) for kernel in compiled.kernels):
         names.append("logsig_alone.h")
+    names.extend(HEADERS if has_conversions(compiled) else ())
     sliding = any(OPERATIONS[kernel.operation].kind == SLIDING for kernel in compiled.kernels)
     if calls or sliding:
         names.extend(("logsig_path_call.h", "logsig_maps.h", "logsig_calls.h", "logsig_intervals.h", "logsig_blocks.h"))
@@ -66,12 +73,15 @@ def c_sources(
     if compiled.tables:
         names.append("logsig_tables.h")
         units.extend(_table_units(compiled, compiled.tables))
-    units.extend(SourceUnit(name, verbatim(f"c/include/{name}"), "header") for name in names)
+    units.extend(SourceUnit(name, verbatim(f"c/include/{name}"), "header") for name in dict.fromkeys(names))
     return tuple(units)
 
 
 def kernel_text(compiled: CompiledProblem, kernel: Kernel | PathKernel) -> str:
     """The C file of one kernel."""
+    if OPERATIONS[kernel.operation].kind == CONVERSION:
+        assert isinstance(kernel, Kernel)
+        return conversion_text(compiled, kernel)
     if OPERATIONS[kernel.operation].kind == SLIDING:
         assert isinstance(kernel, PathKernel)
         return render("c/windows.c.j2", view=windows_view(compiled.problem, kernel))

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
-from logsig_codegen.compiler import DEFAULT_MAX_TERMS, CompiledProblem, Kernel, compile_problem
+from logsig_codegen.compiler import CompiledProblem, Kernel, compile_problem
+from logsig_codegen.cost import DEFAULT_MAX_TERMS
 from logsig_codegen.emit.c import kernel_text
 from logsig_codegen.emit.figures import MOST_NODES, Figure, bracket_tree, plan_graph, program_graph
 from logsig_codegen.emit.render import render

@@ -10,7 +10,7 @@ from logsig_codegen.compiler import CompiledProblem, Kernel
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.ir.schedule import Compute, Schedule
-from logsig_codegen.operations import OPERATIONS, SLIDING, columns
+from logsig_codegen.operations import CONVERSION, OPERATIONS, SLIDING, columns
 from logsig_codegen.problem import Problem
 
 SUFFIXES = {"float64": "f64", "float32": "f32"}
@@ -49,6 +49,11 @@ class KernelView:
     n_operands: int
 
 
+def has_conversions(compiled: CompiledProblem) -> bool:
+    """Whether signatures are among the operands of these kernels."""
+    return any(OPERATIONS[kernel.operation].kind == CONVERSION for kernel in compiled.kernels)
+
+
 def symbol(problem: Problem, operation: str) -> str:
     """Name of the C function of an operation, without its type's suffix."""
     return f"logsig_{problem.name}_{operation}"
@@ -68,6 +73,8 @@ def parameters(operation: str, real: str) -> tuple[str, ...]:
         rows.insert(after, "ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts")
         if described.in_pieces:
             rows.insert(after + 1, "const void *products")
+    if described.kind == CONVERSION:
+        rows.append("const logsig_map *maps, int n_maps, int scalar_term")
     return (*rows, "ptrdiff_t batch, int n_jobs")
 
 
@@ -317,7 +324,7 @@ def header_view(compiled: CompiledProblem, calls: Sequence[FunctionView] = ()) -
             "void (*)(void): with them long paths are cut into pieces that fill the lanes.",
         ),
         guard=f"{prefix}_H",
-        includes=("logsig_path_call.h",) if calls else (),
+        includes=("logsig_path_call.h",) if calls or has_conversions(compiled) else (),
         defines=(
             f"#define {prefix}_DIMENSION {problem.dimension}",
             f"#define {prefix}_DEGREE {problem.degree}",

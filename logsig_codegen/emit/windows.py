@@ -10,8 +10,9 @@ from logsig_codegen.emit.path_view import FunctionText
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.emit.view import introduction, symbol
-from logsig_codegen.operations import OPERATIONS, columns, sliding_costs
+from logsig_codegen.operations import OPERATIONS, columns
 from logsig_codegen.problem import Problem
+from logsig_codegen.sliding import sliding_costs
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from logsig_codegen.runtime.fronts import calls_of
 from logsig_codegen.runtime.kernel import ArrayOrTensor
 from logsig_codegen.runtime.request import check_method
 from logsig_codegen.runtime.rows import check_width
-from logsig_codegen.runtime.threads import check_jobs
+from logsig_codegen.runtime.threads import check_jobs, thread_count
 
 
 def sig_to_log_sig(
@@ -42,17 +42,21 @@ def sig_to_log_sig(
     method : int
         Coordinates of the result: 0 expanded, 1 Lyndon words, 2 and 3 Lyndon brackets.
     n_jobs : int
-        Checked, and not needed: the conversion runs in one thread.
+        Threads: 1 serial, -1 all processors. Calls on tensors and JAX arrays check it, and run in one thread.
 
     Returns
     -------
     array, shape (..., log_sig_length(dimension, degree)), or the shape of sig for method 0
     """
+    if time_aug is False and lead_lag is False:
+        found = conversions.ordinary("sig_to_log_sig", sig, None, dimension, degree, method, False, n_jobs)
+        if found is not None:
+            return found  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     method = _check_plain(method, n_jobs)
     return _convert(
         "sig_to_log_sig",
-        lambda x: conversions.sig_to_log_sig(x, problem, method),
+        lambda x: conversions.sig_to_log_sig(x, problem, method, thread_count(n_jobs)),
         {"sig": sig},
         problem,
         method,
@@ -71,11 +75,17 @@ def sig_to_log_sig_backprop(
     n_jobs: SupportsIndex = 1,
 ) -> ArrayOrTensor:
     """Gradients with respect to ``sig``, of its shape, from those with respect to :func:`sig_to_log_sig`'s result."""
+    if time_aug is False and lead_lag is False and log_sig_derivs is not None:
+        found = conversions.ordinary(
+            "sig_to_log_sig_backprop", sig, log_sig_derivs, dimension, degree, method, False, n_jobs
+        )
+        if found is not None:
+            return found  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     method = _check_plain(method, n_jobs)
     return _convert(
         "sig_to_log_sig_backprop",
-        lambda x, d_out: conversions.sig_to_log_sig_backprop(x, d_out, problem, method),
+        lambda x, d_out: conversions.sig_to_log_sig_backprop(x, d_out, problem, method, thread_count(n_jobs)),
         {"sig": sig, "log_sig_derivs": log_sig_derivs},
         problem,
         method,
@@ -108,12 +118,16 @@ def logsig_to_sig(
     -------
     array, shape (..., sig_length(dimension, degree)), one longer with the scalar term
     """
+    if time_aug is False and lead_lag is False:
+        found = conversions.ordinary("logsig_to_sig", log_sig, None, dimension, degree, method, scalar_term, n_jobs)
+        if found is not None:
+            return found  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     method = _check_plain(method, n_jobs)
     scalar_term = check_bool("scalar_term", scalar_term)
     return _convert(
         "logsig_to_sig",
-        lambda x: conversions.logsig_to_sig(x, problem, method, scalar_term),
+        lambda x: conversions.logsig_to_sig(x, problem, method, scalar_term, thread_count(n_jobs)),
         {"log_sig": log_sig},
         problem,
         method,
@@ -134,12 +148,20 @@ def logsig_to_sig_backprop(
     n_jobs: SupportsIndex = 1,
 ) -> ArrayOrTensor:
     """Gradients with respect to ``log_sig``, of its shape, from those with respect to :func:`logsig_to_sig`."""
+    if time_aug is False and lead_lag is False and sig_derivs is not None:
+        found = conversions.ordinary(
+            "logsig_to_sig_backprop", log_sig, sig_derivs, dimension, degree, method, scalar_term, n_jobs
+        )
+        if found is not None:
+            return found  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree, time_aug, lead_lag)
     method = _check_plain(method, n_jobs)
     scalar_term = check_bool("scalar_term", scalar_term)
     return _convert(
         "logsig_to_sig_backprop",
-        lambda x, d_out: conversions.logsig_to_sig_backprop(x, d_out, problem, method, scalar_term),
+        lambda x, d_out: conversions.logsig_to_sig_backprop(
+            x, d_out, problem, method, scalar_term, thread_count(n_jobs)
+        ),
         {"log_sig": log_sig, "sig_derivs": sig_derivs},
         problem,
         method,

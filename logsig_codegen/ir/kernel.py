@@ -22,7 +22,7 @@ class Kernel:
     lie : LieProgram or None
         The plan (or its adjoint) with scales folded; ``None`` where the program was not made from brackets.
     program, schedule : Program and Schedule, or None
-        The optimised straight-line program and its order; ``None`` where the kernel is table-driven.
+        The optimised straight-line program and its order; ``None`` where the kernel is table-driven or loops.
     operations : OperationCount
         Arithmetic per sample (of a table-driven kernel: estimated, all of it counted as multiply-adds).
     """
@@ -36,8 +36,8 @@ class Kernel:
 
     @property
     def form(self) -> str:
-        """``"unrolled"`` or ``"tables"``."""
-        return "tables" if self.program is None else "unrolled"
+        """``"unrolled"``, ``"tables"`` or, where it is written by hand, ``"loops"``."""
+        return "unrolled" if self.program is not None else "loops" if self.lie is None else "tables"
 
 
 @dataclass(frozen=True)

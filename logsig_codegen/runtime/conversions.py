@@ -11,15 +11,25 @@ for bit, on the other rows. Array types and dtypes are not checked here; a wrong
 ``ValueError``.
 
 A function named ``…_backprop`` applies the transposed derivative: from derivatives by the result to derivatives by the
-argument.
+argument. Logarithms and exponentials are kernels of the generated library, the group ``conversions``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
+from logsig_codegen.algebra.basis_maps import expanded_to_words
 from logsig_codegen.algebra.hall import brackets_to_hall, hall_to_brackets
+from logsig_codegen.operations import OPERATIONS, WORDS
 from logsig_codegen.problem import Problem
+from logsig_codegen.runtime import registry
+from logsig_codegen.runtime._abi import ffi
+from logsig_codegen.runtime.arrays import call_rows, function_for
+from logsig_codegen.runtime.checks import broadcast_shapes
 from logsig_codegen.runtime.coordinates import (
     Chain,
     RowMap,
@@ -33,23 +43,151 @@ from logsig_codegen.runtime.coordinates import (
     sig_size,
     skipped,
 )
-from logsig_codegen.runtime.rows import (
-    Array,
-    apply_map,
-    apply_transpose,
-    by_rows,
-    check_width,
-    exponential,
-    logarithm,
-    pull_series,
-    pull_series_on_lyndon_words,
-    series,
-    series_on_lyndon_words,
-    series_work,
-)
+from logsig_codegen.runtime.fast import NO_MEMORY, READABLE
+from logsig_codegen.runtime.paths import c_map
+from logsig_codegen.runtime.rows import Array, apply_map, apply_transpose, by_rows, check_width, transposed
+from logsig_codegen.runtime.threads import thread_count
+
+LOGARITHM, EXPONENTIAL = OPERATIONS["sig_to_log_sig"], OPERATIONS["logsig_to_sig"]
 
 
-def sig_to_log_sig(sig: Array, problem: Problem, method: int) -> Array:
+@dataclass(frozen=True, eq=False)
+class _Form:
+    """One conversion in some coordinates, ready to be called.
+
+    Attributes
+    ----------
+    functions : mapping
+        The C functions by dtype.
+    maps, n_maps : cdata, int
+        The maps that they take.
+    widths : mapping
+        By the length of a row of the argument: that of the result, and the number of scalar terms.
+    kept : tuple
+        What ``maps`` points to.
+    """
+
+    functions: Mapping[np.dtype[Any], Any]
+    maps: Any
+    n_maps: int
+    widths: Mapping[int, tuple[int, int]]
+    kept: tuple[Any, ...]
+
+
+_forms: dict[tuple[str, int, int, int, bool], _Form] = {}
+registry.watch(lambda problem: _forms.clear())
+
+
+def ordinary(
+    operation: str,
+    x: Any,
+    derivs: Any,
+    dimension: object,
+    degree: object,
+    method: object,
+    scalar_term: object,
+    n_jobs: object,
+) -> Any:
+    """The result of an ordinary call, contiguous arrays of one batch and plain arguments, or ``None``.
+
+    A conversion that was never called is not ordinary yet. ``derivs`` is ``None`` except for gradients.
+    """
+    if (
+        type(x) is not np.ndarray
+        or type(dimension) is not int
+        or type(degree) is not int
+        or type(method) is not int
+        or type(n_jobs) is not int
+        or (scalar_term is not False and scalar_term is not True)
+    ):
+        return None
+    form = _forms.get((operation, dimension, degree, method, scalar_term))
+    if form is None:
+        return None
+    dtype, shape = x.dtype, x.shape
+    function = form.functions.get(dtype)
+    found = form.widths.get(shape[-1]) if shape else None
+    if function is None or found is None or x.flags.num & READABLE != READABLE or not (count := x.size):
+        return None
+    width, (columns, scalar) = shape[-1], found
+    threads = 1 if n_jobs == 1 else thread_count(n_jobs)
+    pointer = ffi.from_buffer
+    if derivs is None:
+        out = np.empty((*shape[:-1], columns), dtype)
+        operands = pointer(x), width, pointer(out), columns
+    else:
+        if (
+            type(derivs) is not np.ndarray
+            or derivs.dtype is not dtype
+            or derivs.shape != (*shape[:-1], columns)
+            or derivs.flags.num & READABLE != READABLE
+        ):
+            return None
+        out = np.empty(shape, dtype)
+        operands = pointer(derivs), columns, pointer(x), width, pointer(out), width  # type: ignore[assignment]
+    if function(*operands, form.maps, form.n_maps, scalar, count // width, threads):
+        raise MemoryError(NO_MEMORY)
+    return out
+
+
+def _form(operation: str, problem: Problem, method: int, scalar_term: bool) -> _Form:
+    key = (operation, problem.dimension, problem.degree, method, scalar_term)
+    form = _forms.get(key)
+    if form is None:
+        functions = registry.obtain(problem.dimension, problem.degree).loaded.functions(operation)
+        maps, kept = _maps(operation, problem, method)
+        by_dtype = {np.dtype(name): function for name, function in functions.items()}
+        widths = _widths(operation, problem, method, scalar_term)
+        form = _forms[key] = _Form(by_dtype, maps, len(kept), widths, kept)
+    return form
+
+
+def _widths(operation: str, problem: Problem, method: int, scalar_term: bool) -> dict[int, tuple[int, int]]:
+    words = problem.words
+    if method == 0:
+        return {words: (words, 0), words + 1: (words + 1, 1)}
+    if OPERATIONS[operation].operand_inputs[-1].width == WORDS:
+        return {words: (problem.size, 0), words + 1: (problem.size, 1)}
+    return {problem.size: (words + scalar_term, int(scalar_term))}
+
+
+def _maps(operation: str, problem: Problem, method: int) -> tuple[Any, tuple[Any, ...]]:
+    """The maps of a conversion as C takes them (see ``logsig_series.h``), and what they point to."""
+    described = OPERATIONS[operation]
+    logarithm = described.operand_inputs[-1].width == WORDS
+    chain = chain_of(problem, 0, method) if logarithm else chain_of(problem, method, 0)
+    selection = expanded_to_words(problem.dimension, problem.degree)
+    if not described.backward:
+        maps = chain.maps
+    elif logarithm:
+        maps = tuple(one if one is selection else transposed(one) for one in reversed(chain.maps))
+    else:
+        maps = (*chain.maps, *chain.transposed)
+    kept = tuple(map(c_map, maps))
+    made = ffi.new("logsig_map[]", [one[0][0] for one in kept]) if kept else ffi.NULL
+    for place, one in enumerate(maps):
+        if one is selection:
+            made[place].coefficients = ffi.NULL
+    return made, kept
+
+
+def _run(form: _Form, x: Array, threads: int, derivs: Array | None = None) -> Array:
+    """The result for arrays of any layout; the leading shape of ``derivs`` broadcasts to that of ``x``."""
+    batch, (columns, scalar) = x.shape[:-1], form.widths[x.shape[-1]]
+    if derivs is not None and broadcast_shapes(derivs.shape[:-1], batch) != batch:
+        raise ValueError(f"derivs: expected a leading shape that broadcasts to {batch}, got {derivs.shape[:-1]}")
+    out = np.empty((*batch, columns) if derivs is None else x.shape, x.dtype)
+    function = function_for({dtype.name: one for dtype, one in form.functions.items()}, x.dtype)
+
+    def call(*arguments: Any) -> Any:
+        return function(*arguments[:-2], form.maps, form.n_maps, scalar, *arguments[-2:])
+
+    inputs = (x,) if derivs is None else (derivs.astype(x.dtype, copy=False), x)
+    call_rows(call, batch, inputs, (out,), threads)
+    return out
+
+
+def sig_to_log_sig(sig: Array, problem: Problem, method: int, threads: int = 1) -> Array:
     """The logarithm of signatures.
 
     Parameters
@@ -59,24 +197,18 @@ def sig_to_log_sig(sig: Array, problem: Problem, method: int) -> Array:
         Lyndon words, whether or not it is a Lie element.
     method : int
         Coordinates of the result. For method 0 it has a scalar term, 0, exactly if ``sig`` has one.
+    threads : int
 
     Returns
     -------
     array (..., log_sig_size)
     """
-    scalar = scalar_terms("sig", sig, problem)
-    width = log_sig_size(problem, method, bool(scalar))
-    chain, coefficients = chain_of(problem, 1, method), logarithm(problem.degree)
-
-    def convert(x: Array) -> Array:
-        if method == 0:
-            return _with_scalar(series(problem, coefficients, x[:, scalar:])[0], 0, scalar, 0.0)
-        return chain.apply(series_on_lyndon_words(problem, coefficients, x[:, scalar:]))
-
-    return by_rows(convert, width, series_work(problem), sig)
+    scalar_terms("sig", sig, problem)
+    log_sig_size(problem, method)
+    return _run(_form(LOGARITHM.name, problem, method, False), sig, threads)
 
 
-def sig_to_log_sig_backprop(sig: Array, derivs: Array, problem: Problem, method: int) -> Array:
+def sig_to_log_sig_backprop(sig: Array, derivs: Array, problem: Problem, method: int, threads: int = 1) -> Array:
     """Derivatives by ``sig`` from derivatives by the result of :func:`sig_to_log_sig`.
 
     Parameters
@@ -90,22 +222,12 @@ def sig_to_log_sig_backprop(sig: Array, derivs: Array, problem: Problem, method:
     array of the shape of ``sig``; zero on the scalar term
     """
     scalar = scalar_terms("sig", sig, problem)
-    width, skip = log_sig_size(problem, method, bool(scalar)), scalars(method, bool(scalar))
+    width = log_sig_size(problem, method, bool(scalar))
     check_width("derivs", derivs, (width,), described(problem, method))
-    chain, coefficients = chain_of(problem, 1, method), logarithm(problem.degree)
-
-    def pull(x: Array, form: Array) -> Array:
-        x = x[:, scalar:]
-        if method == 0:
-            pulled = pull_series(problem, coefficients, x, form[:, skip:])
-        else:
-            pulled = pull_series_on_lyndon_words(problem, coefficients, x, chain.pull(form))
-        return _with_scalar(pulled, 0, scalar, 0.0)
-
-    return by_rows(pull, sig.shape[-1], series_work(problem), sig, derivs)
+    return _run(_form(LOGARITHM.gradient, problem, method, False), sig, threads, derivs)
 
 
-def logsig_to_sig(log_sig: Array, problem: Problem, method: int, scalar_term: bool = False) -> Array:
+def logsig_to_sig(log_sig: Array, problem: Problem, method: int, scalar_term: bool = False, threads: int = 1) -> Array:
     """The exponential of log-signatures.
 
     Parameters
@@ -116,22 +238,18 @@ def logsig_to_sig(log_sig: Array, problem: Problem, method: int, scalar_term: bo
         Coordinates of ``log_sig``.
     scalar_term : bool
         Whether the result has a scalar term, 1. For method 0 it has one exactly if ``log_sig`` has.
+    threads : int
 
     Returns
     -------
     array (..., sig_size) or (..., sig_size + 1)
     """
-    skip, scalar = _formats(log_sig, problem, method, scalar_term)
-    chain = chain_of(problem, method, 0)
-
-    def convert(x: Array) -> Array:
-        return _with_scalar(series(problem, exponential(problem.degree), chain.apply(x[:, skip:]))[0], 0, scalar, 1.0)
-
-    return by_rows(convert, sig_size(problem, bool(scalar)), chain.work + series_work(problem), log_sig)
+    skipped("log_sig", log_sig, problem, method)
+    return _run(_form(EXPONENTIAL.name, problem, method, bool(scalar_term)), log_sig, threads)
 
 
 def logsig_to_sig_backprop(
-    log_sig: Array, derivs: Array, problem: Problem, method: int, scalar_term: bool = False
+    log_sig: Array, derivs: Array, problem: Problem, method: int, scalar_term: bool = False, threads: int = 1
 ) -> Array:
     """Derivatives by ``log_sig`` from derivatives by the result of :func:`logsig_to_sig`.
 
@@ -145,15 +263,10 @@ def logsig_to_sig_backprop(
     -------
     array of the shape of ``log_sig``; zero on the scalar term
     """
-    skip, scalar = _formats(log_sig, problem, method, scalar_term)
-    check_width("derivs", derivs, (sig_size(problem, bool(scalar)),), described(problem))
-    chain = chain_of(problem, method, 0)
-
-    def pull(x: Array, form: Array) -> Array:
-        form = pull_series(problem, exponential(problem.degree), chain.apply(x[:, skip:]), form[:, scalar:])
-        return _with_scalar(chain.pull(form), method, skip, 0.0)
-
-    return by_rows(pull, log_sig.shape[-1], chain.work + series_work(problem), log_sig, derivs)
+    skip = skipped("log_sig", log_sig, problem, method)
+    scalar = bool(scalar_term) if method else bool(skip)
+    check_width("derivs", derivs, (sig_size(problem, scalar),), described(problem))
+    return _run(_form(EXPONENTIAL.gradient, problem, method, bool(scalar_term)), log_sig, threads, derivs)
 
 
 def linear_log_sig(displacement: Array, problem: Problem, method: int, scalar_term: bool = False) -> Array:
@@ -224,7 +337,7 @@ def _on_rows(plan: RowMap, x: Array) -> Array:
     """Apply a map whose result has its ``width``, but for the zeros before it."""
 
     def convert(part: Array) -> Array:
-        return _with_scalar(Chain(plan.maps).apply(part[:, plan.skip :]), 0, plan.front, 0.0)
+        return _with_scalar(Chain(plan.maps).apply(part[:, plan.skip :]), plan.front)
 
     return by_rows(convert, plan.width, Chain(plan.maps).work, x)
 
@@ -253,17 +366,10 @@ def from_hall_backprop(derivs: Array, problem: Problem) -> Array:
     return apply_transpose(hall_to_brackets(problem.dimension, problem.degree), derivs)
 
 
-def _with_scalar(x: Array, method: int, scalar: int, value: float) -> Array:
-    """``x`` with a scalar term in front, for expanded coordinates that are to have one."""
-    if not scalar or method:
+def _with_scalar(x: Array, scalar: int) -> Array:
+    """``x`` with a scalar term in front, 0, for expanded coordinates that are to have one."""
+    if not scalar:
         return x
-    result = np.empty((len(x), x.shape[1] + 1))
-    result[:, 0] = value
+    result = np.zeros((len(x), x.shape[1] + 1))
     result[:, 1:] = x
     return result
-
-
-def _formats(log_sig: Array, problem: Problem, method: int, scalar_term: bool) -> tuple[int, int]:
-    """Number of scalar terms, 0 or 1, of a log-signature and of its exponential."""
-    skip = skipped("log_sig", log_sig, problem, method)
-    return skip, int(bool(scalar_term)) if method else skip

@@ -21,7 +21,6 @@ from logsig_codegen.operations import (
     default_state,
     group_of,
     path_operation,
-    slides,
 )
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
@@ -35,6 +34,7 @@ from logsig_codegen.runtime.fast import (
     fast_product,
 )
 from logsig_codegen.runtime.library import Library, untyped
+from logsig_codegen.sliding import slides
 from logsig_codegen.targets.builder import import_generator
 
 

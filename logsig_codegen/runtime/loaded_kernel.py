@@ -42,8 +42,8 @@ class LoadedKernel:
         ----------
         *groups : str
             ``"join"``, ``"combine"``, ``"log_sig"``, ``"stream"``, ``"log_sig_by_signature"``; for windows that overlap
-            much ``"windows"``; gradients, ``"join_backprop"`` and so on; for second derivatives of tensors
-            ``"join_second"``, ``"combine_second"``, and ``"bracket"`` for those beyond.
+            much ``"windows"``; gradients, ``"join_backprop"`` and so on; from and to signatures ``"conversions"``; for
+            second derivatives of tensors ``"join_second"``, ``"combine_second"``, and ``"bracket"`` for those beyond.
 
         Raises
         ------

@@ -12,7 +12,15 @@ from typing import SupportsIndex, TypeAlias
 from logsig_codegen.build import background, packs, policy, progress
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.toolchain import check_march, find_compiler
-from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError, InterpretedWarning, shown
+from logsig_codegen.errors import (
+    ArtifactError,
+    BuildForbiddenError,
+    CacheError,
+    CompilerNotFoundError,
+    InterpretedWarning,
+    shown,
+)
+from logsig_codegen.operations import group_of
 from logsig_codegen.problem import Problem, check_positive_integer
 from logsig_codegen.runtime import registry
 from logsig_codegen.runtime.checks import check_problem
@@ -208,6 +216,8 @@ def _from_cache(problem: Problem, group: str, origin: Origin) -> Opened:
     try:
         return cached(C, spec, find_compiler, lambda artifact: Opened(artifact, open_library(artifact, problem)))
     except CompilerNotFoundError as error:
+        if isinstance(error, BuildForbiddenError) and group == group_of("sig_to_log_sig"):
+            return _interpreted(problem, group, origin)  # numpy code, for which nothing has to be derived
         if background.inside() or not policy.interprets():
             raise
         _warn_once(problem, error)

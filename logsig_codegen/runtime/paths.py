@@ -97,7 +97,7 @@ class Call:
             backward=backward,
         )
         if options.method < 2:
-            fields["map"] = _c_map(_map(self.problem, options.method, backward))[0]
+            fields["map"] = c_map(_map(self.problem, options.method, backward))[0]
         call = ffi.new("logsig_path_call *", {**self._fields, **fields, "functions": loaded.functions})
         error = loaded.call(call)
         if error == errno.ENOMEM:
@@ -248,7 +248,7 @@ def fast_in_coordinates(kernel: LoadedKernel, state: str, method: int) -> FastLo
 
     def template(shape: tuple[int, ...], dtype: np.dtype[Any], threads: int) -> tuple[Any, ...]:
         """The function, its struct without the arrays, the shape of the result, and what the struct points to."""
-        length, to_method = shape[-2], _c_map(_map(problem, method, False))
+        length, to_method = shape[-2], c_map(_map(problem, method, False))
         options: Any = {"length": length, "initial": False, "stream": False, "windows": None, "backward": False}
         loaded = kernel.loaded.path_call(state, dtype, **options)
         fields = {
@@ -290,14 +290,14 @@ def _map(problem: Problem, method: int, backward: bool) -> SparseMap:
 def coordinate_maps(problem: Problem) -> Any:
     """The four maps of a problem, as a library has them; they stay where they are."""
     order = [(method, backward) for backward in (False, True) for method in (0, 1)]
-    kept = [_c_map(_map(problem, *which)) for which in order]
+    kept = [c_map(_map(problem, *which)) for which in order]
     _kept.extend(kept)
     maps = ffi.new("logsig_map[4]", [one[0][0] for one in kept])
     return maps
 
 
 @lru_cache(maxsize=64)
-def _c_map(linear: SparseMap) -> tuple[Any, ...]:
+def c_map(linear: SparseMap) -> tuple[Any, ...]:
     """A map as the struct ``logsig_map``, and the arrays it points to."""
     starts, indices = (np.array(numbers, np.intp) for numbers in (linear.starts, linear.indices))
     coefficients = np.array(linear.coefficients, np.float64)

@@ -25,7 +25,8 @@ def emit(target: Target, spec: BuildSpec, tools: Any = None) -> tuple[dict[str, 
     ProblemTooLargeError, GenerationError
     """
     # The compiler proper and Jinja2 are imported here and nowhere on the way to a cached library.
-    from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
+    from logsig_codegen.compiler import compile_problem
+    from logsig_codegen.cost import DEFAULT_MAX_TERMS
 
     limit = DEFAULT_MAX_TERMS if spec.max_terms is None else spec.max_terms
     with nullcontext() if background.inside() else collector_paused():

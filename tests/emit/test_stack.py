@@ -13,7 +13,7 @@ import pytest
 from shared import once
 
 import logsig_codegen as lg
-from logsig_codegen.operations import GROUPS, OPERATIONS, SLIDING, available_groups, columns
+from logsig_codegen.operations import CONVERSION, GROUPS, OPERATIONS, SLIDING, available_groups, columns
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import registry
 from logsig_codegen.runtime._abi import ffi
@@ -54,12 +54,14 @@ def kernel_arguments(operation: str, problem: Problem, dtype: str, kept: list[An
     for operand in described.operands:
         along = operand in ("path", "d_path", "stream") or (described.streams and operand in ("out", "d_out"))
         width = columns(problem, operand) * (length if along else 1)
+        if described.kind == CONVERSION:
+            width = problem.words  # without maps all operands are expanded
         array = np.full((3, width), 0.01, dtype)
         kept.append(array)
         arguments += [array.ctypes.data, width]
         if operand == "path":
             arguments += [length, 0, 0, *([0] if described.in_pieces else [])]
-    return [*arguments, 3, 1]
+    return [*arguments, *([0, 0, 0] if described.kind == CONVERSION else []), 3, 1]
 
 
 @pytest.mark.parametrize("numbers", EVERYTHING)

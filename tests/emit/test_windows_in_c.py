@@ -18,9 +18,9 @@ from native import Native, build
 from logsig_codegen import compiler
 from logsig_codegen.algebra.tensor import join_oracle, join_vjp_oracle
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import slides
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
+from logsig_codegen.sliding import slides
 
 D, N, SIZE = 2, 3, 5
 GROUPS = ("log_sig", "log_sig_backprop", "combine", "combine_backprop", "windows", "windows_backprop")

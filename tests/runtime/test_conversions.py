@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import logsig_codegen as lg
 from logsig_codegen.algebra.basis_maps import SparseMap
 from logsig_codegen.algebra.hall import hall_basis
 from logsig_codegen.algebra.lyndon import Word, lyndon_basis
@@ -310,6 +311,31 @@ def test_a_row_does_not_depend_on_the_others(d: int, n: int, name: str, monkeypa
     np.testing.assert_array_equal(call(sig[9], log_sig[9], problem), expected[9])
     monkeypatch.setattr(rows, "_WORK_BYTES", 1)
     np.testing.assert_array_equal(call(sig, log_sig, problem), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("method", [0, 1, 2])
+def test_no_bit_depends_on_threads_or_on_the_way_of_a_call(method: int, dtype: Any) -> None:
+    """The first call of a conversion is checked in full; ordinary ones after it are quick."""
+    problem = Problem(3, 3)
+    sig, log_sig = (x.astype(dtype) for x in arguments(problem, 37))
+    form = sig if method == 0 else log_sig
+    calls: list[tuple[Callable[..., Array], tuple[Array, ...]]] = [
+        (lg.sig_to_log_sig, (sig,)),
+        (lg.sig_to_log_sig_backprop, (sig, form)),
+        (lg.logsig_to_sig, (form,)),
+        (lg.logsig_to_sig_backprop, (form, sig)),
+    ]
+    for function, operands in calls:
+        expected = function(*map(np.asfortranarray, operands), 3, 3, method=method)
+        assert expected.dtype == dtype
+        for jobs in (1, 2, -1):
+            np.testing.assert_array_equal(function(*operands, 3, 3, method=method, n_jobs=jobs), expected)
+            np.testing.assert_array_equal(function(*(x[5] for x in operands), 3, 3, method=method), expected[5])
+        with pytest.raises(ValueError, match="n_jobs: expected"):
+            function(*operands, 3, 3, method=method, n_jobs=0)
+        with pytest.raises((TypeError, ValueError)):
+            function(*operands, True, 3, method=method)
 
 
 @pytest.mark.parametrize("name", CALLS)

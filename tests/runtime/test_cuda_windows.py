@@ -17,11 +17,11 @@ from emulated import NUMPY, EmulatedPrograms, Emulation, emulate_launches, launc
 import logsig_codegen as lg
 from logsig_codegen.algebra.tensor import join_oracle
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import slides, sliding_costs
 from logsig_codegen.runtime.cuda import driver, paths
 from logsig_codegen.runtime.cuda._launcher_abi import ffi
 from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.request import PathOptions, path_request
+from logsig_codegen.sliding import slides, sliding_costs
 
 D, N, SIZE = 2, 3, 5
 GROUPS = ("log_sig", "log_sig_backprop", "combine", "combine_backprop", "windows")

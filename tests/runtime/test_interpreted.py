@@ -18,6 +18,7 @@ from processes import RunPython
 import logsig_codegen as lg
 from logsig_codegen.operations import OPERATIONS, ROWS, available_groups
 from logsig_codegen.problem import Problem
+from logsig_codegen.runtime import conversions, registry
 from logsig_codegen.runtime.groups import Opened
 from logsig_codegen.runtime.interpreted.library import interpreted_library
 from logsig_codegen.runtime.kernel import LogSigKernel
@@ -77,6 +78,29 @@ def test_operations_on_rows(name: str, dtype: str) -> None:
         call_rows(kernel.functions(name)[dtype], (6,), inputs, outputs, 1)
         results.append(outputs)
     assert_close(*results, tolerance=1e-13 if dtype == "float64" else 1e-5)
+
+
+@pytest.mark.parametrize("method", [0, 1, 2])
+@pytest.mark.parametrize("scalar", [False, True])
+def test_conversions(method: int, scalar: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From and to signatures, float32 and rows that are far apart or shared included; compiled and interpreted."""
+    problem = Problem(2, 3)
+    sig = RNG.normal(size=(9, 2 * (problem.words + scalar)))[:, ::2]
+    log_sig = RNG.normal(size=(9, problem.words + scalar if method == 0 else problem.size)).astype(np.float32)
+
+    def results() -> list[np.ndarray[Any, Any]]:
+        return [
+            conversions.sig_to_log_sig(sig, problem, method, 2),
+            conversions.sig_to_log_sig_backprop(sig, log_sig[0], problem, method, 2),
+            conversions.logsig_to_sig(log_sig, problem, method, scalar, 2),
+            conversions.logsig_to_sig_backprop(log_sig[::-1], sig[:1], problem, method, scalar, 2),
+        ]
+
+    expected = results()
+    monkeypatch.setattr(conversions, "_forms", {})
+    monkeypatch.setattr(registry, "obtain", lambda *numbers: KERNEL)
+    for one, other in zip(results(), expected, strict=True):
+        assert_close(one, other, 1e-13 if other.dtype == np.float64 else 1e-6)
 
 
 @pytest.mark.parametrize("name", ASKED)

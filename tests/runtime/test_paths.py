@@ -12,7 +12,8 @@ import torch
 from differences import numeric_gradient
 
 import logsig_codegen as lg
-from logsig_codegen.operations import STATES, WHOLE_STEPS, slides
+from logsig_codegen.operations import STATES, WHOLE_STEPS
+from logsig_codegen.sliding import slides
 
 CASES = [(1, 3), (2, 1), (2, 5), (3, 3), (4, 2), (7, 2)]
 LENGTHS = [0, 1, 2, 3, 17, 33, WHOLE_STEPS, WHOLE_STEPS + 1, 1000]

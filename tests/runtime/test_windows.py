@@ -13,8 +13,9 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 import logsig_codegen as lg
-from logsig_codegen.operations import STATES, slides
+from logsig_codegen.operations import STATES
 from logsig_codegen.problem import Problem
+from logsig_codegen.sliding import slides
 
 RNG = np.random.default_rng(14)
 CASES = [

@@ -63,6 +63,14 @@ static const logsig_entry entries[] = {
     {"windows", "float32", (void (*)(void))logsig_d2_n3_windows_f32},
     {"windows_backprop", "float64", (void (*)(void))logsig_d2_n3_windows_backprop_f64},
     {"windows_backprop", "float32", (void (*)(void))logsig_d2_n3_windows_backprop_f32},
+    {"sig_to_log_sig", "float64", (void (*)(void))logsig_d2_n3_sig_to_log_sig_f64},
+    {"sig_to_log_sig", "float32", (void (*)(void))logsig_d2_n3_sig_to_log_sig_f32},
+    {"sig_to_log_sig_backprop", "float64", (void (*)(void))logsig_d2_n3_sig_to_log_sig_backprop_f64},
+    {"sig_to_log_sig_backprop", "float32", (void (*)(void))logsig_d2_n3_sig_to_log_sig_backprop_f32},
+    {"logsig_to_sig", "float64", (void (*)(void))logsig_d2_n3_logsig_to_sig_f64},
+    {"logsig_to_sig", "float32", (void (*)(void))logsig_d2_n3_logsig_to_sig_f32},
+    {"logsig_to_sig_backprop", "float64", (void (*)(void))logsig_d2_n3_logsig_to_sig_backprop_f64},
+    {"logsig_to_sig_backprop", "float32", (void (*)(void))logsig_d2_n3_logsig_to_sig_backprop_f32},
     {"paths", "float64", (void (*)(void))logsig_d2_n3_paths_f64},
     {"paths", "float32", (void (*)(void))logsig_d2_n3_paths_f32},
     {"paths_backprop", "float64", (void (*)(void))logsig_d2_n3_paths_backprop_f64},
@@ -70,7 +78,7 @@ static const logsig_entry entries[] = {
 };
 
 static const logsig_module module = {
-    2, 2, 3, 48, 5, entries,
+    2, 2, 3, 56, 5, entries,
 };
 
 const logsig_module *logsig_describe(void)

@@ -312,6 +312,50 @@ int logsig_d2_n5_windows_f32(const void *request);
 int logsig_d2_n5_windows_backprop_f64(const void *request);
 int logsig_d2_n5_windows_backprop_f32(const void *request);
 
+/* out: the logarithm, row by row. */
+int logsig_d2_n5_sig_to_log_sig_f64(const double *sig, ptrdiff_t sig_stride,
+                                    double *out, ptrdiff_t out_stride,
+                                    const logsig_map *maps, int n_maps, int scalar_term,
+                                    ptrdiff_t batch, int n_jobs);
+int logsig_d2_n5_sig_to_log_sig_f32(const float *sig, ptrdiff_t sig_stride,
+                                    float *out, ptrdiff_t out_stride,
+                                    const logsig_map *maps, int n_maps, int scalar_term,
+                                    ptrdiff_t batch, int n_jobs);
+
+/* d_sig: the derivatives of <d_out, sig_to_log_sig(sig)>, row by row. */
+int logsig_d2_n5_sig_to_log_sig_backprop_f64(const double *d_out, ptrdiff_t d_out_stride,
+                                             const double *sig, ptrdiff_t sig_stride,
+                                             double *d_sig, ptrdiff_t d_sig_stride,
+                                             const logsig_map *maps, int n_maps, int scalar_term,
+                                             ptrdiff_t batch, int n_jobs);
+int logsig_d2_n5_sig_to_log_sig_backprop_f32(const float *d_out, ptrdiff_t d_out_stride,
+                                             const float *sig, ptrdiff_t sig_stride,
+                                             float *d_sig, ptrdiff_t d_sig_stride,
+                                             const logsig_map *maps, int n_maps, int scalar_term,
+                                             ptrdiff_t batch, int n_jobs);
+
+/* sig: the exponential, row by row. */
+int logsig_d2_n5_logsig_to_sig_f64(const double *log_sig, ptrdiff_t log_sig_stride,
+                                   double *sig, ptrdiff_t sig_stride,
+                                   const logsig_map *maps, int n_maps, int scalar_term,
+                                   ptrdiff_t batch, int n_jobs);
+int logsig_d2_n5_logsig_to_sig_f32(const float *log_sig, ptrdiff_t log_sig_stride,
+                                   float *sig, ptrdiff_t sig_stride,
+                                   const logsig_map *maps, int n_maps, int scalar_term,
+                                   ptrdiff_t batch, int n_jobs);
+
+/* d_log_sig: the derivatives of <d_sig, logsig_to_sig(log_sig)>, row by row. */
+int logsig_d2_n5_logsig_to_sig_backprop_f64(const double *d_sig, ptrdiff_t d_sig_stride,
+                                            const double *log_sig, ptrdiff_t log_sig_stride,
+                                            double *d_log_sig, ptrdiff_t d_log_sig_stride,
+                                            const logsig_map *maps, int n_maps, int scalar_term,
+                                            ptrdiff_t batch, int n_jobs);
+int logsig_d2_n5_logsig_to_sig_backprop_f32(const float *d_sig, ptrdiff_t d_sig_stride,
+                                            const float *log_sig, ptrdiff_t log_sig_stride,
+                                            float *d_log_sig, ptrdiff_t d_log_sig_stride,
+                                            const logsig_map *maps, int n_maps, int scalar_term,
+                                            ptrdiff_t batch, int n_jobs);
+
 /* What call asks for: log-signatures of paths or windows, or streams; see logsig_path_call.h. */
 int logsig_d2_n5_paths_f64(const logsig_path_call *call);
 int logsig_d2_n5_paths_f32(const logsig_path_call *call);

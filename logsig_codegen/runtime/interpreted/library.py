@@ -13,16 +13,19 @@ from logsig_codegen.build.artifact import DTYPES
 from logsig_codegen.operations import (
     BACKWARD,
     CALLS,
+    CONVERSION,
     FORWARD,
     GROUPS,
     ROWS,
     SLIDING,
     STREAM,
     STREAM_BACKWARD,
+    WORDS,
     Operation,
 )
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
+from logsig_codegen.runtime.interpreted import conversions
 from logsig_codegen.runtime.interpreted.calls import Call
 from logsig_codegen.runtime.interpreted.memory import rows
 from logsig_codegen.runtime.interpreted.programs import Programs
@@ -66,6 +69,26 @@ def _rows(operation: Operation, walks: Walks, dtype: Type) -> Callable[..., int]
     return call
 
 
+def _conversion(operation: Operation, walks: Walks, dtype: Type) -> Callable[..., int]:
+    """Maps are known from their number, for the functions that stand for the kernel make their own."""
+    problem, convert = walks.programs.problem, getattr(conversions, operation.name)
+    of_words = operation.operand_inputs[-1].width == WORDS
+    methods = (0, 1, 2) if of_words else (0, 0, 2, 0, 1) if operation.backward else (0, 2, 1)
+
+    def call(*arguments: Any) -> int:
+        *pairs, _, n_maps, scalar, batch, _ = arguments
+        method = methods[n_maps]
+        widths = [
+            problem.words + scalar if one.width == WORDS or method == 0 else problem.size
+            for one in operation.all_operands
+        ]
+        *inputs, out = (rows(pairs[2 * k], pairs[2 * k + 1], batch, one, dtype) for k, one in enumerate(widths))
+        out[...] = convert(*inputs[::-1], problem, method, *(() if of_words else (bool(scalar),)))
+        return 0
+
+    return call
+
+
 def _along_paths(operation: Operation, walks: Walks, dtype: Type) -> Callable[..., int]:
     names = [name for _, name in arguments(operation)]
 
@@ -98,6 +121,7 @@ def _one_by_one(operation: Operation, walks: Walks, dtype: Type) -> Callable[...
 
 _MAKERS = {
     ROWS: _rows,
+    CONVERSION: _conversion,
     SLIDING: _one_by_one,
     **dict.fromkeys((FORWARD, BACKWARD, STREAM, STREAM_BACKWARD), _along_paths),
 }

@@ -62,7 +62,8 @@ class Programs:
 @lru_cache(maxsize=64)
 def _program(problem: Problem, operation: str, max_terms: int | None) -> Program:
     """The straight-line program of an operation, also where a compiled kernel has loops over tables instead."""
-    from logsig_codegen.compiler import DEFAULT_MAX_TERMS, Kernel, check_size, make_kernel, optimise
+    from logsig_codegen.compiler import Kernel, make_kernel, optimise
+    from logsig_codegen.cost import DEFAULT_MAX_TERMS, check_size
     from logsig_codegen.ir.lower import lower
 
     check_size(problem, DEFAULT_MAX_TERMS if max_terms is None else max_terms)

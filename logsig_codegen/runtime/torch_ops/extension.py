@@ -5,13 +5,14 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from logsig_codegen.operations import CALLS, MAPS, default_state, group_of, slides
+from logsig_codegen.operations import CALLS, MAPS, default_state, group_of
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.library import address_of
 from logsig_codegen.runtime.paths import coordinate_maps
 from logsig_codegen.runtime.registry import provider, watch
 from logsig_codegen.runtime.torch_ops.define import has_operator, library, overload
 from logsig_codegen.runtime.torch_ops.rows import problem_of
+from logsig_codegen.sliding import slides
 
 _kept: list[Any] = []  # kernels and binaries whose addresses the extension has; they must outlive it
 _handed: dict[tuple[int, int], set[tuple[str, str]]] = {}  # operations and number types that it has, by problem

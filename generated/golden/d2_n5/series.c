@@ -1,0 +1,27 @@
+/* Power series in the tensor algebra: dimension 2, degree 5. */
+#define LOGSIG_REAL_BITS 64 /* whatever the rows are */
+#define LOGSIG_DIMENSION 2
+#define LOGSIG_DEGREE 5
+#define LOGSIG_POWERS 1, 2, 4, 8, 16, 32
+#define LOGSIG_STARTS 0, 2, 6, 14, 30, 62
+#define LOGSIG_WORDS 62
+#define LOGSIG_STAGES 114 /* words of all stages of Horner's scheme */
+#define LOGSIG_SERIES_IN_LANES 1
+#include "logsig_series.h"
+
+#ifdef __GNUC__
+__attribute__((visibility("hidden")))
+#endif
+int logsig_d2_n5_series(const logsig_series_call *call, ptrdiff_t batch, int n_jobs);
+
+int logsig_d2_n5_series(const logsig_series_call *call, ptrdiff_t batch, int n_jobs)
+{
+    static const double logarithm[] = {
+        (logsig_real)0, (logsig_real)1, (logsig_real)-1 / 2, (logsig_real)1 / 3, (logsig_real)-1 / 4, (logsig_real)1 / 5,
+    };
+    static const double exponential[] = {
+        (logsig_real)1, (logsig_real)1, (logsig_real)1 / 2, (logsig_real)1 / 6, (logsig_real)1 / 24, (logsig_real)1 / 120,
+    };
+    const logsig_series_job job = logsig_series_job_of(call, call->logarithm ? logarithm : exponential);
+    return logsig_share(&job, logsig_series_run, LOGSIG_SERIES_FRAME, batch, n_jobs);
+}
