@@ -111,18 +111,11 @@ typedef struct {
 
 /* ---- points ---------------------------------------------------------------------------------------------------- */
 
-/* The lines go to the second-level cache: they are too many for the first, and fewer of them can be on their way there. */
+/* Asks for a line of points, for the second-level cache: fewer lines at a time can be on their way to the first. */
 #ifdef __GNUC__
-#define LOGSIG_ASK_FOR_POINTS(walk, from) \
-    do { \
-        if ((walk)->ahead) { \
-            LOGSIG_UNROLL \
-            for (int i_ = 0; i_ < LOGSIG_LANES; i_++) \
-                __builtin_prefetch((walk)->lane[i_] + (from) + (walk)->ahead, 0, 2); \
-        } \
-    } while (0)
+#define LOGSIG_ASK_FOR(x) __builtin_prefetch((x), 0, 2)
 #else
-#define LOGSIG_ASK_FOR_POINTS(walk, from) ((void)0)
+#define LOGSIG_ASK_FOR(x) ((void)(x))
 #endif
 
 /* Displacements first ... first + count - 1 of every lane: the differences of neighbouring points, taken before the tile is
@@ -134,7 +127,10 @@ LOGSIG_NOINLINE void logsig_load_displacements(const logsig_walk *walk, int dime
     if (first + count < walk->shortest) {
         for (ptrdiff_t c = 0; c < columns; c += LOGSIG_LANES) {
             logsig_vec tile[LOGSIG_LANES];
-            LOGSIG_ASK_FOR_POINTS(walk, from + c);
+            if (walk->ahead) {
+                LOGSIG_UNROLL
+                for (int i = 0; i < LOGSIG_LANES; i++) LOGSIG_ASK_FOR(walk->lane[i] + from + c + walk->ahead);
+            }
             if (LOGSIG_LIKELY(c + LOGSIG_LANES <= columns)) {
                 LOGSIG_UNROLL
                 for (int i = 0; i < LOGSIG_LANES; i++) {
@@ -338,10 +334,10 @@ LOGSIG_INLINE void logsig_store_derivatives(const logsig_walk *walk, int d, ptrd
 }
 
 LOGSIG_INLINE void logsig_store_first(const logsig_path_job *job, logsig_walk *walk, int d, logsig_vec *carry,
-                                      ptrdiff_t row, int live)
+                                      ptrdiff_t row, ptrdiff_t spread, int live)
 {
     for (int k = 0; k < d; k++) carry[k] = LOGSIG_SUB(LOGSIG_SET1(0), carry[k]);
-    if (job->d_first.data) logsig_take_paths(job, &job->d_first, walk, row, 1, live);
+    if (job->d_first.data) logsig_take_paths(job, &job->d_first, walk, row, spread, live);
     logsig_store_points(walk, d, 0, 1, carry);
 }
 
@@ -349,25 +345,28 @@ LOGSIG_INLINE void logsig_store_first(const logsig_path_job *job, logsig_walk *w
 LOGSIG_NOINLINE void logsig_walk_backward(const void *given, logsig_vec *frame, ptrdiff_t row, ptrdiff_t end)
 {
     const logsig_path_job *const job = given;
-    const int d = job->dimension;
+    const int d = job->dimension, far = logsig_far_paths(job, row, end);
     logsig_vec *const x = frame + job->buffer, *const dv = x + LOGSIG_CHUNK_ROOM(d);
     logsig_vec *const carry = dv + LOGSIG_CHUNK_ROOM(d);
-    for (; row < end; row += LOGSIG_LANES) {
+    for (ptrdiff_t spread; row < end; row += spread * LOGSIG_LANES) {
         const int live = end - row < LOGSIG_LANES ? (int)(end - row) : LOGSIG_LANES;
-        logsig_walk walk, d_walk;
-        logsig_rows rows[4];
-        logsig_take_paths(job, &job->path, &walk, row, 1, live);
-        logsig_take_paths(job, &job->d_path, &d_walk, row, 1, live);
-        logsig_take_rows(job, rows, frame, row, 1, live);
-        job->start(rows, frame);
-        logsig_clear(carry, d);
-        for (ptrdiff_t t = walk.longest - 1, count; t > 0; t -= count) {
-            count = logsig_chunk_back(&walk, d, t);
-            logsig_load_displacements(&walk, d, t - count, count, x);
-            job->back(frame, x, dv, count);
-            logsig_store_derivatives(&d_walk, d, t - count, count, dv, x, carry);
+        spread = far ? logsig_path_spread(job, row, end) : 1;
+        for (ptrdiff_t block = row; block < row + spread; block++) {
+            logsig_walk walk, d_walk;
+            logsig_rows rows[4];
+            logsig_take_paths(job, &job->path, &walk, block, spread, live);
+            logsig_take_paths(job, &job->d_path, &d_walk, block, spread, live);
+            logsig_take_rows(job, rows, frame, block, spread, live);
+            job->start(rows, frame);
+            logsig_clear(carry, d);
+            for (ptrdiff_t t = walk.longest - 1, count; t > 0; t -= count) {
+                count = logsig_chunk_back(&walk, d, t);
+                logsig_load_displacements(&walk, d, t - count, count, x);
+                job->back(frame, x, dv, count);
+                logsig_store_derivatives(&d_walk, d, t - count, count, dv, x, carry);
+            }
+            logsig_store_first(job, &d_walk, d, carry, block, spread, live);
         }
-        logsig_store_first(job, &d_walk, d, carry, row, live);
     }
 }
 
@@ -436,7 +435,7 @@ LOGSIG_NOINLINE void logsig_walk_stream_back(const void *given, logsig_vec *fram
             }
             logsig_store_derivatives(&d_walk, d, t - count, count, dv, x, carry);
         }
-        logsig_store_first(job, &d_walk, d, carry, row, live);
+        logsig_store_first(job, &d_walk, d, carry, row, 1, live);
         if (job->initial) logsig_flush(&rows[3], job->d_state_size);
     }
 }
