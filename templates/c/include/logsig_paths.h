@@ -221,15 +221,17 @@ LOGSIG_INLINE void logsig_take_paths(const logsig_path_job *job, const logsig_pa
     }
 }
 
+/* far: whether to ask for their lines ahead. */
 LOGSIG_INLINE void logsig_take_rows(const logsig_path_job *job, logsig_rows *rows, logsig_vec *frame, ptrdiff_t first,
-                                    ptrdiff_t spread, int live)
+                                    ptrdiff_t spread, int live, int far)
 {
     for (int k = 0; k < job->n_operands; k++) {
         const logsig_operand *const operand = &job->operands[k];
         rows[k].at = frame + operand->home;
         rows[k].columns = operand->columns;
         rows[k].next = 0;
-        rows[k].here = rows[k].ahead = 0;
+        rows[k].here = 0;
+        rows[k].ahead = far ? LOGSIG_AHEAD_BYTES / (LOGSIG_REAL_BITS / 8) : 0;
         rows[k].phase_mask = 0;
         for (int i = 0; i < LOGSIG_LANES; i++)
             rows[k].lane[i] = operand->data + (first + (i < live ? i : live - 1) * spread) * operand->stride;
@@ -308,7 +310,7 @@ LOGSIG_NOINLINE void logsig_walk_forward(const void *given, logsig_vec *frame, p
             logsig_rows rows[4];
             logsig_take_paths(job, &job->path, &walk, block, spread, live);
             if (far) walk.ahead = LOGSIG_POINTS_AHEAD_BYTES / (LOGSIG_REAL_BITS / 8);
-            logsig_take_rows(job, rows, frame, block, spread, live);
+            logsig_take_rows(job, rows, frame, block, spread, live, far);
             logsig_clear(frame + job->state, job->state_size);
             for (ptrdiff_t t = 0, count; t < walk.longest - 1; t += count) {
                 count = logsig_chunk(&walk, d, t, walk.longest - 1);
@@ -356,7 +358,7 @@ LOGSIG_NOINLINE void logsig_walk_backward(const void *given, logsig_vec *frame, 
             logsig_rows rows[4];
             logsig_take_paths(job, &job->path, &walk, block, spread, live);
             logsig_take_paths(job, &job->d_path, &d_walk, block, spread, live);
-            logsig_take_rows(job, rows, frame, block, spread, live);
+            logsig_take_rows(job, rows, frame, block, spread, live, far);
             job->start(rows, frame);
             logsig_clear(carry, d);
             for (ptrdiff_t t = walk.longest - 1, count; t > 0; t -= count) {
@@ -382,7 +384,7 @@ LOGSIG_NOINLINE void logsig_walk_stream(const void *given, logsig_vec *frame, pt
         logsig_walk walk;
         logsig_rows rows[4];
         logsig_take_paths(job, &job->path, &walk, row, 1, live);
-        logsig_take_rows(job, rows, frame, row, 1, live);
+        logsig_take_rows(job, rows, frame, row, 1, live, 0);
         logsig_clear(frame + job->state, job->state_size);
         if (job->n_operands > 1) logsig_fetch(&rows[1], job->state_size);
         for (ptrdiff_t t = 0, count; t < job->length - 1; t += count) {
@@ -412,7 +414,7 @@ LOGSIG_NOINLINE void logsig_walk_stream_back(const void *given, logsig_vec *fram
         logsig_rows rows[4];
         logsig_take_paths(job, &job->path, &walk, row, 1, live);
         logsig_take_paths(job, &job->d_path, &d_walk, row, 1, live);
-        logsig_take_rows(job, rows, frame, row, 1, live);
+        logsig_take_rows(job, rows, frame, row, 1, live, 0);
         logsig_clear(d_state, job->d_state_size);
         logsig_clear(carry, d);
         for (ptrdiff_t t = job->length - 1, count; t > 0; t -= count) {
