@@ -33,8 +33,8 @@ def prepare_log_sig(
     """Load, or build, now instead of on first use what :func:`log_sig` of whole paths needs for a ``method``.
 
     That is its kernel, the product that long paths are put together with, and tables of the change of coordinates; for
-    method 3, as in pySigLib, also what :func:`log_sig_join` and :func:`log_sig_combine` need. Streams and windows are
-    not part of it: see :meth:`LogSigKernel.prepare`.
+    method 3, as in pySigLib, also what :func:`log_sig_join` and :func:`log_sig_combine` need. On a GPU windows that
+    overlap are part of it. Streams are not, nor such windows on the CPU: see :meth:`LogSigKernel.prepare`.
 
     Parameters
     ----------

@@ -187,6 +187,23 @@ def test_without_the_kernel_windows_are_walked_through(
     np.testing.assert_allclose(walked, truth, rtol=1e-12, atol=1e-14)
 
 
+def test_what_was_prepared_needs_nothing_more(
+    kernel: lg.LogSigKernel, programs: EmulatedPrograms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph that is being captured can load no kernel."""
+    programs.refused |= WALKED
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    lg.prepare_log_sig(D, N, 2, device="cuda")
+    monkeypatch.setattr(programs, "binary", lambda *wanted: pytest.fail(f"looks for {wanted}"))
+    for dtype in ("float32", "float64"):
+        path = walk(2, 75, D, dtype=dtype)
+        found, launches = on_gpu(kernel, path, (60, 1))
+        assert launches == 8
+        truth = kernel.log_sig(path, windows=(60, 1))
+        assert np.abs(found - truth).max() < (1e-13 if dtype == "float64" else 1e-5) * np.abs(truth).max()
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_gradients_are_those_of_the_cpu(kernel: lg.LogSigKernel, programs: EmulatedPrograms, known: bool) -> None:
     programs.refused |= WALKED

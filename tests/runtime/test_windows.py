@@ -112,6 +112,51 @@ def test_nan_stays_in_the_windows_that_have_it(window: int, step: int) -> None:
     assert np.isfinite(np.delete(gradient, reached, axis=0)).all()
 
 
+@pytest.mark.parametrize(("window", "step"), [(12, 12), (9, 14), (1, 3)])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_windows_without_a_common_point(window: int, step: int, ragged: bool) -> None:
+    """Their gradients are written where they belong; every other point gets zero."""
+    kernel, path, lengths = lg.load(2, 3), walk(3, 100, 2), np.array([100, 61, 40]) if ragged else None
+    still = path.copy()
+    for b, length in enumerate(lengths if lengths is not None else ()):
+        still[b, length:] = path[b, length - 1]
+        path[b, length:] = np.nan
+    parts = copied(still, window, step)
+    d_out = RNG.normal(size=(*parts.shape[:2], kernel.size))
+    truth, d_parts = np.zeros(path.shape), peer.log_sig_backprop(d_out, parts, 3) if window > 1 else 0 * parts
+    for k in range(parts.shape[1]):
+        truth[:, k * step : k * step + window] = d_parts[:, k]
+    for b, length in enumerate(lengths if lengths is not None else ()):  # points that stand still are one point
+        end = (length - 1) // step * step + window
+        truth[b, length - 1] += truth[b, length:end].sum(axis=0)
+        truth[b, length:] = 0
+    found = np.full(path.shape, np.nan)
+    kernel.log_sig_backprop(d_out, path, windows=(window, step), lengths=lengths, out=found)
+    np.testing.assert_allclose(found, truth, atol=1e-12)
+    apart = np.full((3, 120, 2), np.nan)[:, :100]  # rows of another distance than the path's
+    kernel.log_sig_backprop(d_out, path, windows=(window, step), lengths=lengths, out=apart)
+    assert np.array_equal(apart, found)
+
+
+@pytest.mark.parametrize(
+    ("batch", "points", "windows"),
+    [(70, 1_024, (256, 256)), (70, 1_000, (11, 12)), (900, 90, None), (1_100, 128, None)],  # 4,096 bytes apart, or not
+    ids=str,
+)
+def test_paths_beyond_the_cache_have_the_same_bits(batch: int, points: int, windows: Any) -> None:
+    """Which paths share a block there depends on how many there are; no bit does."""
+    kernel, path = lg.load(2, 3), walk(batch, points, 2)
+    assert path.nbytes > 1 << 20
+    found = kernel.log_sig(path, windows=windows)
+    d_out = RNG.normal(size=found.shape)
+    gradient = kernel.log_sig_backprop(d_out, path, windows=windows)
+    for part in (slice(0, 1), slice(batch // 2, batch // 2 + 9), slice(batch - 1, batch)):
+        assert np.array_equal(kernel.log_sig(path[part], windows=windows), found[part])
+        assert np.array_equal(kernel.log_sig_backprop(d_out[part], path[part], windows=windows), gradient[part])
+    assert np.array_equal(kernel.log_sig(path, windows=windows, n_jobs=2), found)
+    assert np.array_equal(kernel.log_sig_backprop(d_out, path, windows=windows, n_jobs=2), gradient)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_window_is_the_product_of_its_halves(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -72,12 +72,18 @@ typedef struct {
 
 /* ---- pieces of work -------------------------------------------------------------------------------------------- */
 
-/* How many of `count` rows are worked on at a time where each takes so many numbers of scratch memory. */
-LOGSIG_INLINE ptrdiff_t logsig_at_a_time(ptrdiff_t numbers, ptrdiff_t least, ptrdiff_t count)
+/* How many of `count` rows are worked on at a time where each takes so many of the numbers that there is room for. */
+LOGSIG_INLINE ptrdiff_t logsig_that_fit(ptrdiff_t room, ptrdiff_t numbers, ptrdiff_t least, ptrdiff_t count)
 {
-    ptrdiff_t rows = numbers ? LOGSIG_CALL_ROOM / numbers : count;
+    ptrdiff_t rows = numbers ? room / numbers : count;
     if (rows < least) rows = least;
     return rows < count ? rows : count;
+}
+
+/* The same for scratch memory. */
+LOGSIG_INLINE ptrdiff_t logsig_at_a_time(ptrdiff_t numbers, ptrdiff_t least, ptrdiff_t count)
+{
+    return logsig_that_fit(LOGSIG_CALL_ROOM, numbers, least, count);
 }
 
 LOGSIG_INLINE logsig_real *logsig_numbers(ptrdiff_t count)
@@ -311,6 +317,20 @@ LOGSIG_NOINLINE void logsig_clear_points(const logsig_request *request, int all)
     }
 }
 
+/* Those that no window has, where windows have no point in common and all paths are of one length. */
+LOGSIG_NOINLINE void logsig_clear_between(const logsig_request *request)
+{
+    const logsig_path_call *const call = request->call;
+    for (ptrdiff_t k = 0; k < request->items; k++) {
+        const ptrdiff_t number = k % request->per_path, first = number * call->step + call->window;
+        const ptrdiff_t end = number + 1 < request->per_path ? (number + 1) * call->step : call->length;
+        logsig_real *const to = (logsig_real *)call->d_path + logsig_d_start(call, k / request->per_path);
+        if (first < end)
+            memset(to + first * request->dimension, 0,
+                   (size_t)((end - first) * request->dimension) * sizeof(logsig_real));
+    }
+}
+
 /* The points of windows, copied, so that each has derivatives of its own, which are then added to those of the path. */
 typedef struct {
     const logsig_request *request;
@@ -383,16 +403,25 @@ LOGSIG_NOINLINE int logsig_windows_back(const logsig_request *request, const log
 LOGSIG_NOINLINE int logsig_backward_along(const logsig_request *request, logsig_row_array d_out, logsig_row_array result)
 {
     const logsig_path_call *const call = request->call;
-    const ptrdiff_t size = request->size, points = 2 * call->window * request->dimension;
+    /* Windows that have no point in common write their derivatives where they belong, so many at a time that points
+     * stay in the cache next to a core from the forward pass to the backward pass. */
+    const int apart = call->window && call->step >= call->window &&
+                      (call->starts || call->path_stride == call->d_path_stride);
+    const ptrdiff_t near = call->n_jobs * (ptrdiff_t)(LOGSIG_NEAR_BYTES / (LOGSIG_REAL_BITS / 8));
+    const ptrdiff_t size = request->size, points = apart ? 0 : 2 * call->window * request->dimension;
     const ptrdiff_t converted = request->map ? size : 0, unknown = result.data ? 0 : size;
     const ptrdiff_t lanes = LOGSIG_LANES * (ptrdiff_t)call->n_jobs;
     /* Long windows are cut: a few of them fill the lanes. */
     const ptrdiff_t least = call->window ? 1 + lanes * 2 * LOGSIG_PIECE_STEPS / call->window : 8 * lanes;
-    const ptrdiff_t chunk = logsig_at_a_time(converted + unknown + points, least, request->items);
+    const ptrdiff_t most = logsig_at_a_time(converted + unknown + points, least, request->items);
+    const ptrdiff_t chunk = apart ? logsig_that_fit(near, call->window * request->dimension, least, most) : most;
     ptrdiff_t *const numbers = call->window ? malloc((size_t)(2 * chunk + 1) * sizeof(ptrdiff_t)) : NULL;
     logsig_real *const room = logsig_numbers(chunk * (converted + unknown + points));
     int error = room && (numbers || !call->window) ? 0 : ENOMEM;
-    logsig_clear_points(request, call->window > 0);
+    if (apart && !call->lengths && request->items)
+        logsig_clear_between(request);
+    else
+        logsig_clear_points(request, call->window > 0);
     for (ptrdiff_t first = 0; !error && first < request->items; first += chunk) {
         const ptrdiff_t count = request->items - first < chunk ? request->items - first : chunk;
         const logsig_some_paths some = logsig_some(request, first, count, numbers);
@@ -405,11 +434,11 @@ LOGSIG_NOINLINE int logsig_backward_along(const logsig_request *request, logsig_
             rows.stride = size;
         }
         if (error) break;
-        if (call->window)
+        if (call->window && !apart)
             error = logsig_windows_back(request, &some, first, d_rows, rows, room + chunk * (converted + unknown));
         else
             error = logsig_walk_back_some(request, &some, d_rows, rows,
-                                          (logsig_real *)call->d_path + (call->starts ? 0 : first * call->d_path_stride),
+                                          (logsig_real *)call->d_path + (some.starts ? 0 : first * call->d_path_stride),
                                           call->d_path_stride);
     }
     free(room);

@@ -14,9 +14,14 @@
 
 #include "logsig_rows.h"
 
-/* Numbers per path in a chunk, about. */
+/* Numbers per path in a chunk, about: with the state of a few hundred numbers they stay in the first-level cache. */
 #ifndef LOGSIG_CHUNK_COLUMNS
-#define LOGSIG_CHUNK_COLUMNS 128
+#define LOGSIG_CHUNK_COLUMNS 64
+#endif
+
+/* Points of paths that are not in the cache next to the core are asked for that many bytes ahead. */
+#ifndef LOGSIG_POINTS_AHEAD_BYTES
+#define LOGSIG_POINTS_AHEAD_BYTES 1536
 #endif
 
 /* A long path is cut into pieces of at least so many steps, as many as the greatest power of two allows: then one path
@@ -106,9 +111,17 @@ typedef struct {
     const logsig_real *lane[LOGSIG_LANES];
     ptrdiff_t points[LOGSIG_LANES];
     ptrdiff_t longest, shortest; /* points of the longest and of the shortest one */
+    ptrdiff_t ahead;             /* how far ahead to ask for lines, in numbers; 0: not at all */
 } logsig_walk;
 
 /* ---- points ---------------------------------------------------------------------------------------------------- */
+
+/* Asks for a line of points, for the second-level cache: fewer lines at a time can be on their way to the first. */
+#ifdef __GNUC__
+#define LOGSIG_ASK_FOR(x) __builtin_prefetch((x), 0, 2)
+#else
+#define LOGSIG_ASK_FOR(x) ((void)(x))
+#endif
 
 /* Displacements first ... first + count - 1 of every lane: the differences of neighbouring points, taken before the tile is
  * transposed. Beyond its end a lane stands still. May fill up to LANES vectors beyond. */
@@ -119,6 +132,10 @@ LOGSIG_NOINLINE void logsig_load_displacements(const logsig_walk *walk, int dime
     if (first + count < walk->shortest) {
         for (ptrdiff_t c = 0; c < columns; c += LOGSIG_LANES) {
             logsig_vec tile[LOGSIG_LANES];
+            if (walk->ahead) {
+                LOGSIG_UNROLL
+                for (int i = 0; i < LOGSIG_LANES; i++) LOGSIG_ASK_FOR(walk->lane[i] + from + c + walk->ahead);
+            }
             if (LOGSIG_LIKELY(c + LOGSIG_LANES <= columns)) {
                 LOGSIG_UNROLL
                 for (int i = 0; i < LOGSIG_LANES; i++) {
@@ -193,14 +210,14 @@ LOGSIG_INLINE void logsig_drop_beyond(const logsig_walk *walk, int dimension, pt
 
 /* ---- blocks ---------------------------------------------------------------------------------------------------- */
 
-/* Takes paths first ... first + live - 1 into the lanes; spare lanes repeat the last one. */
+/* Takes `live` paths into the lanes, first, first + spread, ...; spare lanes repeat the last one. */
 LOGSIG_INLINE void logsig_take_paths(const logsig_path_job *job, const logsig_path_operand *path, logsig_walk *walk,
-                                     ptrdiff_t first, int live)
+                                     ptrdiff_t first, ptrdiff_t spread, int live)
 {
-    walk->longest = 0;
+    walk->longest = walk->ahead = 0;
     walk->shortest = PTRDIFF_MAX;
     for (int i = 0; i < LOGSIG_LANES; i++) {
-        const ptrdiff_t b = first + (i < live ? i : live - 1);
+        const ptrdiff_t b = first + (i < live ? i : live - 1) * spread;
         const ptrdiff_t points = job->lengths ? job->lengths[b] : job->length;
         walk->lane[i] = path->data + (path->starts ? path->starts[b] : b * path->stride);
         walk->points[i] = points;
@@ -209,18 +226,20 @@ LOGSIG_INLINE void logsig_take_paths(const logsig_path_job *job, const logsig_pa
     }
 }
 
+/* far: whether to ask for their lines ahead. */
 LOGSIG_INLINE void logsig_take_rows(const logsig_path_job *job, logsig_rows *rows, logsig_vec *frame, ptrdiff_t first,
-                                    int live)
+                                    ptrdiff_t spread, int live, int far)
 {
     for (int k = 0; k < job->n_operands; k++) {
         const logsig_operand *const operand = &job->operands[k];
         rows[k].at = frame + operand->home;
         rows[k].columns = operand->columns;
         rows[k].next = 0;
-        rows[k].here = rows[k].ahead = 0;
+        rows[k].here = 0;
+        rows[k].ahead = far ? LOGSIG_AHEAD_BYTES / (LOGSIG_REAL_BITS / 8) : 0;
         rows[k].phase_mask = 0;
         for (int i = 0; i < LOGSIG_LANES; i++)
-            rows[k].lane[i] = operand->data + (first + (i < live ? i : live - 1)) * operand->stride;
+            rows[k].lane[i] = operand->data + (first + (i < live ? i : live - 1) * spread) * operand->stride;
     }
 }
 
@@ -254,30 +273,62 @@ LOGSIG_INLINE ptrdiff_t logsig_chunk_back(const logsig_walk *walk, int dimension
     return beyond > 0 && count > beyond ? beyond : count;
 }
 
+/* Whether paths row ... end - 1 are more than the cache next to the core holds. */
+LOGSIG_INLINE int logsig_far_paths(const logsig_path_job *job, ptrdiff_t row, ptrdiff_t end)
+{
+    ptrdiff_t numbers = job->length * job->dimension + 1;
+    for (int k = 0; k < job->n_operands; k++) numbers += job->operands[k].columns;
+    return end - row > LOGSIG_NEAR_BYTES / (LOGSIG_REAL_BITS / 8) / numbers;
+}
+
+/* How far apart the paths of a block are. Paths that follow one another in memory, and are too many for the cache, are
+ * read fastest if every lane walks on from where its last path ended: `spread` blocks take a share of the paths for each
+ * lane. Lanes are kept from competing for the same few places of the first-level cache, where addresses equal modulo 4096
+ * go. Where paths differ in length neighbours are taken, which whoever calls may have sorted. */
+LOGSIG_NOINLINE ptrdiff_t logsig_path_spread(const logsig_path_job *job, ptrdiff_t row, ptrdiff_t end)
+{
+    ptrdiff_t spread = job->lengths ? 1 : (end - row) / LOGSIG_LANES;
+    if (spread > LOGSIG_MAX_SPREAD) spread = LOGSIG_MAX_SPREAD;
+    for (int tries = 0; tries < 16 && spread > 1; tries++, spread--) {
+        logsig_walk walk;
+        int crowded = 0;
+        logsig_take_paths(job, &job->path, &walk, row, spread, LOGSIG_LANES);
+        for (int i = 1; i < LOGSIG_LANES; i++)
+            crowded |= ((uintptr_t)walk.lane[i] - (uintptr_t)walk.lane[0] + 128) % 4096 < 256;
+        if (!crowded) break;
+    }
+    return spread > 1 ? spread : 1;
+}
+
 /* Log-signatures of whole paths. Operand 0: out. */
 LOGSIG_NOINLINE void logsig_walk_forward(const void *given, logsig_vec *frame, ptrdiff_t row, ptrdiff_t end)
 {
     const logsig_path_job *const job = given;
     const int d = job->dimension;
+    const int far = logsig_far_paths(job, row, end);
     logsig_vec *const x = frame + job->buffer;
-    for (; row < end; row += LOGSIG_LANES) {
+    for (ptrdiff_t spread; row < end; row += spread * LOGSIG_LANES) {
         const int live = end - row < LOGSIG_LANES ? (int)(end - row) : LOGSIG_LANES;
-        logsig_walk walk;
-        logsig_rows rows[4];
-        logsig_take_paths(job, &job->path, &walk, row, live);
-        logsig_take_rows(job, rows, frame, row, live);
-        if (live <= job->alone_most) { /* the last one first, for the spare lanes as well */
-            for (int i = live - 1; i >= 0; i--)
-                job->alone(walk.lane[i], walk.points[i], i == live - 1 ? -1 : i, x, frame + job->state);
-        } else {
-            logsig_clear(frame + job->state, job->state_size);
-            for (ptrdiff_t t = 0, count; t < walk.longest - 1; t += count) {
-                count = logsig_chunk(&walk, d, t, walk.longest - 1);
-                logsig_load_displacements(&walk, d, t, count, x);
-                job->steps(frame, x, count);
+        spread = far ? logsig_path_spread(job, row, end) : 1;
+        for (ptrdiff_t block = row; block < row + spread; block++) {
+            logsig_walk walk;
+            logsig_rows rows[4];
+            logsig_take_paths(job, &job->path, &walk, block, spread, live);
+            if (far) walk.ahead = LOGSIG_POINTS_AHEAD_BYTES / (LOGSIG_REAL_BITS / 8);
+            logsig_take_rows(job, rows, frame, block, spread, live, far);
+            if (live <= job->alone_most) { /* the last one first, for the spare lanes as well */
+                for (int i = live - 1; i >= 0; i--)
+                    job->alone(walk.lane[i], walk.points[i], i == live - 1 ? -1 : i, x, frame + job->state);
+            } else {
+                logsig_clear(frame + job->state, job->state_size);
+                for (ptrdiff_t t = 0, count; t < walk.longest - 1; t += count) {
+                    count = logsig_chunk(&walk, d, t, walk.longest - 1);
+                    logsig_load_displacements(&walk, d, t, count, x);
+                    job->steps(frame, x, count);
+                }
             }
+            job->finish(rows, frame);
         }
-        job->finish(rows, frame);
     }
 }
 
@@ -295,10 +346,10 @@ LOGSIG_INLINE void logsig_store_derivatives(const logsig_walk *walk, int d, ptrd
 }
 
 LOGSIG_INLINE void logsig_store_first(const logsig_path_job *job, logsig_walk *walk, int d, logsig_vec *carry,
-                                      ptrdiff_t row, int live)
+                                      ptrdiff_t row, ptrdiff_t spread, int live)
 {
     for (int k = 0; k < d; k++) carry[k] = LOGSIG_SUB(LOGSIG_SET1(0), carry[k]);
-    if (job->d_first.data) logsig_take_paths(job, &job->d_first, walk, row, live);
+    if (job->d_first.data) logsig_take_paths(job, &job->d_first, walk, row, spread, live);
     logsig_store_points(walk, d, 0, 1, carry);
 }
 
@@ -306,25 +357,28 @@ LOGSIG_INLINE void logsig_store_first(const logsig_path_job *job, logsig_walk *w
 LOGSIG_NOINLINE void logsig_walk_backward(const void *given, logsig_vec *frame, ptrdiff_t row, ptrdiff_t end)
 {
     const logsig_path_job *const job = given;
-    const int d = job->dimension;
+    const int d = job->dimension, far = logsig_far_paths(job, row, end);
     logsig_vec *const x = frame + job->buffer, *const dv = x + LOGSIG_CHUNK_ROOM(d);
     logsig_vec *const carry = dv + LOGSIG_CHUNK_ROOM(d);
-    for (; row < end; row += LOGSIG_LANES) {
+    for (ptrdiff_t spread; row < end; row += spread * LOGSIG_LANES) {
         const int live = end - row < LOGSIG_LANES ? (int)(end - row) : LOGSIG_LANES;
-        logsig_walk walk, d_walk;
-        logsig_rows rows[4];
-        logsig_take_paths(job, &job->path, &walk, row, live);
-        logsig_take_paths(job, &job->d_path, &d_walk, row, live);
-        logsig_take_rows(job, rows, frame, row, live);
-        job->start(rows, frame);
-        logsig_clear(carry, d);
-        for (ptrdiff_t t = walk.longest - 1, count; t > 0; t -= count) {
-            count = logsig_chunk_back(&walk, d, t);
-            logsig_load_displacements(&walk, d, t - count, count, x);
-            job->back(frame, x, dv, count);
-            logsig_store_derivatives(&d_walk, d, t - count, count, dv, x, carry);
+        spread = far ? logsig_path_spread(job, row, end) : 1;
+        for (ptrdiff_t block = row; block < row + spread; block++) {
+            logsig_walk walk, d_walk;
+            logsig_rows rows[4];
+            logsig_take_paths(job, &job->path, &walk, block, spread, live);
+            logsig_take_paths(job, &job->d_path, &d_walk, block, spread, live);
+            logsig_take_rows(job, rows, frame, block, spread, live, far);
+            job->start(rows, frame);
+            logsig_clear(carry, d);
+            for (ptrdiff_t t = walk.longest - 1, count; t > 0; t -= count) {
+                count = logsig_chunk_back(&walk, d, t);
+                logsig_load_displacements(&walk, d, t - count, count, x);
+                job->back(frame, x, dv, count);
+                logsig_store_derivatives(&d_walk, d, t - count, count, dv, x, carry);
+            }
+            logsig_store_first(job, &d_walk, d, carry, block, spread, live);
         }
-        logsig_store_first(job, &d_walk, d, carry, row, live);
     }
 }
 
@@ -339,8 +393,8 @@ LOGSIG_NOINLINE void logsig_walk_stream(const void *given, logsig_vec *frame, pt
         const int live = end - row < LOGSIG_LANES ? (int)(end - row) : LOGSIG_LANES;
         logsig_walk walk;
         logsig_rows rows[4];
-        logsig_take_paths(job, &job->path, &walk, row, live);
-        logsig_take_rows(job, rows, frame, row, live);
+        logsig_take_paths(job, &job->path, &walk, row, 1, live);
+        logsig_take_rows(job, rows, frame, row, 1, live, 0);
         logsig_clear(frame + job->state, job->state_size);
         if (job->n_operands > 1) logsig_fetch(&rows[1], job->state_size);
         for (ptrdiff_t t = 0, count; t < job->length - 1; t += count) {
@@ -368,9 +422,9 @@ LOGSIG_NOINLINE void logsig_walk_stream_back(const void *given, logsig_vec *fram
         const int live = end - row < LOGSIG_LANES ? (int)(end - row) : LOGSIG_LANES;
         logsig_walk walk, d_walk;
         logsig_rows rows[4];
-        logsig_take_paths(job, &job->path, &walk, row, live);
-        logsig_take_paths(job, &job->d_path, &d_walk, row, live);
-        logsig_take_rows(job, rows, frame, row, live);
+        logsig_take_paths(job, &job->path, &walk, row, 1, live);
+        logsig_take_paths(job, &job->d_path, &d_walk, row, 1, live);
+        logsig_take_rows(job, rows, frame, row, 1, live, 0);
         logsig_clear(d_state, job->d_state_size);
         logsig_clear(carry, d);
         for (ptrdiff_t t = job->length - 1, count; t > 0; t -= count) {
@@ -393,7 +447,7 @@ LOGSIG_NOINLINE void logsig_walk_stream_back(const void *given, logsig_vec *fram
             }
             logsig_store_derivatives(&d_walk, d, t - count, count, dv, x, carry);
         }
-        logsig_store_first(job, &d_walk, d, carry, row, live);
+        logsig_store_first(job, &d_walk, d, carry, row, 1, live);
         if (job->initial) logsig_flush(&rows[3], job->d_state_size);
     }
 }

@@ -48,6 +48,9 @@
 #define LOGSIG_WIDE_BACK_FRAME \
     ((LOGSIG_LETTERS_ROOM + LOGSIG_WIDE_STEPS) * (LOGSIG_LETTERS_ROOM / LOGSIG_LANES))
 
+/* Numbers of a line of the cache. */
+#define LOGSIG_LINE (64 / (LOGSIG_REAL_BITS / 8))
+
 /* Vector c of a row of letters; beyond the last letter there are zeros, and nothing is read. */
 LOGSIG_INLINE logsig_vec logsig_load_letters(const logsig_real *row, int c)
 {
@@ -127,10 +130,14 @@ LOGSIG_INLINE void logsig_sum_tile(const logsig_real *mid, const logsig_real *v,
         for (int k = 0; k < vectors; k++) logsig_put_words(out, i + r, c + k, sum[r][k], first, 0);
 }
 
+/* Sums of words over `steps` steps; next: so many numbers are asked for meanwhile, those that are needed next. */
 LOGSIG_NOINLINE void logsig_sum_words(const logsig_real *mid, const logsig_real *v, ptrdiff_t steps, logsig_real *out,
-                                      int first)
+                                      int first, const logsig_real *next, ptrdiff_t numbers)
 {
-    for (int i = 0; i < LOGSIG_LETTERS - 1; i += LOGSIG_TILE_ROWS)
+    const logsig_real *const end = next + numbers;
+    for (int i = 0; i < LOGSIG_LETTERS - 1; i += LOGSIG_TILE_ROWS) {
+        for (int k = 0; k <= numbers * LOGSIG_TILE_ROWS / LOGSIG_LETTERS && next < end; k += LOGSIG_LINE, next += LOGSIG_LINE)
+            LOGSIG_ASK_FOR(next);
         for (int c = (i + 1) / LOGSIG_LANES, count; c < LOGSIG_LETTERS_VECTORS; c += count) {
             count = logsig_tile_width(c);
             switch (count) {
@@ -142,6 +149,7 @@ LOGSIG_NOINLINE void logsig_sum_words(const logsig_real *mid, const logsig_real 
 #endif
             }
         }
+    }
 }
 
 /* Displacements of steps t ... t + steps - 1, and where their middles lie as seen from the middle between the path's ends;
@@ -166,6 +174,11 @@ LOGSIG_INLINE void logsig_load_steps(const logsig_real *x, ptrdiff_t t, ptrdiff_
     }
 }
 
+LOGSIG_INLINE const logsig_real *logsig_wide_path(const logsig_path_job *job, ptrdiff_t row)
+{
+    return job->path.data + (job->path.starts ? job->path.starts[row] : row * job->path.stride);
+}
+
 /* Log-signatures of whole paths. Operand 0: out. */
 LOGSIG_NOINLINE void logsig_walk_wide(const void *given, logsig_vec *frame, ptrdiff_t row, ptrdiff_t end)
 {
@@ -173,7 +186,7 @@ LOGSIG_NOINLINE void logsig_walk_wide(const void *given, logsig_vec *frame, ptrd
     logsig_real *const mid = (logsig_real *)frame, *const v = mid + LOGSIG_WIDE_STEPS * LOGSIG_LETTERS_ROOM;
     logsig_real *const sum = v + LOGSIG_WIDE_STEPS * LOGSIG_LETTERS_ROOM;
     for (; row < end; row++) {
-        const logsig_real *const x = job->path.data + (job->path.starts ? job->path.starts[row] : row * job->path.stride);
+        const logsig_real *const x = logsig_wide_path(job, row);
         logsig_real *const out = (logsig_real *)job->operands[0].data + row * job->operands[0].stride;
         const ptrdiff_t all = (job->lengths ? job->lengths[row] : job->length) - 1;
         logsig_clear((logsig_vec *)sum, LOGSIG_LETTERS_ROOM / LOGSIG_LANES);
@@ -181,7 +194,9 @@ LOGSIG_NOINLINE void logsig_walk_wide(const void *given, logsig_vec *frame, ptrd
         for (ptrdiff_t t = 0, steps; t < all; t += steps) {
             steps = all - t < LOGSIG_WIDE_STEPS ? all - t : LOGSIG_WIDE_STEPS;
             logsig_load_steps(x, t, steps, all, sum, mid, v);
-            logsig_sum_words(mid, v, steps, out, t == 0);
+            const logsig_real *const next =
+                t + steps < all || row + 1 == end ? x + (t + steps) * LOGSIG_LETTERS : logsig_wide_path(job, row + 1);
+            logsig_sum_words(mid, v, steps, out, t == 0, next, (steps + 1) * LOGSIG_LETTERS);
         }
         for (int i = 0; i < LOGSIG_LETTERS; i++) out[i] = sum[i];
     }
