@@ -1,4 +1,4 @@
-"""The figures of ``join.py``, ``paths.py`` and ``path_accuracy.py``: this package beside pySigLib."""
+"""The figures of ``join.py``, ``paths.py``, ``path_accuracy.py``, beside pySigLib, and of ``roofline.py``."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from join import Measurement
+    from roofline import Row
 
 OURS, PEER = "#0b6e4f", "#c1440e"
+PALETTE = (OURS, PEER, "#2a5caa", "#8a5a00")
 TITLES = {"join": "join", "backprop": "backprop of the join"}
 PANELS = {"L2": "batch in L2", "16MB": "batch of 16 MB"}
 
@@ -136,6 +138,51 @@ def plot_errors(rows: list[dict[str, Any]], path: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("largest relative error")
     axes[-1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    _write(figure, path)
+
+
+def plot_roofline(rows: list[Row], path: Path) -> None:
+    """Write a PNG of ``benchmarks/roofline.py``: time over limit, by problem; a panel for each kind of call and size.
+
+    Gradients are squares, full where the limit is the memory, hollow where it is arithmetic; float64.
+    """
+    panels = {
+        "products, batch in L2": [r for r in rows if r.batch == "L2"],
+        "products, batch of 16 MB": [r for r in rows if r.batch == "16MB"],
+        "paths, 32 x 128 points": [r for r in rows if r.batch == "32 x 128" and r.operation.startswith("log_sig")],
+        "streams and windows": [
+            r for r in rows if r.operation.startswith(("stream", "windows")) and r.batch != "1 x 128"
+        ],
+    }
+    problems = list(dict.fromkeys((r.dimension, r.degree) for r in rows))
+    figure, axes = plt.subplots(2, 2, figsize=(10.4, 6.8), sharey=True, sharex=True, layout="constrained")
+    for axis, (title, members) in zip(axes.flat, panels.items(), strict=True):
+        chosen = [r for r in members if r.dtype == "float64"]
+        names = list(dict.fromkeys(r.operation.removesuffix("_backprop") for r in chosen))
+        for row in chosen:
+            forward = row.operation.removesuffix("_backprop")
+            place = problems.index((row.dimension, row.degree)) + 0.18 * (names.index(forward) - (len(names) - 1) / 2)
+            colour = PALETTE[names.index(forward) % len(PALETTE)]
+            face = colour if row.limit == "memory" else "white"
+            axis.plot(
+                place, row.ratio, "o" if row.operation == forward else "s", color=colour, markersize=4.5, mfc=face
+            )
+        for name, colour in zip(names, PALETTE, strict=False):
+            axis.plot([], [], "o", color=colour, markersize=4.5, label=name)
+        axis.set_title(title, fontsize=10)
+        axis.axhline(1.0, color="black", linewidth=0.8, linestyle="--", zorder=0)
+        axis.set_yscale("log")
+        axis.set_yticks((1, 2, 5, 10, 20), ("1", "2", "5", "10", "20"))
+        axis.yaxis.set_minor_formatter("")
+        axis.set_xticks(range(len(problems)), [f"({d},{n})" for d, n in problems], fontsize=7, rotation=45)
+        axis.grid(axis="y", color="#eeeeee", linewidth=0.8)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=7, framealpha=1.0)
+    for line in axes:
+        line[0].set_ylabel("time / limit")
+    figure.suptitle(
+        "float64, one thread; squares: gradients; hollow: limited by multiply-adds, full: by memory", fontsize=10
+    )
     _write(figure, path)
 
 

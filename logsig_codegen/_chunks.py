@@ -6,6 +6,7 @@ numpy arrays, in one process; :mod:`logsig_codegen._lazy` says which of it is ru
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -70,6 +71,47 @@ def rows_backprop(
         derivs, points, chunk.degree, intervals=intervals, method=2, **arguments
     )  # fmt: skip
     return found
+
+
+def stream(points: Array, lengths: Array | None, times: Array | None, before: Array | None, chunk: Chunk) -> Array:
+    """Log-signatures after each step, ``(..., steps, size)``; ``before``, ``(..., 1, size)``: of what came before."""
+    arguments = chunk.arguments(points, lengths, times)
+    initial = None if before is None else before[..., 0, :]
+    found: Array = functional.log_sig(points, chunk.degree, stream=True, initial=initial, method=2, **arguments)
+    return found
+
+
+def stream_backprop(
+    points: Array,
+    lengths: Array | None,
+    times: Array | None,
+    before: Array | None,
+    derivs: Array,
+    last: Array | None,
+    chunk: Chunk,
+) -> Array:
+    """Gradients of :func:`stream`, as :func:`in_a_row` gives them; ``last``: further derivatives of the last row."""
+    arguments = chunk.arguments(points, lengths, times)
+    initial = None if before is None else before[..., 0, :]
+    if last is not None:
+        derivs = np.concatenate([derivs[..., :-1, :], derivs[..., -1:, :] + last[..., None, :]], -2)
+    found = functional.log_sig_backprop(
+        derivs, points, chunk.degree, stream=True, initial=initial, method=2, **arguments
+    )  # fmt: skip
+    return in_a_row(found)
+
+
+def in_a_row(gradients: Any) -> Array:
+    """Gradients with respect to points; of a pair those of a path's points in a row, before those of ``initial``."""
+    if not isinstance(gradients, tuple):
+        return gradients  # type: ignore[no-any-return]
+    d_path, d_initial = gradients
+    return np.concatenate([d_path.reshape(*d_path.shape[:-2], math.prod(d_path.shape[-2:])), d_initial], -1)
+
+
+def as_points(row: Array, shape: tuple[int, int]) -> Array:
+    """Points that are in a row."""
+    return row.reshape(*row.shape[:-1], *shape)
 
 
 def own_points(gradient: Array, before: Array | None, count: int) -> Array:

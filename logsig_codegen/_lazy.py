@@ -93,6 +93,19 @@ class Call:
         shape = self.request.shape
         return self.aligned(da.broadcast_to(d_out, shape), len(shape) - self.batch)
 
+    def in_a_row(self, points: tuple[int, ...], before: Lazy) -> tuple[int, ...]:
+        """Shape of a block's gradients: those of the points, or with ``before`` all of them, as numbers in a row."""
+        return points if before is None else (math.prod(points) + self.request.problem.size,)
+
+    def from_a_row(self, gradients: Lazy, points: tuple[int, ...], before: Lazy) -> tuple[Lazy, Lazy]:
+        """Gradients with respect to the points and, if it is given, what came before."""
+        if before is None:
+            return gradients, None
+        size = self.request.problem.size
+        return self.blocks(partial(_chunks.as_points, shape=points), points, (gradients[..., :-size], 1)), (
+            gradients[..., -size:]
+        )
+
     def d_initial(self, derivs: Lazy) -> Lazy:
         """Derivatives by ``initial`` as it came, of those for each path."""
         shape = (1,) * (derivs.ndim - self.initial.ndim) + self.initial.shape
@@ -125,13 +138,9 @@ class Whole(Call):
     def backward(self, d_out: Any) -> tuple[Lazy, Lazy]:
         """The gradients with respect to the points and, if there is one, ``initial``."""
         points, derivs = self.path.shape[-2:], self.derivatives(d_out)
-        operand = derivs, derivs.ndim - self.batch
-        if self.initial is None:
-            return self._blocks(_log_sig_backprop, points, operand), None
-        size = self.request.problem.size
-        both = self._blocks(_log_sig_backprop, (math.prod(points) + size,), operand)
-        d_path = self.blocks(partial(_points, shape=points), points, (both[..., :-size], 1))
-        return d_path, self.d_initial(both[..., -size:])
+        both = self._blocks(_log_sig_backprop, self.in_a_row(points, self.before), (derivs, derivs.ndim - self.batch))
+        d_path, d_initial = self.from_a_row(both, points, self.before)
+        return d_path, None if d_initial is None else self.d_initial(d_initial)
 
 
 def _log_sig(path: Array, lengths: Any, initial: Any, intervals: Any, times: Any, options: dict[str, Any]) -> Any:
@@ -141,17 +150,8 @@ def _log_sig(path: Array, lengths: Any, initial: Any, intervals: Any, times: Any
 def _log_sig_backprop(
     d_out: Array, path: Array, lengths: Any, initial: Any, intervals: Any, times: Any, options: dict[str, Any]
 ) -> Any:
-    """Gradients with respect to the points; with ``initial`` those of a path in a row, before those of ``initial``."""
     arrays = {"lengths": lengths, "initial": initial, "intervals": intervals, "times": times}
-    found = functional.log_sig_backprop(d_out, path, **arrays, **options)
-    if initial is None:
-        return found
-    d_path, d_initial = found
-    return np.concatenate([d_path.reshape(*path.shape[:-2], -1), d_initial], -1)
-
-
-def _points(row: Array, shape: tuple[int, int]) -> Array:
-    return row.reshape(*row.shape[:-1], *shape)
+    return _chunks.in_a_row(functional.log_sig_backprop(d_out, path, **arrays, **options))
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +184,6 @@ class Chunked(Call):
     def __post_init__(self) -> None:
         request, how, times = self.request, self.request.transform, self.parts.times
         for name, wrong in (
-            ("stream", request.options.stream),
             ("missing", how.missing is not None),
             ("times", self._in_time and np.ndim(times) > 1),
             ("end_time", how.time_aug and times is None and request.lengths is not None and how.end_time <= 0),
@@ -301,27 +300,35 @@ class Chunked(Call):
         request = self.request
         return Coordinates(request.problem, request.options.method, request.scalar_term)
 
+    def _in_coordinates(self, rows: Lazy) -> Lazy:
+        """Rows ``(..., number of them, size)`` in the coordinates of the result."""
+        if not (how := self._coordinates):
+            return rows
+        change = partial(_chunks.in_coordinates, how=how)
+        return self.blocks(change, (rows.shape[-2], self.request.shape[-1]), (rows, 2))
+
+    def _in_brackets(self, derivs: Lazy) -> Lazy:
+        """Derivatives by such rows, of those by rows of the result."""
+        if not (how := self._coordinates):
+            return derivs
+        change = partial(_chunks.in_coordinates_backprop, how=how)
+        return self.blocks(change, (derivs.shape[-2], self.request.problem.size), (derivs, 2))
+
     def forward(self) -> Lazy:
         """The log-signatures."""
-        shape, how = self.request.shape, self._coordinates
-        found = [self._tree(group).rows for group in self._groups]
-        if how:
-            change = partial(_chunks.in_coordinates, how=how)
-            found = [self.blocks(change, (rows.shape[-2], shape[-1]), (rows, 2)) for rows in found]
+        shape = self.request.shape
+        found = [self._in_coordinates(self._tree(group).rows) for group in self._groups]
         if not found:
             return da.zeros(shape, self.path.dtype, chunks=(*self.path.chunks[: self.batch], 0, shape[-1]))
         return found[0][..., 0, :] if self._cut[1] is None else da.concatenate(found, -2)
 
     def backward(self, d_out: Any) -> tuple[Lazy, Lazy]:
         """The gradients with respect to the points and, if there is one, ``initial``."""
-        size, how, d_initial = self.request.problem.size, self._coordinates, None
+        d_initial = None
         derivs = self.derivatives(d_out) if self._cut[1] is not None else self.derivatives(d_out)[..., None, :]
         found: list[list[Lazy]] = [[] for _ in self._starts]
         for group in self._groups:
-            rows = derivs[..., group, :]
-            if how:
-                change = partial(_chunks.in_coordinates_backprop, how=how)
-                rows = self.blocks(change, (rows.shape[-2], size), (rows, 2))
+            rows = self._in_brackets(derivs[..., group, :])
             for leaf, gradient in self._down(self._tree(group), rows):
                 if leaf.of is None:
                     d_initial = self.d_initial(gradient[..., 0, :])

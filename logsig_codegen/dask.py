@@ -19,6 +19,7 @@ import numpy as np
 from dask.base import is_dask_collection
 
 from logsig_codegen._lazy import Call, Chunked, Lazy, Whole
+from logsig_codegen._lazy_stream import Streamed
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.runtime.parts import Parts, for_each, sum_over_each
 from logsig_codegen.runtime.request import PathOptions, path_request
@@ -66,15 +67,15 @@ def log_sig(
     -------
     dask.array.Array, or for a list of windows a list of them
         Shape and coordinates as of :func:`logsig_codegen.log_sig`. In chunks along the batch as ``path`` is; windows
-        are in chunks by the chunk of ``path`` that they begin in, where there are several.
+        are in chunks by the chunk of ``path`` that they begin in, where there are several, and steps of a stream too.
 
     Raises
     ------
     TypeError, ValueError
         At once, for arguments of the wrong type, dtype, shape or value.
     UnsupportedError
-        For what needs each path in one chunk along time (``path.rechunk({-2: -1})``): ``stream``, ``missing``, parts in
-        units of time where each path has times of its own, and ``time_aug`` with ``lengths``, without ``times``, to an
+        For what needs each path in one chunk along time (``path.rechunk({-2: -1})``): ``missing``, parts in units of
+        time where each path has times of its own, and ``time_aug`` with ``lengths``, without ``times``, to an
         ``end_time`` that is not positive. For Dask arrays where numbers in memory are needed, and for an ``initial``
         that the paths would be repeated for.
     """
@@ -159,7 +160,7 @@ def _call(
     if initial is not None and request.shape[: len(request.batch)] != request.batch:
         raise UnsupportedError(f"initial: expected a leading shape that broadcasts to {request.batch}, that of path")
     path = path.rechunk((*(tuple(filter(None, sizes)) or (0,) for sizes in path.chunks[:-1]), -1))
-    kind: type[Call] = Whole if path.numblocks[-2] == 1 else Chunked
+    kind: type[Call] = Whole if path.numblocks[-2] == 1 else Streamed if options.stream else Chunked
     return kind(path, request, parts, initial)  # type: ignore[return-value]
 
 

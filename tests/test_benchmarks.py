@@ -23,14 +23,18 @@ SCRIPTS = {
     "jax_programs": "jax_programs",
     "gpu_h100": "gpu",
     "gpu_h200": "gpu",
+    "roofline": "roofline",
+    "public_suite": "public_suite",
 }
 """By file of results: the script that shows it."""
+OTHER_PAGES = {"jobs": "README.md", "roofline": "docs/roofline.md", "public_suite": "docs/roofline.md"}
+"""Where it is shown, if not on the page of benchmarks."""
 
 
 @pytest.mark.parametrize("results", SCRIPTS)
 def test_pages_show_what_was_measured(results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = [results, "--saved", str(RESULTS / f"{results}.csv")]
-    pages = {"--document": "README.md" if results == "jobs" else "docs/benchmarks.md"}
+    pages = {"--document": OTHER_PAGES.get(results, "docs/benchmarks.md")}
     if results == "join":
         pages["--readme"] = "README.md"
     for option, page in pages.items():

@@ -37,6 +37,8 @@ CALLS: list[dict[str, Any]] = [
     {"intervals": INTERVALS, "lengths": LENGTHS},
     {"intervals": FOR_EACH, "times": np.stack([TIMES] * 3), "time_aug": True},
     {"intervals": MOMENTS, "times": TIMES, "lead_lag": True},
+    {"stream": True, "lead_lag": True, "method": 0, "scalar_term": True},
+    {"stream": True, "time_aug": True, "lengths": LENGTHS, "method": 2},
 ]
 
 
@@ -79,14 +81,17 @@ def test_chunks_along_the_batch_give_the_same_bits(options: dict[str, Any]) -> N
     assert np.array_equal(gradient.compute(), lg.log_sig_backprop(d_out, PATHS, 2, **options))
 
 
-@pytest.mark.parametrize("chunks", [(17,), (6, 11)])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("chunks", [(17,), (6, 11), (9, 7, 1)])
 @pytest.mark.parametrize("shape", [(5,), (1, 5), (3, 5)])
-def test_what_came_before(chunks: tuple[int, ...], shape: tuple[int, ...]) -> None:
-    initial, d_out = GENERATOR.standard_normal(shape), GENERATOR.standard_normal((3, 5))
-    expected = lg.log_sig(PATHS, 3, initial=initial)
-    np.testing.assert_allclose(log_sig(lazy(*chunks), 3, initial=da.from_array(initial)), expected, rtol=1e-12)
-    found = dask.compute(*log_sig_backprop(d_out, lazy(*chunks), 3, initial=initial))
-    for one, other in zip(found, lg.log_sig_backprop(d_out, PATHS, 3, initial=initial), strict=True):
+def test_what_came_before(chunks: tuple[int, ...], shape: tuple[int, ...], stream: bool) -> None:
+    initial = GENERATOR.standard_normal(shape)
+    expected = lg.log_sig(PATHS, 3, initial=initial, stream=stream)
+    rows = log_sig(lazy(*chunks), 3, initial=da.from_array(initial), stream=stream)
+    np.testing.assert_allclose(rows, expected, rtol=1e-12)
+    d_out = GENERATOR.standard_normal(expected.shape)
+    found = dask.compute(*log_sig_backprop(d_out, lazy(*chunks), 3, initial=initial, stream=stream))
+    for one, other in zip(found, lg.log_sig_backprop(d_out, PATHS, 3, initial=initial, stream=stream), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
 
 
@@ -130,7 +135,7 @@ def test_single_paths_single_precision_and_nothing_at_all() -> None:
     assert found.dtype == np.float32
     np.testing.assert_allclose(found.compute(), lg.log_sig(PATHS[0], 2), rtol=1e-5)
     for shape, chunks in (((0, 9, 2), ((0,), (4, 5), 2)), ((2, 0, 2), (2, 1, 2)), ((2, 9, 2), (2, (0, 4, 0, 5), 2))):
-        for options in ({}, {"windows": (12, 1)}, {"intervals": np.zeros((0, 2), int)}):
+        for options in ({}, {"windows": (12, 1)}, {"intervals": np.zeros((0, 2), int)}, {"stream": True}):
             path, expected = da.zeros(shape, chunks=chunks), lg.log_sig(np.zeros(shape), 2, **options)
             assert log_sig(path, 2, **options).compute().shape == expected.shape
             assert log_sig_backprop(expected, path, 2, **options).compute().shape == shape
@@ -155,8 +160,7 @@ def test_nothing_is_computed_before_it_is_asked_for_and_names_depend_on_the_argu
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"stream": True}, lg.UnsupportedError, "stream: .* one chunk along time, path.rechunk.* got 2 chunks"),
-        ({"missing": "raise"}, lg.UnsupportedError, "missing: "),
+        ({"missing": "raise"}, lg.UnsupportedError, "missing: .* one chunk along time, path.rechunk.* got 2 chunks"),
         ({"time_aug": True, "lengths": LENGTHS, "end_time": 0.0}, lg.UnsupportedError, "end_time: "),
         ({"times": np.stack([TIMES] * 3), "windows": (2.0, 1.0)}, lg.UnsupportedError, "times: "),
         ({"intervals": da.zeros((1, 2), dtype=int)}, lg.UnsupportedError, "intervals: .* in memory"),

@@ -66,7 +66,7 @@ def imports(path: Path, *, top_level_only: bool) -> Iterator[str]:
         ("aeon", ("aeon.py",)),
         ("sktime", ("sktime.py",)),
         ("pandas", ("sklearn.py", "sktime.py")),
-        ("dask", ("_lazy.py", "dask.py")),
+        ("dask", ("_lazy.py", "_lazy_stream.py", "dask.py")),
         ("distributed", ("distributed.py",)),
         ("xarray", ("xarray.py",)),
     ],
