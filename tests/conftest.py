@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,16 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def no_chosen_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that a test chooses for the cache is chosen for this test only."""
     monkeypatch.setattr(places, "_chosen", None)
+
+
+@pytest.fixture
+def unoptimised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile C without optimisation, which changes no number, for tests of something else than compiled code."""
+    from logsig_codegen.build import toolchain
+
+    flags = tuple(replace(flag, text="-O0") if flag.text == "-O2" else flag for flag in toolchain.FLAGS)
+    monkeypatch.setattr(toolchain, "FLAGS", flags)
+    monkeypatch.setattr(toolchain, "_describe", toolchain._describe.__wrapped__)  # what it keeps is for other tests
 
 
 @pytest.fixture

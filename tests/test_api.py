@@ -23,6 +23,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.usefixtures("unoptimised")
 def test_a_folder_is_complete_and_vouched_for(tmp_path: Path) -> None:
     result = lg.generate(2, 2, tmp_path / "deep" / "out")
     assert result.path == tmp_path / "deep" / "out" / "d2_n2"
