@@ -112,7 +112,7 @@ def groups_of(problem: Problem, operations: Iterable[str]) -> tuple[str, ...]:
         elif operation.backward and operation.kind != ROWS:  # the forward pass comes first
             wanted |= {one.group for one in OPERATIONS.values() if one.gradient == operation.name}
         if operation.kind in (FORWARD, BACKWARD, SLIDING):
-            wanted.add("combine")
+            wanted |= {"combine", "combine_backprop"} if operation.backward else {"combine"}
         if operation.kind == SLIDING:
             state = default_state(problem)
             wanted |= {group_of(path_operation(state, backward=back)) for back in (False, operation.backward)}

@@ -158,10 +158,10 @@ def _show_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--operations",
         type=operations,
-        default=("join",),
+        default=("join", "join_backprop"),
         metavar="NAMES",
         help=f"for program, source and report: groups of operations, {ALL} or some of {', '.join(GROUPS)} "
-        "(default: join)",
+        "(default: join,join_backprop)",
     )
     parser.add_argument(
         "--target",

@@ -27,12 +27,15 @@ from logsig_codegen.passes.tiles import tiles
 from logsig_codegen.passes.unit_products import make_products_unit
 from logsig_codegen.plans import path_step, prefix_signature
 from logsig_codegen.plans.bracket import coadjoint_action, truncated_bracket
+from logsig_codegen.plans.combine import log_derivative_combine, right_normed_combine, special_combine
 from logsig_codegen.plans.log_derivative import log_derivative_join
 from logsig_codegen.plans.opposite import opposite
 from logsig_codegen.plans.right_normed import right_normed_join
 from logsig_codegen.plans.special import special_join
 from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
+from logsig_codegen.symbolic.path_proof import verify_path_plan
+from logsig_codegen.symbolic.proof import verify_combine_plan, verify_join_plan
 
 DEFAULT_MAX_TERMS = 10_000_000
 """Structure constants a problem may need before it is refused."""
@@ -160,7 +163,7 @@ class CompiledProblem:
 
 
 def compile_problem(
-    problem: Problem, *, groups: Sequence[str] = ("join",), max_terms: int = DEFAULT_MAX_TERMS
+    problem: Problem, *, groups: Sequence[str] = ("join", "join_backprop"), max_terms: int = DEFAULT_MAX_TERMS
 ) -> CompiledProblem:
     """Derive the operations of ``problem`` that belong to ``groups``.
 
@@ -205,8 +208,6 @@ def _of_rows(problem: Problem, operation: Operation) -> Kernel:
 
 
 def _proved_opposite(join: LieProgram) -> LieProgram:
-    from logsig_codegen.symbolic.proof import verify_join_plan
-
     plan = opposite(join)
     verify_join_plan(plan, displacement_first=True)
     return plan
@@ -215,9 +216,6 @@ def _proved_opposite(join: LieProgram) -> LieProgram:
 @stage("choose")
 def choose_combine_plan(problem: Problem) -> LieProgram:
     """The plan for the full product that needs the fewest operations for ``problem``, with its scales folded."""
-    from logsig_codegen.plans.combine import log_derivative_combine, right_normed_combine, special_combine
-    from logsig_codegen.symbolic.proof import verify_combine_plan
-
     makers = (special_combine, log_derivative_combine, right_normed_combine)
     return _cheapest(_candidates(problem, makers, verify_combine_plan), problem)
 
@@ -298,8 +296,6 @@ def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) 
 
 def candidate_plans(problem: Problem) -> list[LieProgram]:
     """Every plan for the join of ``problem``, proved equal to the series."""
-    from logsig_codegen.symbolic.proof import verify_join_plan
-
     return _candidates(problem, (special_join, log_derivative_join, right_normed_join), verify_join_plan)
 
 
@@ -333,8 +329,6 @@ def _last_degree(problem: Problem) -> int:
 
 def _proved(plan: LieProgram, problem: Problem) -> LieProgram:
     """A plan of a path, proved, with its scales folded."""
-    from logsig_codegen.symbolic.path_proof import verify_path_plan
-
     verify_path_plan(plan)
     return _folded(plan, problem)
 

@@ -201,7 +201,7 @@ def _product(
             tangent=f"{name}_jvp", factors=(first, second), prepended=prepended, in_place=(0,), in_place_on_gpu=(0,),
         ),
         record(
-            f"{name}_backprop", name, operand_inputs=(d_out, *operands), operand_outputs=gradients,
+            f"{name}_backprop", f"{name}_backprop", operand_inputs=(d_out, *operands), operand_outputs=gradients,
             title=f"Gradient of the log-signature of {title}",
             summary=f"{gradients[0].name} and {gradients[1].name}: the derivatives of <d_out, {name}({listed})>, "
             "row by row.",
@@ -368,9 +368,10 @@ def in_loops(problem: Problem, operation: str) -> bool:
 def groups_to_prepare(
     problem: Problem, others: Iterable[str] = ("join", "combine"), *, gradients: bool = True
 ) -> tuple[str, ...]:
-    """The groups that whole paths of a problem need, with or without gradients, and others, in order."""
-    passes = (False, True) if gradients else (False,)
-    wanted = {*others, *(group_of(path_operation(default_state(problem), backward=back)) for back in passes)}
+    """The groups that whole paths of a problem need, and other operations, with or without gradients, in order."""
+    operations = (*others, path_operation(default_state(problem)))
+    backward = (OPERATIONS[name].gradient for name in operations if gradients)
+    wanted = {group_of(name) for name in (*operations, *backward)}
     return tuple(group for group in GROUPS if group in wanted)
 
 

@@ -23,7 +23,7 @@ from logsig_codegen.targets.base import BuildSpec
 from logsig_codegen.targets.builder import compile_into, emit
 from logsig_codegen.targets.c import C
 
-STREAMS = ("stream", "stream_backprop", "windows", "windows_backprop")
+STREAMS = ("stream", "windows")
 """What the common pack has besides the groups that are prepared for whole paths."""
 
 

@@ -15,6 +15,7 @@ import shared
 from hypothesis import settings
 from processes import RunPython, process_environment
 
+from logsig_codegen.build import background
 from logsig_codegen.build.cache import places
 
 pytest_plugins = ("side_by_side", "torch_extension")
@@ -46,6 +47,13 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def no_chosen_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that a test chooses for the cache is chosen for this test only."""
     monkeypatch.setattr(places, "_chosen", None)
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_the_background(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is built in the background would be built into the cache of a later test; those that want it say so."""
+    if request.node.get_closest_marker("background") is None:
+        monkeypatch.setattr(background, "start", lambda *_: None)
 
 
 @pytest.fixture

@@ -70,7 +70,10 @@ def test_numbers_refuse(text: str) -> None:
         (["--dim", "2", "--degree", "x"], "--degree"),
         (["--dim", "2", "--degree", "2", "--target", "fortran"], "'fortran'"),
         (["--dim", "2", "--degree", "2", "--dtype", "float16"], "'float16'"),
-        (["--dim", "2", "--degree", "2", "--operations", "log"], "expected one or more of join, combine, log_sig,"),
+        (
+            ["--dim", "2", "--degree", "2", "--operations", "log"],
+            "expected one or more of join, join_backprop, combine,",
+        ),
         (["--dim", "2", "--degree", "2", "--operations", ""], "--operations"),
         (["--dim", "2", "--degree", "2", "--jobs", "0"], "--jobs"),
         (["--dim", "2", "--degree", "2", "--unknown"], "--unknown"),
@@ -137,13 +140,13 @@ def test_examples_of_the_help_are_commands(capsys: pytest.CaptureFixture[str], m
 
 
 def test_generate_writes_a_folder_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--dim", "2", "--degree", "3", "--out", str(tmp_path), "--operations", "log_sig,join"]
+    words = ["--dim", "2", "--degree", "3", "--out", str(tmp_path), "--operations", "log_sig,join,join_backprop"]
     assert cli.main(words) == 0
     header, line, empty, wrote, advice = capsys.readouterr().out.splitlines()
     assert header.split()[:6] == ["(d,N)", "size", "operations", "join", "by", "join"]
     assert header.split()[-1] == "seconds"
     assert empty == ""
-    assert line.split()[:3] == ["(2,3)", "5", "join,log_sig"]
+    assert line.split()[:4] == ["(2,3)", "5", "3", "groups"]
     folder = tmp_path / "d2_n3"
     assert wrote == f"wrote {folder}"
     code = advice.removeprefix("  load it in Python: ")
@@ -157,7 +160,7 @@ def test_generate_writes_a_folder_and_a_table(tmp_path: Path, capsys: pytest.Cap
     assert done.stdout == f"{folder}\n"
     manifest = json.loads((folder / "manifest.json").read_text())
     counts = manifest["operations"]
-    assert line.split()[4:8] == [str(counts[n]["total"]) for n in ("join", "join_backprop", "log_sig.step")] + ["-"]
+    assert line.split()[5:9] == [str(counts[n]["total"]) for n in ("join", "join_backprop", "log_sig.step")] + ["-"]
     for name in manifest["files"]:
         assert (folder / name).is_file()
     library = ctypes.CDLL(str(folder / manifest["library"]))
@@ -421,7 +424,12 @@ def test_show_program_of_a_path_too_large_to_be_written_out(capsys: pytest.Captu
 
 
 def test_show_source_is_what_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--dim", "2", "--degree", "2", "--out", str(tmp_path), "--emit-only", "--operations", "join"]) == 0
+    assert (
+        cli.main(
+            ["--dim", "2", "--degree", "2", "--out", str(tmp_path), "--emit-only", "--operations", "join,join_backprop"]
+        )
+        == 0
+    )
     capsys.readouterr()
     sources = json.loads(show(capsys, "--dim", "2", "--degree", "2", "--what", "source", "--format", "json"))
     assert "join.c" in sources

@@ -6,7 +6,15 @@ import pytest
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import GROUPS, OPERATIONS, available_groups, default_state, group_of, path_operation
+from logsig_codegen.operations import (
+    GROUPS,
+    OPERATIONS,
+    available_groups,
+    default_state,
+    group_of,
+    groups_to_prepare,
+    path_operation,
+)
 from logsig_codegen.problem import Problem
 
 
@@ -41,3 +49,13 @@ def test_the_signature_is_not_there_for_large_problems() -> None:
     assert available_groups(Problem(5, 3)) == tuple(GROUPS)
     with pytest.raises(lg.ProblemTooLargeError, match="state: expected 'log_derivative'"):
         compile_problem(large, groups=("log_sig_by_signature",))
+
+
+def test_what_is_prepared_with_and_without_gradients() -> None:
+    """A join is built without its gradient; whoever asks for gradients gets those of everything."""
+    assert [operation.name for operation in GROUPS["join"]] == ["join"]
+    assert groups_to_prepare(Problem(2, 3), gradients=False) == ("join", "combine", "log_sig")
+    names = ("join", "combine", "log_sig", "stream", "windows")
+    every = tuple(group for group in GROUPS if group.removesuffix("_backprop") in names)
+    assert groups_to_prepare(Problem(2, 3), ("join", "combine", "stream", "windows")) == every
+    assert all(f"{name}_backprop" in every for name in names)

@@ -60,7 +60,7 @@ subprocess.Popen = os.posix_spawn = os.fork = os.system = refuse
 
 
 def tiny(out: Path) -> packing.WrittenPack:
-    spec = packing.PackSpec(NAME, (Problem(2, 2),), (MARCH,), packing.chosen_groups(("join",)))
+    spec = packing.PackSpec(NAME, (Problem(2, 2),), (MARCH,), packing.chosen_groups(("join", "join_backprop")))
     return packing.write_pack(out, spec)
 
 
@@ -427,7 +427,8 @@ def test_the_command_reports_sizes(
     assert cli.main(words) == 0
     header, first, second, total = capsys.readouterr().out.splitlines()
     assert header.split() == ["(d,N)", "a", "b", "operations"]
-    assert first.split() == ["(2,2)", "2.0", "KiB", "2.0", "KiB", "join,combine,log_sig,log_sig_backprop"]
+    groups = "join,join_backprop,combine,combine_backprop,log_sig,log_sig_backprop"
+    assert first.split() == ["(2,2)", "2.0", "KiB", "2.0", "KiB", groups]
     assert second.startswith("(3,2)")
     assert total == f"{tmp_path / 'x.whl'}: 2 problems, 1.5 KiB"
     assert cli.main([*words, "--json", "--operations", "join", "--name", "other"]) == 0
@@ -437,7 +438,7 @@ def test_the_command_reports_sizes(
     assert cli.main(["pack", "--common", "--out", str(tmp_path)]) == 0
     assert [one.name for one in asked] == ["logsig-kernels-d2-3-n2", "other", packs.COMMON_NAME]
     assert asked[2].problems == packs.COMMON
-    assert {"stream", "windows"} <= set(asked[2].groups(Problem(5, 3)))
+    assert {"stream", "stream_backprop", "windows", "windows_backprop"} <= set(asked[2].groups(Problem(5, 3)))
 
 
 def test_the_common_problems() -> None:

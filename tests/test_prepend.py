@@ -90,7 +90,7 @@ def test_every_plan_is_proved_and_costs_no_more() -> None:
             prove_join_plan(opposite(opposite(plan)))
         usual, turned = (
             compile_problem(problem, groups=groups).kernels
-            for groups in (("join", "join_second"), ("join_left", "join_left_second"))
+            for groups in ([f"{name}{kind}" for kind in ("", "_backprop", "_second")] for name in ("join", "join_left"))
         )
         for one, other in zip(turned, usual, strict=True):
             assert one.operations.total <= other.operations.total  # type: ignore[union-attr]
@@ -131,7 +131,7 @@ def test_prepend_is_a_bool(prepend: Any) -> None:
 
 
 def test_it_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = ("show", "--dim", "2", "--degree", "3", "--operations", "join_left", "--what")
+    shown = ("show", "--dim", "2", "--degree", "3", "--operations", "join_left,join_left_backprop", "--what")
     assert main([*shown, "program"]) == 0
     assert "# join_left, plan" in capsys.readouterr().out
     assert main([*shown, "source"]) == 0

@@ -22,7 +22,7 @@ FOR_GPUS = ("thread per sample", "share state among warps", "spill values", "blo
 
 
 def compile_everything() -> None:
-    compiled = compile_problem(lg.Problem(2, 3), groups=("join", "combine", "log_sig"))
+    compiled = compile_problem(lg.Problem(2, 3), groups=("join", "join_backprop", "combine", "log_sig"))
     c_sources(compiled)
     cuda_sources(compiled)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,12 +50,9 @@ def compile_library(
         environment = toolchain.compiler.environment
         workers = max(1, jobs or usable_processors())
         progress.expect(len(tasks))
-        with stage("compile C"), ThreadPoolExecutor(max_workers=workers) as pool, Crew() as crew:
-            for (target, source, _), done in zip(
-                tasks,
-                pool.map(lambda command: crew.run(command, folder, environment=environment), commands),
-                strict=True,
-            ):
+        with stage("compile C"), Crew() as crew:
+            finished = crew.each(commands, folder, workers, environment=environment)
+            for (target, source, _), done in zip(tasks, finished, strict=True):
                 check(done, NAME, folder, output=f"{relative}/{target}", source=source)
                 progress.done()
         outputs = [f"{relative}/{target}" for target, _, _ in tasks]

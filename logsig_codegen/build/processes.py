@@ -9,8 +9,10 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from logsig_codegen.errors import CompilerError
 
@@ -69,6 +71,7 @@ class Crew:
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._threads: list[threading.Thread] = []
         self._over = False
 
     def __enter__(self) -> Crew:
@@ -79,6 +82,41 @@ class Crew:
             self._over = True
             for process in self._running:
                 _kill(process)
+        for thread in self._threads:
+            thread.join()
+
+    def each(
+        self,
+        commands: Sequence[Sequence[str]],
+        folder: Path,
+        workers: int,
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> Iterator[Finished]:
+        """:meth:`run` all commands, ``workers`` at a time; what became of them, in their order.
+
+        Nobody waits for the threads when the process ends, as ``concurrent.futures`` would.
+        """
+        waiting: SimpleQueue[tuple[Sequence[str], Future[Finished]]] = SimpleQueue()
+        results: list[Future[Finished]] = []
+        for command in commands:
+            results.append(Future())
+            waiting.put((command, results[-1]))
+
+        def work() -> None:
+            with contextlib.suppress(Empty):
+                while True:
+                    command, result = waiting.get_nowait()
+                    try:
+                        result.set_result(self.run(command, folder, environment=environment))
+                    except BaseException as error:
+                        result.set_exception(error)
+
+        for _ in range(min(workers, len(commands))):
+            self._threads.append(threading.Thread(target=work, daemon=True))
+            self._threads[-1].start()
+        for result in results:
+            yield result.result()
 
     def run(
         self,

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from logsig_codegen.build import background
+
 DELAY = 1.0
 """Seconds before anything is shown."""
 _EVERY = 0.5
@@ -17,8 +19,11 @@ _bar: ContextVar[Any] = ContextVar("bar", default=None)
 
 @contextmanager
 def building(what: str) -> Iterator[None]:
-    """Show ``what`` and the time it takes, and once :func:`expect` was called how much is done; removed at the end."""
-    if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+    """Show ``what`` and the time it takes, and once :func:`expect` was called how much is done; removed at the end.
+
+    What is built in the background shows nothing, unless somebody waits for it: see :func:`holding`.
+    """
+    if background.inside() or not (sys.stderr.isatty() or "ipykernel" in sys.modules):
         yield
         return
     from tqdm import tqdm
@@ -34,6 +39,18 @@ def building(what: str) -> Iterator[None]:
             _bar.reset(token)
             ended.set()
             clock.join()
+
+
+@contextmanager
+def holding(lock: threading.Lock, what: str) -> Iterator[None]:
+    """Hold a lock; while another thread has it, it is building ``what``, which is shown."""
+    if not lock.acquire(blocking=False):
+        with building(what):
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _show(bar: Any, ended: threading.Event) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from logsig_codegen._version import ABI_VERSION
 from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
+from logsig_codegen.emit.alone import walks_alone
 from logsig_codegen.emit.calls import call_functions, calls_view, coordinates_view, has_calls
 from logsig_codegen.emit.path_view import path_kernel_view
 from logsig_codegen.emit.render import render, verbatim
@@ -45,6 +46,8 @@ def c_sources(
         names.append("logsig_paths.h")
     if any(in_loops(compiled.problem, kernel.operation) for kernel in compiled.kernels):
         names.append("logsig_wide.h")
+    if any(isinstance(kernel, PathKernel) and walks_alone(compiled.problem, kernel) for kernel in compiled.kernels):
+        names.append("logsig_alone.h")
     sliding = any(OPERATIONS[kernel.operation].kind == SLIDING for kernel in compiled.kernels)
     if calls or sliding:
         names.extend(("logsig_path_call.h", "logsig_maps.h", "logsig_calls.h", "logsig_intervals.h", "logsig_blocks.h"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
+from logsig_codegen.emit.alone import alone_defines, walks_alone
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.emit.view import FrameLayout, coordinate_names, introduction, parameters, symbol
@@ -69,6 +70,7 @@ class _View:
         self.rows = {name: row for row, name in enumerate(row_operands(self.operation))}
         self.layout = FrameLayout()
         self.scratch = 0
+        self.alone = walks_alone(problem, kernel)
         stream = self.operation.streams
         for name in self.rows:
             if not stream or name == "d_out":  # all other rows of a stream are states
@@ -82,12 +84,14 @@ class _View:
             names["steps"] = "all_steps"
             functions = (*functions, self.all_steps())
         hooks = tuple(f".{hook} = {name}," for hook, name in names.items() if name in phases or name == "all_steps")
+        if self.alone:
+            hooks = (*hooks, ".alone = logsig_walk_alone,", ".alone_most = LOGSIG_ALONE_MOST,")
         return PathKernelView(
             symbol=symbol(self.problem, self.operation.name),
             title=f"{self.operation.title}: dimension {self.problem.dimension}, degree {self.problem.degree}.",
             introduction=tuple(introduction(self.problem, self.operation.name, tuple(self.described()))),
-            engine="logsig_paths.h",
-            defines=(),
+            engine="logsig_alone.h" if self.alone else "logsig_paths.h",
+            defines=tuple(alone_defines(self.problem)) if self.alone else (),
             tables=any(phase.form == "tables" for phase in self.kernel.phases),
             frame=tuple(self.frame()),
             functions=functions,
@@ -115,8 +119,12 @@ class _View:
         yield f"#define D_STATE (STATE + {size} + {slack})"
         yield f"#define SCRATCH (D_STATE + {f'{self.kernel.d_state_size} + {slack}' if backward else 0})"
         yield f"#define BUFFER (SCRATCH + {self.scratch})"
-        rooms = f"2 * LOGSIG_CHUNK_ROOM({self.problem.dimension}) + {self.problem.dimension} + {slack}"
-        yield f"#define FRAME (BUFFER + {rooms if backward else f'LOGSIG_CHUNK_ROOM({self.problem.dimension})'})"
+        room = f"LOGSIG_CHUNK_ROOM({self.problem.dimension})"
+        if backward:
+            room = f"2 * {room} + {self.problem.dimension} + {slack}"
+        if self.alone:
+            room = f"LOGSIG_MOST({room}, LOGSIG_ALONE_ROOM)"
+        yield f"#define FRAME (BUFFER + {room})"
 
     def entry(self, hooks: tuple[str, ...]) -> Iterator[str]:
         stream = self.operation.streams

@@ -9,7 +9,7 @@ from logsig_codegen.build import cache
 from logsig_codegen.build.cache import set_cache_dir
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.functional._arguments import Device, augmented_problem, check_device, non_negative
-from logsig_codegen.operations import GROUPS, default_state, groups_to_prepare
+from logsig_codegen.operations import OPERATIONS, default_state, groups_to_prepare
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import loader
 from logsig_codegen.runtime.checks import check_bool
@@ -78,7 +78,7 @@ def prepare_log_sig(
 
 
 def _products(method: int) -> tuple[str, ...]:
-    """The groups of products that a method needs."""
+    """The products that a method needs."""
     return ("combine", "join") if method == 3 else ("combine",)
 
 
@@ -97,9 +97,9 @@ def _prepare_cuda(problem: Problem, method: int, gradients: bool) -> None:
         raise UnsupportedError("device: torch sees no CUDA device; 'cpu' and 'both' prepare the kernels for the CPU")
     kernel, ordinal = loader.obtain(problem.dimension, problem.degree), torch.cuda.current_device()
     for dtype in ("float32", "float64"):
-        for operation in (one for group in _products(method) for one in GROUPS[group]):
-            if gradients or not operation.backward:
-                kernel.cuda.launcher(operation.name, dtype, ordinal)
+        for product in _products(method):
+            for operation in (product, OPERATIONS[product].gradient)[: 1 + gradients]:
+                kernel.cuda.launcher(operation, dtype, ordinal)
         for back in (False, True) if gradients else (False,):
             kernel.cuda.prepare_paths(default_state(problem), dtype, ordinal, backward=back)
     from logsig_codegen.runtime.cuda import maps

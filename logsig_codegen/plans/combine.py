@@ -25,6 +25,7 @@ from typing import TypeAlias
 from logsig_codegen.ir.lie import LieProgram
 from logsig_codegen.plans.notation import graded, parse_plan
 from logsig_codegen.plans.right_normed import Series, reduced, split
+from logsig_codegen.symbolic.words import bch_words
 
 Sum: TypeAlias = "dict[str, Fraction]"
 Bracketed: TypeAlias = "tuple[Fraction | int, str, str]"
@@ -275,8 +276,6 @@ class _RightNormed:
     """
 
     def __init__(self, degree: int) -> None:
-        from logsig_codegen.symbolic.series import bch_words  # here, because it imports SymPy
-
         self.lines: list[str] = []
         self.names: dict[str, str] = {}
         self.parts: dict[tuple[int, int, int], str] = {}

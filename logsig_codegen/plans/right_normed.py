@@ -20,6 +20,7 @@ from logsig_codegen.algebra.lyndon import Word, is_lyndon
 from logsig_codegen.algebra.surd import simplify
 from logsig_codegen.algebra.tensor import add_scaled, commutator
 from logsig_codegen.ir.lie import Bracket, LieProgram, Port, Scaled, Statement, Term, Vector
+from logsig_codegen.symbolic.words import bch_words
 
 Series: TypeAlias = "dict[Word, Fraction]"
 """A Lie series in ``l`` (letter 0) and ``v`` (letter 1): its coefficients on words of every length up to a degree."""
@@ -65,8 +66,6 @@ def right_normed_join(degree: int) -> LieProgram:
 
 def _levels(degree: int) -> list[list[_Element]]:
     """The elements to evaluate at depth 0 (the join itself), 1, …; depth ``k`` is needed up to ``degree - k``."""
-    from logsig_codegen.symbolic.series import bch_words  # here, because it imports SymPy
-
     basis: list[Series] = [{word: value for words in bch_words(degree) for word, value in words.items()}]
     levels = []
     for top in range(degree, 0, -1):

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from logsig_codegen.build import background
 from logsig_codegen.build.artifact import Artifact
 from logsig_codegen.operations import (
+    ADJOINT,
     CALLS,
     GROUPS,
-    OPERATIONS,
+    ROWS,
     STATES,
     WHOLE_STEPS,
     default_state,
@@ -33,6 +35,7 @@ from logsig_codegen.runtime.fast import (
     fast_product,
 )
 from logsig_codegen.runtime.library import Library, untyped
+from logsig_codegen.targets.builder import import_generator
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,15 @@ class LoadedGroups:
             found = self._opened[name] = self._open_group(name)
             self._make_fast(name, found)
         return found
+
+    def soon(self, operation: str, after: str) -> None:
+        """Let the group of an operation be loaded in the background, and built if need be, after a call of another one.
+
+        Where that one is not loaded, somebody else's functions were called, such as those of an extension.
+        """
+        name = group_of(operation)
+        if name not in self._opened and group_of(after) in self._opened:
+            background.start(f"{self.problem.name}: {name}", import_generator, partial(self.group, name))
 
     def artifacts(self) -> list[Artifact]:
         """The folders of what is loaded, in the order of the groups."""
@@ -172,9 +184,9 @@ class LoadedGroups:
         problem, functions = self.problem, opened.library.functions
         for operation in GROUPS[name]:
             if operation.is_product:
-                gradient = OPERATIONS[operation.gradient]
                 self.quick[operation.name] = fast_product(problem, operation, functions[operation.name])
-                self.quick[gradient.name] = fast_gradient(problem, gradient, functions[gradient.name])
+            elif operation.kind == ROWS and operation.made_by == ADJOINT:
+                self.quick[operation.name] = fast_gradient(problem, operation, functions[operation.name])
         for state in STATES:
             names = (state, None) if state == default_state(problem) else (state,)
             if name == path_operation(state):

@@ -41,9 +41,8 @@ class LoadedKernel:
         Parameters
         ----------
         *groups : str
-            ``"join"``, ``"combine"``, ``"log_sig"``, ``"log_sig_backprop"``, ``"stream"``, ``"stream_backprop"``,
-            ``"log_sig_by_signature"``, ``"log_sig_by_signature_backprop"``; for windows that overlap much
-            ``"windows"``, ``"windows_backprop"``; for second derivatives of tensors
+            ``"join"``, ``"combine"``, ``"log_sig"``, ``"stream"``, ``"log_sig_by_signature"``; for windows that overlap
+            much ``"windows"``; gradients, ``"join_backprop"`` and so on; for second derivatives of tensors
             ``"join_second"``, ``"combine_second"``, and ``"bracket"`` for those beyond.
 
         Raises

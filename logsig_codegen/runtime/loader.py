@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import SupportsIndex, TypeAlias
 
-from logsig_codegen.build import packs, policy
+from logsig_codegen.build import background, packs, policy, progress
 from logsig_codegen.build.artifact import MANIFEST, Artifact, read_artifact
 from logsig_codegen.build.toolchain import check_march, find_compiler
 from logsig_codegen.errors import ArtifactError, CacheError, CompilerNotFoundError, InterpretedWarning, shown
@@ -45,8 +45,9 @@ def load(
 ) -> LogSigKernel:
     """Get the compiled kernels for one dimension and degree, generating and compiling them if need be.
 
-    The join is there when this returns; every other group of operations (``combine``, ``log_sig``, ``stream`` and their
-    backward passes) when it is first called, or by :meth:`LogSigKernel.prepare`.
+    The join is there when this returns; every other group of operations (``combine``, ``log_sig``, ``stream``, and all
+    backward passes) when it is first called, or by :meth:`LogSigKernel.prepare`. Once a tensor of torch that requires a
+    gradient has been seen, the backward pass is built in the background.
 
     Looks, in this order: among the kernels this process has loaded; in the folders named by ``artifacts`` or, without
     it, by ``$LOGSIG_CODEGEN_PATH``; in the packs of kernels that are installed (``docs/packs.md``); in the user's cache
@@ -109,7 +110,8 @@ def obtain(
 
         def open_group(group: str) -> Opened:
             assert kernel is not None  # it is bound below, before anybody asks for a group
-            with _locks.setdefault((key, group), threading.Lock()):
+            lock = _locks.setdefault((key, group), threading.Lock())
+            with progress.holding(lock, f"{problem.name}, {C.name}: {group}"):
                 opened = _opened.get((key, group))
                 if opened is None:
                     opened = _opened[key, group] = _find(problem, group, kernel.origin)
@@ -206,7 +208,7 @@ def _from_cache(problem: Problem, group: str, origin: Origin) -> Opened:
     try:
         return cached(C, spec, find_compiler, lambda artifact: Opened(artifact, open_library(artifact, problem)))
     except CompilerNotFoundError as error:
-        if not policy.interprets():
+        if background.inside() or not policy.interprets():
             raise
         _warn_once(problem, error)
         return _interpreted(problem, group, origin)

@@ -1,7 +1,6 @@
 """The series behind the join: ``log(e^l e^v)`` and its logarithmic-derivative form, exactly.
 
-The scalar functions ``exp``, ``log`` and ``phi(z) = (1 - e^-z)/z`` are expanded by SymPy; substituting words for their
-argument is done with fractions, without SymPy.
+Words come from :mod:`logsig_codegen.symbolic.words`; here they become terms that SymPy and people can read.
 """
 
 from __future__ import annotations
@@ -13,15 +12,12 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from sympy import QQ, ring
-from sympy.polys.ring_series import rs_exp, rs_log
-from sympy.polys.rings import PolyElement
-
 from logsig_codegen.algebra.lyndon import LyndonBasis, Word, lyndon_basis
-from logsig_codegen.algebra.tensor import TensorAlgebra, Words, lie_coordinates
+from logsig_codegen.algebra.tensor import exponential_coefficients, lie_coordinates
 from logsig_codegen.problem import check_positive_integer
 from logsig_codegen.symbolic.notation import SYMPY, sympy_module, wrapped
 from logsig_codegen.symbolic.terms import Commutator, LieSeries, LieTerm, Monomial, Product, right_nested
+from logsig_codegen.symbolic.words import bch_words, right_normed_words
 
 LETTERS = ("l", "v")
 """Names of the two symbols: letter 0 is the log-signature, letter 1 the displacement."""
@@ -30,67 +26,9 @@ SERIES_LIMIT = 10
 """Largest degree up to which the series are derived; their size triples with every two degrees."""
 
 
-@lru_cache(maxsize=16)
-def exponential(degree: int) -> tuple[Fraction, ...]:
-    """Taylor coefficients of ``exp(z)`` up to ``z**degree``."""
-    _, z = ring("z", QQ)
-    return _coefficients(rs_exp(z, z, degree + 1), degree)
-
-
-@lru_cache(maxsize=16)
-def logarithm(degree: int) -> tuple[Fraction, ...]:
-    """Taylor coefficients of ``log(1 + z)`` up to ``z**degree``."""
-    _, z = ring("z", QQ)
-    return _coefficients(rs_log(1 + z, z, degree + 1), degree)
-
-
-@lru_cache(maxsize=16)
 def phi(degree: int) -> tuple[Fraction, ...]:
     """Taylor coefficients of ``phi(z) = (1 - exp(-z))/z`` up to ``z**degree``."""
-    _, z = ring("z", QQ)
-    return _coefficients((1 - rs_exp(-z, z, degree + 2)).exquo(z), degree)
-
-
-def _coefficients(series: PolyElement, degree: int) -> tuple[Fraction, ...]:
-    values = [series.coeff(series.ring.gens[0] ** k) if k else series.coeff(1) for k in range(degree + 1)]
-    return tuple(Fraction(int(value.numerator), int(value.denominator)) for value in values)
-
-
-@lru_cache(maxsize=16)
-def bch_words(degree: int) -> tuple[Mapping[Word, Fraction], ...]:
-    """Coefficients of ``log(e^l e^v)`` on words of the letters 0 (``l``) and 1 (``v``), by word length 0 … degree."""
-    algebra = TensorAlgebra(degree)
-    symbols = [algebra.zero(), algebra.zero()]
-    for letter, element in enumerate(symbols):
-        element[1] = {(letter,): Fraction(1)}
-    left, right = (algebra.power_series(exponential(degree), element) for element in symbols)
-    product = algebra.product(left, right)
-    return tuple(algebra.power_series(logarithm(degree), [{}, *product[1:]]))
-
-
-def right_normed_words(words: Mapping[Word, Fraction]) -> Words:
-    """Rewrite a homogeneous Lie polynomial of degree ``n`` in right-normed brackets, by Dynkin's ``p = r(p)/n``.
-
-    Parameters
-    ----------
-    words : mapping
-        Its coefficients on words, all of the same length.
-
-    Returns
-    -------
-    dict
-        Coefficients by word, where the word ``a b c d`` stands for ``[a,[b,[c,d]]]`` and always ends in ``c < d``.
-    """
-    result: Words = {}
-    for word, value in sorted(words.items()):
-        value = Fraction(value, len(word))
-        if len(word) > 1:
-            if word[-2] == word[-1]:
-                continue
-            if word[-2] > word[-1]:
-                word, value = (*word[:-2], word[-1], word[-2]), -value
-        result[word] = result.get(word, 0) + value
-    return {word: value for word, value in sorted(result.items()) if value}
+    return tuple((-1) ** k * value for k, value in enumerate(exponential_coefficients(degree + 1)[1:]))
 
 
 @dataclass(frozen=True)
@@ -258,7 +196,7 @@ def _log_derivative(degree: int) -> LogDerivative:
 
 
 def _step_terms(n: int, degree: int) -> Iterator[LieTerm]:
-    decay = exponential(degree)
+    decay = exponential_coefficients(degree)
     for k in range(n):
         yield LieTerm((-1) ** k * decay[k], right_nested((*("v",) * k, f"omega_{n - k}")))
     if n == 1:

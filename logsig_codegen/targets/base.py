@@ -166,6 +166,12 @@ class Target(ABC):
     def emit(self, compiled: CompiledProblem, spec: BuildSpec, tools: Any) -> Emitted:
         """Its texts: a pure function of the arguments and the version."""
 
+    def get_ready(self, spec: BuildSpec, tools: Any) -> None:  # noqa: B027 - most targets have nothing to learn
+        """Learn of the tools what :meth:`compile` will have to know, in a thread, while the texts are made.
+
+        Errors are not raised: :meth:`compile` meets them again.
+        """
+
     def compile(self, folder: Path, emitted: Emitted, spec: BuildSpec, tools: Any) -> Built:
         """Compile the texts, which lie in ``folder``; with ``spec.emit_only``, or without tools, only describe them."""
         return Built()

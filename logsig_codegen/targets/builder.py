@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
 from logsig_codegen._version import ABI_VERSION, __version__
-from logsig_codegen.build import cache, policy, progress
+from logsig_codegen.build import background, cache, policy, progress
 from logsig_codegen.build.artifact import FORMAT, Artifact, describe_file, write_manifest
 from logsig_codegen.errors import ArtifactError, CompilerNotFoundError, ProblemTooLargeError
 from logsig_codegen.targets.base import BuildSpec, Emitted, Target
@@ -24,11 +24,11 @@ def emit(target: Target, spec: BuildSpec, tools: Any = None) -> tuple[dict[str, 
     ------
     ProblemTooLargeError, GenerationError
     """
-    # The compiler proper, SymPy and Jinja2 are imported here and nowhere on the way to a cached library.
+    # The compiler proper and Jinja2 are imported here and nowhere on the way to a cached library.
     from logsig_codegen.compiler import DEFAULT_MAX_TERMS, compile_problem
 
     limit = DEFAULT_MAX_TERMS if spec.max_terms is None else spec.max_terms
-    with collector_paused():
+    with nullcontext() if background.inside() else collector_paused():
         compiled = compile_problem(spec.problem, groups=spec.groups, max_terms=limit)
         return compiled.report(), target.emit(compiled, spec, tools)
 
@@ -56,7 +56,9 @@ def build_into(
     ProblemTooLargeError, GenerationError, CompilerError, OSError
     """
     with progress.building(f"{spec.problem.name}, {target.name}: {' '.join(spec.groups)}"):
-        return compile_into(folder, target, spec, tools, emit(target, spec, tools), request)
+        with background.meanwhile(lambda: target.get_ready(spec, tools)):
+            written = emit(target, spec, tools)
+        return compile_into(folder, target, spec, tools, written, request)
 
 
 def compile_into(
@@ -155,6 +157,13 @@ def _refusal(target: Target, spec: BuildSpec) -> CompilerNotFoundError | None:
     problem, groups = spec.problem, ",".join(spec.groups)
     what = f"No compiled kernels for {groups} of (dimension={problem.dimension}, degree={problem.degree}) were found"
     return policy.refusal(what, lambda: target.advice(spec))
+
+
+def import_generator() -> None:
+    """Import what building kernels in C takes; the rest of this module does so when it is needed."""
+    import logsig_codegen.build.compile
+    import logsig_codegen.compiler
+    import logsig_codegen.emit.c  # noqa: F401
 
 
 @contextmanager

@@ -49,12 +49,17 @@ class CTarget(Target):
 
     def emit(self, compiled: CompiledProblem, spec: BuildSpec, tools: Any) -> Emitted:
         from logsig_codegen.emit.c import c_sources
-        from logsig_codegen.emit.documents import documents
 
-        return Emitted(
-            c_sources(compiled, spec.dtypes, coordinates=spec.documents),
-            documents(spec.problem, spec.groups) if spec.documents else {},
-        )
+        units = c_sources(compiled, spec.dtypes, coordinates=spec.documents)
+        if not spec.documents:
+            return Emitted(units)
+        from logsig_codegen.emit.documents import documents  # imports SymPy, which takes longer than a small problem
+
+        return Emitted(units, documents(spec.problem, spec.groups))
+
+    def get_ready(self, spec: BuildSpec, tools: Compiler | None) -> None:
+        if tools is not None:
+            _described(tools, spec)
 
     def compile(self, folder: Path, emitted: Emitted, spec: BuildSpec, tools: Compiler | None) -> Built:
         if tools is None:

@@ -145,7 +145,7 @@ def test_kernels_for_arm_have_the_same_bits(numbers: tuple[Path, list[str]], tmp
 def for_windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generated folder."""
     folder = tmp_path_factory.mktemp("windows")
-    found = lg.generate(2, 3, folder, operations=("join",), platform="win32-amd64", march="x86-64-v3")
+    found = lg.generate(2, 3, folder, operations=("join", "join_backprop"), platform="win32-amd64", march="x86-64-v3")
     assert found.manifest["library"] == "liblogsig_d2_n3.dll"
     assert {path.name for path in found.path.iterdir()} == {*found.manifest["files"], "manifest.json"}
     return found.path

@@ -106,7 +106,7 @@ def compiled(form: str, monkeypatch: pytest.MonkeyPatch) -> CompiledProblem:
         monkeypatch.setattr(compiler, "UNROLLED_OPERATIONS", -1)
         states = ("",)
     groups = [f"log_sig{state}{back}" for state in states for back in ("", "_backprop")]
-    return compile_problem(Problem(3, 3), groups=("combine", *groups))
+    return compile_problem(Problem(3, 3), groups=("combine", "combine_backprop", *groups))
 
 
 @pytest.mark.parametrize(

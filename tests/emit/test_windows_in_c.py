@@ -23,7 +23,7 @@ from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 
 D, N, SIZE = 2, 3, 5
-GROUPS = ("log_sig", "log_sig_backprop", "combine", "windows", "windows_backprop")
+GROUPS = ("log_sig", "log_sig_backprop", "combine", "combine_backprop", "windows", "windows_backprop")
 SMALL = ("LOGSIG_UNIT_NUMBERS=1", "LOGSIG_SPAN_UNITS=1", "LOGSIG_SPANS_ROOM=1")
 """Eight windows in a unit, a unit or so in a span, as few spans at a time as the lanes allow."""
 Numbers = list[Fraction]

@@ -24,7 +24,7 @@ from logsig_codegen.runtime.cuda.paths import PathCall
 from logsig_codegen.runtime.request import PathOptions, path_request
 
 D, N, SIZE = 2, 3, 5
-GROUPS = ("log_sig", "log_sig_backprop", "combine", "windows")
+GROUPS = ("log_sig", "log_sig_backprop", "combine", "combine_backprop", "windows")
 WALKED = {"log_sig_by_signature", "log_sig_by_signature_backprop"}
 
 

@@ -12,17 +12,16 @@ import pytest
 import sympy
 from sympy.abc import z
 
-from logsig_codegen.algebra.tensor import TensorAlgebra, add_scaled, commutator
-from logsig_codegen.symbolic.series import (
-    SERIES_LIMIT,
-    bch_series,
-    bch_words,
-    exponential,
-    logarithm,
-    phi,
-    right_normed_words,
+from logsig_codegen.algebra.tensor import (
+    TensorAlgebra,
+    add_scaled,
+    commutator,
+    exponential_coefficients,
+    logarithm_coefficients,
 )
+from logsig_codegen.symbolic.series import SERIES_LIMIT, bch_series, phi
 from logsig_codegen.symbolic.terms import Commutator, LieSeries, LieTerm, Product, right_nested
+from logsig_codegen.symbolic.words import bch_words, right_normed_words
 
 
 def evaluate(monomial, symbols):
@@ -50,7 +49,11 @@ def merged(words):
 
 @pytest.mark.parametrize(
     ("coefficients", "function"),
-    [(exponential, sympy.exp(z)), (logarithm, sympy.log(1 + z)), (phi, (1 - sympy.exp(-z)) / z)],
+    [
+        (exponential_coefficients, sympy.exp(z)),
+        (logarithm_coefficients, sympy.log(1 + z)),
+        (phi, (1 - sympy.exp(-z)) / z),
+    ],
 )
 def test_scalar_functions(coefficients, function):
     expansion = sympy.series(function, z, 0, 8).removeO()

@@ -61,7 +61,13 @@ def test_which_gpus_are_compiled_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     def names(architectures: tuple[str, ...] | None) -> set[str]:
         folder = lg.generate(
-            2, 2, tmp_path, targets=("torch",), operations=("join",), architectures=architectures, emit_only=True
+            2,
+            2,
+            tmp_path,
+            targets=("torch",),
+            operations=("join", "join_backprop"),
+            architectures=architectures,
+            emit_only=True,
         )
         assert folder.manifest["extension"] == {"library": None, "cuda": None}
         return {name for name in folder.manifest["files"] if name.endswith((".cu", ".cuh"))}
@@ -105,7 +111,13 @@ def test_the_command_says_that_there_are_no_kernels_for_gpus(
 @pytest.mark.skipif(nvcc_if_any() is None, reason="needs nvcc")
 def test_binaries_become_part_of_the_extension(tmp_path: Path) -> None:
     folder = lg.generate(
-        2, 2, tmp_path, targets=("torch",), operations=("join",), architectures=("sm_90",), dtypes=("float32",)
+        2,
+        2,
+        tmp_path,
+        targets=("torch",),
+        operations=("join", "join_backprop"),
+        architectures=("sm_90",),
+        dtypes=("float32",),
     )
     about = folder.manifest["extension"]
     assert about["cuda"]["architectures"] == ["sm_90"]

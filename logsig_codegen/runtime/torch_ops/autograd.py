@@ -44,7 +44,7 @@ def autograd_kernel(operator: Any, rules: Rules) -> tuple[Callable[..., Any], Ca
     defaults = tuple(one.default_value if one.has_default_value() else None for one in arguments)
     count, several = len(arguments), len(operator._schema.returns) > 1
     cpu, vjp, composite, keeps_results = rules.cpu, rules.vjp, rules.composite, rules.keeps_results
-    cpu_vjp = rules.cpu_vjp
+    cpu_vjp, recorded = rules.cpu_vjp, rules.recorded
     assert places == list(range(len(places))), "tensors come first"
     tensors, first_other = len(places), len(places) + 1
     plain_arguments = (None,) * (count - tensors)
@@ -70,6 +70,8 @@ def autograd_kernel(operator: Any, rules: Rules) -> tuple[Callable[..., Any], Ca
                 ctx.save_for_forward(*saved)
             ctx.others = inputs[first_other:]
             ctx.plain = inputs[0] is None
+            if recorded is not None and ctx.plain:
+                recorded(inputs[1:])
 
         @staticmethod
         def backward(ctx: Any, *cotangents: Any) -> Any:

@@ -40,7 +40,7 @@ def register(rules: Rules) -> Any:
     python = _register_as(f"_{rules.name}", rules)
     operator = overload(rules.name)
     _register_batch(rules.name, operator, rules)
-    return NativeOperator(operator, python)
+    return NativeOperator(operator, python, rules.recorded)
 
 
 def has_operator(name: str) -> bool:
@@ -86,17 +86,20 @@ class Operator:
 class NativeOperator:
     """An operator in C++; what it refuses goes to the one in Python, for the same errors as without an extension."""
 
-    def __init__(self, overload: Any, python: Any) -> None:
+    def __init__(self, overload: Any, python: Any, recorded: Callable[[tuple[Any, ...]], None] | None) -> None:
         self.overload = overload
-        self._call, self._python = private.direct(overload), python
+        self._call, self._python, self._recorded = private.direct(overload), python, recorded
 
     def __call__(self, *args: Any) -> Any:
         if is_compiling():
             return self.overload(*args)
         try:
-            return self._call(*args)
+            result = self._call(*args)
         except Exception:
             return self._python(*args)
+        if self._recorded is not None and result.requires_grad:
+            self._recorded(args)
+        return result
 
 
 def _register_as(name: str, rules: Rules) -> Any:

@@ -19,6 +19,7 @@ from logsig_codegen.runtime.request import PathOptions, PathRequest, path_reques
 from logsig_codegen.runtime.torch_ops import gpu
 from logsig_codegen.runtime.torch_ops import lengths as where
 from logsig_codegen.runtime.torch_ops.define import register
+from logsig_codegen.runtime.torch_ops.gradients import gradient_of_paths
 from logsig_codegen.runtime.torch_ops.path_composition import Composition, composite_log_sig_backprop
 from logsig_codegen.runtime.torch_ops.rows import threads_of, to_array
 from logsig_codegen.runtime.torch_ops.rules import Gradients, Rules, front, ranked, vector_jacobian, with_tangent
@@ -227,6 +228,7 @@ log_sig = register(
         jvp=_forward_jvp,
         batch=_forward_batch,
         keeps_results=True,
+        recorded=gradient_of_paths,
     )
 )
 log_sig_backprop = register(

@@ -29,6 +29,7 @@ from logsig_codegen.operations import LETTERS, OPERATIONS, Operation
 from logsig_codegen.runtime.torch_ops import gpu
 from logsig_codegen.runtime.torch_ops.brackets import Derivatives, reduced
 from logsig_codegen.runtime.torch_ops.define import register
+from logsig_codegen.runtime.torch_ops.gradients import gradient_of_rows
 from logsig_codegen.runtime.torch_ops.rows import problem_of, rows_batch, rows_fake, rows_kernel
 from logsig_codegen.runtime.torch_ops.rules import Gradients, Rules, vector_jacobian
 
@@ -105,7 +106,13 @@ class Product:
         gradient = OPERATIONS[operation.gradient]
         self.by_letter = operation.operand_inputs[1].width == LETTERS
         self.turned = operation.factors != operation.inputs
-        self.product = _define(operation.name, vjp=self._vjp, jvp=self._jvp, cpu_vjp=rows_kernel(gradient))
+        self.product = _define(
+            operation.name,
+            vjp=self._vjp,
+            jvp=self._jvp,
+            cpu_vjp=rows_kernel(gradient),
+            recorded=gradient_of_rows(operation),
+        )
         self.backprop = _define(gradient.name, vjp=self._backprop_vjp, jvp=self._backprop_jvp)
         self.jvp = _define(operation.tangent, vjp=self._jvp_vjp, composite=self.composite_jvp)
         self.backprop_backprop = _define(

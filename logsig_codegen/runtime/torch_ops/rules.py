@@ -39,6 +39,8 @@ class Rules:
     composite : callable, optional
         The same function composed of other operators; stands in for the kernel where tangents go through it and there
         is no ``jvp``.
+    recorded : callable, optional
+        Called with all arguments after a call on CPU tensors of which one requires a gradient.
     """
 
     schema: str
@@ -51,6 +53,7 @@ class Rules:
     cpu_vjp: Callable[..., Gradients] | None = None
     composite: Callable[..., Any] | None = None
     keeps_results: bool = False
+    recorded: Callable[[tuple[Any, ...]], None] | None = None
 
     @property
     def name(self) -> str:

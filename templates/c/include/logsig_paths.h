@@ -46,6 +46,9 @@
 
 /* Takes the state over `count` displacements. */
 typedef void (*logsig_steps_fn)(logsig_vec *frame, const logsig_vec *v, ptrdiff_t count);
+/* The state of one path, computed in room for it; lane: where it goes, to all of them if negative. */
+typedef void (*logsig_alone_fn)(const logsig_real *path, ptrdiff_t points, int lane, logsig_vec *room,
+                                logsig_vec *state);
 /* Takes state and derivative back over `count` displacements, the last one first; dv receives their derivatives. */
 typedef void (*logsig_back_fn)(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv, ptrdiff_t count);
 
@@ -92,6 +95,8 @@ typedef struct {
     int frame_vectors;
     int initial; /* backward along a stream: whether operand 2 holds initial log-signatures */
     logsig_steps_fn steps;
+    logsig_alone_fn alone; /* with the results of `steps`, bit for bit */
+    int alone_most;        /* blocks of at most so many paths are walked path by path */
     logsig_back_fn back;
     logsig_block_fn start, finish;
 } logsig_path_job;
@@ -261,11 +266,16 @@ LOGSIG_NOINLINE void logsig_walk_forward(const void *given, logsig_vec *frame, p
         logsig_rows rows[4];
         logsig_take_paths(job, &job->path, &walk, row, live);
         logsig_take_rows(job, rows, frame, row, live);
-        logsig_clear(frame + job->state, job->state_size);
-        for (ptrdiff_t t = 0, count; t < walk.longest - 1; t += count) {
-            count = logsig_chunk(&walk, d, t, walk.longest - 1);
-            logsig_load_displacements(&walk, d, t, count, x);
-            job->steps(frame, x, count);
+        if (live <= job->alone_most) { /* the last one first, for the spare lanes as well */
+            for (int i = live - 1; i >= 0; i--)
+                job->alone(walk.lane[i], walk.points[i], i == live - 1 ? -1 : i, x, frame + job->state);
+        } else {
+            logsig_clear(frame + job->state, job->state_size);
+            for (ptrdiff_t t = 0, count; t < walk.longest - 1; t += count) {
+                count = logsig_chunk(&walk, d, t, walk.longest - 1);
+                logsig_load_displacements(&walk, d, t, count, x);
+                job->steps(frame, x, count);
+            }
         }
         job->finish(rows, frame);
     }

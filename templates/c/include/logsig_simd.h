@@ -7,6 +7,7 @@
  *   LOGSIG_FNMA(a, b, c)              c - a * b
  *   logsig_load, logsig_store         LANES neighbours in memory, any alignment
  *   logsig_load_part, _store_part     the same for elements first..last-1 only; touches no other byte
+ *   logsig_load_some                  the first numbers only, and zeros
  *   logsig_transpose(tile)            LANES vectors: rows become columns and columns rows
  *   logsig_transpose_head(tile)       the same, cheaper when only the first half or quarter of the result is used
  *
@@ -272,6 +273,14 @@ LOGSIG_INLINE void logsig_store_part(logsig_real *to, logsig_part part, logsig_v
     for (int i = 0; i < LOGSIG_LANES; i++)
         if (i >= part.first && i < part.last) to[i] = value[i];
 #endif
+}
+
+/* The first `count` numbers, all of them if there are more, none if there are none; the others are zero. */
+LOGSIG_INLINE logsig_vec logsig_load_some(const logsig_real *from, int count)
+{
+    if (count >= LOGSIG_LANES) return logsig_load(from);
+    if (count <= 0) return LOGSIG_SET1(0);
+    return logsig_load_part(from, logsig_part_of(0, count));
 }
 
 /* ---- transposition --------------------------------------------------------------------------------------------- */

@@ -51,10 +51,7 @@
 /* Vector c of a row of letters; beyond the last letter there are zeros, and nothing is read. */
 LOGSIG_INLINE logsig_vec logsig_load_letters(const logsig_real *row, int c)
 {
-    const int left = LOGSIG_LETTERS - c * LOGSIG_LANES;
-    if (left >= LOGSIG_LANES) return logsig_load(row + c * LOGSIG_LANES);
-    if (left <= 0) return LOGSIG_SET1(0);
-    return logsig_load_part(row + c * LOGSIG_LANES, logsig_part_of(0, left));
+    return logsig_load_some(row + c * LOGSIG_LANES, LOGSIG_LETTERS - c * LOGSIG_LANES);
 }
 
 LOGSIG_INLINE void logsig_store_letters(logsig_real *row, int c, logsig_vec value)
