@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ def nothing_in_the_background(request: pytest.FixtureRequest, monkeypatch: pytes
     """What is built in the background would be built into the cache of a later test; those that want it say so."""
     if request.node.get_closest_marker("background") is None:
         monkeypatch.setattr(background, "start", lambda *_: None)
+
+
+@pytest.fixture
+def unoptimised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile C without optimisation, which changes no number, for tests of something else than compiled code."""
+    from logsig_codegen.build import toolchain
+
+    flags = tuple(replace(flag, text="-O0") if flag.text == "-O2" else flag for flag in toolchain.FLAGS)
+    monkeypatch.setattr(toolchain, "FLAGS", flags)
+    monkeypatch.setattr(toolchain, "_describe", toolchain._describe.__wrapped__)  # what it keeps is for other tests
 
 
 @pytest.fixture

@@ -23,14 +23,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.usefixtures("unoptimised")
 def test_a_folder_is_complete_and_vouched_for(tmp_path: Path) -> None:
-    result = lg.generate(2, 3, tmp_path / "deep" / "out")
-    assert result.path == tmp_path / "deep" / "out" / "d2_n3"
+    result = lg.generate(2, 2, tmp_path / "deep" / "out")
+    assert result.path == tmp_path / "deep" / "out" / "d2_n2"
     assert result.seconds > 0
     manifest = json.loads((result.path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest == result.manifest
     assert set(os.listdir(result.path)) == {*manifest["files"], "manifest.json"}
-    assert {"module.c", "logsig_d2_n3.h", "liblogsig_d2_n3.so"} <= set(manifest["files"])
+    assert {"module.c", "logsig_d2_n2.h", "liblogsig_d2_n2.so"} <= set(manifest["files"])
     assert {f"{operation}.c" for operation in OPERATIONS} <= set(manifest["files"])
     assert manifest["groups"] == list(GROUPS)
     assert {"README.md", "formulas.txt", "formulas.tex", "formulas.json"} <= set(manifest["files"])
@@ -43,7 +44,7 @@ def test_a_folder_is_complete_and_vouched_for(tmp_path: Path) -> None:
     text = json.dumps(manifest)
     assert str(tmp_path) not in text
     assert "request" not in manifest
-    assert os.listdir(result.path.parent) == ["d2_n3"]
+    assert os.listdir(result.path.parent) == ["d2_n2"]
     assert (result.path.stat().st_mode & 0o777) == 0o755
 
 

@@ -226,7 +226,8 @@ def test_generated_text_of_many_problems() -> None:
         } == set()
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "1"])
+# The tree was written with the seed 0.
+@pytest.mark.parametrize("hash_seed", ["1", pytest.param("0", marks=pytest.mark.slow)])
 def test_golden_tree_is_what_the_compiler_writes(hash_seed: str, tmp_path: Path) -> None:
     """Byte for byte, in fresh processes. After an intended change: ``python tests/refresh_golden.py``."""
     golden.write(tmp_path, hash_seed=hash_seed)

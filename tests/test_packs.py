@@ -524,6 +524,7 @@ def environment(folder: Path, *, checkout: bool = True) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unoptimised")
 def test_the_common_pack_where_there_is_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made by the command, installed by pip, used where there is no compiler, generator or OpenMP, and by torch."""
     monkeypatch.setenv("LOGSIG_CODEGEN_CACHE", str(tmp_path / "cache"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,16 +23,18 @@ from logsig_codegen.operations import DERIVED_GROUPS, GROUPS
 NVCC = nvcc_if_any()
 pytestmark = pytest.mark.skipif(NVCC is None, reason="no nvcc")
 
-QUICK = (((3, 3), ("join", "log_sig")),)
+QUICK = (((3, 3), ("join",)),)
 """A thread per sample; the whole table has all groups, and blocks."""
 TABLE = ((2, 4), (2, 8), (3, 3), (3, 5), (3, 6), (5, 3), (5, 4), (5, 5), (10, 3), (10, 4), (20, 2), (20, 3))
 SECOND = ((2, 4), (3, 3), (5, 3), (5, 4))
 
 
-def reports(folder: Path, kernel: CudaKernel) -> dict[str, tuple[int, int, int, int]]:
+def reports(
+    folder: Path, kernel: CudaKernel, architectures: Sequence[str] = ARCHITECTURES
+) -> dict[str, tuple[int, int, int, int]]:
     """By architecture: registers, spilled bytes, stack frame, static shared memory."""
     assert NVCC is not None
-    targets = [f"-gencode=arch={arch.replace('sm_', 'compute_')},code={arch}" for arch in ARCHITECTURES]
+    targets = [f"-gencode=arch={arch.replace('sm_', 'compute_')},code={arch}" for arch in architectures]
     command = [NVCC.path, *CUDA_FLAGS, "-fatbin", *targets, "-Xptxas", "-v", f"-D{kernel.definition}", kernel.source]
     command += ["-Werror", "all-warnings", "-o", f"{kernel.symbol}.fatbin"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -51,12 +55,17 @@ def check(folder: Path, problem: tuple[int, int], groups: tuple[str, ...]) -> No
     sources = cuda_sources(compile_problem(lg.Problem(*problem), groups=groups))
     write_sources(folder, sources.units)
     assert sources.kernels
+    # The launch bounds hold the compiler to the registers. Where a kernel may spill, nothing else is asserted in which
+    # architectures could differ: each such kernel is compiled for one of them, in turn. They are the largest.
+    chosen = [
+        (ARCHITECTURES[k % len(ARCHITECTURES)],) if kernel.shape.spills else ARCHITECTURES
+        for k, kernel in enumerate(sources.kernels)
+    ]
     with ThreadPoolExecutor(2) as pool:
-        for kernel, found in zip(
-            sources.kernels, pool.map(lambda kernel: reports(folder, kernel), sources.kernels), strict=True
-        ):
+        compiled = pool.map(partial(reports, folder), sources.kernels, chosen)
+        for kernel, architectures, found in zip(sources.kernels, chosen, compiled, strict=True):
             shape = kernel.shape
-            assert sorted(found) == sorted(ARCHITECTURES)
+            assert sorted(found) == sorted(architectures)
             for arch, (registers, spilled, stack, shared) in found.items():
                 where = f"{kernel.symbol} for {arch}: {registers} registers, {spilled} bytes spilled; {shape}"
                 assert registers <= REGISTERS_PER_THREAD, where

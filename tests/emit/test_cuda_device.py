@@ -68,7 +68,7 @@ def compile_functions(folder: Path, found: Mapping[str, tuple[str, Schedule]], b
         lines.append(f'extern "C" void {name.replace("::", "__")}({parameters}) {{ {name}({", ".join(names)}); }}')
     text = "\n".join(lines)
     # Each function runs once: a compiler that optimises takes longer than it saves.
-    return compile_text(folder, f"functions{bits}", text, (f"LOGSIG_REAL_BITS={bits}",), optimisation="-O0")
+    return compile_text(folder, f"functions{bits}", text, (f"LOGSIG_REAL_BITS={bits}",))
 
 
 def call(function: Any, order: Schedule, inputs: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:

@@ -18,7 +18,7 @@ from logsig_codegen import compiler
 from logsig_codegen.build.cpu import missing_features
 from logsig_codegen.build.toolchain import FLAGS, OPENMP, describe, find_compiler
 from logsig_codegen.compiler import CompiledProblem, compile_problem
-from logsig_codegen.emit.c import c_sources
+from logsig_codegen.emit.c import DTYPES, c_sources
 from logsig_codegen.operations import GROUPS, WHOLE_STEPS
 from logsig_codegen.problem import Problem
 
@@ -30,17 +30,20 @@ RNG = np.random.default_rng(8)
 
 @pytest.mark.parametrize("name", COMPILERS)
 @pytest.mark.parametrize(
-    ("march", "form"),
+    ("march", "form", "dtypes"),
     [
-        ("native", "tables"),
-        pytest.param("x86-64", "tables", marks=pytest.mark.slow),
-        *(pytest.param(march, "unrolled", marks=pytest.mark.slow) for march in MARCHES),
+        ("native", "tables", ("float64",)),
+        pytest.param("native", "tables", ("float32",), marks=pytest.mark.slow),
+        pytest.param("x86-64", "tables", DTYPES, marks=pytest.mark.slow),
+        *(pytest.param(march, "unrolled", DTYPES, marks=pytest.mark.slow) for march in MARCHES),
     ],
 )
-def test_no_warnings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, march: str, form: str) -> None:
+def test_no_warnings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, march: str, form: str, dtypes: tuple[str, ...]
+) -> None:
     if form == "tables":
         monkeypatch.setattr(compiler, "UNROLLED_OPERATIONS", -1)
-    units = c_sources(compile_problem(Problem(2, 3), groups=tuple(GROUPS)))
+    units = c_sources(compile_problem(Problem(2, 3), groups=tuple(GROUPS)), dtypes)
     write_sources(tmp_path, units)
     flags = [*(flag.text for flag in FLAGS), OPENMP.text, f"-march={march}", *STRICT]
     for unit in units:

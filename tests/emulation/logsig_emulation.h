@@ -7,6 +7,7 @@
 #ifndef LOGSIG_EMULATION_H
 #define LOGSIG_EMULATION_H
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cstdio>
@@ -30,13 +31,15 @@ __attribute__((visibility("hidden"))) extern unsigned char memory[];
 static const std::size_t logsig_shared_limit = 227 * 1024, logsig_guard = 64;
 __attribute__((aligned(16), visibility("hidden"))) unsigned char memory[227 * 1024 + 64];
 
+/* A fiber begins by setcontext. All later changes are jumps: a change of context is a call of the system each time. */
 struct logsig_fiber {
-    enum { READY, AT_WARP, AT_BLOCK, DONE } state;
+    enum { NEW, READY, AT_WARP, AT_BLOCK, DONE } state;
     ucontext_t context;
+    jmp_buf place; /* where it waits */
     char *stack; /* kept for the next block */
 };
 static logsig_fiber logsig_fibers[1024];
-static ucontext_t logsig_scheduler;
+static jmp_buf logsig_scheduler;
 static unsigned logsig_running;
 static void (*logsig_kernel)(const void *);
 static const void *logsig_arguments;
@@ -45,13 +48,22 @@ static void logsig_enter()
 {
     logsig_kernel(logsig_arguments);
     logsig_fibers[logsig_running].state = logsig_fiber::DONE;
+    _longjmp(logsig_scheduler, 1);
+}
+
+/* Lets a fiber run until its next barrier, or its end. */
+static void logsig_resume(logsig_fiber &fiber)
+{
+    if (_setjmp(logsig_scheduler)) return;
+    if (fiber.state == logsig_fiber::NEW) setcontext(&fiber.context);
+    else _longjmp(fiber.place, 1);
 }
 
 static void logsig_yield(int state)
 {
     const unsigned self = logsig_running;
     logsig_fibers[self].state = (decltype(logsig_fiber::state))state;
-    swapcontext(&logsig_fibers[self].context, &logsig_scheduler);
+    if (!_setjmp(logsig_fibers[self].place)) _longjmp(logsig_scheduler, 1);
 }
 static inline void __syncwarp() { logsig_yield(logsig_fiber::AT_WARP); }
 static inline void __syncthreads() { logsig_yield(logsig_fiber::AT_BLOCK); }
@@ -107,15 +119,15 @@ static bool logsig_release(unsigned first, unsigned end, int state)
 
 static void logsig_run_block(unsigned threads)
 {
-    const std::size_t stack = 1 << 18;
+    const std::size_t stack = 1 << 21; /* only what is touched takes memory */
     for (unsigned t = 0; t < threads; t++) {
         logsig_fiber &fiber = logsig_fibers[t];
         if (!fiber.stack && !(fiber.stack = (char *)std::malloc(stack))) std::abort();
-        fiber.state = logsig_fiber::READY;
+        fiber.state = logsig_fiber::NEW;
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = fiber.stack;
         fiber.context.uc_stack.ss_size = stack;
-        fiber.context.uc_link = &logsig_scheduler;
+        fiber.context.uc_link = nullptr;
         makecontext(&fiber.context, logsig_enter, 0);
     }
     unsigned order = 1;
@@ -126,10 +138,10 @@ static void logsig_run_block(unsigned threads)
         for (unsigned i = 0; i < threads; i++) {
             const unsigned t = (i * 37 + order) % threads; /* 37 and the number of threads have no common divisor */
             logsig_fiber &fiber = logsig_fibers[t];
-            if (fiber.state == logsig_fiber::READY) {
+            if (fiber.state == logsig_fiber::NEW || fiber.state == logsig_fiber::READY) {
                 logsig_running = t;
                 threadIdx = {t, 0, 0};
-                swapcontext(&logsig_scheduler, &fiber.context);
+                logsig_resume(fiber);
                 moved = true;
             }
             if (fiber.state == logsig_fiber::DONE) done++;
