@@ -208,7 +208,7 @@ def _make_fast_gradient(operation: Operation, problem: Problem, functions: Any) 
     by_dtype = {dtype: functions[name] for dtype, name in _NAMES.items() if name in functions}
     size, columns = problem.size, operation.operand_inputs[2].columns(problem)
     pointer_type, cast, own = ffi.typeof("void *"), ffi.cast, OWN
-    empty, empty_like = torch.empty, torch.empty_like
+    empty_like = torch.empty_like
 
     def call(d_out: Tensor, left: Tensor, right: Tensor, threads: int) -> Any:
         dtype, shape, other = left.dtype, left.shape, right.shape
@@ -236,7 +236,7 @@ def _make_fast_gradient(operation: Operation, problem: Problem, functions: Any) 
                 return None
             step = right.stride(0)  # rows of a longer array, such as path[:, k]
         d_out = d_out.contiguous()  # the gradient of a sum is one number, expanded
-        d_left, d_right = empty_like(left), empty(other, dtype=dtype)
+        d_left, d_right = empty_like(left), right.new_empty(other)  # not as right is laid out
         if function(
             cast(pointer_type, d_out.data_ptr()), size, cast(pointer_type, left.data_ptr()), size,
             cast(pointer_type, right.data_ptr()), step, cast(pointer_type, d_left.data_ptr()), size,
