@@ -174,7 +174,8 @@ def test_prepare_prepares_what_the_method_needs(monkeypatch: pytest.MonkeyPatch)
     asked.clear()
     lg.prepare_log_sig(2, 3, 3)
     lg.prepare_log_sig(2, 3, 0, gradients=True)
-    with_join, with_gradient = ("join", "combine", "log_sig"), ("combine", "log_sig", "log_sig_backprop")
+    with_join = ("join", "combine", "log_sig")
+    with_gradient = ("combine", "combine_backprop", "log_sig", "log_sig_backprop")
     assert asked == [(2, 3), with_join, (2, 3), with_gradient]
     with pytest.raises(lg.UnsupportedError, match="device: torch sees no CUDA device"):
         lg.prepare_log_sig(2, 3, 2, device="cuda")

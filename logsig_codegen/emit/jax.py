@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from logsig_codegen.operations import CALLS, LETTERS, OPERATIONS, ROWS, STATES, Operation, call_operation
+from logsig_codegen.operations import CALLS, CONVERSION, LETTERS, OPERATIONS, ROWS, STATES, Operation, call_operation
 from logsig_codegen.stages import stage
 
 TEMPLATE = "jax/handlers.c.j2"
@@ -34,6 +34,7 @@ class HandlerView:
     group: str
     counts: str
     letters: str
+    on_gpus: bool
     parameters: str
     arguments: tuple[str, ...]
 
@@ -67,7 +68,7 @@ def jax_sources() -> dict[str, str]:
             )
             for state in states
         ),
-        rows=tuple(_handler(one) for one in OPERATIONS.values() if one.kind == ROWS),
+        rows=tuple(_handler(one) for one in OPERATIONS.values() if one.kind in (ROWS, CONVERSION)),
     )
     return {SOURCE: render(TEMPLATE, view=view), **{Path(name).name: verbatim(name) for name in HEADERS}}
 
@@ -80,11 +81,14 @@ def _handler(operation: Operation) -> HandlerView:
     inputs, outputs = len(operation.inputs), len(operation.outputs)
     pointers = ["const void *, ptrdiff_t"] * inputs + ["void *, ptrdiff_t"] * outputs
     data = [f"o[{k}].data" for k in range(inputs)] + [f"(void *)o[{inputs + k}].data" for k in range(outputs)]
+    # Conversions are called on expanded coordinates without scalar terms, which need no maps.
+    kinds, given = ("const logsig_map *, int, int, ", ("NULL", "0, 0")) if operation.kind == CONVERSION else ("", ())
     return HandlerView(
         name=operation.name,
         group=operation.group,
         counts=f"{inputs}, {outputs}",
         letters=hex(sum(1 << k for k, one in enumerate(operation.all_operands) if one.width == LETTERS)),
-        parameters=", ".join([*pointers, "ptrdiff_t, int"]),
-        arguments=tuple(f"{one}, o[{k}].stride" for k, one in enumerate(data)),
+        on_gpus=operation.on_gpus,
+        parameters=", ".join([*pointers, f"{kinds}ptrdiff_t, int"]),
+        arguments=(*(f"{one}, o[{k}].stride" for k, one in enumerate(data)), *given),
     )

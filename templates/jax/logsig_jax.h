@@ -1,4 +1,4 @@
-/* Handlers that XLA calls on a CPU: products and calls along paths, linear maps of rows, power series.
+/* Handlers that XLA calls on a CPU: operations on rows, calls along paths, and linear maps of rows.
  *
  * They are compiled against the headers of the installed jaxlib, and belong to no problem: dimension and degree are attributes
  * of a call, and kernels are found in a list that logsig_jax_provide() fills. The list only grows and is read without locks.

@@ -29,7 +29,16 @@ SANITIZERS = ("-O1", "-g", "-std=gnu11", "-fsanitize=address,undefined", "-fno-s
 AS_BUILT = tuple(flag.text for flag in (*FLAGS, *VECTORISERS, OPENMP))
 COUNTED = ("-Dmalloc=driver_malloc", "-Dcalloc=driver_calloc", "-Dfree=driver_free")
 """What is allocated by the generated code, and by nothing else, goes through the driver."""
-LEAST = ("join", "combine", "log_sig", "log_sig_backprop", "stream", "stream_backprop")
+LEAST = (
+    "join",
+    "join_backprop",
+    "combine",
+    "combine_backprop",
+    "log_sig",
+    "log_sig_backprop",
+    "stream",
+    "stream_backprop",
+)
 """The groups that the driver cannot do without."""
 SHORT = tuple(
     f"-DLOGSIG_{name}={number}"

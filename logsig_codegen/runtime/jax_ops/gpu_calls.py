@@ -22,6 +22,7 @@ from logsig_codegen.algebra.basis_maps import SparseMap
 from logsig_codegen.operations import OPERATIONS, ROWS, STATES, call_operation
 from logsig_codegen.runtime.cuda.sums import arrange
 from logsig_codegen.runtime.jax_ops import gpu, handlers
+from logsig_codegen.runtime.jax_ops.composed import Composed
 from logsig_codegen.runtime.jax_ops.define import Shape, call, leading, primitive, summed
 from logsig_codegen.runtime.jax_ops.maps import SERIES, Plan, map_p
 from logsig_codegen.runtime.jax_ops.paths import (
@@ -279,13 +280,13 @@ def _map(rows: Any, *, plan: Plan) -> list[Any]:
     return [jnp.pad(result, [*widths, (row_map.front, room - result.shape[-1])]).astype(rows.dtype)]
 
 
-def _series(x: Any, **params: Any) -> list[Any]:
-    return [SERIES.rules.composition(_widest(x), **params).astype(x.dtype)]
+def _series(made: Composed, x: Any, **params: Any) -> list[Any]:
+    return [made.rules.composition(_widest(x), **params).astype(x.dtype)]
 
 
-def _series_gradient(d_out: Any, x: Any, *, leads: Sequence[Shape], **params: Any) -> list[Any]:
+def _series_gradient(made: Composed, d_out: Any, x: Any, *, leads: Sequence[Shape], **params: Any) -> list[Any]:
     wide = _widened(_widest(x), leads[0], 1)
-    result, pull = jax.vjp(partial(SERIES.rules.composition, **params), wide)
+    result, pull = jax.vjp(partial(made.rules.composition, **params), wide)
     return [pull(jnp.broadcast_to(_widest(d_out), result.shape))[0].astype(x.dtype)]
 
 
@@ -295,5 +296,6 @@ _register(PATHS.value, _composed(_value))
 _register(PATHS.backprop, _composed(_gradient))
 _register(observed_p, _refused("missing='raise' of traced paths"))
 _register(map_p, _composed(_map))
-_register(SERIES.value, _composed(_series))
-_register(SERIES.backprop, _composed(_series_gradient))
+for _one in SERIES.values():
+    _register(_one.value, _composed(partial(_series, _one)))
+    _register(_one.backprop, _composed(partial(_series_gradient, _one)))

@@ -17,21 +17,20 @@ from jax.interpreters import mlir
 from logsig_codegen.build.cpu import usable_processors
 from logsig_codegen.build.jax_handlers import obtain_handlers
 from logsig_codegen.errors import UnsupportedError
-from logsig_codegen.operations import CALLS, OPERATIONS, ROWS
+from logsig_codegen.operations import CALLS, CONVERSION, OPERATIONS, ROWS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import library
 from logsig_codegen.runtime.registry import provider
 
 TARGETS = (
-    *(name for name, one in OPERATIONS.items() if one.kind == ROWS),
+    *(name for name, one in OPERATIONS.items() if one.kind in (ROWS, CONVERSION)),
     "log_sig",
     "log_sig_backprop",
     "map",
     "observed",
-    "series",
 )
 """What XLA can call; in programs the names begin with :data:`PREFIX`."""
-TARGETS_ON_GPU = tuple(name for name in TARGETS if name not in ("map", "observed", "series"))
+TARGETS_ON_GPU = (*(name for name, one in OPERATIONS.items() if one.kind == ROWS), "log_sig", "log_sig_backprop")
 """What XLA can call on an NVIDIA GPU."""
 PREFIX = "logsig_codegen."
 VARIABLE = "LOGSIG_CODEGEN_PATH"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import coordinates
 from logsig_codegen.runtime.coordinates import RowMap, chain_of, sig_size, skipped
@@ -91,25 +93,14 @@ LINEAR: dict[str, Callable[..., RowMap]] = {
 
 # -- power series ---------------------------------------------------------------------------------------------------
 
-_COEFFICIENTS = {"exponential": exponential, "logarithm": logarithm}
+Coefficients = Callable[[int], Sequence[Any]]
 
 
-def _series_attributes(*, dimension: int, degree: int, series: str, leads: Any = ()) -> dict[str, Any]:
-    del leads
-    coefficients = np.array(_COEFFICIENTS[series](degree), np.float64)
-    return {"dimension": dimension, "degree": degree, "coefficients": coefficients}
-
-
-def _series_shape(shapes: Sequence[Shape], params: Params) -> Shape:
-    del params
-    return (*leading(*(one[:-1] for one in shapes)), shapes[0][-1])
-
-
-def _composed_series(x: Any, *, dimension: int, degree: int, series: str) -> Any:
+def _composed_series(x: Any, *, dimension: int, degree: int, of: Coefficients) -> Any:
     """Horner's scheme, level by level; see ``runtime/rows.py``."""
     ends = np.cumsum([dimension**k for k in range(1, degree + 1)])
     levels = jnp.split(x, ends[:-1], axis=-1)
-    coefficients = _COEFFICIENTS[series](degree)
+    coefficients = of(degree)
     below: list[Any] = []
     for k in range(degree - 1, -1, -1):
         stage = [coefficients[k + 1] * level for level in levels[: degree - k]]
@@ -121,24 +112,47 @@ def _composed_series(x: Any, *, dimension: int, degree: int, series: str) -> Any
     return jnp.concatenate(below, axis=-1)
 
 
-SERIES = Composed(
-    Rules(
-        name="series",
-        tail=1,
-        count=lambda params: 1,
-        shape=_series_shape,
-        value=handlers.lowering("series", _series_attributes),
-        backprop=handlers.lowering("series", _series_attributes),
-        composition=_composed_series,
-        gradient_leads=lambda operands, tangents, d_out, params: (leading(*operands, *tangents, d_out),),
+def _power_series(name: str, coefficients: Coefficients) -> Composed:
+    """A conversion of the table on expanded coordinates without scalar terms."""
+
+    def shape(shapes: Sequence[Shape], params: Params) -> Shape:
+        del params
+        return (*leading(*(one[:-1] for one in shapes)), shapes[0][-1])
+
+    def attributes(*, dimension: int, degree: int, leads: Any = ()) -> dict[str, Any]:
+        del leads
+        return {"dimension": dimension, "degree": degree, "n_jobs": 1}
+
+    def lowered(operation: str) -> Callable[..., Any]:
+        def prepare(avals: Any, *, dimension: int, degree: int, leads: Any = ()) -> None:
+            handlers.serve(dimension, degree, lambda kernel: kernel.functions(operation))
+
+        return handlers.lowering(operation, attributes, prepare)
+
+    return Composed(
+        Rules(
+            name=name,
+            tail=1,
+            count=lambda params: 1,
+            shape=shape,
+            value=lowered(name),
+            backprop=lowered(OPERATIONS[name].gradient),
+            composition=partial(_composed_series, of=coefficients),
+            gradient_leads=lambda operands, tangents, d_out, params: (leading(*operands, *tangents, d_out),),
+        )
     )
-)
+
+
+SERIES = {
+    "sig_to_log_sig": _power_series("sig_to_log_sig", logarithm),
+    "logsig_to_sig": _power_series("logsig_to_sig", exponential),
+}
 
 
 def sig_to_log_sig(sig: Any, problem: Problem, method: int) -> Any:
     """The logarithm of signatures, with or without scalar term."""
     scalar = coordinates.scalar_terms("sig", sig, problem)
-    result = _series("logarithm", sig[..., scalar:], problem)
+    result = _series("sig_to_log_sig", sig[..., scalar:], problem)
     if method:
         return apply(RowMap(_through_words(problem, method), 0, 0, problem.size), result)
     return with_scalar(result, 0.0) if scalar else result
@@ -154,12 +168,12 @@ def logsig_to_sig(log_sig: Any, problem: Problem, method: int, scalar_term: bool
     rows = log_sig[..., skip:]
     if method:
         rows = apply(RowMap(chain_of(problem, method, 0).maps, 0, 0, sig_size(problem)), rows)
-    result = _series("exponential", rows, problem)
+    result = _series("logsig_to_sig", rows, problem)
     return with_scalar(result, 1.0) if (scalar_term if method else skip) else result
 
 
 def _series(name: str, rows: Any, problem: Problem) -> Any:
-    return call(SERIES.value, rows, dimension=problem.dimension, degree=problem.degree, series=name)[0]
+    return call(SERIES[name].value, rows, dimension=problem.dimension, degree=problem.degree)[0]
 
 
 SERIES_OF: dict[str, Callable[..., Any]] = {"sig_to_log_sig": sig_to_log_sig, "logsig_to_sig": logsig_to_sig}
