@@ -8,6 +8,7 @@
 #define LOGSIG_EMULATION_H
 
 #include <setjmp.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #include <cstdio>
@@ -36,9 +37,9 @@ struct logsig_fiber {
     enum { NEW, READY, AT_WARP, AT_BLOCK, DONE } state;
     ucontext_t context;
     jmp_buf place; /* where it waits */
-    char *stack; /* kept for the next block */
 };
 static logsig_fiber logsig_fibers[1024];
+static const std::size_t logsig_stack = 1 << 21; /* only what is touched takes memory */
 static jmp_buf logsig_scheduler;
 static unsigned logsig_running;
 static void (*logsig_kernel)(const void *);
@@ -117,16 +118,14 @@ static bool logsig_release(unsigned first, unsigned end, int state)
     return any;
 }
 
-static void logsig_run_block(unsigned threads)
+static void logsig_run_block(unsigned threads, char *stacks)
 {
-    const std::size_t stack = 1 << 21; /* only what is touched takes memory */
     for (unsigned t = 0; t < threads; t++) {
         logsig_fiber &fiber = logsig_fibers[t];
-        if (!fiber.stack && !(fiber.stack = (char *)std::malloc(stack))) std::abort();
         fiber.state = logsig_fiber::NEW;
         getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = fiber.stack;
-        fiber.context.uc_stack.ss_size = stack;
+        fiber.context.uc_stack.ss_sp = stacks + t * logsig_stack;
+        fiber.context.uc_stack.ss_size = logsig_stack;
         fiber.context.uc_link = nullptr;
         makecontext(&fiber.context, logsig_enter, 0);
     }
@@ -166,15 +165,21 @@ static int logsig_emulate(unsigned grid, unsigned block, std::size_t shared, con
     logsig_arguments = &kernel;
     gridDim = {grid, 1, 1};
     blockDim = {block, 1, 1};
-    for (unsigned b = 0; b < grid; b++) {
+    /* Not reserved: a process that forks would have to have as much memory. */
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *const stacks = mmap(nullptr, block * logsig_stack, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (stacks == MAP_FAILED) std::abort();
+    int result = 0;
+    for (unsigned b = 0; b < grid && !result; b++) {
         std::memset(memory, 0xFF, shared);
         std::memset(memory + shared, 0xA5, logsig_guard);
         blockIdx = {b, 0, 0};
-        logsig_run_block(block);
+        logsig_run_block(block, (char *)stacks);
         for (std::size_t i = 0; i < logsig_guard; i++)
-            if (memory[shared + i] != 0xA5) return 2;
+            if (memory[shared + i] != 0xA5) result = 2;
     }
-    return 0;
+    munmap(stacks, block * logsig_stack);
+    return result;
 }
 
 #endif
