@@ -82,7 +82,10 @@ def test_values_are_those_of_the_cpu(built: Built, on_host: OnHost, tmp_path: Pa
         expected = expected if isinstance(expected, tuple) else (expected,)
         found, gradients = results[name]
         for one, two in zip(found, expected, strict=True):
-            assert torch.equal(one, two), name
+            if operator == "log_sig_backprop":  # another program: a step is undone there
+                torch.testing.assert_close(one, two, rtol=1e-13, atol=1e-13, msg=name)
+            else:
+                assert torch.equal(one, two), name
         if gradients:
             expected[0].sum().backward()
             leaves = [one for one in given if one is not None and one.is_floating_point()]
