@@ -192,6 +192,11 @@ def broadcast_shapes(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[i
     return tuple(result)
 
 
+def dtype_name(array: Any) -> str:
+    """Name of the dtype of an array, tensors and JAX's arrays included; ``""`` for what has none."""
+    return str(getattr(array, "dtype", "")).removeprefix("torch.")
+
+
 def wrong_dtype(name: str, dtype: str) -> str:
     """What to say about a tensor of a dtype without kernels."""
     hint = "" if dtype.startswith("complex") else f"; convert it by {name}.double()"
@@ -253,7 +258,7 @@ def _way_to_numbers(name: str, value: Any) -> str:
 
 
 def _check_tensor(name: str, value: Any) -> str:
-    dtype = str(value.dtype).removeprefix("torch.")
+    dtype = dtype_name(value)
     if dtype not in DTYPES:
         raise TypeError(wrong_dtype(name, dtype))
     if value.is_nested or str(value.layout) != "torch.strided":

@@ -15,7 +15,7 @@ import numpy as np
 
 from logsig_codegen.errors import shown
 from logsig_codegen.problem import check_positive_integer
-from logsig_codegen.runtime.checks import is_traced, known, namespace
+from logsig_codegen.runtime.checks import dtype_name, is_traced, known, namespace
 
 Shape = tuple[int, ...]
 SLACK = 1e-6
@@ -179,7 +179,7 @@ def numbers_of(name: str, given: Any) -> Any:
 
 def is_real(intervals: Any) -> bool:
     """Whether intervals are of real numbers; an empty list of them is of any."""
-    kind = str(getattr(intervals, "dtype", "")).removeprefix("torch.")
+    kind = dtype_name(intervals)
     return kind.startswith(("float", "bfloat")) and math.prod(intervals.shape) > 0
 
 
@@ -196,7 +196,7 @@ def check_intervals(intervals: Any, batch: Shape, length: int, *, timed: bool = 
     look = look and not is_traced(intervals) and getattr(getattr(intervals, "device", None), "type", "cpu") == "cpu"
     if look:
         intervals = numbers_of("intervals", intervals)
-    dtype = str(intervals.dtype).removeprefix("torch.")
+    dtype = dtype_name(intervals)
     _check_shape(tuple(intervals.shape), batch)
     if not dtype.startswith(("int", "uint")) and (not look or intervals.size):
         needed = "" if timed else "; real numbers need times"

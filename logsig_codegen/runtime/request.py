@@ -24,6 +24,7 @@ from logsig_codegen.runtime.checks import (
     check_last_axis,
     check_problem,
     check_types,
+    dtype_name,
     is_traced,
 )
 from logsig_codegen.runtime.coordinates import log_sig_size
@@ -321,7 +322,7 @@ def check_lengths(lengths: Any, batch: Shape, length: int, *, look: bool = True)
     """
     look = look and not is_traced(lengths) and getattr(getattr(lengths, "device", None), "type", "cpu") == "cpu"
     numbers = _as_array(lengths) if look else lengths
-    dtype = str(numbers.dtype).removeprefix("torch.")
+    dtype = dtype_name(numbers)
     if numbers.dtype.kind not in "iu" if look else not dtype.startswith(("int", "uint")):
         raise TypeError(f"lengths: expected integers, got dtype {dtype}; convert them, as by .astype(int)")
     if tuple(numbers.shape) != batch:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from logsig_codegen.errors import UnsupportedError
+from logsig_codegen.runtime.checks import dtype_name
 from logsig_codegen.runtime.torch_ops import private
 
 
@@ -37,7 +38,7 @@ def check_shape(lengths: Tensor, batch: tuple[int, ...]) -> None:
         For anything but integers, and for a shape other than ``batch``.
     """
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
-        raise TypeError(f"lengths: expected integers, got dtype {str(lengths.dtype).removeprefix('torch.')}")
+        raise TypeError(f"lengths: expected integers, got dtype {dtype_name(lengths)}")
     if tuple(lengths.shape) != batch:
         raise ValueError(f"lengths: expected shape {batch}, that of the batch, got {tuple(lengths.shape)}")
 

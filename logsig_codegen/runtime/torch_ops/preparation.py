@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from logsig_codegen.runtime import interpolation
+from logsig_codegen.runtime.checks import dtype_name
 from logsig_codegen.runtime.parts import (
     Parts,
     check_intervals,
@@ -62,7 +63,7 @@ def times_of(points: Tensor, lengths: Tensor | None, times: Any) -> Tensor:
         times = _tensor_of("times", times)
     check_numbers("times", points, times)
     if times.dtype == torch.bool or times.is_complex():
-        raise TypeError(f"times: expected real numbers, got dtype {str(times.dtype).removeprefix('torch.')}")
+        raise TypeError(f"times: expected real numbers, got dtype {dtype_name(times)}")
     check_times_shape(tuple(times.shape), tuple(points.shape[:-2]), points.shape[-2])
     if lengths is not None and not is_traced(lengths):
         check_lengths(lengths, tuple(points.shape[:-2]), points.shape[-2], look=_can_look(lengths))

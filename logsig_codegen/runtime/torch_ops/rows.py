@@ -271,7 +271,7 @@ def check_fakes(arguments: dict[str, Tensor]) -> None:
     first = next(iter(arguments.values()))
     for name, tensor in arguments.items():
         if tensor.dtype not in _NAMES:
-            raise TypeError(checks.wrong_dtype(name, str(tensor.dtype).removeprefix("torch.")))
+            raise TypeError(checks.wrong_dtype(name, checks.dtype_name(tensor)))
         if tensor.dtype != first.dtype:
             raise TypeError(f"{name}: expected dtype {first.dtype}, that of the other arguments, got {tensor.dtype}")
         if tensor.device != first.device:
