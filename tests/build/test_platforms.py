@@ -103,7 +103,7 @@ int main(int argc, char **argv)
 
 def spec_for(name: str) -> BuildSpec:
     chosen = CROSS[name]
-    return BuildSpec(PROBLEM, ("join",), march=chosen.levels[0], platform=chosen, portable=True)
+    return BuildSpec(PROBLEM, ("join", "join_backprop"), march=chosen.levels[0], platform=chosen, portable=True)
 
 
 @pytest.fixture

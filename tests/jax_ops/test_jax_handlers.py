@@ -19,7 +19,7 @@ import logsig_codegen as lg
 from logsig_codegen import targets
 from logsig_codegen.build import jax_handlers
 from logsig_codegen.emit.jax import SOURCE, jax_sources
-from logsig_codegen.operations import OPERATIONS, ROWS
+from logsig_codegen.operations import CONVERSION, OPERATIONS, ROWS
 from logsig_codegen.runtime.jax_ops import handlers
 
 
@@ -68,9 +68,9 @@ def test_the_name_tells_versions_of_the_interface_apart(tmp_path: Path) -> None:
 def test_every_operation_on_rows_has_a_handler_and_no_compiler_warns(tmp_path: Path) -> None:
     sources = jax_sources()
     for name, operation in OPERATIONS.items():
-        for suffix in ("", "_on_gpu"):
+        for suffix, kinds in (("", (ROWS, CONVERSION)), ("_on_gpu", (ROWS,))):
             assert (f"XLA_FFI_Error *logsig_jax_{name}{suffix}(" in sources[SOURCE]) == (
-                operation.kind == ROWS or name in ("log_sig", "log_sig_backprop")
+                operation.kind in kinds or name in ("log_sig", "log_sig_backprop")
             )
     for name, text in sources.items():
         (tmp_path / name).write_text(text)
@@ -103,8 +103,8 @@ def test_missing_kernels_and_wrong_calls_are_errors_of_xla() -> None:
         raw("combine", (2, M), rows, dimension=D, degree=N)
     with pytest.raises(Exception, match="no such state"):
         raw("log_sig", (2, M), jnp.zeros((2, 4, D)), dimension=D, degree=N, state=7)
-    with pytest.raises(Exception, match="Wrong coefficients"):
-        raw("series", (2, M), rows, dimension=D, degree=N)
+    with pytest.raises(Exception, match=r"call logsig_codegen.load\(2, 77\).prepare\(\"conversions\"\)"):
+        raw("sig_to_log_sig", (2, M), rows, dimension=2, degree=77)
     with pytest.raises(Exception, match="A map is missing"):
         raw("map", (2, M), rows, maps=1)
 
