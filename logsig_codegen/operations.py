@@ -19,8 +19,8 @@ STATES = (DEFAULT_STATE, "signature")
 """What a whole path can be carried in; see ``docs/mathematics.md``."""
 SIGNATURE_LIMIT = 3_000
 """Coordinates up to which the signature is an option: its programs are straight-line code only."""
-_SIGNATURE_FROM = {2: 3, 3: 8, 4: 5, 5: 4, 6: 3}
-"""By degree: dimensions from which on a step of the signature takes no more than about two thirds of the time."""
+_SIGNATURE_FROM = {2: 3, 3: 7, 4: 5, 5: 4, 6: 3}
+"""By degree: dimensions from which on a step of the signature takes no more than about 0.7 of the time."""
 WIDE_FROM = 32
 """Letters from which on operations of degree two along paths are loops with a letter per lane; see :func:`in_loops`."""
 WHOLE_STEPS = 192
