@@ -1,6 +1,6 @@
 """Logarithms, exponentials and their gradients where there is no compiler: numpy code in place of the C library.
 
-The functions take rows as the kernels do, and what they do is described by ``functional/conversions.py``. Everything is
+The functions take rows as the kernels do; ``runtime/conversions.py`` describes arguments and results. Everything is
 computed in double precision and rounded once. A row's result does not depend, bit for bit, on the other rows.
 """
 
@@ -24,20 +24,7 @@ from logsig_codegen.runtime.rows import (
 
 
 def sig_to_log_sig(sig: Array, problem: Problem, method: int) -> Array:
-    """The logarithm of signatures.
-
-    Parameters
-    ----------
-    sig : array (..., sig_size) or (..., sig_size + 1)
-        Signatures, with or without scalar term. Methods 1, 2 and 3 read the coefficients of the logarithm on the
-        Lyndon words, whether or not it is a Lie element.
-    method : int
-        Coordinates of the result. For method 0 it has a scalar term, 0, exactly if ``sig`` has one.
-
-    Returns
-    -------
-    array (..., log_sig_size)
-    """
+    """The logarithm of signatures."""
     scalar = scalar_terms("sig", sig, problem)
     width = log_sig_size(problem, method, bool(scalar))
     chain, coefficients = chain_of(problem, 1, method), logarithm(problem.degree)
@@ -51,18 +38,7 @@ def sig_to_log_sig(sig: Array, problem: Problem, method: int) -> Array:
 
 
 def sig_to_log_sig_backprop(sig: Array, derivs: Array, problem: Problem, method: int) -> Array:
-    """Derivatives by ``sig`` from derivatives by the result of :func:`sig_to_log_sig`.
-
-    Parameters
-    ----------
-    sig : array (..., sig_size) or (..., sig_size + 1)
-    derivs : array (..., log_sig_size)
-        The leading shape broadcasts to that of ``sig``; with a scalar term for method 0 exactly if ``sig`` has one.
-
-    Returns
-    -------
-    array of the shape of ``sig``; zero on the scalar term
-    """
+    """Derivatives by ``sig`` from derivatives by the result of :func:`sig_to_log_sig`."""
     scalar = scalar_terms("sig", sig, problem)
     skip = scalars(method, bool(scalar))
     chain, coefficients = chain_of(problem, 1, method), logarithm(problem.degree)
@@ -79,21 +55,7 @@ def sig_to_log_sig_backprop(sig: Array, derivs: Array, problem: Problem, method:
 
 
 def logsig_to_sig(log_sig: Array, problem: Problem, method: int, scalar_term: bool = False) -> Array:
-    """The exponential of log-signatures.
-
-    Parameters
-    ----------
-    log_sig : array (..., log_sig_size)
-        For method 0 with or without scalar term.
-    method : int
-        Coordinates of ``log_sig``.
-    scalar_term : bool
-        Whether the result has a scalar term, 1. For method 0 it has one exactly if ``log_sig`` has.
-
-    Returns
-    -------
-    array (..., sig_size) or (..., sig_size + 1)
-    """
+    """The exponential of log-signatures."""
     skip, scalar = _formats(log_sig, problem, method, scalar_term)
     chain = chain_of(problem, method, 0)
 
@@ -106,18 +68,7 @@ def logsig_to_sig(log_sig: Array, problem: Problem, method: int, scalar_term: bo
 def logsig_to_sig_backprop(
     log_sig: Array, derivs: Array, problem: Problem, method: int, scalar_term: bool = False
 ) -> Array:
-    """Derivatives by ``log_sig`` from derivatives by the result of :func:`logsig_to_sig`.
-
-    Parameters
-    ----------
-    log_sig : array (..., log_sig_size)
-    derivs : array (..., sig_size) or (..., sig_size + 1)
-        Formatted like the result of the forward call; the leading shape broadcasts to that of ``log_sig``.
-
-    Returns
-    -------
-    array of the shape of ``log_sig``; zero on the scalar term
-    """
+    """Derivatives by ``log_sig`` from derivatives by the result of :func:`logsig_to_sig`."""
     skip, scalar = _formats(log_sig, problem, method, scalar_term)
     chain = chain_of(problem, method, 0)
 
