@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,24 +24,22 @@ settings.register_profile("logsig", deadline=None)  # how long an example takes 
 settings.load_profile("logsig")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """A cache for the whole run, all its processes included, so that each problem is compiled once and the user's own
-    cache stays as it is."""
-    folder = shared.open_folder(tmp_path_factory) / "cache"
+    cache stays as it is. It is chosen before modules of tests are imported: those of torch look at it then."""
+    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    folder = shared.open_folder(factory) / "cache"
     folder.mkdir(exist_ok=True)
-    names = ("LOGSIG_CODEGEN_CACHE", "LOGSIG_CODEGEN_OPERATORS", "LOGSIG_CODEGEN_PATH", "LOGSIG_CODEGEN_BUILD")
-    before = {name: os.environ.get(name) for name in names}
     os.environ["LOGSIG_CODEGEN_CACHE"] = str(folder)
     os.environ["LOGSIG_CODEGEN_OPERATORS"] = "never"  # no test starts a compiler that outlives it
-    for name in names[2:]:
+    for name in ("LOGSIG_CODEGEN_PATH", "LOGSIG_CODEGEN_BUILD"):
         os.environ.pop(name, None)
-    yield folder
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_cache() -> Path:
+    """The cache of this run."""
+    return Path(os.environ["LOGSIG_CODEGEN_CACHE"])
 
 
 @pytest.fixture(autouse=True)
