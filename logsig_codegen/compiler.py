@@ -158,19 +158,16 @@ def windows_kernel(problem: Problem, backward: bool) -> PathKernel:
     return PathKernel("windows_backprop" if backward else "windows", phases, problem.size)
 
 
-def log_derivative_kernel(problem: Problem, backward: bool) -> PathKernel:
-    """Whole paths in logarithmic-derivative coordinates, or their gradient."""
-    name = path_operation("log_derivative", backward=backward)
-    if backward:
-        return gradient_kernel(problem, name)
+def log_derivative_kernel(problem: Problem) -> PathKernel:
+    """Whole paths in logarithmic-derivative coordinates."""
     degree = last_degree(problem)
     step = kernel_of("step", proved(path_step.step(degree), problem), problem, in_place=(0,), descending=True)
     finish = kernel_of("finish", proved(path_step.to_log_sig(degree), problem), problem, in_place=(-1,))
-    return _with_groups(name, step, finish, problem.size)
+    return _with_groups(path_operation("log_derivative"), step, finish, problem.size)
 
 
-def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
-    """Whole paths as the signature on prefixes of Lyndon words, or their gradient.
+def signature_kernel(problem: Problem) -> PathKernel:
+    """Whole paths as the signature on prefixes of Lyndon words.
 
     Raises
     ------
@@ -182,18 +179,15 @@ def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
             f"state: expected 'log_derivative' for (dimension={problem.dimension}, degree={problem.degree}), which has "
             f"{problem.size:,} coordinates; 'signature' is there for up to {table.SIGNATURE_LIMIT:,}"
         )
-    name = path_operation("signature", backward=backward)
-    if backward:
-        return gradient_kernel(problem, name)
     plan, size = prefix_signature.PLAN, len(prefix_signature.prefix_words(problem))
     step = straight("step", plan, prefix_signature.signature_step(problem), (0,), True)
     finish = straight("finish", plan, prefix_signature.signature_to_log_sig(problem), (-1,), False)
-    return _with_groups(name, step, finish, size)
+    return _with_groups(path_operation("signature"), step, finish, size)
 
 
-def gradient_kernel(problem: Problem, operation: str) -> PathKernel:
+def gradient_kernel(problem: Problem) -> PathKernel:
     """The gradient of whole paths, which is the same for every state."""
-    degree = last_degree(problem)
+    operation, degree = path_operation(table.DEFAULT_STATE, backward=True), last_degree(problem)
     step, start = (proved(make(degree), problem) for make in (path_gradient.step_back, path_gradient.start))
     in_tables = max(estimate(plan, problem) for plan in (step, start)) > UNROLLED_OPERATIONS
     if degree == 1 or problem.size <= REGISTER_STATE or in_tables:
@@ -204,9 +198,10 @@ def gradient_kernel(problem: Problem, operation: str) -> PathKernel:
         return PathKernel(operation, phases, 0, d_state_size=problem.size)
     sizes, plan = slots.layout(problem), path_gradient.PLAN
     beside = straight("step_backprop", plan, slots.step_beside(lower(step, problem)), (0, -1), True)
-    beside = replace(beside, operations=beside.operations + OperationCount(sizes.slots, sizes.middle, 0))
+    counted = beside.operations + OperationCount(sizes.slots, sizes.middle, 0)
     begin = straight("start", plan, slots.start_with(lower(start, problem)), (-1,), True)
-    return PathKernel(operation, (beside, begin), 0, d_state_size=sum(sizes), slots=sizes.slots)
+    phases = (replace(beside, lie=step, operations=counted), replace(begin, lie=start))
+    return PathKernel(operation, phases, 0, d_state_size=sum(sizes), slots=sizes.slots)
 
 
 def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) -> PathKernel:
@@ -318,7 +313,8 @@ MADE_BY: dict[str, Callable[[LieProgram], LieProgram]] = {
 PATHS: dict[str, Callable[[Problem, bool], PathKernel]] = {
     "join": stream_kernel,
     "windows": windows_kernel,
-    "log_derivative": log_derivative_kernel,
-    "signature": signature_kernel,
+    "log_derivative": lambda problem, _: log_derivative_kernel(problem),
+    "signature": lambda problem, _: signature_kernel(problem),
+    "path_gradient": lambda problem, _: gradient_kernel(problem),
 }
 """What makes the kernel of an operation along paths, or of its gradient, by the plan of its steps."""
