@@ -315,7 +315,7 @@ _BY_SIGNATURE = _along_paths(
 )
 _PATH_GRADIENT = Operation(
     "log_sig_backprop", "log_sig_backprop", BACKWARD, (Operand("d_out"), _LOG_SIG, Operand("path", POINTS)),
-    (Operand("d_path", POINTS, "path"),), "Gradient of the log-signature of a path, whatever that is carried in",
+    (Operand("d_path", POINTS, "path"),), "Gradient of the log-signature of a path, in any state",
     "d_path: the derivative of <d_out, log_sig(path)>; log_sig is the log-signature of the path.",
     plan="path_gradient", made_by=ADJOINT,
 )  # fmt: skip

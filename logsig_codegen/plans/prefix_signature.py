@@ -173,5 +173,6 @@ def signature_to_log_sig(problem: Problem) -> Program:
             word = basis.words[index]
             split: list[Term] = [(-c, a, b) for c, a, b in exponential.products(0, word)]
             others = [(-c, exponential.brackets[k], NONE) for k, c in triangle.row(index).items() if k != index]
-            exponential.brackets.append(builder.emit([(1, place[word], NONE), *split, *others]))
+            builder.instructions.append(((1, place[word], NONE), *split, *others))
+            exponential.brackets.append(builder.first + len(builder.instructions) - 1)
     return builder.program("finish", (Result("out", tuple(exponential.brackets)),))

@@ -115,7 +115,7 @@ def test_log_change_is_the_derivative_of_the_logarithm(degree: int) -> None:
     change: list[dict[Any, Any]] = [{(): Dual(Fraction(1))}]
     change.extend({(k, 0): Dual(Fraction(0), Fraction(1))} for k in range(1, degree + 1))
     log = algebra.log(algebra.product(algebra.exp(letters), change))
-    words = {k: {(k,): Fraction(1)} for k in range(1, degree + 1)}
-    found = log_change(FreeAlgebra(), degree, words, {k: {(k, 0): Fraction(1)} for k in range(1, degree + 1)})
+    words, moved = ({k: {(k, *end): Fraction(1)} for k in range(1, degree + 1)} for end in ((), (0,)))
+    found = log_change(FreeAlgebra(), degree, words, moved)
     for n in range(1, degree + 1):
         assert found[n] == {w: slope(x) for w, x in log[n].items() if slope(x)}
