@@ -51,7 +51,7 @@ CALLS: tuple[tuple[Problem, str, Shape, tuple[str, ...]], ...] = (
     (Problem(3, 3), "float32", PATHS, WHOLE),
     # more values than registers
     (Problem(5, 3), "float64", ROWS, PRODUCTS),
-    (Problem(5, 3), "float64", PATHS, (*WHOLE, "stream", "stream_backprop")),
+    (Problem(5, 3), "float64", PATHS, (*WHOLE, "log_sig_by_signature", "stream", "stream_backprop")),
     (Problem(3, 5), "float64", ROWS, ("join", "join_backprop")),
     (Problem(3, 5), "float64", PATHS, WHOLE),
     # tables of structure constants; loops over the letters
