@@ -214,7 +214,7 @@ class FrameLayout:
     @property
     def end(self) -> str:
         """Where the memory of all operands ends."""
-        return f"LOGSIG_HOME({self._offset}, {self._count})" if self._count else "0"
+        return f"LOGSIG_HOME({self._offset}, {self._count})"
 
     @property
     def scratch(self) -> str:

@@ -5,6 +5,9 @@
  * move *tiles* of LANES rows x LANES columns, so every row is read and written once, and the kernel may start before
  * the last column has been read. logsig_run() cuts a batch into blocks.
  *
+ * Short kernels do without vectors in memory: logsig_fetch_whole() and logsig_flush_whole() move tiles between rows and
+ * local variables.
+ *
  * Which rows share a block decides the speed, for two reasons.
  *   - Row lengths are rarely a multiple of a vector, so with neighbouring rows nearly every access would straddle two
  *     cache lines, which costs more than transposing does. But rows whose distance is a multiple of LANES numbers
