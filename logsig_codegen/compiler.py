@@ -41,6 +41,10 @@ from logsig_codegen.symbolic.proof import verify_combine_plan, verify_join_plan
 UNROLLED_OPERATIONS = 20_000
 """Kernels with more operations than this become loops over tables of structure constants."""
 
+TILED_COLUMNS, TILED_ADJOINT_COLUMNS, TILED_OPERATIONS = 1_200, 300, 1_500
+"""Up to so many columns, of all operands together, and operations, rows move in tiles to variables of a single part and
+back. Adjoints need columns at the end that they have read at the beginning: longer ones keep them better in memory."""
+
 
 @dataclass(frozen=True)
 class CompiledProblem:
@@ -112,18 +116,19 @@ def compile_problem(
 def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     """The kernel of an operation, as its record in the table says."""
     if operation.kind == ROWS:
-        return _of_rows(problem, operation)
+        return _of_rows(problem, operation, alone=True)
     if operation.kind == CONVERSION:
         return Kernel(operation.name, operation.plan, None, None, None, conversion_count(problem, operation.backward))
     return PATHS[operation.plan](problem, operation.backward)
 
 
-def _of_rows(problem: Problem, operation: Operation) -> Kernel:
+def _of_rows(problem: Problem, operation: Operation, *, alone: bool = False) -> Kernel:
+    """The program of an operation on rows; ``alone``: not within a path."""
     plan = PLANS[operation.plan](problem)
     if operation.opposite:
         plan = _proved_opposite(plan)
     make = stage("differentiate", operation.name)(MADE_BY[operation.made_by])
-    return kernel_of(operation.name, make(plan), problem, operation.in_place)
+    return kernel_of(operation.name, make(plan), problem, operation.in_place, in_tiles=alone)
 
 
 def _proved_opposite(join: LieProgram) -> LieProgram:
@@ -278,21 +283,45 @@ def optimise(program: Program) -> Program:
 
 
 def kernel_of(
-    operation: str, lie: LieProgram, problem: Problem, in_place: tuple[int, ...], *, descending: bool = False
+    operation: str,
+    lie: LieProgram,
+    problem: Problem,
+    in_place: tuple[int, ...],
+    *,
+    descending: bool = False,
+    in_tiles: bool = False,
 ) -> Kernel:
+    """A kernel in the form that its size allows; ``in_tiles``: see :func:`straight`."""
     plan = lie.name.split("/")[0]
     if estimate(lie, problem) > UNROLLED_OPERATIONS:
         looped = OperationCount(estimate(lie, problem, share_slots=False), 0, 0)
         return Kernel(operation, plan, lie, None, None, looped)
-    kernel = straight(operation, plan, lower(lie, problem), in_place, descending or bool(lie.dual_inputs))
+    last_first = descending or bool(lie.dual_inputs)
+    kernel = straight(operation, plan, lower(lie, problem), in_place, last_first, in_tiles=in_tiles)
     return replace(kernel, lie=lie)
 
 
-def straight(operation: str, plan: str, program: Program, in_place: tuple[int, ...], descending: bool) -> Kernel:
-    """A straight-line kernel."""
+def straight(
+    operation: str,
+    plan: str,
+    program: Program,
+    in_place: tuple[int, ...],
+    descending: bool,
+    *,
+    in_tiles: bool = False,
+) -> Kernel:
+    """A straight-line kernel; ``in_tiles``: its rows move in tiles, if they are short enough."""
     program = replace(optimise(program), name=operation)
     accumulators = ACCUMULATORS if "d_" in program.inputs[0].name else 0
-    order = schedule(program, in_place=in_place, descending=descending, accumulators=accumulators)
+    columns = program.first + sum(len(one.values) for one in program.outputs)
+    short = columns <= (TILED_ADJOINT_COLUMNS if accumulators else TILED_COLUMNS)
+    order = schedule(
+        program,
+        in_place=in_place,
+        descending=descending,
+        accumulators=accumulators,
+        in_tiles=in_tiles and short and program.operations.total <= TILED_OPERATIONS,
+    )
     return Kernel(operation, plan, None, program, order, program.operations)
 
 
