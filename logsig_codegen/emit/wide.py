@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from logsig_codegen.compiler import PathKernel
 from logsig_codegen.emit.path_view import PathKernelView, row_operands
-from logsig_codegen.emit.view import introduction, parameters, symbol
+from logsig_codegen.emit.view import head, parameters, symbol
 from logsig_codegen.operations import BACKWARD, FORWARD, OPERATIONS, Operation, columns
 from logsig_codegen.problem import Problem
 
@@ -26,7 +26,7 @@ def wide_view(problem: Problem, kernel: PathKernel) -> PathKernelView:
     return PathKernelView(
         symbol=symbol(problem, operation.name),
         title=f"{operation.title}: dimension {problem.dimension}, degree {problem.degree}.",
-        introduction=tuple(introduction(problem, operation.name, described)),
+        introduction=tuple(head(problem, described)),
         engine="logsig_wide.h",
         defines=(f"#define LOGSIG_LETTERS {problem.dimension}",),
         tables=False,
