@@ -56,7 +56,7 @@ def c_sources(
     if any(slots and not loop for slots, loop in zip(with_slots, loops, strict=True)):
         names.append("logsig_gradients.h")
     if any(loops):
-        names.extend(("logsig_letters.h", "logsig_wide.h"))
+        names.extend(("logsig_letters.h", "logsig_wide.h", "logsig_letter_streams.h"))
     if any(isinstance(kernel, PathKernel) and walks_alone(compiled.problem, kernel) for kernel in compiled.kernels):
         names.append("logsig_alone.h")
     names.extend(HEADERS if has_conversions(compiled) else ())
