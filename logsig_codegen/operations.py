@@ -363,7 +363,7 @@ def default_state(problem: Problem) -> str:
 
 def in_loops(problem: Problem, operation: str) -> bool:
     """Whether C has loops over the letters for an operation, for any batch; decisions 51 and 67 tell why."""
-    return problem.degree == 2 and problem.dimension >= WIDE_FROM and OPERATIONS[operation].kind not in (CONVERSION, SLIDING)
+    return problem.degree == 2 and problem.dimension >= WIDE_FROM and OPERATIONS[operation].kind != CONVERSION
 
 
 def groups_to_prepare(

@@ -64,7 +64,7 @@ def c_sources(
     if calls or sliding:
         names.extend(("logsig_path_call.h", "logsig_maps.h", "logsig_calls.h", "logsig_intervals.h", "logsig_blocks.h"))
     if sliding:
-        names.append("logsig_sliding.h")
+        names.extend(("logsig_sliding.h", *(("logsig_letter_windows.h",) if any(loops) else ())))
     if calls:
         text = render("c/calls.c.j2", view=calls_view(compiled, coordinates))
         units.append(SourceUnit("calls.c", text, "c", variants))
