@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from logsig_codegen.compiler import PathKernel
 from logsig_codegen.emit.letters import room, row_function
-from logsig_codegen.emit.path_view import PathKernelView, row_operands
+from logsig_codegen.emit.path_view import FunctionText, PathKernelView, row_operands
 from logsig_codegen.emit.view import head, parameters, symbol
 from logsig_codegen.operations import BACKWARD, FORWARD, OPERATIONS, STREAM, STREAM_BACKWARD, Operation, columns
 from logsig_codegen.problem import Problem
@@ -26,17 +26,19 @@ _RUNS = {
 
 
 def wide_view(problem: Problem, kernel: PathKernel) -> PathKernelView:
-    """The view of an operation of which :func:`logsig_codegen.operations.in_loops` is true: along paths, not sliding."""
+    """The view of an operation along whole paths, or of a stream, of which ``operations.in_loops`` is true."""
     operation = OPERATIONS[kernel.operation]
     (step, *_) = kernel.phases
     described = (
         "Loops over the letters, a letter per lane; logsig_wide.h tells what is computed, the same for every state.",
     )
-    own = ""
+    frame = _FRAMES[operation.kind]
+    functions: tuple[FunctionText, ...] = ()
     if operation.streams:
         assert step.lie is not None
         described = (f"Plan: {kernel.plan}, in loops over the letters, a letter per lane.",)
-        own = f" + {room(step.lie)} * LOGSIG_LETTERS_LENGTH"
+        frame = f"({frame} + {room(step.lie)} * LOGSIG_LETTERS_LENGTH)"
+        functions = (row_function(step.operation, step.lie),)
     return PathKernelView(
         symbol=symbol(problem, operation.name),
         title=f"{operation.title}: dimension {problem.dimension}, degree {problem.degree}.",
@@ -44,7 +46,9 @@ def wide_view(problem: Problem, kernel: PathKernel) -> PathKernelView:
         engine="logsig_letter_streams.h" if operation.streams else "logsig_wide.h",
         defines=(f"#define LOGSIG_LETTERS {problem.dimension}",),
         tables=False,
-        frame=(f"#define FRAME ({_FRAMES[operation.kind]}{own})" if own else f"#define FRAME {_FRAMES[operation.kind]}",),
+        frame=(
+            f"#define FRAME ({_FRAMES[operation.kind]}{own})" if own else f"#define FRAME {_FRAMES[operation.kind]}",
+        ),
         functions=(row_function(step.operation, step.lie),) if own and step.lie else (),
         parameters=parameters(operation.name, "logsig_real"),
         entry=tuple(_entry(problem, operation, step.operation)),

@@ -69,9 +69,7 @@ def _letters_view(problem: Problem, kernel: PathKernel) -> WindowsView:
         introduction=tuple(head(problem, described)),
         tables=False,
         functions=tuple(row_function(name, plan) for name, plan in plans.items()),
-        chain=(
-            f".chain = {{{chain}}}", *_members({**_products(kernel), "room": f"{most} * LOGSIG_LETTERS_LENGTH"})
-        ),
+        chain=(f".chain = {{{chain}}}", *_members({**_products(kernel), "room": f"{most} * LOGSIG_LETTERS_LENGTH"})),
         backward=str(int(operation.backward)),
         engine="logsig_letter_windows.h",
         defines=(f"#define LOGSIG_LETTERS {problem.dimension}",),
