@@ -46,10 +46,8 @@ def wide_view(problem: Problem, kernel: PathKernel) -> PathKernelView:
         engine="logsig_letter_streams.h" if operation.streams else "logsig_wide.h",
         defines=(f"#define LOGSIG_LETTERS {problem.dimension}",),
         tables=False,
-        frame=(
-            f"#define FRAME ({_FRAMES[operation.kind]}{own})" if own else f"#define FRAME {_FRAMES[operation.kind]}",
-        ),
-        functions=(row_function(step.operation, step.lie),) if own and step.lie else (),
+        frame=(f"#define FRAME {frame}",),
+        functions=functions,
         parameters=parameters(operation.name, "logsig_real"),
         entry=tuple(_entry(problem, operation, step.operation)),
         run=_RUNS[operation.kind],
