@@ -55,6 +55,7 @@ CALLS: tuple[tuple[Problem, str, Shape, tuple[str, ...]], ...] = (
     (Problem(3, 5), "float64", ROWS, ("join", "join_backprop")),
     (Problem(3, 5), "float64", PATHS, WHOLE),
     # tables of structure constants; loops over the letters
+    (Problem(30, 3), "float64", Shape(5), ("join", "join_backprop")),
     (Problem(150, 2), "float64", Shape(5), ("join", "join_backprop")),
     (Problem(150, 2), "float64", Shape(2, 12), WHOLE),
 )

@@ -68,7 +68,9 @@ class CompiledProblem:
     @property
     def tables(self) -> tuple[LieProgram, ...]:
         """The programs that run over tables of structure constants."""
-        return tuple(k.lie for k in self.parts.values() if k.form == "tables" and k.lie is not None)
+        looped = {kernel.operation for kernel in self.kernels if in_loops(self.problem, kernel.operation)}
+        parts = (part for name, part in self.parts.items() if name.split(".")[0] not in looped)
+        return tuple(part.lie for part in parts if part.form == "tables" and part.lie is not None)
 
     @cached_property
     def parts(self) -> dict[str, Kernel]:

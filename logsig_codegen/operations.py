@@ -22,7 +22,7 @@ SIGNATURE_LIMIT = 3_000
 _SIGNATURE_FROM = {2: 3, 3: 7, 4: 5, 5: 4, 6: 3}
 """By degree: dimensions from which on a step of the signature takes no more than about 0.7 of the time."""
 WIDE_FROM = 32
-"""Letters from which on operations of degree two along paths are loops with a letter per lane; see :func:`in_loops`."""
+"""Letters from which on operations of degree two are loops with a letter per lane; see :func:`in_loops`."""
 WHOLE_STEPS = 192
 """Paths of fewer steps are never cut: twice LOGSIG_PIECE_STEPS of ``logsig_paths.h``."""
 CALLS = ("paths", "paths_backprop")
@@ -361,8 +361,8 @@ def default_state(problem: Problem) -> str:
 
 
 def in_loops(problem: Problem, operation: str) -> bool:
-    """Whether C has hand-written loops over the letters for an operation, for any batch; decision 51 tells why."""
-    return problem.degree == 2 and problem.dimension >= WIDE_FROM and OPERATIONS[operation].kind in (FORWARD, BACKWARD)
+    """Whether C has loops over the letters for an operation, for any batch; decisions 51 and 67 tell why."""
+    return problem.degree == 2 and problem.dimension >= WIDE_FROM and OPERATIONS[operation].kind != CONVERSION
 
 
 def groups_to_prepare(

@@ -256,12 +256,18 @@ def origin(problem: Problem, *, device: bool = False) -> Iterator[str]:
     yield ""
 
 
-def introduction(problem: Problem, operation: str, described: Sequence[str], *, device: bool = False) -> Iterator[str]:
-    """The comment a file begins with; ``described`` tells about its programs. ``device``: code for a GPU."""
+def head(problem: Problem, described: Sequence[str], *, named: bool = False, device: bool = False) -> Iterator[str]:
+    """How the comment that a file begins with starts. ``named``: whether the text names brackets behind statements."""
     yield from origin(problem, device=device)
     yield f"Rows of a log-signature have {problem.size} coordinates in the Lyndon bracket basis, ordered by the length"
-    yield "of the Lyndon word, then lexicographically; trailing comments name the bracket of each output column."
+    comments = "; trailing comments name the bracket of each output column" if named else ""
+    yield f"of the Lyndon word, then lexicographically{comments}."
     yield from described
+
+
+def introduction(problem: Problem, operation: str, described: Sequence[str], *, device: bool = False) -> Iterator[str]:
+    """The comment a file begins with; ``described`` tells about its programs. ``device``: code for a GPU."""
+    yield from head(problem, described, named=True, device=device)
     yield ""
     if device:
         yield "Each variable is a number of the thread that computes a sample. Names:"

@@ -17,8 +17,7 @@
 #ifndef LOGSIG_WIDE_H
 #define LOGSIG_WIDE_H
 
-#include <string.h>
-
+#include "logsig_letters.h"
 #include "logsig_paths.h"
 
 /* A tile, that fits into the registers. */
@@ -62,10 +61,9 @@ typedef logsig_real logsig_loose_half __attribute__((vector_size(32), aligned(LO
 #define LOGSIG_HALVES 0
 #endif
 
-/* Numbers for each letter, whole vectors and whole rows of a tile; vectors that hold letters. */
+/* Numbers for each letter, whole vectors and whole rows of a tile. */
 #define LOGSIG_LETTERS_UNIT (LOGSIG_LANES > LOGSIG_TILE_ROWS ? LOGSIG_LANES : LOGSIG_TILE_ROWS)
 #define LOGSIG_LETTERS_ROOM (((LOGSIG_LETTERS - 1) / LOGSIG_LETTERS_UNIT + 1) * LOGSIG_LETTERS_UNIT)
-#define LOGSIG_LETTERS_VECTORS ((LOGSIG_LETTERS - 1) / LOGSIG_LANES + 1)
 
 /* Steps that are summed at a time: their displacements take about so many bytes. */
 #ifndef LOGSIG_WIDE_BYTES
@@ -73,9 +71,6 @@ typedef logsig_real logsig_loose_half __attribute__((vector_size(32), aligned(LO
 #endif
 #define LOGSIG_WIDE_FIT (LOGSIG_WIDE_BYTES / (LOGSIG_LETTERS_ROOM * (LOGSIG_REAL_BITS / 8)))
 #define LOGSIG_WIDE_STEPS (LOGSIG_WIDE_FIT < 16 ? 16 : LOGSIG_WIDE_FIT)
-
-/* Numbers of a line of the cache. */
-#define LOGSIG_LINE (64 / (LOGSIG_REAL_BITS / 8))
 
 /* From step to step in a frame: an odd number of lines, so that steps spread over all places of the first-level cache. */
 #define LOGSIG_WIDE_ROW (LOGSIG_LETTERS_ROOM + (LOGSIG_LETTERS_ROOM / LOGSIG_LINE % 2 ? 0 : LOGSIG_LINE))
@@ -87,31 +82,10 @@ typedef logsig_real logsig_loose_half __attribute__((vector_size(32), aligned(LO
 #define LOGSIG_WIDE_BACK_FRAME \
     ((LOGSIG_LETTERS_ROOM + LOGSIG_WIDE_STEPS) * (LOGSIG_LETTERS_ROOM / LOGSIG_LANES))
 
-/* Vector c of a row of letters; beyond the last letter there are zeros, and nothing is read. */
-LOGSIG_INLINE logsig_vec logsig_load_letters(const logsig_real *row, int c)
-{
-    return logsig_load_some(row + c * LOGSIG_LANES, LOGSIG_LETTERS - c * LOGSIG_LANES);
-}
-
-LOGSIG_INLINE void logsig_store_letters(logsig_real *row, int c, logsig_vec value)
-{
-    const int left = LOGSIG_LETTERS - c * LOGSIG_LANES;
-    if (left >= LOGSIG_LANES)
-        logsig_store(row + c * LOGSIG_LANES, value);
-    else
-        logsig_store_part(row + c * LOGSIG_LANES, logsig_part_of(0, left), value);
-}
-
 /* How wide the first tile is of a row of so many vectors: tiles are nearly equal. */
 LOGSIG_INLINE int logsig_tile_width(int vectors)
 {
     return (vectors - 1) / ((vectors - 1) / LOGSIG_TILE_VECTORS + 1) + 1;
-}
-
-/* The words of letter i begin with i, i + 1. */
-LOGSIG_INLINE ptrdiff_t logsig_words_of(ptrdiff_t i)
-{
-    return LOGSIG_LETTERS + i * (2 * LOGSIG_LETTERS - i - 1) / 2;
 }
 
 /* Adds elements begin ... end - 1 of a vector to the numbers from `to` on, or, first, writes them there. */
