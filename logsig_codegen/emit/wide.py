@@ -18,7 +18,7 @@ _RUNS = {
 
 
 def wide_view(problem: Problem, kernel: PathKernel) -> PathKernelView:
-    """The view of an operation of which :func:`logsig_codegen.operations.in_loops` is true."""
+    """The view of an operation of which :func:`logsig_codegen.compiler.in_loops` is true."""
     operation = OPERATIONS[kernel.operation]
     described = (
         "Loops over the letters, a letter per lane; logsig_wide.h tells what is computed, the same for every state.",

@@ -14,9 +14,9 @@ from differences import numeric_gradient
 import logsig_codegen as lg
 from logsig_codegen.build.cpu import missing_features
 from logsig_codegen.build.toolchain import describe, find_compiler
-from logsig_codegen.compiler import compile_problem
+from logsig_codegen.compiler import WIDE_FROM, compile_problem, in_loops
 from logsig_codegen.emit.c import c_sources
-from logsig_codegen.operations import OPERATIONS, STATES, WHOLE_STEPS, WIDE_FROM, in_loops
+from logsig_codegen.operations import OPERATIONS, STATES, WHOLE_STEPS
 from logsig_codegen.problem import Problem
 
 D = WIDE_FROM + 1
