@@ -149,21 +149,28 @@ def _widths(operation: str, problem: Problem, method: int, scalar_term: bool) ->
     return {problem.size: (words + scalar_term, int(scalar_term))}
 
 
-def _maps(operation: str, problem: Problem, method: int) -> tuple[Any, tuple[Any, ...]]:
-    """The maps of a conversion as C takes them (see ``logsig_series.h``), and what they point to."""
+def maps_of(operation: str, problem: Problem, method: int) -> tuple[SparseMap, ...]:
+    """The maps of a conversion, in the order in which the kernel takes them (see ``logsig_series.h``).
+
+    The selection of the Lyndon words is to be handed over without coefficients.
+    """
     described = OPERATIONS[operation]
     logarithm = described.operand_inputs[-1].width == WORDS
     chain = chain_of(problem, 0, method) if logarithm else chain_of(problem, method, 0)
     selection = expanded_to_words(problem.dimension, problem.degree)
     if not described.backward:
-        maps = chain.maps
-    elif logarithm:
-        maps = tuple(one if one is selection else transposed(one) for one in reversed(chain.maps))
-    else:
-        maps = (*chain.maps, *chain.transposed)
+        return chain.maps
+    if logarithm:
+        return tuple(one if one is selection else transposed(one) for one in reversed(chain.maps))
+    return (*chain.maps, *chain.transposed)
+
+
+def _maps(operation: str, problem: Problem, method: int) -> tuple[Any, tuple[Any, ...]]:
+    """The maps of a conversion in C, and what they point to."""
+    maps = maps_of(operation, problem, method)
     made, kept = c_maps(maps)
     for place, one in enumerate(maps):
-        if one is selection:
+        if one is expanded_to_words(problem.dimension, problem.degree):
             made[place].coefficients = ffi.NULL
     return made, kept
 

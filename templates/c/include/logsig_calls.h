@@ -10,6 +10,10 @@
 
 #include <string.h>
 
+/* Lanes take a tenth of a second to compile, and a conversion is short beside a path: they are for streams. */
+#ifndef LOGSIG_MAPS_IN_LANES
+#define LOGSIG_MAPS_IN_LANES 0
+#endif
 #include "logsig_map_rows.h"
 #include "logsig_path_call.h"
 #include "logsig_paths.h"

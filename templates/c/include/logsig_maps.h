@@ -39,20 +39,28 @@
     static inline void mapped(const logsig_map *map, const number *x, ptrdiff_t row, number *sum)                      \
     {                                                                                                                  \
         const ptrdiff_t first = map->starts[row], count = map->starts[row + 1] - first;                                \
-        const number none = {0};                                                                                       \
-        number rest;                                                                                                   \
-        *sum = none;                                                                                                   \
-        if (count) *sum = x[map->indices[first]] * map->coefficients[first];                                           \
-        if (count <= 1) return;                                                                                        \
-        pairwise(map, x, first + 1, count - 1, &rest);                                                                 \
-        *sum += rest;                                                                                                  \
+        const ptrdiff_t *const at = map->indices + first;                                                              \
+        const double *const by = map->coefficients + first;                                                            \
+        number total = {0}, rest = {0};                                                                                \
+        if (count) total = x[at[0]] * by[0];                                                                           \
+        if (count > 1) {                                                                                               \
+            if (count > 8)                                                                                             \
+                pairwise(map, x, first + 1, count - 1, &rest);                                                         \
+            else                                                                                                       \
+                for (ptrdiff_t k = 1; k < count; k++) rest += x[at[k]] * by[k];                                        \
+            total += rest;                                                                                             \
+        }                                                                                                              \
+        *sum = total;                                                                                                  \
     }
 
 LOGSIG_MAP_SUMS(double, logsig_pairwise, logsig_mapped)
 
 /* ---- rows ------------------------------------------------------------------------------------------------------ */
 
-#if defined(__GNUC__) && defined(__has_builtin)
+#ifndef LOGSIG_MAPS_IN_LANES
+#define LOGSIG_MAPS_IN_LANES 1
+#endif
+#if LOGSIG_MAPS_IN_LANES && defined(__GNUC__) && defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define LOGSIG_MAP_LANES 8
 #endif
