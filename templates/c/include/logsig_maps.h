@@ -180,13 +180,22 @@ static inline __attribute__((always_inline)) void logsig_map_transpose(logsig_ei
     LOGSIG_MAP_DEAL(4, EVEN_PAIRS, ODD_PAIRS)
 }
 
+/* Where a tile begins: the last one of eight numbers or more ends with them, and shares some with the one before. */
+static inline ptrdiff_t logsig_map_tile(ptrdiff_t next, ptrdiff_t count)
+{
+    return next + 8 <= count ? next : count - 8;
+}
+
 static inline __attribute__((always_inline)) void logsig_map_take(const logsig_map_rows *job, const ptrdiff_t *from,
                                                                   logsig_eight *x, const int single)
 {
     const float *const floats = job->from;
     const double *const doubles = job->from;
-    ptrdiff_t k = 0;
-    for (; k + 8 <= job->columns; k += 8) {
+    if (job->columns < 8)
+        for (ptrdiff_t k = 0; k < job->columns; k++)
+            for (int i = 0; i < 8; i++) ((double *)(x + k))[i] = single ? floats[from[i] + k] : doubles[from[i] + k];
+    for (ptrdiff_t next = 0; job->columns >= 8 && next < job->columns; next += 8) {
+        const ptrdiff_t k = logsig_map_tile(next, job->columns);
         logsig_eight tile[8];
         _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++) tile[i] =
             single ? __builtin_convertvector(*(const logsig_eight_singles *)(floats + from[i] + k), logsig_eight)
@@ -194,8 +203,6 @@ static inline __attribute__((always_inline)) void logsig_map_take(const logsig_m
         logsig_map_transpose(tile);
         _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++) x[k + i] = tile[i];
     }
-    for (; k < job->columns; k++)
-        for (int i = 0; i < 8; i++) ((double *)(x + k))[i] = single ? floats[from[i] + k] : doubles[from[i] + k];
 }
 
 static inline __attribute__((always_inline)) void logsig_map_give(const logsig_map_rows *job, const ptrdiff_t *to,
@@ -204,8 +211,12 @@ static inline __attribute__((always_inline)) void logsig_map_give(const logsig_m
 {
     const ptrdiff_t length = logsig_map_length(job);
     logsig_eight tile[8];
-    ptrdiff_t k = 0;
-    for (; k + 8 <= length; k += 8) {
+    for (ptrdiff_t k = 0; length < 8 && k < length; k++) {
+        logsig_mapped_eight(map, x, k, tile);
+        for (int i = 0; i < 8; i++) logsig_map_put(job, to[i] + job->front + k, tile[0][i]);
+    }
+    for (ptrdiff_t next = 0; length >= 8 && next < length; next += 8) {
+        const ptrdiff_t k = logsig_map_tile(next, length);
         for (int i = 0; i < 8; i++) logsig_mapped_eight(map, x, k + i, &tile[i]);
         logsig_map_transpose(tile);
         _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++)
@@ -216,10 +227,6 @@ static inline __attribute__((always_inline)) void logsig_map_give(const logsig_m
             else
                 *(logsig_eight *)((double *)job->to + to[i] + job->front + k) = tile[i];
         }
-    }
-    for (; k < length; k++) {
-        logsig_mapped_eight(map, x, k, tile);
-        for (int i = 0; i < 8; i++) logsig_map_put(job, to[i] + job->front + k, tile[0][i]);
     }
 }
 
