@@ -3,9 +3,9 @@
     python benchmarks/coordinates.py                                  # about five minutes
     python benchmarks/coordinates.py --document docs/performance.md
 
-Microseconds per call, one thread; results have to agree before they are timed. A ratio is their time over ours. pySigLib
-and iisignature have no function for this: in pySigLib the way from one method to another is the exponential and then the
-logarithm, in up to 64 rows here.
+Microseconds per call, one thread; results have to agree before they are timed. A ratio is their time over ours.
+pySigLib and iisignature have no function for this: in pySigLib the way from one method to another is the exponential,
+then the logarithm, in up to 64 rows here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,15 @@ def matrix(maps: Sequence[SparseMap], dtype: str) -> Any:
     return found
 
 
+def multiplied(operator: Any, x: Array) -> Array:
+    """Rows times a matrix, as rows in memory."""
+    return np.ascontiguousarray((operator @ x.T).T)
+
+
 def by_signatures(x: Array, problem: tuple[int, int], source: int, target: int) -> Array:
     """pySigLib's way from one method to another."""
-    return pysiglib.sig_to_log_sig(pysiglib.logsig_to_sig(x, *problem, method=source), *problem, method=target)
+    found: Array = pysiglib.sig_to_log_sig(pysiglib.logsig_to_sig(x, *problem, method=source), *problem, method=target)
+    return found
 
 
 def measure(problem: tuple[int, int], batch: int, dtype: str, seconds: float) -> Iterator[Row]:
@@ -81,9 +88,9 @@ def measure(problem: tuple[int, int], batch: int, dtype: str, seconds: float) ->
         for operator, backward in ((plain, False), (plain.T.tocsr(), True)):
             x = rng.normal(size=(batch, operator.shape[1])).astype(dtype)
             calls: dict[str, Callable[[], Array]] = {"ours": _ours(x, problem, methods, backward)}
-            calls["scipy"] = lambda m=operator, x=x: np.ascontiguousarray((m @ x.T).T)
+            calls["scipy"] = partial(multiplied, operator, x)
             if methods is not None and not backward and batch <= 64 and methods[1]:
-                calls["pysiglib"] = lambda x=x, methods=methods: by_signatures(x, problem, *methods)
+                calls["pysiglib"] = partial(by_signatures, x, problem, *methods)
             found = {who: call() for who, call in calls.items()}
             for who, one in found.items():
                 error = float(np.abs(one - found["ours"]).max() / np.abs(one).max())
@@ -100,10 +107,9 @@ OTHERS = ("scipy", "pysiglib")
 
 def _ours(x: Array, problem: tuple[int, int], methods: tuple[int, int] | None, backward: bool) -> Callable[[], Array]:
     if methods is None:
-        change = lg.log_sig_to_hall_backprop if backward else lg.log_sig_to_hall
-        return lambda: change(x, *problem)
+        return partial(lg.log_sig_to_hall_backprop if backward else lg.log_sig_to_hall, x, *problem)
     change = lg.log_sig_change_method_backprop if backward else lg.log_sig_change_method
-    return lambda: change(x, *problem, *methods)
+    return partial(change, x, *problem, *methods)
 
 
 def overview(rows: Sequence[Row]) -> str:
@@ -127,8 +133,13 @@ def overview(rows: Sequence[Row]) -> str:
 def details(rows: Sequence[Row]) -> str:
     """All times, a line per measurement."""
     lines = [
-        (f"({r.dimension},{r.degree})", f"{r.rows}", r.dtype, r.operation, f"{r.ours:,.1f}", f"{r.scipy:,.1f}")
-        + (f"{r.pysiglib:,.1f}",)
+        (
+            f"({r.dimension},{r.degree})",
+            f"{r.rows}",
+            r.dtype,
+            r.operation,
+            *(f"{one:,.1f}" for one in (r.ours, r.scipy, r.pysiglib)),
+        )
         for r in rows
     ]
     return harness.table(("(d,N)", "rows", "dtype", "operation", "ours", *OTHERS), lines)

@@ -129,8 +129,8 @@ def _change(
     scalar = plan.skip | plan.front << 1
     if kept:
         by_dtype = {np.dtype(one): function for one, function in functions.items()}
-        form = Form(by_dtype, maps, len(alive), {x.shape[-1]: (plan.width, scalar)}, alive)
-        _changes[(name, problem.dimension, problem.degree, *numbers)] = form
+        key = (name, problem.dimension, problem.degree, *numbers)
+        _changes[key] = Form(by_dtype, maps, len(alive), {x.shape[-1]: (plan.width, scalar)}, alive)
     function = function_for(functions, x.dtype)
 
     def call(*arguments: Any) -> Any:
