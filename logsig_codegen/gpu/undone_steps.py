@@ -1,15 +1,24 @@
-"""Gradients of whole paths on a GPU: backward passes that undo each step, and differentiate it.
+"""Gradients along paths on a GPU: backward passes that undo each step, and differentiate it.
 
-CPUs take a linear form back along a path instead, :mod:`logsig_codegen.plans.path_gradient`: fewer operations, but
-nobody has measured it on a GPU.
+Of whole paths, CPUs take a linear form back instead, :mod:`logsig_codegen.plans.path_gradient`: fewer operations, but
+nobody has measured it on a GPU. Of windows that overlap, CPUs keep what is undone here.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel, kernel_of, last_degree, proved, straight
-from logsig_codegen.operations import BACKWARD, OPERATIONS
+from logsig_codegen.compiler import (
+    CompiledProblem,
+    Kernel,
+    PathKernel,
+    kernel_of,
+    last_degree,
+    make_kernel,
+    proved,
+    straight,
+)
+from logsig_codegen.operations import BACKWARD, JOINS, OPERATIONS, SLIDING
 from logsig_codegen.plans import path_step, prefix_signature
 from logsig_codegen.problem import Problem
 
@@ -23,6 +32,8 @@ def _on_gpus(problem: Problem, kernel: Kernel | PathKernel) -> Kernel | PathKern
     operation = OPERATIONS[kernel.operation]
     if operation.kind == BACKWARD and isinstance(kernel, PathKernel) and not kernel.state_size:
         return UNDOING[operation.state](problem)
+    if operation.kind == SLIDING and operation.backward and isinstance(kernel, PathKernel) and not kernel.d_state_size:
+        return windows_backward(problem)
     return kernel
 
 
@@ -44,6 +55,17 @@ def signature_backward(problem: Problem) -> PathKernel:
     start = straight("start", plan, prefix_signature.log_sig_backward_start(problem), (-1, -1), True)
     short = prefix_signature.short_prefixes(problem)
     return PathKernel("log_sig_by_signature_backprop", (step, start), short, d_state_size=size)
+
+
+def windows_backward(problem: Problem) -> PathKernel:
+    """The gradient of windows that overlap: adjoints of the three products, and joins of what these read.
+
+    No derivative of a product depends on coordinates of the last degree, so that the states are those of one degree less.
+    """
+    below = Problem(problem.dimension, max(1, problem.degree - 1))
+    adjoints = (OPERATIONS[one.gradient] for one in (*JOINS, OPERATIONS["combine"]))
+    phases = (*(make_kernel(below, one) for one in JOINS), *(make_kernel(problem, one) for one in adjoints))
+    return PathKernel("windows_backprop", phases, below.size, d_state_size=problem.size)
 
 
 UNDOING = {"log_derivative": log_derivative_backward, "signature": signature_backward}
