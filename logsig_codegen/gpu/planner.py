@@ -23,6 +23,8 @@ from logsig_codegen.stages import stage
 
 THREAD_OPERATIONS = 4_500
 """A thread computes samples whose programs have no more operations than this: longer ones take minutes to compile."""
+BACK_OPERATIONS = 8_000
+"""The same for gradients of windows that overlap, which are five programs: the longest take ten seconds."""
 COOPERATIVE_OPERATIONS = 8_000
 """The same for cooperative warps: the longest program, prologue or epilogue, takes ten seconds."""
 
@@ -54,9 +56,9 @@ def thread_per_unit(problem: Problem, kernel: AKernel, dtype: str, plan: Plan | 
 
     There is no other form: such windows are walked through one by one where a warp needs too much shared memory.
     """
-    if not isinstance(kernel, PathKernel) or not _is_short(kernel, THREAD_OPERATIONS):
-        return None
     backward = OPERATIONS[kernel.operation].backward
+    if not isinstance(kernel, PathKernel) or not _is_short(kernel, BACK_OPERATIONS if backward else THREAD_OPERATIONS):
+        return None
     found: SlidingPlan | SlidingBackPlan = sliding_back_plan(kernel) if backward else sliding_plan(kernel)
     return found if found.occupancy(dtype).warp_bytes <= SHARED_BYTES else None
 

@@ -399,16 +399,17 @@ static inline int logsig_slides(logsig_doing *doing, int which, int *slides)
 typedef struct {
     logsig_unit_shape shape;
     int64_t per_path, units, segments, paths; /* of a path: windows, units, segments; how many paths */
-    int64_t levels[64], rest, middle; /* rows, those of the first units of all paths first: products of 1, 2, 4, ... segments,
-                                         steps beyond, and both together; 0: there are none */
+    int64_t levels[64], rest, middle; /* rows, those of the first units of all paths first: products of 1, 2, 4, ...
+                                         segments, steps beyond, and both together; 0: there are none */
 } logsig_gpu_units;
 
 static inline logsig_gpu_units logsig_units_of(const logsig_path_call *call, logsig_gpu_rows paths)
 {
-    logsig_gpu_units units = {logsig_unit_of(call->window, call->step, LOGSIG_UNIT_WINDOWS), 0, 0, 0, paths.count, {0}, 0, 0};
+    const logsig_unit_shape shape = logsig_unit_of(call->window, call->step, LOGSIG_UNIT_WINDOWS);
+    logsig_gpu_units units = {shape, 0, 0, 0, paths.count, {0}, 0, 0};
     units.per_path = logsig_window_count(call->length, call->window, call->step);
-    units.units = units.per_path ? (units.per_path - 1) / units.shape.windows + 1 : 0;
-    units.segments = units.units + units.shape.between - 1;
+    units.units = units.per_path ? (units.per_path - 1) / shape.windows + 1 : 0;
+    units.segments = units.units + shape.between - 1;
     return units;
 }
 
@@ -425,7 +426,7 @@ static inline int logsig_middles(logsig_doing *doing, logsig_gpu_rows paths, log
         all->middle = all->levels[0] = logsig_take_rows(doing, parts.count, size);
         if (shape->between > 1 && !keep) next = logsig_take_rows(doing, parts.count, size);
         LOGSIG_TRY(logsig_walk(doing, parts, all->middle, size));
-        for (int64_t apart = 1, level = 1; apart < shape->between; apart *= 2, level++) { /* products of 2, 4, ... segments */
+        for (int64_t apart = 1, level = 1; apart < shape->between; apart *= 2, level++) { /* products of 2, 4, ... */
             const int64_t products = keep ? logsig_take_rows(doing, (segments - apart) * paths.count, size) : next;
             segments -= apart;
             LOGSIG_GO(doing, LOGSIG_AT_COMBINE, segments * paths.count, all->middle, size,
@@ -551,9 +552,9 @@ static inline int logsig_slide_back(logsig_doing *doing, logsig_gpu_rows paths)
     for (int64_t first = 0; first < all; first += some) {
         const int64_t count = all - first < some ? all - first : some;
         LOGSIG_GO(doing, LOGSIG_AT_WINDOWS_BACKPROP, count, logsig_address(call->d_out), call->d_out_stride,
-                  logsig_address(call->path), paths.stride, paths.length, paths.lengths, paths.starts, units.middle, d_middle,
-                  d_prefixes, d_starts, d_ends, call->window, call->step, units.shape.windows, units.per_path, paths.count,
-                  first);
+                  logsig_address(call->path), paths.stride, paths.length, paths.lengths, paths.starts, units.middle,
+                  d_middle, d_prefixes, d_starts, d_ends, call->window, call->step, units.shape.windows, units.per_path,
+                  paths.count, first);
     }
     LOGSIG_TRY(logsig_arrange(doing, LOGSIG_ADD_SEGMENTS, paths.count * paths.length * dimension,
                               logsig_address(call->d_path), d_starts, d_ends, paths.lengths, paths.starts, dimension,

@@ -108,8 +108,8 @@ LOGSIG_DEVICE void logsig_add_stretches(const logsig_paths_given &given, long lo
     ((logsig_real *)given.to)[logsig_begin(given, path, length * dimension) + point * dimension + i % dimension] += sum;
 }
 
-/* The derivative by a number of a point from those of the units' displacements, x by those of segments of starts, y of ends,
- * (units, paths, steps of a segment, dimension): n = dimension, length, window, step, windows of a unit, windows of a path. */
+/* The derivative by a number of a point from those by displacements of units, x of segments of starts, y of ends, (units,
+ * paths, steps of a segment, dimension): n = dimension, length, window, step, windows of a unit, windows of a path. */
 LOGSIG_DEVICE void logsig_add_segments(const logsig_paths_given &given, long long i)
 {
     const long long dimension = given.n[0], length = given.n[1], step = given.n[3], windows = given.n[4];
@@ -160,7 +160,8 @@ LOGSIG_DEVICE void logsig_arrange(long long task, const logsig_paths_given &give
     case LOGSIG_ADD_STRETCHES: logsig_add_stretches(given, i); break;
     case LOGSIG_ADD_SEGMENTS: logsig_add_segments(given, i); break;
     case LOGSIG_OVERLAY: /* n = numbers of x, numbers before those of y */
-        to[i] = (i < given.n[0] ? given.x[i] : (logsig_real)0) + (i < given.n[1] ? (logsig_real)0 : given.y[i - given.n[1]]);
+        to[i] = i < given.n[0] ? given.x[i] : (logsig_real)0;
+        if (i >= given.n[1]) to[i] += given.y[i - given.n[1]];
         break;
     }
 }

@@ -49,9 +49,9 @@ LOGSIG_DEVICE long long logsig_take_unit(volatile logsig_units *units, int lane,
     return windows;
 }
 
-/* Goes back over the steps all - 1 ... 0, at least one, of each lane's segment. take(v, x): for each step there is, v is its
- * displacement, and the number x[k] of the point it begins at, which the walk has read, may be written over; at(t): every
- * lane, after step t; gone(t, chunk): the warp, when it is done with a chunk, which begins at step t.
+/* Goes back over the steps all - 1 ... 0, at least one, of each lane's segment. take(v, x): for each step that there is,
+ * with its displacement, and the point it begins at, which may be written over; at(t): for all lanes, after step t;
+ * gone(t, chunk): when the warp is done with a chunk, whose first step is t.
  *
  * Chain: DIMENSION, CHUNK, STRIDE. */
 template <class Chain, class Take, class At, class Gone>

@@ -4,10 +4,10 @@
  * prefixes add up from the last end to the first. So a unit is gone through three times:
  *
  *     back, over the starts:   from the middle to the longest suffix;
- *     forth, over both:        a suffix loses a step, a prefix gains one. At each window the product is differentiated: what
- *                              is found of the suffix goes on with it, what is found of the prefix goes to global memory,
- *                              number by number, the 32 units of the warp side by side;
- *     back, over the ends:     the prefix loses a step, and what was found of it comes back when its window's turn has come.
+ *     forth, over both:        the suffix loses a step, the prefix gains one. At each window the product is
+ *                              differentiated: what is found of the suffix goes on with it, what is found of the prefix
+ *                              goes to global memory, number by number, the 32 units of the warp side by side;
+ *     back, over the ends:     the prefix loses a step, and what was found of it is added when its window's turn has come.
  *
  * Nothing is kept on the way but these rows: a step is undone by a join with its displacement reversed. No derivative
  * of a product depends on the last degree, so that suffixes and prefixes go without it. Derivatives by displacements are
@@ -21,7 +21,6 @@
 /* A row in global memory: neighbouring numbers are as far from each other as a warp has lanes. */
 struct logsig_spread_row {
     logsig_real *at;
-    LOGSIG_DEVICE_MEMBER logsig_spread_row of(logsig_real *rows, long long row, int size) { return {rows + row * size * LOGSIG_WARP}; }
     LOGSIG_SAMPLE_METHOD logsig_real &operator[](int k) const { return at[k * LOGSIG_WARP]; }
 };
 
@@ -97,7 +96,7 @@ LOGSIG_DEVICE void logsig_move_on(logsig_real (&v)[DIMENSION], logsig_real (&und
     }
 }
 
-/* Differentiates the product of suffix and prefix of window t, as far as this unit has it, and asks for the next one's row. */
+/* Differentiates the product of suffix and prefix of window t, as far as this unit has it; asks for the next one's row. */
 template <class Chain>
 LOGSIG_DEVICE void logsig_window_back(int lane, const logsig_unit_rows &at, const logsig_windows &given,
                                       const logsig_real *d_out, const volatile logsig_paths *starts, long long t,
@@ -107,7 +106,7 @@ LOGSIG_DEVICE void logsig_window_back(int lane, const logsig_unit_rows &at, cons
     logsig_await_all();
     if (t < mine) {
         logsig_row suffix = at.suffix, prefix = at.prefix, g = at.d_window, sum = at.sum;
-        const logsig_spread_row d_prefix = logsig_spread_row::of(d_prefixes, t, size);
+        const logsig_spread_row d_prefix = {d_prefixes + t * size * LOGSIG_WARP};
         Chain::combine_back(g, suffix, prefix, d_prefix);
 #pragma unroll 8
         for (int k = 0; k < size; k++) sum[k] = sum[k] + g[k];
@@ -190,7 +189,7 @@ LOGSIG_DEVICE void logsig_prefixes_back(int lane, const logsig_unit_rows &at, vo
     const auto add = [&](long long t) {
         if (t != until) return;
         if (window < mine) {
-            const logsig_spread_row d_prefix = logsig_spread_row::of(d_prefixes, window, size);
+            const logsig_spread_row d_prefix = {d_prefixes + window * size * LOGSIG_WARP};
 #pragma unroll 8
             for (int k = 0; k < size; k++) sum[k] = sum[k] + d_prefix[k];
         }
