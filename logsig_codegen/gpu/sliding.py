@@ -102,8 +102,8 @@ class SlidingBackPlan:
     join, prepend : Schedule
         Of steps, in the coordinates that derivatives of products depend on.
     join_back, prepend_back, combine_back : Schedule
-        Of the derivatives of the three products. Each writes that of the first operand over that of the result; the joins
-        write that of a displacement over it.
+        Of the derivatives of the three products. Each writes that of the first operand over that of the result; the
+        joins write that of a displacement over it.
     """
 
     form: ClassVar[str] = "thread"

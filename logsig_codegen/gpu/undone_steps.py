@@ -60,7 +60,7 @@ def signature_backward(problem: Problem) -> PathKernel:
 def windows_backward(problem: Problem) -> PathKernel:
     """The gradient of windows that overlap: adjoints of the three products, and joins of what these read.
 
-    No derivative of a product depends on coordinates of the last degree, so that the states are those of one degree less.
+    No derivative of a product depends on coordinates of the last degree, so that the states have one degree less.
     """
     below = Problem(problem.dimension, max(1, problem.degree - 1))
     adjoints = (OPERATIONS[one.gradient] for one in (*JOINS, OPERATIONS["combine"]))

@@ -304,7 +304,7 @@ def test_what_was_prepared_needs_nothing_more(
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_gradients_of_windows_with_less_in_common_are_those_of_the_cpu(kernel: lg.LogSigKernel, programs: EmulatedPrograms, known: bool) -> None:
+def test_gradients_that_are_walked_through(kernel: lg.LogSigKernel, programs: EmulatedPrograms, known: bool) -> None:
     programs.refused |= WALKED
     path, windows = torch.from_numpy(walk(2, 24, D)), (12, 2)
     call = PathCall(kernel, path_request(path, D, N, PathOptions(windows=windows)), 1)
