@@ -112,13 +112,14 @@ def compile_problem(
 def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     """The kernel of an operation, as its record in the table says."""
     if operation.kind == ROWS:
-        return _of_rows(problem, operation)
+        return rows_kernel(problem, operation)
     if operation.kind == CONVERSION:
         return Kernel(operation.name, operation.plan, None, None, None, conversion_count(problem, operation.backward))
     return PATHS[operation.plan](problem, operation.backward)
 
 
-def _of_rows(problem: Problem, operation: Operation) -> Kernel:
+def rows_kernel(problem: Problem, operation: Operation) -> Kernel:
+    """The kernel of an operation on rows."""
     plan = PLANS[operation.plan](problem)
     if operation.opposite:
         plan = _proved_opposite(plan)
@@ -154,7 +155,7 @@ def windows_kernel(problem: Problem, backward: bool) -> PathKernel:
     """The products that windows which overlap are made of; for their gradient also the adjoints of these."""
     products = tuple(OPERATIONS[name] for name in ("join", "join_left", "combine"))
     adjoints = tuple(OPERATIONS[one.gradient] for one in products) if backward else ()
-    phases = tuple(_of_rows(problem, one) for one in (*products, *adjoints))
+    phases = tuple(rows_kernel(problem, one) for one in (*products, *adjoints))
     return PathKernel("windows_backprop" if backward else "windows", phases, problem.size)
 
 

@@ -14,8 +14,8 @@ from logsig_codegen.compiler import (
     PathKernel,
     kernel_of,
     last_degree,
-    make_kernel,
     proved,
+    rows_kernel,
     straight,
 )
 from logsig_codegen.operations import BACKWARD, JOINS, OPERATIONS, SLIDING
@@ -64,7 +64,7 @@ def windows_backward(problem: Problem) -> PathKernel:
     """
     below = Problem(problem.dimension, max(1, problem.degree - 1))
     adjoints = (OPERATIONS[one.gradient] for one in (*JOINS, OPERATIONS["combine"]))
-    phases = (*(make_kernel(below, one) for one in JOINS), *(make_kernel(problem, one) for one in adjoints))
+    phases = (*(rows_kernel(below, one) for one in JOINS), *(rows_kernel(problem, one) for one in adjoints))
     return PathKernel("windows_backprop", phases, below.size, d_state_size=problem.size)
 
 

@@ -48,7 +48,9 @@ class SlidingBackView:
 def sliding_back_view(plan: SlidingBackPlan) -> SlidingBackView:
     """The view of the file of a plan."""
     places = {"l": "w", "v": "v", "k": "k", "z": "w", "g": "g", "dl": "g", "dv": "v", "dk": "dk"}
-    return SlidingBackView(_file(plan), plan, *_calls(plan, places), plan.row, plan.state_row)
+    join, prepend, join_back, prepend_back, combine_back = _calls(plan, places)
+    rows = plan.row, plan.state_row
+    return SlidingBackView(_file(plan), plan, join, prepend, join_back, prepend_back, combine_back, *rows)
 
 
 def _file(plan: SlidingPlan | SlidingBackPlan) -> FileView:
