@@ -134,7 +134,7 @@ def in_loops(problem: Problem, operation: str) -> bool:
 def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     """The kernel of an operation, as its record in the table says."""
     if operation.kind == ROWS:
-        return _of_rows(problem, operation, alone=True)
+        return rows_kernel(problem, operation, alone=True)
     if operation.kind == MAP:
         return Kernel(operation.name, operation.plan, None, None, None, OperationCount(0, 0, 0))
     if operation.kind == CONVERSION:
@@ -142,8 +142,8 @@ def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     return PATHS[operation.plan](problem, operation.backward)
 
 
-def _of_rows(problem: Problem, operation: Operation, *, alone: bool = False) -> Kernel:
-    """The program of an operation on rows; ``alone``: not within a path."""
+def rows_kernel(problem: Problem, operation: Operation, *, alone: bool = False) -> Kernel:
+    """The kernel of an operation on rows; ``alone``: not within a path."""
     plan = PLANS[operation.plan](problem)
     if operation.opposite:
         plan = _proved_opposite(plan)
@@ -179,7 +179,7 @@ def windows_kernel(problem: Problem, backward: bool) -> PathKernel:
     """The products that windows which overlap are made of; for their gradient also the adjoints of these."""
     products = tuple(OPERATIONS[name] for name in ("join", "join_left", "combine"))
     adjoints = tuple(OPERATIONS[one.gradient] for one in products) if backward else ()
-    phases = tuple(_of_rows(problem, one) for one in (*products, *adjoints))
+    phases = tuple(rows_kernel(problem, one) for one in (*products, *adjoints))
     return PathKernel("windows_backprop" if backward else "windows", phases, problem.size)
 
 

@@ -36,7 +36,7 @@ POINTS, STEPS = "points", "steps"
 ROWS, FORWARD, BACKWARD, STREAM, STREAM_BACKWARD = "rows", "forward", "backward", "stream", "stream_backward"
 """Kinds: every operand is an array of rows; a whole path, forth and back; all expanding paths, forth and back."""
 SLIDING = "sliding"
-"""Windows that overlap, forth and back (on GPUs forth only): used by calls along paths only."""
+"""Windows that overlap, forth and back: used by calls along paths only."""
 CONVERSION = "conversion"
 """Rows of signatures, and of log-signatures in any coordinates: maps say which."""
 MAP = "map"
@@ -162,8 +162,8 @@ class Operation:
 
     @property
     def on_gpus(self) -> bool:
-        """Whether there can be a kernel of it for GPUs: not of conversions, nor of the gradient of windows."""
-        return self.kind not in (CONVERSION, MAP) and not (self.kind == SLIDING and self.backward)
+        """Whether there can be a kernel of it for GPUs: not of conversions."""
+        return self.kind not in (CONVERSION, MAP)
 
     @property
     def torch_schema(self) -> str:

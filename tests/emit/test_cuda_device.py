@@ -21,7 +21,7 @@ from logsig_codegen.emit.statements import SHORT_NAMES
 from logsig_codegen.gpu.path_scan import PathScanPlan
 from logsig_codegen.gpu.planner import plan_kernel
 from logsig_codegen.gpu.rows import RowsPlan
-from logsig_codegen.gpu.sliding import SlidingPlan
+from logsig_codegen.gpu.sliding import SlidingBackPlan, SlidingPlan
 from logsig_codegen.gpu.stream import StreamPlan
 from logsig_codegen.ir.interpret import interpret
 from logsig_codegen.ir.schedule import Schedule
@@ -50,7 +50,7 @@ def functions(compiled: CompiledProblem, dtype: str) -> dict[str, tuple[str, Sch
         elif isinstance(plan, StreamPlan):
             name = "step_backprop" if plan.backward else "step"
             found[f"{kernel.operation}::{name}"] = file_name(plan), plan.schedule
-        elif isinstance(plan, SlidingPlan):
+        elif isinstance(plan, SlidingPlan | SlidingBackPlan):
             products = plan.products
             found.update({f"{kernel.operation}::{name}": (file_name(plan), one) for name, one in products.items()})
     return found
