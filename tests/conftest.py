@@ -20,11 +20,12 @@ from logsig_codegen.build.cache import places
 
 pytest_plugins = ("side_by_side", "torch_extension")
 
-# Hundreds of fresh processes import the package: where bytecode is not kept, each compiles it again, and what it imports.
+# Hundreds of fresh processes import the package: without bytecode each compiles it again, and all that it imports.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-settings.register_profile("logsig", deadline=None)  # how long an example takes says something about the machine only
+# How long an example takes says something about the machine only. Each run draws other examples.
+settings.register_profile("logsig", deadline=None, max_examples=50)
 settings.load_profile("logsig")
 
 

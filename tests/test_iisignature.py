@@ -33,7 +33,9 @@ def walk(*shape: int) -> Any:
 
 
 def load(dimension: int, degree: int) -> lg.LogSigKernel:
-    return together.load(dimension, degree, together.PATHS if degree >= 7 else (*together.PATHS, *together.BY_SIGNATURE))
+    return together.load(
+        dimension, degree, together.PATHS if degree >= 7 else (*together.PATHS, *together.BY_SIGNATURE)
+    )
 
 
 @lru_cache(maxsize=64)
