@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,18 @@ import shared
 from hypothesis import settings
 from processes import RunPython, process_environment
 
-from logsig_codegen.build import background
+from logsig_codegen.build import background, toolchain
 from logsig_codegen.build.cache import places
 
 pytest_plugins = ("side_by_side", "torch_extension")
+_described = lru_cache(maxsize=8)(toolchain._describe.__wrapped__)  # without optimisation, see below
 
-settings.register_profile("logsig", deadline=None)  # how long an example takes says something about the machine only
+# Hundreds of fresh processes import the package: without bytecode each compiles it again, and all that it imports.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# How long an example takes says something about the machine only. Each run draws other examples.
+settings.register_profile("logsig", deadline=None, max_examples=50)
 settings.load_profile("logsig")
 
 
@@ -58,11 +65,9 @@ def nothing_in_the_background(request: pytest.FixtureRequest, monkeypatch: pytes
 @pytest.fixture
 def unoptimised(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile C without optimisation, which changes no number, for tests of something else than compiled code."""
-    from logsig_codegen.build import toolchain
-
     flags = tuple(replace(flag, text="-O0") if flag.text == "-O2" else flag for flag in toolchain.FLAGS)
     monkeypatch.setattr(toolchain, "FLAGS", flags)
-    monkeypatch.setattr(toolchain, "_describe", toolchain._describe.__wrapped__)  # what it keeps is for other tests
+    monkeypatch.setattr(toolchain, "_describe", _described)  # what the other one keeps has other flags
 
 
 @pytest.fixture
