@@ -7,12 +7,12 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import shared
 from hypothesis import settings
+from native import unoptimised
 from processes import RunPython, process_environment
 
 from logsig_codegen.build import background
@@ -55,14 +55,10 @@ def nothing_in_the_background(request: pytest.FixtureRequest, monkeypatch: pytes
         monkeypatch.setattr(background, "start", lambda *_: None)
 
 
-@pytest.fixture
-def unoptimised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compile C without optimisation, which changes no number, for tests of something else than compiled code."""
-    from logsig_codegen.build import toolchain
-
-    flags = tuple(replace(flag, text="-O0") if flag.text == "-O2" else flag for flag in toolchain.FLAGS)
-    monkeypatch.setattr(toolchain, "FLAGS", flags)
-    monkeypatch.setattr(toolchain, "_describe", toolchain._describe.__wrapped__)  # what it keeps is for other tests
+@pytest.fixture(name="unoptimised")
+def without_optimisation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile C without optimisation, for tests of something else than compiled code."""
+    unoptimised(monkeypatch)
 
 
 @pytest.fixture

@@ -61,3 +61,18 @@ def test_number_of_processes(monkeypatch: pytest.MonkeyPatch, arguments: list[st
     assert side_by_side.pytest_xdist_auto_num_workers(config) == expected
     monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "3")
     assert side_by_side.pytest_xdist_auto_num_workers(config) == 3
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+@pytest.mark.parametrize(("many_long", "many_others"), [(0, 9), (5, 30), (4, 1), (12, 0)])
+def test_every_process_begins_with_long_tests(processes: int, many_long: int, many_others: int) -> None:
+    long, others = list(range(-many_long, 0)), list(range(many_others))
+    found = side_by_side.dealt(long, others, processes)
+    assert sorted(found) == long + others
+    assert [one for one in found if one >= 0] == others, "neighbours share what they build"
+    size = len(found) // processes
+    if many_others >= many_long * processes:
+        for part in (found[k * size : (k + 1) * size] for k in range(processes)):
+            count = sum(one < 0 for one in part)
+            assert many_long // processes <= count <= -(-many_long // processes)
+            assert all(one < 0 for one in part[:count])
