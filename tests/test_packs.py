@@ -34,7 +34,7 @@ import logsig_codegen as lg
 from logsig_codegen import cli, packing
 from logsig_codegen.build import cpu, elf, packs, platforms, policy, wheel
 from logsig_codegen.build.cache import package_fingerprint
-from logsig_codegen.build.launcher import obtain_library
+from logsig_codegen.build.libraries import obtain_library
 from logsig_codegen.operations import groups_to_prepare
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import threads

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from logsig_codegen.build import cpu
-from logsig_codegen.build.cache import failures
-from logsig_codegen.build.launcher import obtain_library
-from logsig_codegen.build.processes import run
-from logsig_codegen.build.toolchain import find_compiler
+from logsig_codegen.build import libraries
+from logsig_codegen.build.libraries import compile_library, file_name, obtain_library
 from logsig_codegen.errors import CompilerNotFoundError
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.shipped import verbatim
 
-FLAGS = ("-O2", "-std=gnu11", "-fPIC", "-shared", "-ffp-contract=off")
+FLAGS = (*libraries.FLAGS, "-ffp-contract=off")
 _HEADER = Path("xla", "ffi", "api", "c_api.h")
 
 
@@ -53,8 +47,7 @@ def library_name(include: Path) -> str:
 
     written = (verbatim(name) for name in (TEMPLATE, *HEADERS))
     header = (include / _HEADER).read_text(encoding="utf-8")
-    parts = (cpu.machine(), ffi_version(include), *FLAGS, repr(OPERATIONS), *written, header)
-    return f"logsig_jax-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so"
+    return file_name("logsig_jax", ffi_version(include), *FLAGS, repr(OPERATIONS), *written, header)
 
 
 def obtain_handlers(folders: Iterable[Path] = ()) -> Path:
@@ -85,19 +78,7 @@ def obtain_handlers(folders: Iterable[Path] = ()) -> Path:
 
 
 def compile_handlers(sources: Mapping[str, str], target: Path, include: Path) -> None:
-    """Compile the first of ``sources``; ``target`` appears when it is complete.
+    """Compile ``sources``; ``target`` appears when it is complete. Raises as :func:`compile_library`."""
+    from logsig_codegen.emit.jax import SOURCE
 
-    Raises
-    ------
-    CompilerNotFoundError, CompilerError
-    """
-    headers = ("-I", ".", "-isystem", str(include))
-    compiler = find_compiler()
-    command = (*compiler.command, *FLAGS, *headers, next(iter(sources)), "-o", target.name)
-    with tempfile.TemporaryDirectory(prefix=".jax-", dir=target.parent) as work:
-        folder = Path(work)
-        for name, text in sources.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        done = run(command, folder, environment=compiler.environment)
-        failures.check(done, "The C compiler", folder, output=target.name)
-        os.replace(folder / target.name, target)
+    compile_library(target, sources, SOURCE, (*FLAGS, "-I", ".", "-isystem", str(include)))

@@ -7,7 +7,6 @@ package; where there is none, the operators are registered from Python.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -15,9 +14,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from logsig_codegen.build import cache, cpu
+from logsig_codegen.build import cache
 from logsig_codegen.build.extension import compile_cpp, search_path
-from logsig_codegen.build.launcher import kept_library, obtain_library
+from logsig_codegen.build.libraries import file_name, kept_library, obtain_library
 from logsig_codegen.build.policy import NEVER, interprets, policy
 from logsig_codegen.build.toolchain import find_compiler
 from logsig_codegen.errors import CompilerNotFoundError, LogSigError, shown
@@ -42,8 +41,7 @@ def library_name() -> str:
         torch = version("torch")
     except PackageNotFoundError as error:
         raise CompilerNotFoundError(f"{WHAT}: torch is not installed") from error
-    parts = (cpu.machine(), torch, cache.package_fingerprint())
-    return f"logsig_torch-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}.so"
+    return file_name("logsig_torch", torch, cache.package_fingerprint())
 
 
 def built_operators() -> Path | None:
