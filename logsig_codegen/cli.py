@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ examples:
   logsig-gen show --dim 5 --degree 3 --what report --format json
                                                  plan and operation counts, for programs
   logsig-gen pack --common                       a wheel of the common problems, for machines without a compiler
-  logsig-gen operators                           torch's operators in C++, for quick small calls
+  logsig-gen extensions                          what makes small calls quicker: numpy's in C, torch's in C++
   logsig-gen doctor                              what would be used on this machine, and why
   logsig-gen cache                               what the cache holds, and how it gets smaller
 
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="logsig-gen",
         usage="logsig-gen --dim D --degree N [options]\n       logsig-gen show --dim D --degree N [options]"
         "\n       logsig-gen pack (--common | --dim D --degree N) [options]"
-        "\n       logsig-gen operators\n       logsig-gen doctor [options]"
+        "\n       logsig-gen extensions\n       logsig-gen doctor [options]"
         "\n       logsig-gen cache [list | clean | clear] [options]",
         description=DESCRIPTION,
         epilog=EXAMPLES,
@@ -191,15 +192,16 @@ def _doctor_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _operators_parser() -> argparse.ArgumentParser:
+def _extensions_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="logsig-gen operators",
-        description="Compile the operators of torch in C++, once for all problems, into the cache, and print where "
-        "they are. Every process that uses this package with tensors takes them from then on. Needs torch, ninja, a "
-        "C++ compiler, and about a minute.",
+        prog="logsig-gen extensions",
+        description="Compile what makes small calls quicker, once for all problems, into the cache, and print where it "
+        "is: calls on numpy arrays in C, which needs the headers of Python and a second, and, where torch is "
+        "installed, its operators in C++, which needs ninja, a C++ compiler, and about a minute. Every process takes "
+        "them from then on.",
         allow_abbrev=False,
     )
-    parser.set_defaults(run=_operators)
+    parser.set_defaults(run=_extensions)
     return parser
 
 
@@ -295,10 +297,13 @@ def _show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _operators(_: argparse.Namespace) -> int:
+def _extensions(_: argparse.Namespace) -> int:
+    from logsig_codegen.build.quick_calls import obtain_quick_calls
     from logsig_codegen.build.torch_operators import obtain_operators
 
-    print(obtain_operators())
+    print(obtain_quick_calls(), flush=True)
+    if find_spec("torch") is not None:
+        print(obtain_operators())
     return 0
 
 
@@ -333,7 +338,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     parsers = {
         "show": _show_parser,
-        "operators": _operators_parser,
+        "extensions": _extensions_parser,
         "doctor": _doctor_parser,
         "cache": cache_command.parser,
         "pack": pack_command.parser,

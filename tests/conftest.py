@@ -31,7 +31,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     folder = shared.open_folder(factory) / "cache"
     folder.mkdir(exist_ok=True)
     os.environ["LOGSIG_CODEGEN_CACHE"] = str(folder)
-    os.environ["LOGSIG_CODEGEN_OPERATORS"] = "never"  # no test starts a compiler that outlives it
+    os.environ["LOGSIG_CODEGEN_EXTENSIONS"] = "never"  # no test starts a compiler that outlives it
     # XLA compiles thousands of programs that run once.
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
     for name in ("LOGSIG_CODEGEN_PATH", "LOGSIG_CODEGEN_BUILD"):

@@ -122,7 +122,7 @@ def test_help_names_the_groups(words: list[str], capsys: pytest.CaptureFixture[s
 def test_examples_of_the_help_are_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each example parses: it reaches the function that would do the work."""
     reached = []
-    for name in ("_generate", "_show", "_doctor", "_operators"):
+    for name in ("_generate", "_show", "_doctor", "_extensions"):
         monkeypatch.setattr(cli, name, lambda options, name=name: reached.append(name) or 0)
     monkeypatch.setattr(pack_command, "_pack", lambda parser, options: reached.append("_pack") or 0)
     lines = [
@@ -133,7 +133,7 @@ def test_examples_of_the_help_are_commands(capsys: pytest.CaptureFixture[str], m
     assert len(lines) >= 6
     for _, *words in lines:
         assert cli.main(words) == 0
-    assert set(reached) == {"_generate", "_show", "_doctor", "_operators", "_pack"}
+    assert set(reached) == {"_generate", "_show", "_doctor", "_extensions", "_pack"}
 
 
 # ---------------------------------------------------------------------------------------------- generating

@@ -1,13 +1,14 @@
-"""Whether what is missing is compiled when it is needed: the one place that reads ``$LOGSIG_CODEGEN_BUILD``."""
+"""Whether what is missing is compiled: the one place that reads the variables that decide about it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 
-from logsig_codegen.errors import BuildForbiddenError
+from logsig_codegen.errors import BuildForbiddenError, shown
 
 VARIABLE = "LOGSIG_CODEGEN_BUILD"
+EXTENSIONS = "LOGSIG_CODEGEN_EXTENSIONS"
 AUTOMATIC, NEVER, ALWAYS = "auto", "never", "always"
 POLICIES = (AUTOMATIC, NEVER, ALWAYS)
 
@@ -21,10 +22,18 @@ def policy() -> str:
     ValueError
         If the variable has another value.
     """
-    text = os.environ.get(VARIABLE, "").strip() or AUTOMATIC
-    if text not in POLICIES:
-        raise ValueError(f"${VARIABLE}: expected one of {', '.join(POLICIES)}, got {text!r}")
-    return text
+    return _value(VARIABLE, POLICIES)
+
+
+def builds_extensions() -> bool:
+    """Whether what only makes small calls quicker may be built in the background, for programs that make many of them.
+
+    Raises
+    ------
+    ValueError
+        If ``$LOGSIG_CODEGEN_EXTENSIONS`` is neither ``auto`` nor ``never``, or as :func:`policy`.
+    """
+    return _value(EXTENSIONS, (AUTOMATIC, NEVER)) == AUTOMATIC and policy() != NEVER
 
 
 def interprets() -> bool:
@@ -45,3 +54,10 @@ def refusal(what: str, advice: Callable[[], str]) -> BuildForbiddenError | None:
     if policy() != NEVER:
         return None
     return BuildForbiddenError(f"{what}, and ${VARIABLE} is {NEVER!r}: nothing is compiled. {advice()}")
+
+
+def _value(variable: str, values: tuple[str, ...]) -> str:
+    text = os.environ.get(variable, "").strip() or AUTOMATIC
+    if text not in values:
+        raise ValueError(f"${variable}: expected one of {', '.join(values)}, got {shown(text)}")
+    return text

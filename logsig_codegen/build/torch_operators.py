@@ -17,13 +17,11 @@ from pathlib import Path
 from logsig_codegen.build import cache
 from logsig_codegen.build.extension import compile_cpp, search_path
 from logsig_codegen.build.libraries import file_name, kept_library, obtain_library
-from logsig_codegen.build.policy import NEVER, interprets, policy
+from logsig_codegen.build.policy import interprets
 from logsig_codegen.build.toolchain import find_compiler
-from logsig_codegen.errors import CompilerNotFoundError, LogSigError, shown
+from logsig_codegen.errors import CompilerNotFoundError, LogSigError
 
 WHAT = "the extension of torch for all problems"
-VARIABLE = "LOGSIG_CODEGEN_OPERATORS"
-AUTOMATIC = "auto"
 _SHELL = "/bin/sh"
 _DETACHED = 'nice -n 10 "$@" </dev/null >/dev/null 2>&1 &'
 _BUILD = "from logsig_codegen.build.torch_operators import build_once; build_once()"
@@ -84,20 +82,6 @@ def obtain_operators() -> Path:
             (folder / name).unlink()
 
     return obtain_library(library_name(), (), make, None, "Operators of torch in C++ are compiled for all problems.")
-
-
-def builds_by_itself() -> bool:
-    """Whether the extension may be built without anybody's asking: not if ``$LOGSIG_CODEGEN_OPERATORS`` is ``never``.
-
-    Raises
-    ------
-    ValueError
-        If the variable has another value, or ``$LOGSIG_CODEGEN_BUILD`` has none that makes sense.
-    """
-    text = os.environ.get(VARIABLE, "").strip() or AUTOMATIC
-    if text not in (AUTOMATIC, NEVER):
-        raise ValueError(f"${VARIABLE}: expected {AUTOMATIC} or {NEVER}, got {shown(text)}")
-    return text == AUTOMATIC and policy() != NEVER
 
 
 def build_in_background() -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, SupportsIndex
 
+import numpy as np
+
 from logsig_codegen.errors import UnsupportedError
 from logsig_codegen.runtime import evaluation, loader, prepared, transforms
 from logsig_codegen.runtime.arrays import check_no_out, plain
 from logsig_codegen.runtime.checks import check_bool, check_types
 from logsig_codegen.runtime.fronts import calls_of
-from logsig_codegen.runtime.kernel import ArrayOrTensor
+from logsig_codegen.runtime.kernel import ArrayOrTensor, LogSigKernel
 from logsig_codegen.runtime.parts import WHOLE, Parts, check_times, for_each, sum_over_each
 from logsig_codegen.runtime.request import PathOptions, channels_of, path_request
 from logsig_codegen.runtime.threads import check_jobs
@@ -88,14 +90,12 @@ def log_sig(
     UnsupportedError
         For a ``correction``.
     """
-    calls = calls_of(path, initial, lengths, intervals, times)
-    if calls is None and _unchanged(time_aug, lead_lag, scalar_term, count_observations, correction, end_time):
-        known = loader.made(path, degree)
+    if lengths is initial is windows is intervals is times is missing is correction is None:
+        known = _ordinary(path, degree, time_aug, lead_lag, scalar_term, count_observations, stream, end_time)
         if known is not None:
-            return known.log_sig(
-                path, lengths=lengths, initial=initial, stream=stream, windows=windows, intervals=intervals,
-                times=times, missing=missing, state=state, method=method, n_jobs=n_jobs, out=out,
-            )  # fmt: skip
+            result: Any = known.ordinary_log_sig(path, state, method, n_jobs, out)
+            if result is not None:
+                return result
     transform = Transform(time_aug, lead_lag, end_time, missing, count_observations)
     scalar_term = check_bool("scalar_term", scalar_term)
     _check_correction(correction)
@@ -146,14 +146,13 @@ def log_sig_backprop(
     d_path : array of the shape of path, or list of them
         With ``initial``: the pair ``(d_path, d_initial)``.
     """
-    calls = calls_of(path, initial, d_out, lengths, intervals, times)
-    if calls is None and _unchanged(time_aug, lead_lag, scalar_term, count_observations, correction, end_time):
-        known = loader.made(path, degree)
+    if lengths is initial is windows is intervals is times is missing is correction is None:
+        known = _ordinary(path, degree, time_aug, lead_lag, scalar_term, count_observations, stream, end_time)
         if known is not None:
-            return known.log_sig_backprop(
-                d_out, path, lengths=lengths, initial=initial, stream=stream, windows=windows, intervals=intervals,
-                times=times, missing=missing, state=state, method=method, n_jobs=n_jobs, out=out,
-            )  # fmt: skip
+            gradient: Any = known.ordinary_log_sig_backprop(d_out, path, state, method, n_jobs, out)
+            if gradient is not None:
+                return gradient
+    calls = calls_of(path, initial, d_out, lengths, intervals, times)
     transform = Transform(time_aug, lead_lag, end_time, missing, count_observations)
     scalar_term = check_bool("scalar_term", scalar_term)
     _check_correction(correction)
@@ -177,15 +176,19 @@ def log_sig_backprop(
     return sum_over_each(d_out, windows, intervals, times, out, call)
 
 
-def _unchanged(
-    time_aug: Any, lead_lag: Any, scalar_term: Any, count_observations: Any, correction: Any, end_time: Any
-) -> bool:
-    """Whether a kernel's method takes the call."""
-    return (
-        time_aug is lead_lag is scalar_term is count_observations is False
-        and correction is None
-        and type(end_time) is float
-    )
+def _ordinary(
+    path: Any,
+    degree: Any,
+    time_aug: Any,
+    lead_lag: Any,
+    scalar_term: Any,
+    count_observations: Any,
+    stream: Any,
+    end_time: Any,
+) -> LogSigKernel | None:
+    """The kernel for an array of paths, if it has been made before and this is a call without a transform or stream."""
+    plain = time_aug is lead_lag is scalar_term is count_observations is stream is False
+    return loader.made(path, degree) if plain and type(end_time) is float and type(path) is np.ndarray else None
 
 
 def forward(

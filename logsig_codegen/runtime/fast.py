@@ -1,7 +1,8 @@
 """The ordinary call: plain, contiguous, aligned numpy arrays of one dtype and one batch shape.
 
 One call on one small sample costs about as much as its checks. So the ordinary case is recognised by a few cheap tests
-and called straight away; all else, wrong arguments included, is left to :mod:`logsig_codegen.runtime.arrays`.
+and called straight away; all else, wrong arguments included, is left to :mod:`logsig_codegen.runtime.arrays`. Where it
+has been built, an extension in C does the same (:mod:`logsig_codegen.runtime.quick`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from logsig_codegen.operations import WHOLE_STEPS, Operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
+from logsig_codegen.runtime.quick import in_c
 
 NO_MEMORY = "no memory for the work space of a log-signature kernel"
 FastProduct: TypeAlias = Callable[[Any, Any, Any, int], Any]
@@ -63,7 +65,7 @@ def fast_product(problem: Problem, operation: Operation, functions: Mapping[str,
             raise MemoryError(NO_MEMORY)
         return out
 
-    return call
+    return in_c("product", call, functions, size, columns)
 
 
 def fast_gradient(problem: Problem, operation: Operation, functions: Mapping[str, Any]) -> FastGradient:
@@ -102,7 +104,7 @@ def fast_gradient(problem: Problem, operation: Operation, functions: Mapping[str
             raise MemoryError(NO_MEMORY)
         return out
 
-    return call
+    return in_c("gradient", call, functions, size, columns)
 
 
 def _can_receive(out: Sequence[Any], like: Sequence[Any], inputs: Sequence[Any]) -> bool:
@@ -160,7 +162,7 @@ def fast_log_sig(problem: Problem, functions: Mapping[str, Any], products: Produ
             raise MemoryError(NO_MEMORY)
         return out
 
-    return call
+    return in_c("log_sig", call, functions, size, dimension, WHOLE_STEPS)
 
 
 def fast_log_sig_backprop(

@@ -23,6 +23,7 @@ from logsig_codegen.operations import (
     path_operation,
 )
 from logsig_codegen.problem import Problem
+from logsig_codegen.runtime import quick
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import function_for
 from logsig_codegen.runtime.fast import (
@@ -87,6 +88,7 @@ class LoadedGroups:
         self._log_sig_backprop: dict[str | None, FastLogSigBackprop] = {}
         self._products: dict[tuple[str, np.dtype[Any], bool], Any] = {}
         self._path_calls: dict[tuple[Any, ...], PathCall] = {}
+        quick.when_built(self._make_all_fast)
 
     def group(self, name: str) -> Opened:
         """A group, loaded if it is not yet."""
@@ -178,6 +180,11 @@ class LoadedGroups:
             calls = self.group(group_of(forward)).library.functions[CALLS[backward]]
             found = self._path_calls[key] = PathCall(function_for(calls, dtype), functions)
         return found
+
+    def _make_all_fast(self) -> None:
+        for name, opened in tuple(self._opened.items()):
+            self._make_fast(name, opened)
+        self.in_coordinates.clear()
 
     def _make_fast(self, name: str, opened: Opened) -> None:
         """Make the ordinary calls of a group that has just been loaded."""

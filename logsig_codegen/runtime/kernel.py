@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 
+import numpy as np
+
 from logsig_codegen.operations import OPERATIONS, default_state
 from logsig_codegen.runtime import evaluation, registry
 from logsig_codegen.runtime.arrays import check_no_out
@@ -23,7 +25,6 @@ from logsig_codegen.runtime.transforms import filled
 
 if TYPE_CHECKING:
     import jax
-    import numpy as np
     import torch
 
 COMBINE = OPERATIONS["combine"]
@@ -253,22 +254,11 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             For arguments of the wrong type, dtype, shape or value, before anything is computed.
         """
-        calls = calls_of(path, initial, lengths, intervals, times)
-        if (
-            calls is None
-            and stream is False
-            and lengths is None
-            and initial is None
-            and windows is None
-            and intervals is None
-            and times is None
-            and missing is None
-        ):
-            threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-            quick = self.loaded.log_sig(state) if in_brackets(method) else self._in_coordinates(state, method)
-            result: Any = quick(path, out, threads)
+        if stream is False and lengths is initial is windows is intervals is times is missing is None:
+            result: Any = self.ordinary_log_sig(path, state, method, n_jobs, out)
             if result is not None:
                 return result
+        calls = calls_of(path, initial, lengths, intervals, times)
         transform = filled(missing)
 
         def call(windows: Any, parts: Parts) -> Any:
@@ -324,13 +314,11 @@ class LogSigKernel(LoadedKernel):
         TypeError, ValueError
             As for :meth:`log_sig`.
         """
-        calls = calls_of(path, initial, d_out, lengths, intervals, times)
-        ordinary = calls is None and in_brackets(method) and stream is False
-        if ordinary and lengths is initial is windows is intervals is times is missing is None:
-            threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
-            gradient: Any = self.loaded.log_sig_backprop(state)(d_out, path, None, out, threads)
+        if stream is False and lengths is initial is windows is intervals is times is missing is None:
+            gradient: Any = self.ordinary_log_sig_backprop(d_out, path, state, method, n_jobs, out)
             if gradient is not None:
                 return gradient
+        calls = calls_of(path, initial, d_out, lengths, intervals, times)
         transform = filled(missing)
 
         def call(d_out: Any, windows: Any, parts: Parts) -> Any:
@@ -344,6 +332,21 @@ class LogSigKernel(LoadedKernel):
             return evaluation.backward(self, request, d_out, path, initial, out)
 
         return sum_over_each(d_out, windows, intervals, times, out, call)
+
+    def ordinary_log_sig(self, path: Any, state: Any, method: Any, n_jobs: Any, out: Any) -> Any:
+        """:meth:`log_sig` of whole paths, or ``None`` if this is no ordinary call (``runtime/fast.py``)."""
+        if type(path) is not np.ndarray:
+            return None
+        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
+        quick = self.loaded.log_sig(state) if in_brackets(method) else self._in_coordinates(state, method)
+        return quick(path, out, threads)
+
+    def ordinary_log_sig_backprop(self, d_out: Any, path: Any, state: Any, method: Any, n_jobs: Any, out: Any) -> Any:
+        """:meth:`log_sig_backprop` in the same way."""
+        if type(path) is not np.ndarray or not in_brackets(method):
+            return None
+        threads = 1 if type(n_jobs) is int and n_jobs == 1 else thread_count(n_jobs)
+        return self.loaded.log_sig_backprop(state)(d_out, path, None, out, threads)
 
     def _in_coordinates(self, state: Any, method: Any) -> FastLogSig:
         """The ordinary call of ``log_sig`` for method 0 or 1; for anything else what leaves it to the general way."""

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from logsig_codegen.algebra.basis_maps import SparseMap
-from logsig_codegen.operations import WHOLE_STEPS
+from logsig_codegen.operations import WHOLE_STEPS, path_operation
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import Array, address, as_rows, plain, row_stride
 from logsig_codegen.runtime.checks import DTYPES
 from logsig_codegen.runtime.coordinates import chain_of, log_sig_size
 from logsig_codegen.runtime.fast import NO_MEMORY, READABLE, FastLogSig
+from logsig_codegen.runtime.quick import in_c
 from logsig_codegen.runtime.request import PathRequest
 from logsig_codegen.runtime.rows import transposed
 
@@ -248,23 +249,32 @@ def fast_in_coordinates(kernel: LoadedKernel, state: str, method: int) -> FastLo
 
     def template(shape: tuple[int, ...], dtype: np.dtype[Any], threads: int) -> tuple[Any, ...]:
         """The function, its struct without the arrays, the shape of the result, and what the struct points to."""
-        length, to_method = shape[-2], c_map(_map(problem, method, False))
-        options: Any = {"length": length, "initial": False, "stream": False, "windows": None, "backward": False}
-        loaded = kernel.loaded.path_call(state, dtype, **options)
-        fields = {
-            "struct_size": ffi.sizeof("logsig_path_call"),
-            "n_jobs": threads,
-            "method": method,
-            "path_stride": length * dimension,
-            "batch": prod(shape[:-2]),
-            "length": length,
-            "functions": loaded.functions,
-            "map": to_method[0],
-            "out_stride": width,
-        }
-        return loaded.call, ffi.new(kind, fields)[0], (*shape[:-2], width), (loaded, to_method)
+        function, struct, kept = without_shapes(dtype, threads)
+        struct.length, struct.batch = shape[-2], prod(shape[:-2])
+        struct.path_stride, struct.out_stride = shape[-2] * dimension, width
+        return function, struct[0], (*shape[:-2], width), (struct, kept)
 
-    return call
+    def without_shapes(dtype: np.dtype[Any], threads: int) -> tuple[Any, Any, object]:
+        to_method = c_map(_map(problem, method, False))
+        options: Any = {"length": 0, "initial": False, "stream": False, "windows": None, "backward": False}
+        loaded = kernel.loaded.path_call(state, dtype, **options)
+        fields = {"n_jobs": threads, "method": method, "functions": loaded.functions, "map": to_method[0]}
+        struct = new(kind, {"struct_size": ffi.sizeof("logsig_path_call"), **fields})
+        return loaded.call, struct, (loaded, to_method)
+
+    dtypes = kernel.functions(path_operation(state))
+    made_for = {name: without_shapes(np.dtype(name), 1) for name in dtypes}
+    structs = {name: bytes(ffi.buffer(struct)) for name, (_, struct, _) in made_for.items()}
+    return in_c(
+        "log_sig",
+        call,
+        {name: function for name, (function, _, _) in made_for.items()},
+        width,
+        dimension,
+        WHOLE_STEPS,
+        (structs.get("float64", b""), structs.get("float32", b"")),
+        made_for,
+    )
 
 
 def _room(shape: tuple[int, ...], dtype: np.dtype[Any], out: Array | None) -> Array:

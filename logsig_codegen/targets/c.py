@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from logsig_codegen.build import cpu, packs, toolchain
 from logsig_codegen.build.artifact import Artifact, check_file
 from logsig_codegen.build.platforms import NATIVE
+from logsig_codegen.build.quick_calls import kept_quick_calls
 from logsig_codegen.errors import ArtifactError, CompilerError
 from logsig_codegen.targets.base import BuildSpec, Built, Emitted, Target
 
@@ -103,7 +104,9 @@ class CTarget(Target):
     def found(self) -> str:
         try:
             compiler = toolchain.find_compiler()
-            return f"{compiler.path}, {toolchain.describe(compiler, 'native').version}"
+            quick = "built" if kept_quick_calls() else "not built: logsig-gen extensions"
+            version = toolchain.describe(compiler, "native").version
+            return f"{compiler.path}, {version}; ordinary calls on numpy arrays in C: {quick}"
         except CompilerError as error:
             return str(error)
 

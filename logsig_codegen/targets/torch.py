@@ -104,7 +104,7 @@ class TorchTarget(Target):
     def found(self) -> str:
         missing = [name for name in ("torch", "ninja") if find_spec(name) is None]
         needed = f"not installed: {', '.join(missing)}" if missing else "torch and ninja are installed"
-        operators = "built" if built_operators() else "not built: logsig-gen operators"
+        operators = "built" if built_operators() else "not built: logsig-gen extensions"
         return f"{needed}; operators in C++ for all problems: {operators}; for GPUs: {cuda.found_compiler()}"
 
 

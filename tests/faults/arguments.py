@@ -5,8 +5,8 @@ without being named here. The outcome is a result, a ``TypeError``, a ``ValueErr
 functions, in ``DOCUMENTED``, promise something else.
 
 As a program, ``python arguments.py CALLS SEED FOLDER [thorough]`` makes random calls and prints JSON: how many calls of
-what came out how, and the first finding of each kind. `thorough`: more problems, transforms, and functions that remove
-kernels from the cache.
+what came out how, and the first finding of each kind. `thorough`: more problems, transforms, functions that remove
+kernels from the cache, and ordinary calls in C.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from native import unoptimised
 
 import logsig_codegen as lg
 from logsig_codegen import api, cli, functional, nn, torch_api
+from logsig_codegen.build import quick_calls
+from logsig_codegen.runtime import quick
 
 FRONTS = {"numpy": lg, "functional": functional, "api": api, "torch": torch_api, "nn": nn}
 ALLOWED = (TypeError, ValueError, lg.LogSigError)
@@ -459,6 +461,10 @@ def main(words: Sequence[str]) -> int:
     count, seed, folder = int(words[0]), int(words[1]), Path(words[2])
     source = random.Random(seed)
     generator = Generator(source.choice, confine(folder), "thorough" in words[3:])
+    if generator.thorough:
+        with contextlib.suppress(lg.CompilerNotFoundError):  # where Python's headers are missing
+            quick_calls.compile_quick_calls(folder / "logsig_quick.so")
+            quick.load(folder / "logsig_quick.so")
     log = folder / f"last-{seed}"
     counted: Counter[str] = Counter()
     names: Counter[str] = Counter()

@@ -19,9 +19,9 @@ from shared import once
 import logsig_codegen as lg
 from logsig_codegen.build import cache, torch_operators
 from logsig_codegen.build.cache import locks
+from logsig_codegen.build.policy import EXTENSIONS, builds_extensions
 from logsig_codegen.build.torch_operators import (
     build_in_background,
-    builds_by_itself,
     built_operators,
     library_name,
     obtain_operators,
@@ -53,7 +53,7 @@ def started(log: Path) -> list[str]:
 def in_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A process in the background that writes its session, and the cache that it sees, instead of compiling."""
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
-    monkeypatch.delenv(torch_operators.VARIABLE)
+    monkeypatch.delenv(EXTENSIONS)
     log = tmp_path / "log"
     code = f"import os; print(os.getsid(0), os.getppid(), os.environ[{CACHE!r}], file=open({str(log)!r}, 'a'))"
     monkeypatch.setattr(torch_operators, "_BUILD", code)
@@ -62,7 +62,7 @@ def in_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_background_is_no_part_of_this_process(in_background: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system says of whom it is a child, and to which session it belongs."""
-    assert builds_by_itself()
+    assert builds_extensions()
     assert build_in_background()
     (line,) = started(in_background)
     session, parent, folder = line.split()
@@ -73,13 +73,13 @@ def test_the_background_is_no_part_of_this_process(in_background: Path, monkeypa
         os.waitpid(-1, os.WNOHANG)
 
 
-@pytest.mark.parametrize("name", [torch_operators.VARIABLE, "LOGSIG_CODEGEN_BUILD"])
+@pytest.mark.parametrize("name", [EXTENSIONS, "LOGSIG_CODEGEN_BUILD"])
 def test_who_forbids_it_is_heard(name: str, in_background: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "never")
-    assert not builds_by_itself()
+    assert not builds_extensions()
     monkeypatch.setenv(name, "perhaps")
     with pytest.raises(ValueError, match=f"{name}: expected"):
-        builds_by_itself()
+        builds_extensions()
 
 
 def test_nothing_is_started_in_vain(in_background: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -170,10 +170,10 @@ def test_they_are_loaded_and_do_the_same(session_cache: Path, run_python: RunPyt
     """Values, derivatives of every order, errors, other kernels of a problem, and processes without a compiler."""
 
     def make(out: Path) -> None:
-        command = [sys.executable, "-m", "logsig_codegen", "operators"]
+        command = [sys.executable, "-m", "logsig_codegen", "extensions"]
         done = subprocess.run(command, env=process_environment({CACHE: str(out)}), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        assert Path(done.stdout.strip()).name == library_name()
+        assert Path(done.stdout.splitlines()[-1]).name == library_name()
 
     kept = once("torch_operators", make)
     messages = """

@@ -10,7 +10,8 @@ import warnings
 
 import torch
 
-from logsig_codegen.build.torch_operators import build_in_background, builds_by_itself, built_operators
+from logsig_codegen.build.policy import builds_extensions
+from logsig_codegen.build.torch_operators import build_in_background, built_operators
 from logsig_codegen.runtime.torch_ops.private import has_operator
 
 MANY = 1000
@@ -25,7 +26,7 @@ def load() -> None:
         return
     path = built_operators()
     if path is None:
-        if builds_by_itself():
+        if builds_extensions():
             _calls = 0
         return
     try:
