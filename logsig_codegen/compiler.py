@@ -15,7 +15,15 @@ from logsig_codegen.ir.kernel import PathKernel as PathKernel
 from logsig_codegen.ir.lie import LieProgram, renamed
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import NONE, OperationCount, Program
-from logsig_codegen.operations import CONVERSION, GROUPS, OPERATIONS, ROWS, Operation, in_loops, path_operation
+from logsig_codegen.operations import (
+    CONVERSION,
+    GROUPS,
+    MAP,
+    OPERATIONS,
+    ROWS,
+    Operation,
+    path_operation,
+)
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
@@ -40,6 +48,12 @@ from logsig_codegen.symbolic.proof import verify_combine_plan, verify_join_plan
 
 UNROLLED_OPERATIONS = 20_000
 """Kernels with more operations than this become loops over tables of structure constants."""
+WIDE_FROM = 32
+"""Letters from which on operations of degree two are loops with a letter per lane; see :func:`in_loops`."""
+
+TILED_COLUMNS, TILED_ADJOINT_COLUMNS, TILED_OPERATIONS = 1_200, 300, 1_500
+"""Up to so many columns, of all operands together, and operations, rows move in tiles to variables of a single part and
+back. Adjoints need columns at the end that they have read at the beginning: longer ones keep them better in memory."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ class CompiledProblem:
         for kernel in self.kernels:
             operation = OPERATIONS[kernel.operation]
             per_step = (one for one in operation.all_operands if one.width in (table.POINTS, table.STEPS))
-            moved = operation.all_operands if operation.kind in (ROWS, CONVERSION) else per_step
+            moved = operation.all_operands if operation.kind in (ROWS, CONVERSION, MAP) else per_step
             count = sum(operand.columns(self.problem) for operand in moved)
             result[kernel.operation] = {"float64": 8 * count, "float32": 4 * count}
         return result
@@ -64,7 +78,9 @@ class CompiledProblem:
     @property
     def tables(self) -> tuple[LieProgram, ...]:
         """The programs that run over tables of structure constants."""
-        return tuple(k.lie for k in self.parts.values() if k.form == "tables" and k.lie is not None)
+        looped = {kernel.operation for kernel in self.kernels if in_loops(self.problem, kernel.operation)}
+        parts = (part for name, part in self.parts.items() if name.split(".")[0] not in looped)
+        return tuple(part.lie for part in parts if part.form == "tables" and part.lie is not None)
 
     @cached_property
     def parts(self) -> dict[str, Kernel]:
@@ -103,27 +119,36 @@ def compile_problem(
         If a plan does not evaluate the Baker–Campbell–Hausdorff series.
     """
     wanted = [operation for group, operations in GROUPS.items() if group in groups for operation in operations]
-    if any(operation.kind != CONVERSION for operation in wanted):
+    if any(operation.kind not in (CONVERSION, MAP) for operation in wanted):
         check_size(problem, max_terms)
     return CompiledProblem(problem, tuple(make_kernel(problem, operation) for operation in wanted))
+
+
+def in_loops(problem: Problem, operation: str) -> bool:
+    """Whether C has loops over the letters for an operation, for any batch; decisions 51 and 67 tell why."""
+    other = OPERATIONS[operation].kind in (CONVERSION, MAP)
+    return problem.degree == 2 and problem.dimension >= WIDE_FROM and not other
 
 
 @stage("derive")
 def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     """The kernel of an operation, as its record in the table says."""
     if operation.kind == ROWS:
-        return _of_rows(problem, operation)
+        return _of_rows(problem, operation, alone=True)
+    if operation.kind == MAP:
+        return Kernel(operation.name, operation.plan, None, None, None, OperationCount(0, 0, 0))
     if operation.kind == CONVERSION:
         return Kernel(operation.name, operation.plan, None, None, None, conversion_count(problem, operation.backward))
     return PATHS[operation.plan](problem, operation.backward)
 
 
-def _of_rows(problem: Problem, operation: Operation) -> Kernel:
+def _of_rows(problem: Problem, operation: Operation, *, alone: bool = False) -> Kernel:
+    """The program of an operation on rows; ``alone``: not within a path."""
     plan = PLANS[operation.plan](problem)
     if operation.opposite:
         plan = _proved_opposite(plan)
     make = stage("differentiate", operation.name)(MADE_BY[operation.made_by])
-    return kernel_of(operation.name, make(plan), problem, operation.in_place)
+    return kernel_of(operation.name, make(plan), problem, operation.in_place, in_tiles=alone)
 
 
 def _proved_opposite(join: LieProgram) -> LieProgram:
@@ -158,19 +183,16 @@ def windows_kernel(problem: Problem, backward: bool) -> PathKernel:
     return PathKernel("windows_backprop" if backward else "windows", phases, problem.size)
 
 
-def log_derivative_kernel(problem: Problem, backward: bool) -> PathKernel:
-    """Whole paths in logarithmic-derivative coordinates, or their gradient."""
-    name = path_operation("log_derivative", backward=backward)
-    if backward:
-        return gradient_kernel(problem, name)
+def log_derivative_kernel(problem: Problem) -> PathKernel:
+    """Whole paths in logarithmic-derivative coordinates."""
     degree = last_degree(problem)
     step = kernel_of("step", proved(path_step.step(degree), problem), problem, in_place=(0,), descending=True)
     finish = kernel_of("finish", proved(path_step.to_log_sig(degree), problem), problem, in_place=(-1,))
-    return _with_groups(name, step, finish, problem.size)
+    return _with_groups(path_operation("log_derivative"), step, finish, problem.size)
 
 
-def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
-    """Whole paths as the signature on prefixes of Lyndon words, or their gradient.
+def signature_kernel(problem: Problem) -> PathKernel:
+    """Whole paths as the signature on prefixes of Lyndon words.
 
     Raises
     ------
@@ -182,18 +204,15 @@ def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
             f"state: expected 'log_derivative' for (dimension={problem.dimension}, degree={problem.degree}), which has "
             f"{problem.size:,} coordinates; 'signature' is there for up to {table.SIGNATURE_LIMIT:,}"
         )
-    name = path_operation("signature", backward=backward)
-    if backward:
-        return gradient_kernel(problem, name)
     plan, size = prefix_signature.PLAN, len(prefix_signature.prefix_words(problem))
     step = straight("step", plan, prefix_signature.signature_step(problem), (0,), True)
     finish = straight("finish", plan, prefix_signature.signature_to_log_sig(problem), (-1,), False)
-    return _with_groups(name, step, finish, size)
+    return _with_groups(path_operation("signature"), step, finish, size)
 
 
-def gradient_kernel(problem: Problem, operation: str) -> PathKernel:
+def gradient_kernel(problem: Problem) -> PathKernel:
     """The gradient of whole paths, which is the same for every state."""
-    degree = last_degree(problem)
+    operation, degree = path_operation(table.DEFAULT_STATE, backward=True), last_degree(problem)
     step, start = (proved(make(degree), problem) for make in (path_gradient.step_back, path_gradient.start))
     in_tables = max(estimate(plan, problem) for plan in (step, start)) > UNROLLED_OPERATIONS
     if degree == 1 or problem.size <= REGISTER_STATE or in_tables:
@@ -204,9 +223,10 @@ def gradient_kernel(problem: Problem, operation: str) -> PathKernel:
         return PathKernel(operation, phases, 0, d_state_size=problem.size)
     sizes, plan = slots.layout(problem), path_gradient.PLAN
     beside = straight("step_backprop", plan, slots.step_beside(lower(step, problem)), (0, -1), True)
-    beside = replace(beside, operations=beside.operations + OperationCount(sizes.slots, sizes.middle, 0))
+    counted = beside.operations + OperationCount(sizes.slots, sizes.middle, 0)
     begin = straight("start", plan, slots.start_with(lower(start, problem)), (-1,), True)
-    return PathKernel(operation, (beside, begin), 0, d_state_size=sum(sizes), slots=sizes.slots)
+    phases = (replace(beside, lie=step, operations=counted), replace(begin, lie=start))
+    return PathKernel(operation, phases, 0, d_state_size=sum(sizes), slots=sizes.slots)
 
 
 def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) -> PathKernel:
@@ -283,21 +303,45 @@ def optimise(program: Program) -> Program:
 
 
 def kernel_of(
-    operation: str, lie: LieProgram, problem: Problem, in_place: tuple[int, ...], *, descending: bool = False
+    operation: str,
+    lie: LieProgram,
+    problem: Problem,
+    in_place: tuple[int, ...],
+    *,
+    descending: bool = False,
+    in_tiles: bool = False,
 ) -> Kernel:
+    """A kernel in the form that its size allows; ``in_tiles``: see :func:`straight`."""
     plan = lie.name.split("/")[0]
     if estimate(lie, problem) > UNROLLED_OPERATIONS:
         looped = OperationCount(estimate(lie, problem, share_slots=False), 0, 0)
         return Kernel(operation, plan, lie, None, None, looped)
-    kernel = straight(operation, plan, lower(lie, problem), in_place, descending or bool(lie.dual_inputs))
+    last_first = descending or bool(lie.dual_inputs)
+    kernel = straight(operation, plan, lower(lie, problem), in_place, last_first, in_tiles=in_tiles)
     return replace(kernel, lie=lie)
 
 
-def straight(operation: str, plan: str, program: Program, in_place: tuple[int, ...], descending: bool) -> Kernel:
-    """A straight-line kernel."""
+def straight(
+    operation: str,
+    plan: str,
+    program: Program,
+    in_place: tuple[int, ...],
+    descending: bool,
+    *,
+    in_tiles: bool = False,
+) -> Kernel:
+    """A straight-line kernel; ``in_tiles``: its rows move in tiles, if they are short enough."""
     program = replace(optimise(program), name=operation)
     accumulators = ACCUMULATORS if "d_" in program.inputs[0].name else 0
-    order = schedule(program, in_place=in_place, descending=descending, accumulators=accumulators)
+    columns = program.first + sum(len(one.values) for one in program.outputs)
+    short = columns <= (TILED_ADJOINT_COLUMNS if accumulators else TILED_COLUMNS)
+    order = schedule(
+        program,
+        in_place=in_place,
+        descending=descending,
+        accumulators=accumulators,
+        in_tiles=in_tiles and short and program.operations.total <= TILED_OPERATIONS,
+    )
     return Kernel(operation, plan, None, program, order, program.operations)
 
 
@@ -318,7 +362,8 @@ MADE_BY: dict[str, Callable[[LieProgram], LieProgram]] = {
 PATHS: dict[str, Callable[[Problem, bool], PathKernel]] = {
     "join": stream_kernel,
     "windows": windows_kernel,
-    "log_derivative": log_derivative_kernel,
-    "signature": signature_kernel,
+    "log_derivative": lambda problem, _: log_derivative_kernel(problem),
+    "signature": lambda problem, _: signature_kernel(problem),
+    "path_gradient": lambda problem, _: gradient_kernel(problem),
 }
 """What makes the kernel of an operation along paths, or of its gradient, by the plan of its steps."""

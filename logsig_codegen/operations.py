@@ -21,8 +21,6 @@ SIGNATURE_LIMIT = 3_000
 """Coordinates up to which the signature is an option: its programs are straight-line code only."""
 _SIGNATURE_FROM = {2: 3, 3: 7, 4: 5, 5: 4, 6: 3}
 """By degree: dimensions from which on a step of the signature takes no more than about 0.7 of the time."""
-WIDE_FROM = 32
-"""Letters from which on operations of degree two along paths are loops with a letter per lane; see :func:`in_loops`."""
 WHOLE_STEPS = 192
 """Paths of fewer steps are never cut: twice LOGSIG_PIECE_STEPS of ``logsig_paths.h``."""
 CALLS = ("paths", "paths_backprop")
@@ -41,6 +39,8 @@ SLIDING = "sliding"
 """Windows that overlap, forth and back (on GPUs forth only): used by calls along paths only."""
 CONVERSION = "conversion"
 """Rows of signatures, and of log-signatures in any coordinates: maps say which."""
+MAP = "map"
+"""Rows of log-signatures in any coordinates, forth and, with transposed maps, back: maps come with the call."""
 
 PLAN, ADJOINT, TANGENT, SECOND_ADJOINT = "plan", "adjoint", "tangent", "second_adjoint"
 """Passes that make a program from a plan: none, reverse mode, forward mode, reverse mode of reverse mode."""
@@ -80,7 +80,7 @@ class Operation:
     name, group : str
         Name of the C function, without problem and number type; the group it is compiled with.
     kind : str
-        ``ROWS``, ``FORWARD``, ``BACKWARD``, ``STREAM``, ``STREAM_BACKWARD``, ``SLIDING`` or ``CONVERSION``.
+        ``ROWS``, ``FORWARD``, ``BACKWARD``, ``STREAM``, ``STREAM_BACKWARD``, ``SLIDING``, ``CONVERSION`` or ``MAP``.
     operand_inputs, operand_outputs : tuple of Operand
         In the order of the C interface.
     title, summary : str
@@ -163,7 +163,7 @@ class Operation:
     @property
     def on_gpus(self) -> bool:
         """Whether there can be a kernel of it for GPUs: not of conversions, nor of the gradient of windows."""
-        return self.kind != CONVERSION and not (self.kind == SLIDING and self.backward)
+        return self.kind not in (CONVERSION, MAP) and not (self.kind == SLIDING and self.backward)
 
     @property
     def torch_schema(self) -> str:
@@ -228,20 +228,11 @@ def _product(
     )  # fmt: skip
 
 
-def _along_a_path(state: str, suffix: str, how: str) -> tuple[Operation, Operation]:
-    """Whole paths, and their gradient."""
-    name, path = f"log_sig{suffix}", Operand("path", POINTS)
-    return (
-        Operation(
-            name, name, FORWARD, (path,), (Operand("out"),), f"Log-signatures of paths, {how}",
-            f"out: the log-signature of each path, {how}.", plan=state, gradient=f"{name}_backprop", state=state,
-        ),
-        Operation(
-            f"{name}_backprop", f"{name}_backprop", BACKWARD, (Operand("d_out"), Operand("log_sig"), path),
-            (Operand("d_path", POINTS, "path"),), f"Gradient of the log-signature of a path, {how}",
-            f"d_path: the derivative of <d_out, log_sig(path)>, {how}; log_sig is the log-signature of the path.",
-            plan=state, made_by=ADJOINT, state=state,
-        ),
+def _along_paths(name: str, state: str, how: str) -> Operation:
+    """Whole paths."""
+    return Operation(
+        name, name, FORWARD, (Operand("path", POINTS),), (Operand("out"),), f"Log-signatures of paths, {how}",
+        f"out: the log-signature of each path, {how}.", plan=state, gradient="log_sig_backprop", state=state,
     )  # fmt: skip
 
 
@@ -318,8 +309,21 @@ _JOIN_LEFT = _product(
 _COMBINE = _product("combine", (Operand("log_sig1"), Operand("log_sig2")), (0, 1), "two paths put together")
 _LOGARITHM = _conversion("sig_to_log_sig", Operand("sig", WORDS), Operand("out"), "Logarithm")
 _EXPONENTIAL = _conversion("logsig_to_sig", _LOG_SIG, Operand("sig", WORDS), "Exponential")
-_BY_LOG_DERIVATIVE = _along_a_path("log_derivative", "", "carried in logarithmic-derivative coordinates")
-_BY_SIGNATURE = _along_a_path("signature", "_by_signature", "carried as the signature on prefixes of Lyndon words")
+_CHANGE_OF_COORDINATES = Operation(
+    "change_coordinates", "conversions", MAP, (_LOG_SIG,), (Operand("out"),), "Change of coordinates",
+    "out: log_sig in other coordinates, by one or more maps; scalar_term: 1: log_sig begins with one, 2: out, 3: both.",
+    plan="maps",
+)  # fmt: skip
+_BY_LOG_DERIVATIVE = _along_paths("log_sig", "log_derivative", "carried in logarithmic-derivative coordinates")
+_BY_SIGNATURE = _along_paths(
+    "log_sig_by_signature", "signature", "carried as the signature on prefixes of Lyndon words"
+)
+_PATH_GRADIENT = Operation(
+    "log_sig_backprop", "log_sig_backprop", BACKWARD, (Operand("d_out"), _LOG_SIG, Operand("path", POINTS)),
+    (Operand("d_path", POINTS, "path"),), "Gradient of the log-signature of a path, in any state",
+    "d_path: the derivative of <d_out, log_sig(path)>; log_sig is the log-signature of the path.",
+    plan="path_gradient", made_by=ADJOINT,
+)  # fmt: skip
 
 
 def _by_name(*operations: Iterable[Operation]) -> dict[str, Operation]:
@@ -327,8 +331,8 @@ def _by_name(*operations: Iterable[Operation]) -> dict[str, Operation]:
 
 
 OPERATIONS: dict[str, Operation] = _by_name(
-    _JOIN[:2], _COMBINE[:2], _BY_LOG_DERIVATIVE, _stream(), _BY_SIGNATURE, _JOIN[2:], _COMBINE[2:], _BRACKET,
-    _JOIN_LEFT, _windows(), _LOGARITHM, _EXPONENTIAL,
+    _JOIN[:2], _COMBINE[:2], (_BY_LOG_DERIVATIVE, _PATH_GRADIENT), _stream(), (_BY_SIGNATURE,), _JOIN[2:],
+    _COMBINE[2:], _BRACKET, _JOIN_LEFT, _windows(), _LOGARITHM, _EXPONENTIAL, (_CHANGE_OF_COORDINATES,),
 )  # fmt: skip
 """Every operation by its name; the order is that of headers and reports."""
 PRODUCTS: dict[str, Operation] = {name: one for name, one in OPERATIONS.items() if one.is_product}
@@ -361,11 +365,6 @@ def default_state(problem: Problem) -> str:
     return "signature" if much_cheaper else DEFAULT_STATE
 
 
-def in_loops(problem: Problem, operation: str) -> bool:
-    """Whether C has hand-written loops over the letters for an operation, for any batch; decision 51 tells why."""
-    return problem.degree == 2 and problem.dimension >= WIDE_FROM and OPERATIONS[operation].kind in (FORWARD, BACKWARD)
-
-
 def groups_to_prepare(
     problem: Problem, others: Iterable[str] = ("join", "combine"), *, gradients: bool = True
 ) -> tuple[str, ...]:
@@ -389,8 +388,9 @@ def group_of(operation: str) -> str:
 
 @cache
 def path_operation(state: str, *, backward: bool = False) -> str:
-    """Name of the whole-path operation that carries ``state``."""
-    return next(one.name for one in OPERATIONS.values() if one.state == state and one.backward == backward)
+    """Name of the whole-path operation that carries ``state``, or of its gradient, which carries none."""
+    forward = next(one for one in OPERATIONS.values() if one.state == state)
+    return forward.gradient if backward else forward.name
 
 
 def call_operation(state: str, *, stream: bool, backward: bool) -> str:

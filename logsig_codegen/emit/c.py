@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from logsig_codegen._version import ABI_VERSION
-from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
+from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel, in_loops
 from logsig_codegen.emit.alone import walks_alone
 from logsig_codegen.emit.calls import call_functions, calls_view, coordinates_view, has_calls
+from logsig_codegen.emit.letters import letters_view
 from logsig_codegen.emit.path_view import path_kernel_view
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.series import HEADERS, conversion_text, series_unit
@@ -17,7 +18,7 @@ from logsig_codegen.emit.view import has_conversions, header_view, module_view, 
 from logsig_codegen.emit.wide import wide_view
 from logsig_codegen.emit.windows import windows_view
 from logsig_codegen.ir.lie import LieProgram
-from logsig_codegen.operations import CALLS, CONVERSION, OPERATIONS, SLIDING, in_loops
+from logsig_codegen.operations import CALLS, CONVERSION, MAP, OPERATIONS, SLIDING
 from logsig_codegen.stages import stage
 
 DTYPES = ("float64", "float32")
@@ -37,7 +38,7 @@ def c_sources(
     variants = tuple((_BITS[dtype],) for dtype in dtypes)
     units = []
     for kernel in compiled.kernels:
-        once = OPERATIONS[kernel.operation].kind == CONVERSION
+        once = OPERATIONS[kernel.operation].kind in (CONVERSION, MAP)
         units.append(
             SourceUnit(f"{kernel.operation}.c", kernel_text(compiled, kernel), "c", ((),) if once else variants)
         )
@@ -55,15 +56,16 @@ def c_sources(
     if any(slots and not loop for slots, loop in zip(with_slots, loops, strict=True)):
         names.append("logsig_gradients.h")
     if any(loops):
-        names.append("logsig_wide.h")
+        names.extend(("logsig_letters.h", "logsig_wide.h", "logsig_letter_streams.h"))
     if any(isinstance(kernel, PathKernel) and walks_alone(compiled.problem, kernel) for kernel in compiled.kernels):
         names.append("logsig_alone.h")
     names.extend(HEADERS if has_conversions(compiled) else ())
     sliding = any(OPERATIONS[kernel.operation].kind == SLIDING for kernel in compiled.kernels)
     if calls or sliding:
-        names.extend(("logsig_path_call.h", "logsig_maps.h", "logsig_calls.h", "logsig_intervals.h", "logsig_blocks.h"))
+        names.extend(("logsig_path_call.h", "logsig_maps.h", "logsig_map_rows.h", "logsig_calls.h"))
+        names.extend(("logsig_intervals.h", "logsig_blocks.h"))
     if sliding:
-        names.append("logsig_sliding.h")
+        names.extend(("logsig_sliding.h", *(("logsig_letter_windows.h",) if any(loops) else ())))
     if calls:
         text = render("c/calls.c.j2", view=calls_view(compiled, coordinates))
         units.append(SourceUnit("calls.c", text, "c", variants))
@@ -79,7 +81,7 @@ def c_sources(
 
 def kernel_text(compiled: CompiledProblem, kernel: Kernel | PathKernel) -> str:
     """The C file of one kernel."""
-    if OPERATIONS[kernel.operation].kind == CONVERSION:
+    if OPERATIONS[kernel.operation].kind in (CONVERSION, MAP):
         assert isinstance(kernel, Kernel)
         return conversion_text(compiled, kernel)
     if OPERATIONS[kernel.operation].kind == SLIDING:
@@ -89,6 +91,8 @@ def kernel_text(compiled: CompiledProblem, kernel: Kernel | PathKernel) -> str:
         loops = in_loops(compiled.problem, kernel.operation)
         view = wide_view(compiled.problem, kernel) if loops else path_kernel_view(compiled, kernel)
         return render("c/path.c.j2", view=view)
+    if in_loops(compiled.problem, kernel.operation):
+        return render("c/path.c.j2", view=letters_view(compiled.problem, kernel))
     rows = unrolled_view(compiled, kernel) if kernel.schedule else tables_kernel_view(compiled, kernel)
     return render("c/kernel.c.j2", view=rows)
 

@@ -10,7 +10,7 @@ from logsig_codegen.compiler import CompiledProblem, Kernel
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.ir.schedule import Compute, Schedule
-from logsig_codegen.operations import CONVERSION, OPERATIONS, SLIDING, columns
+from logsig_codegen.operations import CONVERSION, MAP, OPERATIONS, SLIDING, columns
 from logsig_codegen.problem import Problem
 
 SUFFIXES = {"float64": "f64", "float32": "f32"}
@@ -73,7 +73,7 @@ def parameters(operation: str, real: str) -> tuple[str, ...]:
         rows.insert(after, "ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts")
         if described.in_pieces:
             rows.insert(after + 1, "const void *products")
-    if described.kind == CONVERSION:
+    if described.kind in (CONVERSION, MAP):
         rows.append("const logsig_map *maps, int n_maps, int scalar_term")
     return (*rows, "ptrdiff_t batch, int n_jobs")
 
@@ -143,18 +143,22 @@ def tables_kernel_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
 
 
 def _vectors(kernel: Kernel, problem: Problem) -> tuple[str, ...]:
-    """Preprocessor lines that halve the lanes where whole vectors lose (``docs/decisions/0004-same-phase-lanes.md``).
+    """Preprocessor lines: whether rows move in tiles; half the lanes where whole vectors lose.
 
+    Both are described in ``docs/decisions/0004-same-phase-lanes.md``.
     Short code on rows of a few cache lines waits for memory, the longer the more rows are in flight. Processors that
     execute 64-byte vectors as two halves gain little from them, and 16 rows of a float32 join at once cost them more.
     """
+    assert kernel.schedule is not None
+    tiles = ("#define LOGSIG_IN_TILES 1",) if kernel.schedule.in_tiles else ()
     if _waits_for_memory(kernel, problem):
         condition = ""
     elif kernel.operation == "join" and problem.size > 16:
         condition = " && (defined(__znver3__) || defined(__znver4__)) && LOGSIG_REAL_BITS == 32"
     else:
-        return ()
+        return tiles
     return (
+        *tiles,
         f"#if !defined(LOGSIG_MAX_VECTOR_BYTES){condition}",
         "#define LOGSIG_MAX_VECTOR_BYTES 32 /* fewer rows at once wait less for memory */",
         "#endif",
@@ -175,8 +179,17 @@ class FrameLayout:
 
     @classmethod
     def of_schedule(cls, schedule: Schedule) -> FrameLayout:
-        """The layout of a straight-line kernel: needed columns of the inputs; outputs that overwrite inputs share."""
+        """The layout of a straight-line kernel: needed columns of the inputs; outputs that overwrite inputs share.
+
+        Operands that are variables have no vectors here.
+        """
         program, layout = schedule.program, cls()
+        if schedule.in_tiles:
+            needed = [one.name for one, prefix in zip(program.inputs, schedule.prefixes, strict=True) if prefix]
+            needed += [one.name for one in program.outputs]
+            layout.rows = {name: row for row, name in enumerate(needed)}
+            layout.homes = dict.fromkeys(needed, "0")
+            return layout
         for operand, prefix in zip(program.inputs, schedule.prefixes, strict=True):
             if prefix:
                 layout.append(operand.name, prefix)
@@ -243,12 +256,18 @@ def origin(problem: Problem, *, device: bool = False) -> Iterator[str]:
     yield ""
 
 
-def introduction(problem: Problem, operation: str, described: Sequence[str], *, device: bool = False) -> Iterator[str]:
-    """The comment a file begins with; ``described`` tells about its programs. ``device``: code for a GPU."""
+def head(problem: Problem, described: Sequence[str], *, named: bool = False, device: bool = False) -> Iterator[str]:
+    """How the comment that a file begins with starts. ``named``: whether the text names brackets behind statements."""
     yield from origin(problem, device=device)
     yield f"Rows of a log-signature have {problem.size} coordinates in the Lyndon bracket basis, ordered by the length"
-    yield "of the Lyndon word, then lexicographically; trailing comments name the bracket of each output column."
+    comments = "; trailing comments name the bracket of each output column" if named else ""
+    yield f"of the Lyndon word, then lexicographically{comments}."
     yield from described
+
+
+def introduction(problem: Problem, operation: str, described: Sequence[str], *, device: bool = False) -> Iterator[str]:
+    """The comment a file begins with; ``described`` tells about its programs. ``device``: code for a GPU."""
+    yield from head(problem, described, named=True, device=device)
     yield ""
     if device:
         yield "Each variable is a number of the thread that computes a sample. Names:"

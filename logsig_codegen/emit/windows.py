@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from logsig_codegen.compiler import Kernel, PathKernel
+from logsig_codegen.compiler import Kernel, PathKernel, in_loops
+from logsig_codegen.emit.letters import room, row_function
 from logsig_codegen.emit.path_view import FunctionText
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
-from logsig_codegen.emit.view import introduction, symbol
+from logsig_codegen.emit.view import head, introduction, symbol
 from logsig_codegen.operations import OPERATIONS, columns
 from logsig_codegen.problem import Problem
 from logsig_codegen.sliding import sliding_costs
@@ -26,28 +27,67 @@ class WindowsView:
     functions: tuple[FunctionText, ...]
     chain: tuple[str, ...]
     backward: str
+    engine: str = "logsig_sliding.h"
+    defines: tuple[str, ...] = ()
+    type: str = "logsig_chain"
+    given: str = "&chain"
 
 
 def windows_view(problem: Problem, kernel: PathKernel) -> WindowsView:
     """The view of windows, or of their gradient."""
     operation = OPERATIONS[kernel.operation]
+    if in_loops(problem, kernel.operation):
+        return _letters_view(problem, kernel)
     functions: list[FunctionText] = []
     scratch = 0
     for phase in kernel.phases:
         found, needed = _functions(problem, phase)
         functions.extend(found)
         scratch = max(scratch, needed)
-    members = {phase.operation.replace("_backprop", "_back"): phase.operation for phase in kernel.phases}
-    costs = dict(zip(("joined", "each", "once", "by_product"), sliding_costs(problem), strict=True))
     return WindowsView(
         symbol=symbol(problem, kernel.operation),
         title=f"{operation.title}: dimension {problem.dimension}, degree {problem.degree}.",
         introduction=tuple(introduction(problem, kernel.operation, tuple(_described(kernel)))),
         tables=any(phase.form == "tables" for phase in kernel.phases),
         functions=tuple(functions),
-        chain=tuple(f".{name} = {value}" for name, value in {**members, "scratch": scratch, **costs}.items()),
+        chain=tuple(_members({**_products(kernel), "scratch": scratch, **_costs(problem)})),
         backward=str(int(operation.backward)),
     )
+
+
+def _letters_view(problem: Problem, kernel: PathKernel) -> WindowsView:
+    """The view of windows in loops over the letters."""
+    operation = OPERATIONS[kernel.operation]
+    plans = {phase.operation: phase.lie for phase in kernel.phases if phase.lie is not None}
+    slide = "logsig_slide_letters_back" if operation.backward else "logsig_slide_letters"
+    chain = ", ".join(_members({**_costs(problem), "slide": slide, "frame": "logsig_letters_frame"}))
+    most = max(room(plan) for plan in plans.values())
+    described = (f"Plan: {kernel.plan}, in loops over the letters, a letter per lane.",)
+    return WindowsView(
+        symbol=symbol(problem, kernel.operation),
+        title=f"{operation.title}: dimension {problem.dimension}, degree {problem.degree}.",
+        introduction=tuple(head(problem, described)),
+        tables=False,
+        functions=tuple(row_function(name, plan) for name, plan in plans.items()),
+        chain=(f".chain = {{{chain}}}", *_members({**_products(kernel), "room": f"{most} * LOGSIG_LETTERS_LENGTH"})),
+        backward=str(int(operation.backward)),
+        engine="logsig_letter_windows.h",
+        defines=(f"#define LOGSIG_LETTERS {problem.dimension}",),
+        type="logsig_letters_chain",
+        given="&chain.chain",
+    )
+
+
+def _members(values: Mapping[str, object]) -> Iterator[str]:
+    return (f".{name} = {value}" for name, value in values.items())
+
+
+def _products(kernel: PathKernel) -> dict[str, str]:
+    return {phase.operation.replace("_backprop", "_back"): phase.operation for phase in kernel.phases}
+
+
+def _costs(problem: Problem) -> dict[str, int]:
+    return dict(zip(("joined", "each", "once", "by_product"), sliding_costs(problem), strict=True))
 
 
 def _described(kernel: PathKernel) -> Iterator[str]:

@@ -11,10 +11,10 @@ import pytest
 import logsig_codegen as lg
 from logsig_codegen.build.cpu import missing_features
 from logsig_codegen.build.toolchain import describe, find_compiler
-from logsig_codegen.compiler import PathKernel, compile_problem
+from logsig_codegen.compiler import WIDE_FROM, PathKernel, compile_problem
 from logsig_codegen.emit.alone import walks_alone
 from logsig_codegen.emit.c import c_sources
-from logsig_codegen.operations import WIDE_FROM, path_operation
+from logsig_codegen.operations import path_operation
 from logsig_codegen.problem import Problem
 
 OPERATION = path_operation("signature")

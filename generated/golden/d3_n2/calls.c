@@ -2,6 +2,7 @@
 #ifndef LOGSIG_MAX_VECTOR_BYTES
 #define LOGSIG_MAX_VECTOR_BYTES 16 /* only gradients of windows are added here: no intrinsics, which take long to read */
 #endif
+#define LOGSIG_MAPS_IN_LANES 1
 #include "logsig_calls.h"
 #include "logsig_d3_n2.h"
 
@@ -15,7 +16,7 @@
 static const logsig_path_functions FUNCTIONS[] = {
     {
         .log_sig = (void (*)(void))ENTRY(log_sig_by_signature),
-        .log_sig_backprop = (void (*)(void))ENTRY(log_sig_by_signature_backprop),
+        .log_sig_backprop = (void (*)(void))ENTRY(log_sig_backprop),
         .stream = (void (*)(void))ENTRY(stream),
         .stream_backprop = (void (*)(void))ENTRY(stream_backprop),
         .combine = (void (*)(void))ENTRY(combine),
@@ -35,7 +36,7 @@ static const logsig_path_functions FUNCTIONS[] = {
     },
     {
         .log_sig = (void (*)(void))ENTRY(log_sig_by_signature),
-        .log_sig_backprop = (void (*)(void))ENTRY(log_sig_by_signature_backprop),
+        .log_sig_backprop = (void (*)(void))ENTRY(log_sig_backprop),
         .stream = (void (*)(void))ENTRY(stream),
         .stream_backprop = (void (*)(void))ENTRY(stream_backprop),
         .combine = (void (*)(void))ENTRY(combine),

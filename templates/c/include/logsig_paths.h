@@ -116,13 +116,6 @@ typedef struct {
 
 /* ---- points ---------------------------------------------------------------------------------------------------- */
 
-/* Asks for a line of points, for the second-level cache: fewer lines at a time can be on their way to the first. */
-#ifdef __GNUC__
-#define LOGSIG_ASK_FOR(x) __builtin_prefetch((x), 0, 2)
-#else
-#define LOGSIG_ASK_FOR(x) ((void)(x))
-#endif
-
 /* Displacements first ... first + count - 1 of every lane: the differences of neighbouring points, taken before the tile is
  * transposed. Beyond its end a lane stands still. May fill up to LANES vectors beyond. */
 LOGSIG_NOINLINE void logsig_load_displacements(const logsig_walk *walk, int dimension, ptrdiff_t first, ptrdiff_t count,

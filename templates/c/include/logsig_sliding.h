@@ -47,6 +47,8 @@ typedef struct {
     int scratch;      /* vectors they need */
     ptrdiff_t joined; /* up to so many steps between windows are cheaper one by one than as a product */
     ptrdiff_t each, once, by_product; /* what a window costs, in steps of a whole path; see logsig_slides */
+    logsig_range_fn slide;      /* what goes through units instead of functions on lanes, or null; and its frame */
+    int (*frame)(const void *); /* of the job, in vectors */
 } logsig_chain;
 
 /* How the windows of a path are computed. */
@@ -348,33 +350,36 @@ LOGSIG_INLINE void logsig_walk_from(const logsig_sliding *job, logsig_walk *walk
     if (!lane || walk->points[lane] < walk->shortest) walk->shortest = walk->points[lane];
 }
 
-/* Takes units first ... first + live - 1 of all spans at hand into the lanes; spare lanes repeat the last one. */
-LOGSIG_NOINLINE void logsig_take_units(const logsig_sliding *job, logsig_units *units, ptrdiff_t first, int live)
+/* Takes a unit of all spans at hand into a lane. */
+LOGSIG_INLINE void logsig_take_unit(const logsig_sliding *job, logsig_units *units, int lane, ptrdiff_t unit)
 {
     const logsig_scheme *const scheme = &job->scheme;
     const logsig_request *const request = job->request;
     const logsig_path_call *const call = request->call;
     const logsig_real *const rows = job->backward ? call->d_out : call->out;
     const ptrdiff_t stride = job->backward ? call->d_out_stride : call->out_stride;
+    const logsig_span span = logsig_span_at(job, unit / scheme->span);
+    const ptrdiff_t within = unit % scheme->span, number = span.first + within;
+    const ptrdiff_t left = request->per_path - number * scheme->windows;
+    const ptrdiff_t windows = left < 0 ? 0 : left < scheme->windows ? left : scheme->windows;
+    const ptrdiff_t row = span.path * request->per_path + number * scheme->windows;
+    const ptrdiff_t end = (number + 1 + scheme->between) * scheme->steps + scheme->rest;
     units->row_stride = job->backward && request->map ? request->size : stride;
     units->next_row = job->backward ? -units->row_stride : units->row_stride;
-    for (int i = 0; i < LOGSIG_LANES; i++) {
-        const ptrdiff_t unit = first + (i < live ? i : live - 1);
-        const logsig_span span = logsig_span_at(job, unit / scheme->span);
-        const ptrdiff_t within = unit % scheme->span, number = span.first + within;
-        const ptrdiff_t left = request->per_path - number * scheme->windows;
-        const ptrdiff_t windows = left < 0 ? 0 : left < scheme->windows ? left : scheme->windows;
-        const ptrdiff_t row = span.path * request->per_path + number * scheme->windows;
-        const ptrdiff_t end = (number + 1 + scheme->between) * scheme->steps + scheme->rest;
-        units->span[i] = span;
-        units->unit[i] = within;
-        units->windows[i] = windows;
-        units->row[i] = span.d_out ? span.d_out + within * scheme->windows * request->size : rows + row * stride;
-        logsig_walk_from(job, &units->starts, i, span.path, windows ? number * scheme->steps : 0,
-                         windows ? scheme->steps + 1 : 0);
-        logsig_walk_from(job, &units->ends, i, span.path, windows ? end : 0,
-                         windows ? (windows - 1) * call->step + 1 : 0);
-    }
+    units->span[lane] = span;
+    units->unit[lane] = within;
+    units->windows[lane] = windows;
+    units->row[lane] = span.d_out ? span.d_out + within * scheme->windows * request->size : rows + row * stride;
+    logsig_walk_from(job, &units->starts, lane, span.path, windows ? number * scheme->steps : 0,
+                     windows ? scheme->steps + 1 : 0);
+    logsig_walk_from(job, &units->ends, lane, span.path, windows ? end : 0,
+                     windows ? (windows - 1) * call->step + 1 : 0);
+}
+
+/* Takes units first ... first + live - 1 into the lanes; spare lanes repeat the last one. */
+LOGSIG_NOINLINE void logsig_take_units(const logsig_sliding *job, logsig_units *units, ptrdiff_t first, int live)
+{
+    for (int i = 0; i < LOGSIG_LANES; i++) logsig_take_unit(job, units, i, first + (i < live ? i : live - 1));
 }
 
 /* Rows of window t, after which those of the next one are asked for; idle: what takes their place for lanes that have no such window. */
@@ -721,7 +726,8 @@ LOGSIG_UNUSED static int logsig_slide_all(const logsig_request *request, const l
     job.scheme = logsig_scheme_of(request, chain, backward);
     logsig_unit_frame at;
     const ptrdiff_t all = call->batch * job.scheme.spans, units = LOGSIG_LANES * (ptrdiff_t)call->n_jobs;
-    const int frame = (int)logsig_frame_of(&job, NULL, &at);
+    const int frame = chain->frame ? chain->frame(&job) : (int)logsig_frame_of(&job, NULL, &at);
+    const logsig_range_fn slide = chain->slide ? chain->slide : backward ? logsig_slide_back : logsig_slide;
     job.numbers = logsig_span_at(&job, 0).end;
     ptrdiff_t chunk = job.numbers ? LOGSIG_SPANS_ROOM / job.numbers : all, least = (units - 1) / job.scheme.span + 1;
     if (chunk < least) chunk = least;
@@ -737,9 +743,7 @@ LOGSIG_UNUSED static int logsig_slide_all(const logsig_request *request, const l
             error = logsig_prepare_span(&job, &span);
             if (!error && span.d_out) error = logsig_convert_span(&job, &span);
         }
-        if (!error)
-            error = logsig_share(&job, backward ? logsig_slide_back : logsig_slide, frame, count * job.scheme.span,
-                                 call->n_jobs);
+        if (!error) error = logsig_share(&job, slide, frame, count * job.scheme.span, call->n_jobs);
         if (!backward) continue;
         for (ptrdiff_t k = 0; !error && k < count; k++) {
             const logsig_span span = logsig_span_at(&job, k);
@@ -751,7 +755,8 @@ LOGSIG_UNUSED static int logsig_slide_all(const logsig_request *request, const l
     }
     free(room);
     if (error || backward || !request->map) return error;
-    const logsig_conversion rows = {NULL, call->out, call->out, call->out_stride, call->out_stride, 1, 0, 0};
+    const logsig_map_rows rows = {.from = call->out, .to = call->out, .inner = 1, .from_block = call->out_stride,
+                                  .to_block = call->out_stride};
     return logsig_convert(request, rows, request->items);
 }
 
