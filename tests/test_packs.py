@@ -525,6 +525,7 @@ def environment(folder: Path, *, checkout: bool = True) -> tuple[Path, Path]:
     return folder / "bin" / "python", packages
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("unoptimised")
 def test_the_common_pack_where_there_is_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

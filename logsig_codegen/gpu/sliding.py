@@ -161,8 +161,8 @@ class SlidingBackPlan:
 def without_last_degree(problem: Problem) -> PathKernel:
     """The gradient as GPUs compute it: adjoints of the three products, and joins of what these read.
 
-    CPUs keep prefixes and suffixes; here steps are undone. No derivative of a product depends on coordinates of the last
-    degree, so that states have one degree less.
+    CPUs keep prefixes and suffixes; here steps are undone. No derivative of a product depends on coordinates of the
+    last degree, so that states have one degree less.
     """
     below = Problem(problem.dimension, max(1, problem.degree - 1))
     adjoints = (OPERATIONS[one.gradient] for one in (*JOINS, OPERATIONS["combine"]))

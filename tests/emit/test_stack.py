@@ -23,7 +23,8 @@ MOST = 64 * 1024
 """What the documents promise (``docs/c_api.md``)."""
 STACK = 512 * 1024
 """A thread has so much here, to see by how much a call takes too much."""
-EVERYTHING = [(2, 3), *(pytest.param(numbers, marks=pytest.mark.slow) for numbers in ((20, 2), (2, 7), (5, 4), (4, 6)))]
+LARGE = ((20, 2), (2, 7), (5, 4), (4, 6))
+EVERYTHING = [(2, 3), *(pytest.param(numbers, marks=(pytest.mark.slow, pytest.mark.long)) for numbers in LARGE)]
 
 
 def compile_helper(folder: Path) -> None:
