@@ -69,6 +69,8 @@ static const logsig_entry entries[] = {
     {"logsig_to_sig", "float32", (void (*)(void))logsig_d2_n5_logsig_to_sig_f32},
     {"logsig_to_sig_backprop", "float64", (void (*)(void))logsig_d2_n5_logsig_to_sig_backprop_f64},
     {"logsig_to_sig_backprop", "float32", (void (*)(void))logsig_d2_n5_logsig_to_sig_backprop_f32},
+    {"change_coordinates", "float64", (void (*)(void))logsig_d2_n5_change_coordinates_f64},
+    {"change_coordinates", "float32", (void (*)(void))logsig_d2_n5_change_coordinates_f32},
     {"paths", "float64", (void (*)(void))logsig_d2_n5_paths_f64},
     {"paths", "float32", (void (*)(void))logsig_d2_n5_paths_f32},
     {"paths_backprop", "float64", (void (*)(void))logsig_d2_n5_paths_backprop_f64},
@@ -76,7 +78,7 @@ static const logsig_entry entries[] = {
 };
 
 static const logsig_module module = {
-    2, 2, 5, 54, 14, entries,
+    2, 2, 5, 56, 14, entries,
 };
 
 const logsig_module *logsig_describe(void)
