@@ -108,7 +108,7 @@ def groups_of(problem: Problem, operations: Iterable[str]) -> tuple[str, ...]:
     for operation in (OPERATIONS[name] for name in operations):
         wanted.add(operation.group)
         if operation.kind == BACKWARD:
-            wanted.add(group_of(path_operation(operation.state)))
+            wanted.add(group_of(path_operation(default_state(problem))))
         elif operation.backward and operation.kind != ROWS:  # the forward pass comes first
             wanted |= {one.group for one in OPERATIONS.values() if one.gradient == operation.name}
         if operation.kind in (FORWARD, BACKWARD, SLIDING):

@@ -5,9 +5,9 @@
     python benchmarks/path_accuracy.py --document docs/benchmarks.md
 
 The truth is computed in extended precision (``np.longdouble``) by the interpreter of programs: it steps along the path
-in logarithmic-derivative coordinates, keeps the state now and then, and goes back from these. On short paths it is
-compared with exact fractions in the tensor algebra and with the same done by the programs of the signature. Points are
-numbers of single precision, so that both formats compute the same paths.
+in logarithmic-derivative coordinates, and takes a form back. On short paths it is compared with exact fractions in the
+tensor algebra and with the same done by the programs of the signature. Points are numbers of single precision, so that
+both formats compute the same paths.
 
 An error of a log-signature is the largest in a degree, relative to the largest coordinate of that degree, over all
 paths; one of a gradient is relative to the largest number of the gradient.
@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
+from math import factorial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from logsig_codegen.ir.interpret import interpret
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import Program
 from logsig_codegen.operations import STATES, default_state
-from logsig_codegen.plans import path_step, prefix_signature
+from logsig_codegen.plans import path_gradient, path_step, prefix_signature
 from logsig_codegen.problem import Problem
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -49,8 +50,6 @@ KINDS = ("Brownian", "nearly straight")
 PATHS = 8
 LARGE = 100
 """Problems with more coordinates are left out beyond 10,000 points, where the truth takes many minutes."""
-KEPT = 512
-"""Every so many steps the truth keeps its state."""
 STEPS_TIMED = 100_000
 EXTENDED = np.longdouble
 
@@ -97,64 +96,52 @@ def extended(coefficient: Coefficient) -> Any:
 class Truth:
     """Log-signatures and gradients of all paths at once, in extended precision, by the programs of one state."""
 
-    def __init__(self, programs: Sequence[Program]) -> None:
-        self.step, self.finish, self.start, self.step_back = programs
-        self.state_size = self.step.inputs[0].length
-        self.kept_size = self.step_back.inputs[1].length
+    def __init__(self, problem: Problem, step: Program, finish: Program) -> None:
+        self.step, self.finish = optimise(step), optimise(finish)
+        self.start, self.step_back = (
+            optimise(lower(plan(problem.degree), problem)) for plan in (path_gradient.start, path_gradient.step_back)
+        )
 
     @staticmethod
     def by_log_derivative(problem: Problem) -> Truth:
         """In logarithmic-derivative coordinates."""
-        plans = path_step.step, path_step.to_log_sig, path_step.backward_start, path_step.step_backward
-        return Truth([optimise(lower(plan(problem.degree), problem)) for plan in plans])
+        plans = path_step.step, path_step.to_log_sig
+        return Truth(problem, *(lower(plan(problem.degree), problem) for plan in plans))
 
     @staticmethod
     def by_signature(problem: Problem) -> Truth:
         """As the signature on prefixes of Lyndon words."""
-        makers = (
-            prefix_signature.signature_step,
-            prefix_signature.signature_to_log_sig,
-            prefix_signature.log_sig_backward_start,
-            prefix_signature.signature_step_backward,
-        )
-        return Truth([optimise(make(problem)) for make in makers])
+        makers = prefix_signature.signature_step, prefix_signature.signature_to_log_sig
+        return Truth(problem, *(make(problem) for make in makers))
 
     @staticmethod
     def _run(program: Program, **inputs: Any) -> dict[str, list[Any]]:
         return interpret(program, inputs, number=extended, zero=EXTENDED(0))
 
-    def forward(self, steps: Array) -> tuple[Array, list[list[Any]]]:
-        """The log-signatures, ``(paths, size)``, and the state before every ``KEPT``-th step."""
-        state: list[Any] = [np.zeros(len(steps), EXTENDED)] * self.state_size
-        kept = []
+    def forward(self, steps: Array) -> Array:
+        """The log-signatures, ``(paths, size)``."""
+        state: list[Any] = [np.zeros(len(steps), EXTENDED)] * self.step.inputs[0].length
         for t in range(steps.shape[1]):
-            if t % KEPT == 0:
-                kept.append(state)
             state = self._run(self.step, state=state, displacement=list(steps[:, t].T))["next_state"]
-        out = self._run(self.finish, state=state)["out"]
-        return np.stack(out, axis=-1), [*kept, state]
+        return np.stack(self._run(self.finish, state=state)["out"], axis=-1)
 
-    def gradient(self, d_out: Array, log_sig: Array, steps: Array, kept: list[list[Any]]) -> Array:
+    def gradient(self, d_out: Array, log_sig: Array, steps: Array) -> Array:
         """Derivatives with respect to the points, ``(paths, points, dimension)``."""
         count = steps.shape[1]
-        point = self._run(self.start, d_out=list(d_out.T), log_sig=list(log_sig.T))
-        d_state, state = point["d_state"], point["state"]
+        form = self._run(self.start, d_out=list(d_out.T), log_sig=list(log_sig.T))["d_state"]
         d_path = np.zeros((len(steps), count + 1, steps.shape[2]), EXTENDED)
         for t in range(count - 1, -1, -1):
-            if (t + 1) % KEPT == 0:
-                state = kept[(t + 1) // KEPT][: self.kept_size]
-            results = self._run(self.step_back, d_state=d_state, state=state, displacement=list(steps[:, t].T))
-            d_state, state = results["d_previous_state"], results["previous_state"]
+            results = self._run(self.step_back, d_state=form, displacement=list(steps[:, t].T))
+            form = results["d_previous_state"]
             d_step = np.stack(results["d_displacement"], axis=-1)
             d_path[:, t + 1] += d_step
             d_path[:, t] -= d_step
         return d_path
 
 
-def exact(problem: Problem, path: Array) -> list[Fraction]:
+def exact(problem: Problem, points: Sequence[Sequence[Fraction]]) -> list[Fraction]:
     """The log-signature of a path in fractions, by definition."""
     algebra, basis = TensorAlgebra(problem.degree), lyndon_basis(problem.dimension, problem.degree)
-    points = [[Fraction(x) for x in point] for point in path.astype(float).tolist()]
     total = algebra.exp(embed(basis, [Fraction(0)]))
     for before, after in pairwise(points):
         step = [y - x for x, y in zip(before, after, strict=True)]
@@ -162,21 +149,37 @@ def exact(problem: Problem, path: Array) -> list[Fraction]:
     return lie_coordinates(basis, algebra.log(total))
 
 
+def exact_slope(problem: Problem, points: Sequence[Sequence[Fraction]], letter: int) -> Fraction:
+    """The derivative of the sum of all coordinates with respect to a letter of the point in the middle.
+
+    They are polynomials in it, of the degree of the problem at most: central differences are exact.
+    """
+    most, middle, slope = -(-problem.degree // 2), len(points) // 2, Fraction(0)
+    for k in range(1, most + 1):
+        weight = Fraction((-1) ** (k + 1) * factorial(most) ** 2, k * factorial(most - k) * factorial(most + k))
+        for sign in (1, -1):
+            moved = [list(point) for point in points]
+            moved[middle][letter] += sign * k
+            slope += sign * weight * sum(exact(problem, moved))
+    return slope
+
+
 def check(problem: Problem) -> None:
     """Raise ``ArithmeticError`` unless the truth is right on short paths."""
     path = make_paths(problem.dimension, 10)
     steps = np.diff(path.astype(EXTENDED), axis=1)
     d_out = np.ones((len(path), problem.size), EXTENDED)
-    log_sigs, gradients = [], []
-    for truth in (Truth.by_log_derivative(problem), Truth.by_signature(problem)):
-        log_sig, kept = truth.forward(steps)
-        log_sigs.append(log_sig)
-        gradients.append(truth.gradient(d_out, log_sig, steps, kept))
-    fractions = np.array([[extended(x) for x in exact(problem, one)] for one in path[::PATHS]])
+    truth = Truth.by_log_derivative(problem)
+    log_sig = truth.forward(steps)
+    some = [[[Fraction(x) for x in point] for point in one] for one in path[::PATHS].astype(float).tolist()]
+    fractions = np.array([[extended(x) for x in exact(problem, one)] for one in some])
+    found = truth.gradient(d_out, log_sig, steps)[::PATHS]
+    letters = range(problem.dimension)
+    slopes = np.array([[extended(exact_slope(problem, one, letter)) for letter in letters] for one in some])
     worst = max(
-        error(log_sigs[0][::PATHS], fractions, problem.sizes),
-        error(log_sigs[0], log_sigs[1], problem.sizes),
-        error(gradients[0], gradients[1]),
+        error(log_sig[::PATHS], fractions, problem.sizes),
+        error(log_sig, Truth.by_signature(problem).forward(steps), problem.sizes),
+        float((np.abs(found[:, path.shape[1] // 2] - slopes).max(axis=1) / np.abs(found).max(axis=(1, 2))).max()),
     )
     if not worst < 1e-15:
         raise ArithmeticError(f"{problem}: the extended precision is wrong by {worst:.1e}")
@@ -209,8 +212,8 @@ def errors(problem: Problem, path: Array) -> Iterator[Row]:
     kernel, truth = lg.load(problem.dimension, problem.degree), Truth.by_log_derivative(problem)
     d_out = np.random.default_rng(1).normal(size=(len(path), problem.size)).astype(np.float32)
     steps = np.diff(path.astype(EXTENDED), axis=1)
-    log_sig, kept = truth.forward(steps)
-    gradient = truth.gradient(d_out.astype(EXTENDED), log_sig, steps, kept)
+    log_sig = truth.forward(steps)
+    gradient = truth.gradient(d_out.astype(EXTENDED), log_sig, steps)
     where = (problem.dimension, problem.degree, path.shape[1])
     for dtype in DTYPES:
         given, form, degree = path.astype(dtype), d_out.astype(dtype), problem.degree

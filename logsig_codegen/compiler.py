@@ -41,6 +41,10 @@ from logsig_codegen.symbolic.proof import verify_combine_plan, verify_join_plan
 UNROLLED_OPERATIONS = 20_000
 """Kernels with more operations than this become loops over tables of structure constants."""
 
+TILED_COLUMNS, TILED_ADJOINT_COLUMNS, TILED_OPERATIONS = 1_200, 300, 1_500
+"""Up to so many columns, of all operands together, and operations, rows move in tiles to variables of a single part and
+back. Adjoints need columns at the end that they have read at the beginning: longer ones keep them better in memory."""
+
 
 @dataclass(frozen=True)
 class CompiledProblem:
@@ -114,18 +118,19 @@ def compile_problem(
 def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     """The kernel of an operation, as its record in the table says."""
     if operation.kind == ROWS:
-        return _of_rows(problem, operation)
+        return _of_rows(problem, operation, alone=True)
     if operation.kind == CONVERSION:
         return Kernel(operation.name, operation.plan, None, None, None, conversion_count(problem, operation.backward))
     return PATHS[operation.plan](problem, operation.backward)
 
 
-def _of_rows(problem: Problem, operation: Operation) -> Kernel:
+def _of_rows(problem: Problem, operation: Operation, *, alone: bool = False) -> Kernel:
+    """The program of an operation on rows; ``alone``: not within a path."""
     plan = PLANS[operation.plan](problem)
     if operation.opposite:
         plan = _proved_opposite(plan)
     make = stage("differentiate", operation.name)(MADE_BY[operation.made_by])
-    return kernel_of(operation.name, make(plan), problem, operation.in_place)
+    return kernel_of(operation.name, make(plan), problem, operation.in_place, in_tiles=alone)
 
 
 def _proved_opposite(join: LieProgram) -> LieProgram:
@@ -160,19 +165,16 @@ def windows_kernel(problem: Problem, backward: bool) -> PathKernel:
     return PathKernel("windows_backprop" if backward else "windows", phases, problem.size)
 
 
-def log_derivative_kernel(problem: Problem, backward: bool) -> PathKernel:
-    """Whole paths in logarithmic-derivative coordinates, or their gradient."""
-    name = path_operation("log_derivative", backward=backward)
-    if backward:
-        return gradient_kernel(problem, name)
+def log_derivative_kernel(problem: Problem) -> PathKernel:
+    """Whole paths in logarithmic-derivative coordinates."""
     degree = last_degree(problem)
     step = kernel_of("step", proved(path_step.step(degree), problem), problem, in_place=(0,), descending=True)
     finish = kernel_of("finish", proved(path_step.to_log_sig(degree), problem), problem, in_place=(-1,))
-    return _with_groups(name, step, finish, problem.size)
+    return _with_groups(path_operation("log_derivative"), step, finish, problem.size)
 
 
-def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
-    """Whole paths as the signature on prefixes of Lyndon words, or their gradient.
+def signature_kernel(problem: Problem) -> PathKernel:
+    """Whole paths as the signature on prefixes of Lyndon words.
 
     Raises
     ------
@@ -184,18 +186,15 @@ def signature_kernel(problem: Problem, backward: bool) -> PathKernel:
             f"state: expected 'log_derivative' for (dimension={problem.dimension}, degree={problem.degree}), which has "
             f"{problem.size:,} coordinates; 'signature' is there for up to {table.SIGNATURE_LIMIT:,}"
         )
-    name = path_operation("signature", backward=backward)
-    if backward:
-        return gradient_kernel(problem, name)
     plan, size = prefix_signature.PLAN, len(prefix_signature.prefix_words(problem))
     step = straight("step", plan, prefix_signature.signature_step(problem), (0,), True)
     finish = straight("finish", plan, prefix_signature.signature_to_log_sig(problem), (-1,), False)
-    return _with_groups(name, step, finish, size)
+    return _with_groups(path_operation("signature"), step, finish, size)
 
 
-def gradient_kernel(problem: Problem, operation: str) -> PathKernel:
+def gradient_kernel(problem: Problem) -> PathKernel:
     """The gradient of whole paths, which is the same for every state."""
-    degree = last_degree(problem)
+    operation, degree = path_operation(table.DEFAULT_STATE, backward=True), last_degree(problem)
     step, start = (proved(make(degree), problem) for make in (path_gradient.step_back, path_gradient.start))
     in_tables = max(estimate(plan, problem) for plan in (step, start)) > UNROLLED_OPERATIONS
     if degree == 1 or problem.size <= REGISTER_STATE or in_tables:
@@ -206,9 +205,10 @@ def gradient_kernel(problem: Problem, operation: str) -> PathKernel:
         return PathKernel(operation, phases, 0, d_state_size=problem.size)
     sizes, plan = slots.layout(problem), path_gradient.PLAN
     beside = straight("step_backprop", plan, slots.step_beside(lower(step, problem)), (0, -1), True)
-    beside = replace(beside, operations=beside.operations + OperationCount(sizes.slots, sizes.middle, 0))
+    counted = beside.operations + OperationCount(sizes.slots, sizes.middle, 0)
     begin = straight("start", plan, slots.start_with(lower(start, problem)), (-1,), True)
-    return PathKernel(operation, (beside, begin), 0, d_state_size=sum(sizes), slots=sizes.slots)
+    phases = (replace(beside, lie=step, operations=counted), replace(begin, lie=start))
+    return PathKernel(operation, phases, 0, d_state_size=sum(sizes), slots=sizes.slots)
 
 
 def _with_groups(operation: str, step: Kernel, finish: Kernel, state_size: int) -> PathKernel:
@@ -285,21 +285,45 @@ def optimise(program: Program) -> Program:
 
 
 def kernel_of(
-    operation: str, lie: LieProgram, problem: Problem, in_place: tuple[int, ...], *, descending: bool = False
+    operation: str,
+    lie: LieProgram,
+    problem: Problem,
+    in_place: tuple[int, ...],
+    *,
+    descending: bool = False,
+    in_tiles: bool = False,
 ) -> Kernel:
+    """A kernel in the form that its size allows; ``in_tiles``: see :func:`straight`."""
     plan = lie.name.split("/")[0]
     if estimate(lie, problem) > UNROLLED_OPERATIONS:
         looped = OperationCount(estimate(lie, problem, share_slots=False), 0, 0)
         return Kernel(operation, plan, lie, None, None, looped)
-    kernel = straight(operation, plan, lower(lie, problem), in_place, descending or bool(lie.dual_inputs))
+    last_first = descending or bool(lie.dual_inputs)
+    kernel = straight(operation, plan, lower(lie, problem), in_place, last_first, in_tiles=in_tiles)
     return replace(kernel, lie=lie)
 
 
-def straight(operation: str, plan: str, program: Program, in_place: tuple[int, ...], descending: bool) -> Kernel:
-    """A straight-line kernel."""
+def straight(
+    operation: str,
+    plan: str,
+    program: Program,
+    in_place: tuple[int, ...],
+    descending: bool,
+    *,
+    in_tiles: bool = False,
+) -> Kernel:
+    """A straight-line kernel; ``in_tiles``: its rows move in tiles, if they are short enough."""
     program = replace(optimise(program), name=operation)
     accumulators = ACCUMULATORS if "d_" in program.inputs[0].name else 0
-    order = schedule(program, in_place=in_place, descending=descending, accumulators=accumulators)
+    columns = program.first + sum(len(one.values) for one in program.outputs)
+    short = columns <= (TILED_ADJOINT_COLUMNS if accumulators else TILED_COLUMNS)
+    order = schedule(
+        program,
+        in_place=in_place,
+        descending=descending,
+        accumulators=accumulators,
+        in_tiles=in_tiles and short and program.operations.total <= TILED_OPERATIONS,
+    )
     return Kernel(operation, plan, None, program, order, program.operations)
 
 
@@ -320,7 +344,8 @@ MADE_BY: dict[str, Callable[[LieProgram], LieProgram]] = {
 PATHS: dict[str, Callable[[Problem, bool], PathKernel]] = {
     "join": stream_kernel,
     "windows": windows_kernel,
-    "log_derivative": log_derivative_kernel,
-    "signature": signature_kernel,
+    "log_derivative": lambda problem, _: log_derivative_kernel(problem),
+    "signature": lambda problem, _: signature_kernel(problem),
+    "path_gradient": lambda problem, _: gradient_kernel(problem),
 }
 """What makes the kernel of an operation along paths, or of its gradient, by the plan of its steps."""

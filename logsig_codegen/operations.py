@@ -228,20 +228,11 @@ def _product(
     )  # fmt: skip
 
 
-def _along_a_path(state: str, suffix: str, how: str) -> tuple[Operation, Operation]:
-    """Whole paths, and their gradient."""
-    name, path = f"log_sig{suffix}", Operand("path", POINTS)
-    return (
-        Operation(
-            name, name, FORWARD, (path,), (Operand("out"),), f"Log-signatures of paths, {how}",
-            f"out: the log-signature of each path, {how}.", plan=state, gradient=f"{name}_backprop", state=state,
-        ),
-        Operation(
-            f"{name}_backprop", f"{name}_backprop", BACKWARD, (Operand("d_out"), Operand("log_sig"), path),
-            (Operand("d_path", POINTS, "path"),), f"Gradient of the log-signature of a path, {how}",
-            f"d_path: the derivative of <d_out, log_sig(path)>, {how}; log_sig is the log-signature of the path.",
-            plan=state, made_by=ADJOINT, state=state,
-        ),
+def _along_paths(name: str, state: str, how: str) -> Operation:
+    """Whole paths."""
+    return Operation(
+        name, name, FORWARD, (Operand("path", POINTS),), (Operand("out"),), f"Log-signatures of paths, {how}",
+        f"out: the log-signature of each path, {how}.", plan=state, gradient="log_sig_backprop", state=state,
     )  # fmt: skip
 
 
@@ -318,8 +309,16 @@ _JOIN_LEFT = _product(
 _COMBINE = _product("combine", (Operand("log_sig1"), Operand("log_sig2")), (0, 1), "two paths put together")
 _LOGARITHM = _conversion("sig_to_log_sig", Operand("sig", WORDS), Operand("out"), "Logarithm")
 _EXPONENTIAL = _conversion("logsig_to_sig", _LOG_SIG, Operand("sig", WORDS), "Exponential")
-_BY_LOG_DERIVATIVE = _along_a_path("log_derivative", "", "carried in logarithmic-derivative coordinates")
-_BY_SIGNATURE = _along_a_path("signature", "_by_signature", "carried as the signature on prefixes of Lyndon words")
+_BY_LOG_DERIVATIVE = _along_paths("log_sig", "log_derivative", "carried in logarithmic-derivative coordinates")
+_BY_SIGNATURE = _along_paths(
+    "log_sig_by_signature", "signature", "carried as the signature on prefixes of Lyndon words"
+)
+_PATH_GRADIENT = Operation(
+    "log_sig_backprop", "log_sig_backprop", BACKWARD, (Operand("d_out"), _LOG_SIG, Operand("path", POINTS)),
+    (Operand("d_path", POINTS, "path"),), "Gradient of the log-signature of a path, in any state",
+    "d_path: the derivative of <d_out, log_sig(path)>; log_sig is the log-signature of the path.",
+    plan="path_gradient", made_by=ADJOINT,
+)  # fmt: skip
 
 
 def _by_name(*operations: Iterable[Operation]) -> dict[str, Operation]:
@@ -327,8 +326,8 @@ def _by_name(*operations: Iterable[Operation]) -> dict[str, Operation]:
 
 
 OPERATIONS: dict[str, Operation] = _by_name(
-    _JOIN[:2], _COMBINE[:2], _BY_LOG_DERIVATIVE, _stream(), _BY_SIGNATURE, _JOIN[2:], _COMBINE[2:], _BRACKET,
-    _JOIN_LEFT, _windows(), _LOGARITHM, _EXPONENTIAL,
+    _JOIN[:2], _COMBINE[:2], (_BY_LOG_DERIVATIVE, _PATH_GRADIENT), _stream(), (_BY_SIGNATURE,), _JOIN[2:],
+    _COMBINE[2:], _BRACKET, _JOIN_LEFT, _windows(), _LOGARITHM, _EXPONENTIAL,
 )  # fmt: skip
 """Every operation by its name; the order is that of headers and reports."""
 PRODUCTS: dict[str, Operation] = {name: one for name, one in OPERATIONS.items() if one.is_product}
@@ -389,8 +388,9 @@ def group_of(operation: str) -> str:
 
 @cache
 def path_operation(state: str, *, backward: bool = False) -> str:
-    """Name of the whole-path operation that carries ``state``."""
-    return next(one.name for one in OPERATIONS.values() if one.state == state and one.backward == backward)
+    """Name of the whole-path operation that carries ``state``, or of its gradient, which carries none."""
+    forward = next(one for one in OPERATIONS.values() if one.state == state)
+    return forward.gradient if backward else forward.name
 
 
 def call_operation(state: str, *, stream: bool, backward: bool) -> str:

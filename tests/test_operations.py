@@ -9,6 +9,7 @@ from logsig_codegen.compiler import compile_problem
 from logsig_codegen.operations import (
     GROUPS,
     OPERATIONS,
+    STATES,
     available_groups,
     default_state,
     group_of,
@@ -25,7 +26,8 @@ def test_every_operation_has_one_group() -> None:
             assert OPERATIONS[operation.name] is operation
             assert operation.backward == any(name.startswith("d_") for name in operation.outputs)
     assert path_operation("log_derivative") == "log_sig"
-    assert path_operation("signature", backward=True) == "log_sig_by_signature_backprop"
+    assert path_operation("signature") == "log_sig_by_signature"
+    assert {path_operation(state, backward=True) for state in STATES} == {"log_sig_backprop"}
 
 
 @pytest.mark.parametrize(
@@ -42,10 +44,7 @@ def test_the_default_state(problem: tuple[int, int], state: str) -> None:
 
 def test_the_signature_is_not_there_for_large_problems() -> None:
     large = Problem(10, 5)
-    assert [group for group in GROUPS if group not in available_groups(large)] == [
-        "log_sig_by_signature",
-        "log_sig_by_signature_backprop",
-    ]
+    assert [group for group in GROUPS if group not in available_groups(large)] == ["log_sig_by_signature"]
     assert available_groups(Problem(5, 3)) == tuple(GROUPS)
     with pytest.raises(lg.ProblemTooLargeError, match="state: expected 'log_derivative'"):
         compile_problem(large, groups=("log_sig_by_signature",))

@@ -292,8 +292,8 @@ class _View:
 _TITLES = {
     "step": "Takes the state over displacements.",
     "steps": "Takes the state over groups of displacements, each at once.",
-    "step_backprop": "Takes state and derivative back over displacements, the last one first.",
-    "start": "State and derivative at the end of a path.",
+    "step_backprop": "Takes the derivative of the state back over displacements, the last one first.",
+    "start": "The derivative of the state at the end of a path.",
     "finish": "From the state to the log-signature.",
 }
 

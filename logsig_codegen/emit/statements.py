@@ -71,6 +71,9 @@ class PartPrinter:
         self.first = program.first
         self.inputs = [SHORT_NAMES[operand.name] for operand in program.inputs]
         self.outputs = [SHORT_NAMES[result.name] for result in program.outputs]
+        columns = [operand.length for operand in program.inputs] + [len(result.values) for result in program.outputs]
+        self.columns = dict(zip(self.inputs + self.outputs, columns, strict=True))
+        self.moved: dict[str, int] = {}  # columns of rows in tiles that have been fetched or flushed
         self.where = [(o, k) for o, operand in enumerate(program.inputs) for k in range(operand.length)]
         self.locals: set[int] = set()
         self.finished: set[int] = set()
@@ -87,17 +90,32 @@ class PartPrinter:
         lines: list[str] = []
         for event in events:
             lines.extend(self.event(event, pieces))
-        pointers = [f"logsig_vec *const {name} = {place};" for name in self.used if (place := self.pointer(name))]
+        arrays = [text for name in self.used if (text := self.declaration(name))]
         constants = [
             f"const logsig_vec {name} = LOGSIG_SET1({c_number(number)});" for number, name in self.constants.items()
         ]
-        return pointers + constants + lines
+        return arrays + constants + lines
 
-    def pointer(self, name: str) -> str:
-        """Where an array is; empty where its name is in scope already."""
+    def declaration(self, name: str) -> str:
+        """What makes an array known; empty where its name is in scope already."""
         if name == "s":
-            return self.scratch
-        return self.homes[name] if name in self.homes else f"rows[{self.row_of[name]}].at"
+            place = self.scratch
+        elif name in self.homes:
+            place = self.homes[name]
+        elif self.schedule.in_tiles:
+            return f"logsig_vec {name}[LOGSIG_WHOLE({self.columns[name]})];"
+        else:
+            place = f"rows[{self.row_of[name]}].at"
+        return f"logsig_vec *const {name} = {place};" if place else ""
+
+    def move(self, verb: str, name: str, upto: int) -> str:
+        """The call that fetches or flushes columns of a row."""
+        row = f"&rows[{self.row_of[name]}]"
+        if not self.schedule.in_tiles:
+            return f"logsig_{verb}({row}, {upto});"
+        self.used[name] = None
+        start, self.moved[name] = self.moved.get(name, 0), upto
+        return f"logsig_{verb}_whole({row}, {name}, {start}, {upto}, {self.columns[name]});"
 
     def array(self, name: str, index: int) -> str:
         self.used[name] = None
@@ -110,9 +128,9 @@ class PartPrinter:
             case Flush(result, _) if self.outputs[result] in self.homes:
                 return []
             case Fetch(operand, upto):
-                return [f"logsig_fetch(&rows[{self.row_of[self.inputs[operand]]}], {upto});"]
+                return [self.move("fetch", self.inputs[operand], upto)]
             case Flush(result, upto):
-                return [f"logsig_flush(&rows[{self.row_of[self.outputs[result]]}], {upto});"]
+                return [self.move("flush", self.outputs[result], upto)]
             case Read(value, kept):
                 source = self.operand(value)
                 self.locals.add(value)

@@ -143,18 +143,22 @@ def tables_kernel_view(compiled: CompiledProblem, kernel: Kernel) -> KernelView:
 
 
 def _vectors(kernel: Kernel, problem: Problem) -> tuple[str, ...]:
-    """Preprocessor lines that halve the lanes where whole vectors lose (``docs/decisions/0004-same-phase-lanes.md``).
+    """Preprocessor lines: whether rows move in tiles; half the lanes where whole vectors lose.
 
+    Both are described in ``docs/decisions/0004-same-phase-lanes.md``.
     Short code on rows of a few cache lines waits for memory, the longer the more rows are in flight. Processors that
     execute 64-byte vectors as two halves gain little from them, and 16 rows of a float32 join at once cost them more.
     """
+    assert kernel.schedule is not None
+    tiles = ("#define LOGSIG_IN_TILES 1",) if kernel.schedule.in_tiles else ()
     if _waits_for_memory(kernel, problem):
         condition = ""
     elif kernel.operation == "join" and problem.size > 16:
         condition = " && (defined(__znver3__) || defined(__znver4__)) && LOGSIG_REAL_BITS == 32"
     else:
-        return ()
+        return tiles
     return (
+        *tiles,
         f"#if !defined(LOGSIG_MAX_VECTOR_BYTES){condition}",
         "#define LOGSIG_MAX_VECTOR_BYTES 32 /* fewer rows at once wait less for memory */",
         "#endif",
@@ -175,8 +179,17 @@ class FrameLayout:
 
     @classmethod
     def of_schedule(cls, schedule: Schedule) -> FrameLayout:
-        """The layout of a straight-line kernel: needed columns of the inputs; outputs that overwrite inputs share."""
+        """The layout of a straight-line kernel: needed columns of the inputs; outputs that overwrite inputs share.
+
+        Operands that are variables have no vectors here.
+        """
         program, layout = schedule.program, cls()
+        if schedule.in_tiles:
+            needed = [one.name for one, prefix in zip(program.inputs, schedule.prefixes, strict=True) if prefix]
+            needed += [one.name for one in program.outputs]
+            layout.rows = {name: row for row, name in enumerate(needed)}
+            layout.homes = dict.fromkeys(needed, "0")
+            return layout
         for operand, prefix in zip(program.inputs, schedule.prefixes, strict=True):
             if prefix:
                 layout.append(operand.name, prefix)

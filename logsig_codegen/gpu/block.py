@@ -149,7 +149,7 @@ def block_plan(problem: Problem, kernel: Kernel | PathKernel) -> BlockPlan:
     elif is_stream(kernel):
         memory = _stream_backward(problem, programs["step_backprop"])
     else:
-        memory = _backward(problem, kernel, programs["start"])
+        memory = _backward(problem, programs["start"])
     workspaces = {name: allocate(problem, program, memory.offsets, memory.end) for name, program in programs.items()}
     return BlockPlan(problem, kernel, memory.offsets, workspaces)
 
@@ -193,15 +193,14 @@ def _forward(problem: Problem, kernel: PathKernel) -> _Operands:
     return memory
 
 
-def _backward(problem: Problem, kernel: PathKernel, start: LieProgram) -> _Operands:
+def _backward(problem: Problem, start: LieProgram) -> _Operands:
     memory = _Operands()
     for name in ("displacement", "d_displacement", "after"):
         memory.append(name, problem.dimension)
-    memory.append("d_state", kernel.d_state_size)
-    memory.append("state", kernel.state_size)
+    memory.append("d_state", problem.size)
     memory.append("log_sig", used_columns(problem, start, "log_sig"))
-    for name, other in (("d_previous_state", "d_state"), ("previous_state", "state"), ("d_out", "d_state")):
-        memory.share(name, other)
+    for name in ("d_previous_state", "d_out"):
+        memory.share(name, "d_state")
     return memory
 
 

@@ -4,8 +4,9 @@ A word of the signature changes by terms on its prefixes. A set of words that is
 itself: a warp has it in registers, for 32 paths, and never reads what other warps carry. Words that two warps need are
 carried by both. They are few: each warp takes a range of the words in alphabetical order.
 
-Backward, the derivative is linear in its initial value. Each warp begins with the values of its own words, and zero for
-those that it only shares; the derivatives with respect to the points are sums over the warps.
+Backward, a form is carried (:mod:`logsig_codegen.plans.path_gradient`), and the step is linear in it. Each warp begins
+with some numbers of the last degree but one and their slots, and one warp with the degrees below as well, which are few
+and zero in the others: what they become is a sum over the warps, as are the derivatives with respect to the points.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from logsig_codegen.gpu.hardware import (
     WARP,
 )
 from logsig_codegen.gpu.occupancy import Occupancy, cooperative_warps
-from logsig_codegen.gpu.partition import Part, lyndon_places, partition
+from logsig_codegen.gpu.partition import Part, lyndon_places, partition, partition_form
 from logsig_codegen.gpu.path_scan import numbers_of_points, phase_program
 from logsig_codegen.gpu.schedule import thread_schedule
 from logsig_codegen.gpu.shared_memory import PATHS_BYTES, Tile, chunk_points, lay_out, odd_stride
-from logsig_codegen.ir.program import NONE, Program
+from logsig_codegen.ir.program import Program
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.passes.pressure import live_values
 from logsig_codegen.passes.restrict import restrict
 from logsig_codegen.passes.trim import trim_inputs
-from logsig_codegen.plans import prefix_signature
+from logsig_codegen.plans import prefix_signature, slots
 from logsig_codegen.problem import Problem
 
 WARPS = (2, 4, 8, 12, 16)
@@ -49,14 +50,14 @@ STEP_OVERHEAD = 12
 
 @dataclass(frozen=True)
 class CooperativePlan:
-    """An operation along paths that carries the signature, a part in each warp of a block; for one number type.
+    """An operation along paths, for one number type: each warp of a block carries a part of a signature or a form.
 
     Attributes
     ----------
     kernel : PathKernel
     dtype : str
     parts : tuple of Part
-        The words of each warp.
+        The words of each warp, or the numbers of the form.
     steps : tuple of Schedule
         The step of each warp.
     """
@@ -96,16 +97,12 @@ class CooperativePlan:
 
     @cached_property
     def prologue(self) -> Schedule:
-        """Backward: from the log-signature and its derivative to the state and its own, on all words."""
-        return thread_schedule(self._prologue, (0, -1), descending=True)
+        """Backward: from the log-signature and its derivative to the form at the end, which replaces that."""
+        return thread_schedule(self._prologue, (0,), descending=True)
 
     @cached_property
     def _prologue(self) -> Program:
-        """In place the derivative of the state on Lyndon words."""
-        lyndon, start = lyndon_places(self.problem), phase_program(self.kernel, "start")
-        (d_state, _) = start.outputs
-        assert all(value == NONE or column in set(lyndon) for column, value in enumerate(d_state.values))
-        return trim_inputs(restrict(start, {"d_state": lyndon}))
+        return trim_inputs(slots.start_of_form(phase_program(self.kernel, "start")))
 
     @cached_property
     def epilogue(self) -> Epilogue:
@@ -118,8 +115,7 @@ class CooperativePlan:
         """Rows in shared memory, before and after the scan; chunks are in the same place during the scan."""
         if not self.backward:
             return lay_out((("state", self.problem.size),))
-        log_sig, state = self._prologue.inputs[1].length, self.kernel.state_size
-        return lay_out((("d_out", self.problem.size), ("log_sig", log_sig), ("state", state)))
+        return lay_out((("d_out", self.problem.size), ("log_sig", self._prologue.inputs[1].length)))
 
     def occupancy(self, dtype: str) -> Occupancy:
         """For the number type of the plan."""
@@ -149,46 +145,42 @@ class CooperativePlan:
         busy = min(MOST_BUSY, BUSY * blocks * len(self.parts) / SCHEDULERS)
         return len(self.parts) * instructions / busy
 
-    def operand_columns(self, part: Part, operand: str) -> tuple[int, ...]:
-        """Columns of an operand of the step that a part carries."""
-        return operand_columns(self.kernel, part, operand)
-
-    def most_columns(self, operand: str) -> int:
-        """The same for all parts: how many, at most."""
-        return max(len(self.operand_columns(part, operand)) for part in self.parts)
+    @property
+    def most_words(self) -> int:
+        """How many words, or numbers, a part has at most."""
+        return max(len(part.words) for part in self.parts)
 
 
 def best_cooperative_plan(kernel: PathKernel, problem: Problem, dtype: str) -> CooperativePlan | None:
-    """The plan with the number of warps that costs least; ``None`` if none fits, or the state is no signature."""
-    if kernel.plan != prefix_signature.PLAN:
+    """The plan with the number of warps that costs least; ``None`` if none fits, or what is carried has no parts."""
+    if not kernel.slots and kernel.plan != prefix_signature.PLAN:
         return None
-    candidates = (cooperative_plan(kernel, problem, dtype, warps) for warps in WARPS)
+    warps = [count for count in WARPS if not kernel.slots or count <= slots.layout(problem).middle]
+    candidates = (cooperative_plan(kernel, problem, dtype, count) for count in warps)
     return min((plan for plan in candidates if plan.fits), key=lambda plan: plan.cost, default=None)
 
 
 def cooperative_plan(kernel: PathKernel, problem: Problem, dtype: str, warps: int) -> CooperativePlan:
     """The plan with so many warps in a block."""
-    parts = partition(problem, warps)
-    return CooperativePlan(kernel, dtype, parts, tuple(_step(kernel, part) for part in parts))
-
-
-def operand_columns(kernel: PathKernel, part: Part, operand: str) -> tuple[int, ...]:
-    """Columns of an operand of the step that a part carries: backward, the state ends before the last degree."""
-    return part.words if operand.startswith("d_") else tuple(k for k in part.words if k < kernel.state_size)
+    if OPERATIONS[kernel.operation].backward:
+        parts, step = partition_form(problem, warps), slots.step_with(phase_program(kernel, "step_backprop"))
+        return CooperativePlan(kernel, dtype, parts, tuple(_step_back(step, part) for part in parts))
+    parts, step = partition(problem, warps), phase_program(kernel, "step")
+    return CooperativePlan(kernel, dtype, parts, tuple(_step(step, part) for part in parts))
 
 
 def _carried(step: Schedule) -> int:
-    """Numbers of the state and its derivative that a step takes from one displacement to the next."""
+    """Numbers that a step takes from one displacement to the next."""
     return sum(len(result.values) for result in step.program.outputs if "state" in result.name)
 
 
-def _step(kernel: PathKernel, part: Part) -> Schedule:
+def _step(step: Program, part: Part) -> Schedule:
     """One step on the words of a part."""
-    words = part.words
-    if OPERATIONS[kernel.operation].backward:
-        short = operand_columns(kernel, part, "state")
-        columns = {"d_state": words, "d_previous_state": words, "state": short, "previous_state": short}
-        program = restrict(phase_program(kernel, "step_backprop"), columns)
-        return thread_schedule(trim_inputs(program), (0, 1, -1), descending=True)
-    program = restrict(phase_program(kernel, "step"), {"state": words, "next_state": words})
+    program = restrict(step, {"state": part.words, "next_state": part.words})
     return thread_schedule(trim_inputs(program), (0,), descending=True)
+
+
+def _step_back(step: Program, part: Part) -> Schedule:
+    """One step back on the numbers of a part."""
+    program = restrict(step, {"d_state": part.words, "d_previous_state": part.words})
+    return thread_schedule(trim_inputs(program), (0, -1), descending=True)

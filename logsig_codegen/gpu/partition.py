@@ -1,4 +1,4 @@
-"""Partition of the words of a signature among warps: each part is closed under prefixes and needs no other part."""
+"""Partition of the words of a signature, or of the numbers of a form, among warps: no part needs another one."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from functools import lru_cache
 
 from logsig_codegen.algebra.lyndon import Word, lyndon_basis
 from logsig_codegen.plans.prefix_signature import prefix_words
+from logsig_codegen.plans.slots import layout, slot_terms
 from logsig_codegen.problem import Problem
 
 
 @dataclass(frozen=True)
 class Part:
-    """The words that one warp carries.
+    """The words of a signature, or the numbers of a form, that one warp carries.
 
     Attributes
     ----------
     words : tuple of int
-        Its words, with their prefixes, by place in the state; ascending.
+        Its words, closed under prefixes, by place in the state; or numbers of a form, in the order of
+        :class:`~logsig_codegen.plans.slots.Layout`; ascending.
     own : frozenset of int
-        Those among them that this part contributes to the result. Each word of the state belongs to one part.
+        Those among them that this part contributes to the result. Each of the state belongs to one part.
     """
 
     words: tuple[int, ...]
@@ -41,6 +43,19 @@ def partition(problem: Problem, parts: int) -> tuple[Part, ...]:
     for own in ranges:
         closed = {word[:k] for word in own for k in range(1, len(word) + 1)}
         found.append(Part(tuple(sorted(place[word] for word in closed)), frozenset(place[word] for word in own)))
+    return tuple(found)
+
+
+def partition_form(problem: Problem, parts: int) -> tuple[Part, ...]:
+    """Ranges of the last degree but one with their slots, as equal as can be; all parts have the degrees below."""
+    lower, slots, middle = layout(problem)
+    used = [k for k, terms in enumerate(slot_terms(problem)) if terms]
+    found = []
+    for index in range(parts):
+        mine = range(index * middle // parts, (index + 1) * middle // parts)
+        of_mine = [lower + k for k in used if k // problem.dimension in mine]
+        own = {*of_mine, *(lower + slots + j for j in mine), *(range(lower) if index == 0 else ())}
+        found.append(Part(tuple(sorted(own | set(range(lower)))), frozenset(own)))
     return tuple(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from logsig_codegen.compiler import PathKernel
@@ -17,6 +17,7 @@ from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.passes.pressure import live_values
 from logsig_codegen.passes.repeat import repeat
 from logsig_codegen.passes.trim import trim_inputs
+from logsig_codegen.plans import slots
 from logsig_codegen.problem import Problem
 
 UNROLLED = 256
@@ -35,8 +36,8 @@ class PathScanPlan:
     step : Schedule
         Forward or backward over one displacement.
     end : Schedule
-        Forward: the epilogue, from the state to the result. Backward: the prologue, from the operands to the state and
-        its derivative.
+        Forward: the epilogue, from the state to the result. Backward: the prologue, from the operands to the form at
+        the end of a path, the derivative of its state.
     pair : Schedule or None
         Two steps at once, where the state may be in shared memory.
     """
@@ -86,9 +87,10 @@ class PathScanPlan:
             return False
         return (live_values(self.pair) + 2 * self.problem.dimension) * BYTES[dtype] // 4 <= STATE_REGISTERS
 
-    def in_place(self, result: int) -> bool:
-        """Whether a result of ``end`` replaces its operand."""
-        return self.end.in_place[result] >= 0
+    @property
+    def in_place(self) -> bool:
+        """Whether the result of ``end`` replaces its operand."""
+        return self.end.in_place[0] >= 0
 
     @property
     def prefix(self) -> int:
@@ -104,15 +106,11 @@ class PathScanPlan:
         if not self.backward:
             if not local:
                 yield "state", self.kernel.state_size
-            if local or not self.in_place(0):
+            if local or not self.in_place:
                 yield "out", size
             return
         yield "d_out", size
         yield "log_sig", self.prefix
-        if not local and not self.in_place(0):
-            yield "d_state", self.kernel.d_state_size
-        if not local and not self.in_place(1):
-            yield "state", self.kernel.state_size
 
     def occupancy(self, dtype: str) -> Occupancy:
         """For one number type; rows and chunks share memory where the state is in registers."""
@@ -130,8 +128,10 @@ class PathScanPlan:
 def path_scan_plan(kernel: PathKernel) -> PathScanPlan:
     """The plan of a straight-line kernel, for both number types."""
     if OPERATIONS[kernel.operation].backward:
-        step = thread_schedule(trim_inputs(phase_program(kernel, "step_backprop")), (0, 1, -1), descending=True)
-        prologue = thread_schedule(trim_inputs(phase_program(kernel, "start")), (0, 1), descending=True)
+        kernel = without_slots(kernel)
+        step = thread_schedule(trim_inputs(phase_program(kernel, "step_backprop")), (0, -1), descending=True)
+        prologue = thread_schedule(trim_inputs(phase_program(kernel, "start")), (0,), descending=True)
+        assert prologue.in_place == (0,)  # the form replaces the derivative of the result
         return PathScanPlan(kernel, step, prologue, None)
     program = phase_program(kernel, "step")
     step = thread_schedule(trim_inputs(program), (0,), descending=True)
@@ -140,6 +140,21 @@ def path_scan_plan(kernel: PathKernel) -> PathScanPlan:
     if any(not state_in_registers(kernel, step, dtype) for dtype in BYTES):
         pair = thread_schedule(repeat(program, 2), (0,), descending=True)
     return PathScanPlan(kernel, step, epilogue, pair)
+
+
+def without_slots(kernel: PathKernel) -> PathKernel:
+    """A gradient whose step is one program on the form itself, with the same sums in the same order."""
+    if not kernel.slots:
+        return kernel
+    step, start = kernel.phases
+    assert step.program is not None
+    assert start.program is not None
+    programs = (slots.step_of_form(start.program, step.program), slots.start_of_form(start.program))
+    phases = tuple(
+        replace(phase, program=program, schedule=None, operations=program.operations)
+        for phase, program in zip(kernel.phases, programs, strict=True)
+    )
+    return replace(kernel, phases=phases, d_state_size=start.program.problem.size, slots=0)
 
 
 def phase_program(kernel: PathKernel, phase: str) -> Program:

@@ -115,7 +115,8 @@ class Schedule:
     """A program in the order of its evaluation; see the grammar at the top of this file.
 
     ``in_place`` pairs each output with the input operand whose memory it overwrites, or with -1.
-    ``prefixes`` has the number of leading columns of each input that are used.
+    ``prefixes`` has the number of leading columns of each input that are used. ``in_tiles``: the operands are variables
+    of the only part, and rows move to them and from them in tiles; otherwise they pass through memory that parts share.
     """
 
     program: Program
@@ -123,3 +124,4 @@ class Schedule:
     slots: int
     in_place: tuple[int, ...]
     prefixes: tuple[int, ...]
+    in_tiles: bool = False

@@ -19,8 +19,8 @@ from logsig_codegen.stages import stage
 
 PART_OPERATIONS = 400
 """Operations per part, about."""
-GROUP_COLUMNS = 32
-"""Rows move between memory and lanes in groups of so many columns."""
+GROUP_COLUMNS, TILE_COLUMNS = 32, 8
+"""Rows move between memory and lanes in groups of so many columns; the second: where they move in tiles."""
 ACCUMULATORS = 128
 """The largest number of accumulators. There are more than registers: an accumulator in memory costs less than the
 temporaries that would have to be kept without it."""
@@ -41,6 +41,7 @@ def schedule(
     passing: int = NONE,
     whole: bool = False,
     held: int | None = None,
+    in_tiles: bool = False,
 ) -> Schedule:
     """Order ``program`` and cut it into parts.
 
@@ -64,6 +65,8 @@ def schedule(
     held : int or None
         Input columns below ``held`` that are read several times are kept in local variables, the others are read from
         memory each time; ``None``: all of them are kept.
+    in_tiles : bool
+        Make a single part whose operands are variables (:class:`.Schedule`); no output overwrites an input then.
     """
     ends: Container[int]
     if groups:
@@ -79,7 +82,10 @@ def schedule(
             demands.insert(0, _independent_of_first_operand(program))
         steps = order(program, [value for values in demands for value in values], accumulators)
         ends = range(len(steps))
-    return _Layout(program, _cut(steps, () if whole else ends), tuple(in_place), passing, held).run()
+    if in_tiles:
+        in_place = (NONE,) * len(program.outputs)
+    parts = _cut(steps, () if whole or in_tiles else ends)
+    return _Layout(program, parts, tuple(in_place), passing, held, in_tiles).run()
 
 
 def _independent_of_first_operand(program: Program) -> list[int]:
@@ -115,8 +121,10 @@ class _Layout:
         in_place: tuple[int, ...],
         passing: int,
         held: int | None = None,
+        in_tiles: bool = False,
     ) -> None:
         self.program = program
+        self.in_tiles, self.group = in_tiles, TILE_COLUMNS if in_tiles else GROUP_COLUMNS
         self.held = max((operand.length for operand in program.inputs), default=0) if held is None else held
         self.parts = parts
         self.in_place = in_place
@@ -181,13 +189,14 @@ class _Layout:
             if p == len(self.parts) - 1:
                 self.finish()
             parts.append(tuple(self.events))
-        return Schedule(self.program, tuple(parts), self.n_slots, self.in_place, tuple(self.prefixes))
+        prefixes = tuple(self.prefixes)
+        return Schedule(self.program, tuple(parts), self.n_slots, self.in_place, prefixes, self.in_tiles)
 
     # -- inputs -------------------------------------------------------------------------------------------------
 
     def fetch(self, operand: int, upto: int) -> None:
         if upto > self.fetched[operand]:
-            grouped = -(-upto // GROUP_COLUMNS) * GROUP_COLUMNS
+            grouped = -(-upto // self.group) * self.group
             self.fetched[operand] = min(grouped, self.prefixes[operand])
             self.events.append(Fetch(operand, self.fetched[operand]))
 
@@ -299,7 +308,7 @@ class _Layout:
         upto = self.flushed[r]
         while upto < len(final) and final[upto]:
             upto += 1
-        if upto == len(final) or upto - self.flushed[r] >= GROUP_COLUMNS:
+        if upto == len(final) or upto - self.flushed[r] >= self.group:
             if self.in_place[r] >= 0:
                 self.fetch(self.in_place[r], upto)
             if upto > self.flushed[r]:

@@ -1,4 +1,4 @@
-"""A path as its signature on prefixes of Lyndon words: a step, its inverse, conversions from and to the logarithm.
+"""A path as its signature on prefixes of Lyndon words: a step, and the conversion to the logarithm.
 
 The coefficients of a group element on the Lyndon words determine it. When a path is extended by ``v``, the coefficient
 on a word changes by coefficients on its prefixes only::
@@ -24,7 +24,6 @@ from logsig_codegen.algebra.basis_maps import brackets_to_expanded, brackets_to_
 from logsig_codegen.algebra.lyndon import Word, lyndon_basis
 from logsig_codegen.ir.program import NONE, Instruction, Operand, Program, Result, Term
 from logsig_codegen.passes.dead import drop_dead_instructions
-from logsig_codegen.passes.scalar_adjoint import scalar_adjoint
 from logsig_codegen.problem import Problem
 
 PLAN = "prefix-signature"
@@ -36,11 +35,6 @@ def prefix_words(problem: Problem) -> tuple[Word, ...]:
     basis = lyndon_basis(problem.dimension, problem.degree)
     prefixes = {word[:k] for word in basis.words for k in range(1, len(word) + 1)}
     return tuple(sorted(prefixes, key=lambda word: (len(word), word)))
-
-
-def short_prefixes(problem: Problem) -> int:
-    """The number of prefixes that are shorter than the degree, which are those that a backward pass needs."""
-    return sum(1 for word in prefix_words(problem) if len(word) < problem.degree)
 
 
 # -- steps ------------------------------------------------------------------------------------------------------------
@@ -89,24 +83,6 @@ def _horner(builder: _Builder, words: tuple[Word, ...], state: range, displaceme
     return result
 
 
-def _undo(builder: _Builder, words: tuple[Word, ...], state: range, displacement: int) -> dict[Word, int]:
-    """Emit ``S(x)`` on ``words``, where ``state`` is ``S(x*v)``.
-
-    Degree by degree, the term that the step added is subtracted. It depends on lower degrees of ``S(x)``, and the
-    gradient of the step needs it anyway, so that undoing costs one more operation per word.
-    """
-    place = dict(zip(words, state, strict=True))
-    letters = _Letters(builder, displacement)
-    result: dict[Word, int] = {}
-    for length in range(1, len(words[-1]) + 1 if words else 0):
-        letters.prepare(length)
-        chain: dict[Word, int] = {}
-        for word in [word for word in words if len(word) == length]:
-            before = _before(builder, letters, chain, result, word)
-            result[word] = builder.emit([(1, place[word], NONE), *((-c, a, b) for c, a, b in before)])
-    return result
-
-
 class _Letters:
     """The displacement, and its quotients by small integers."""
 
@@ -136,38 +112,6 @@ def _before(
             chain[prefix] = builder.emit([(1, place[prefix], NONE), *before])
     v = letters.scaled[1][word[-1]]
     return [(1, chain[word[:-1]], v)] if len(word) > 1 else [(1, v, NONE)]
-
-
-def signature_step_backward(problem: Problem) -> Program:
-    """One segment backward: undo it and differentiate it.
-
-    From ``d_state``, ``state`` (after the segment, without its last degree, which is not needed) and ``displacement``
-    to ``d_previous_state``, ``previous_state`` and ``d_displacement``.
-    """
-    words, dimension = prefix_words(problem), problem.dimension
-    size, short = len(words), short_prefixes(problem)
-    inputs = (Operand("d_state", size), Operand("state", short), Operand("displacement", dimension))
-    builder = _Builder(problem, inputs)
-    displacement = size + short
-    undone = _undo(builder, words[:short], range(size, size + short), displacement)
-    derivative = scalar_adjoint(signature_step(problem))
-    numbers = [*range(size), *(undone[word] for word in words[:short]), *[NONE] * (size - short)]
-    numbers.extend(range(displacement, displacement + dimension))
-    d_state, d_displacement = _append(builder, derivative, numbers)
-    previous = tuple(undone[word] for word in words[:short])
-    outputs = (Result("d_previous_state", d_state), Result("previous_state", previous))
-    return builder.program("step_backprop", (*outputs, Result("d_displacement", d_displacement)))
-
-
-def _append(builder: _Builder, program: Program, numbers: list[int]) -> list[tuple[int, ...]]:
-    """Append ``program`` with its inputs found at ``numbers``; an instruction that reads a missing one is left out."""
-    for terms in program.instructions:
-        moved = [(c, numbers[a], numbers[b] if b != NONE else NONE, b) for c, a, b in terms]
-        if any(a == NONE or (after == NONE and b != NONE) for _, a, after, b in moved):
-            numbers.append(NONE)
-        else:
-            numbers.append(builder.emit([(c, a, after) for c, a, after, _ in moved]))
-    return [tuple(NONE if v == NONE else numbers[v] for v in result.values) for result in program.outputs]
 
 
 # -- the logarithm ----------------------------------------------------------------------------------------------------
@@ -217,8 +161,8 @@ class _Exponential:
         return terms
 
 
-def _logarithm(problem: Problem) -> tuple[Program, tuple[int, ...]]:
-    """The program from ``state`` to ``out``, and the numbers of the values of ``out`` within it."""
+def signature_to_log_sig(problem: Problem) -> Program:
+    """From ``state`` to the logarithm, ``out``, in Lyndon brackets."""
     words = prefix_words(problem)
     place = {word: number for number, word in enumerate(words)}
     builder = _Builder(problem, (Operand("state", len(words)),))
@@ -229,65 +173,6 @@ def _logarithm(problem: Problem) -> tuple[Program, tuple[int, ...]]:
             word = basis.words[index]
             split: list[Term] = [(-c, a, b) for c, a, b in exponential.products(0, word)]
             others = [(-c, exponential.brackets[k], NONE) for k, c in triangle.row(index).items() if k != index]
-            # Always a new instruction, even for a copy, since the adjoint looks for its number.
             builder.instructions.append(((1, place[word], NONE), *split, *others))
             exponential.brackets.append(builder.first + len(builder.instructions) - 1)
-    values = tuple(exponential.brackets)
-    program = Program(problem, "finish", builder.inputs, tuple(builder.instructions), (Result("out", values),))
-    return program, values
-
-
-def signature_to_log_sig(problem: Problem) -> Program:
-    """From ``state`` to the logarithm, ``out``, in Lyndon brackets."""
-    return drop_dead_instructions(_logarithm(problem)[0])
-
-
-def log_sig_to_signature(problem: Problem) -> Program:
-    """From the logarithm, ``log_sig``, to ``state``."""
-    builder = _Builder(problem, (Operand("log_sig", problem.size),))
-    return builder.program("exponential", (Result("state", _state(builder, 0, len(prefix_words(problem)))),))
-
-
-def _state(builder: _Builder, log_sig: int, count: int) -> tuple[int, ...]:
-    """Emit the first ``count`` numbers of the state of the logarithm whose coordinates begin at ``log_sig``."""
-    exponential = _Exponential(builder)
-    exponential.brackets = list(range(log_sig, log_sig + builder.problem.size))
-
-    def value(word: Word) -> int:
-        whole = exponential.coefficient(word)
-        terms = exponential.products(0, word)
-        if whole != NONE:
-            terms.insert(0, (1, whole, NONE))
-        return builder.emit(terms) if terms else NONE
-
-    return tuple(value(word) for word in prefix_words(builder.problem)[:count])
-
-
-def log_sig_backward_start(problem: Problem) -> Program:
-    """The start of a backward pass: from ``d_out`` and the result, ``log_sig``, to ``d_state`` and ``state``.
-
-    The gradient of :func:`signature_to_log_sig`, with the known logarithm as an input instead of its recomputation. The
-    state is without its last degree, see :func:`signature_step_backward`.
-    """
-    size = problem.size
-    forward, values = _logarithm(problem)
-    derivative = scalar_adjoint(forward)
-    builder = _Builder(problem, (Operand("d_out", size), Operand("log_sig", size)))
-    state = _state(builder, size, short_prefixes(problem))
-    known = {size + value: size + index for index, value in enumerate(values)}
-    numbers = [*range(size), *[NONE] * len(prefix_words(problem))]
-    d_state = _append_known(builder, derivative, numbers, known)
-    return builder.program("start", (Result("d_state", d_state), Result("state", state)))
-
-
-def _append_known(builder: _Builder, program: Program, numbers: list[int], known: dict[int, int]) -> tuple[int, ...]:
-    """As :func:`_append`, with values that need not be computed: ``known`` tells where they are. The only result."""
-    position = len(numbers)
-    for terms in program.instructions:
-        if position in known:
-            numbers.append(known[position])
-        else:
-            numbers.append(builder.emit([(c, numbers[a], numbers[b] if b != NONE else NONE) for c, a, b in terms]))
-        position += 1
-    (result,) = program.outputs
-    return tuple(NONE if value == NONE else numbers[value] for value in result.values)
+    return builder.program("finish", (Result("out", tuple(exponential.brackets)),))

@@ -194,13 +194,16 @@ class LoadedGroups:
                 self.quick[operation.name] = fast_product(problem, operation, functions[operation.name])
             elif operation.kind == ROWS and operation.made_by == ADJOINT:
                 self.quick[operation.name] = fast_gradient(problem, operation, functions[operation.name])
+        default = default_state(problem)
         for state in STATES:
-            names = (state, None) if state == default_state(problem) else (state,)
-            if name == path_operation(state):
+            names, along = (state, None) if state == default else (state,), path_operation(state)
+            back = path_operation(state, backward=True)
+            if name == along:
                 call = fast_log_sig(problem, functions[name], partial(self.products, state, backward=False))
                 self._log_sig.update(dict.fromkeys(names, call))
-            elif name == path_operation(state, backward=True):
-                self.group(path_operation(state))
+            elif name == back and state == default:
+                self.group(along)
+            if name in (along, back) and back in self._opened and along in self._opened:
                 products = partial(self.products, state, backward=True)
-                back = fast_log_sig_backprop(problem, self._log_sig[state], functions[name], products)
-                self._log_sig_backprop.update(dict.fromkeys(names, back))
+                quick = fast_log_sig_backprop(problem, self._log_sig[state], self.functions(back), products)
+                self._log_sig_backprop.update(dict.fromkeys(names, quick))

@@ -162,10 +162,6 @@ class Target(ABC):
         """
         return {}
 
-    def derived(self, compiled: CompiledProblem) -> CompiledProblem:
-        """What it is made of: other kernels, where the target has them."""
-        return compiled
-
     @abstractmethod
     def emit(self, compiled: CompiledProblem, spec: BuildSpec, tools: Any) -> Emitted:
         """Its texts: a pure function of the arguments and the version."""

@@ -30,7 +30,7 @@ def emit(target: Target, spec: BuildSpec, tools: Any = None) -> tuple[dict[str, 
 
     limit = DEFAULT_MAX_TERMS if spec.max_terms is None else spec.max_terms
     with nullcontext() if background.inside() else collector_paused():
-        compiled = target.derived(compile_problem(spec.problem, groups=spec.groups, max_terms=limit))
+        compiled = compile_problem(spec.problem, groups=spec.groups, max_terms=limit)
         return compiled.report(), target.emit(compiled, spec, tools)
 
 

@@ -42,11 +42,6 @@ class CudaTarget(Target):
             "compiler": None if tools is None else tools.identity(),
         }
 
-    def derived(self, compiled: CompiledProblem) -> CompiledProblem:
-        from logsig_codegen.gpu.undone_steps import for_gpus
-
-        return for_gpus(compiled)
-
     def emit(self, compiled: CompiledProblem, spec: BuildSpec, tools: Any) -> Emitted:
         """Tells :meth:`compile` about the kernels in the files."""
         from logsig_codegen.emit.cuda.sources import cuda_sources

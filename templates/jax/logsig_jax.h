@@ -67,9 +67,13 @@ static int logsig_threads(int64_t n_jobs)
     return threads < 1 ? 1 : threads > usable ? usable : (int)threads;
 }
 
-static logsig_function logsig_kernel_of(const XLA_FFI_CallFrame *frame, int operation, int bits)
+static const logsig_kernels *logsig_kernels_of(const XLA_FFI_CallFrame *frame)
 {
-    const logsig_kernels *const one = logsig_find(logsig_integer(frame, "dimension"), logsig_integer(frame, "degree"));
+    return logsig_find(logsig_integer(frame, "dimension"), logsig_integer(frame, "degree"));
+}
+
+static logsig_function logsig_kernel_of(const logsig_kernels *one, int operation, int bits)
+{
     return one && bits ? __atomic_load_n(&one->functions[operation][bits == 64], __ATOMIC_ACQUIRE) : NULL;
 }
 
@@ -133,7 +137,7 @@ static XLA_FFI_Error *logsig_run_rows(XLA_FFI_CallFrame *frame, int operation, c
     const XLA_FFI_Buffer *const result = logsig_result(frame, 0);
     const int64_t rank = result->rank - 1, batch = logsig_count(result->dims, rank);
     if (!batch) return NULL;
-    const logsig_function function = logsig_kernel_of(frame, operation, logsig_bits(result));
+    const logsig_function function = logsig_kernel_of(logsig_kernels_of(frame), operation, logsig_bits(result));
     if (!function) return logsig_not_loaded(frame, group);
     logsig_blocks operands[LOGSIG_MOST_OPERANDS] = {{NULL, 0, NULL}};
     int error = 0;
@@ -326,13 +330,14 @@ static XLA_FFI_Error *logsig_run_paths(XLA_FFI_CallFrame *frame, int backward)
         return NULL;
     }
     const int bits = logsig_bits(first);
+    const logsig_kernels *const kernels = logsig_kernels_of(frame);
     logsig_function members[sizeof LOGSIG_MEMBERS[0] / sizeof LOGSIG_MEMBERS[0][0]];
     logsig_path_functions functions;
     _Static_assert(sizeof members == sizeof functions, "a place for each member");
     for (size_t k = 0; k < sizeof members / sizeof members[0]; k++)
-        members[k] = logsig_kernel_of(frame, LOGSIG_MEMBERS[state][k], bits);
+        members[k] = logsig_kernel_of(kernels, LOGSIG_MEMBERS[state][k], bits);
     memcpy(&functions, members, sizeof functions);
-    const logsig_function run = logsig_kernel_of(frame, backward ? LOGSIG_OF_PATHS_BACKPROP : LOGSIG_OF_PATHS, bits);
+    const logsig_function run = logsig_kernel_of(kernels, backward ? LOGSIG_OF_PATHS_BACKPROP : LOGSIG_OF_PATHS, bits);
     const char *const group = LOGSIG_GROUPS[state][logsig_integer(frame, "stream") != 0][backward];
     if (!run) return logsig_not_loaded(frame, group);
     logsig_path_call call = {0};

@@ -58,9 +58,10 @@ static const XLA_FFI_Buffer *logsig_result(const XLA_FFI_CallFrame *frame, int64
 
 static void *logsig_attribute(const XLA_FFI_CallFrame *frame, const char *name, XLA_FFI_AttrType type)
 {
+    const size_t length = strlen(name);
     for (int64_t k = 0; k < frame->attrs.size; k++) {
         const XLA_FFI_ByteSpan *const found = frame->attrs.names[k];
-        if (found->len == strlen(name) && !memcmp(found->ptr, name, found->len))
+        if (found->len == length && !memcmp(found->ptr, name, length))
             return frame->attrs.types[k] == type ? frame->attrs.attrs[k] : NULL;
     }
     return NULL;

@@ -62,8 +62,7 @@ struct Call {
             if (backward) function(functions.stream_backprop, STREAM_BACKPROP);
         } else {
             function(functions.log_sig, along);
-            const auto back = made.by_signature ? LOG_SIG_BY_SIGNATURE_BACKPROP : LOG_SIG_BACKPROP;
-            if (backward) function(functions.log_sig_backprop, back);
+            if (backward) function(functions.log_sig_backprop, LOG_SIG_BACKPROP);
             Function &windows = backward ? functions.windows_backprop : functions.windows;
             if (call.window) windows = find_windows(made.problem, backward, made.single(), call.window, call.step);
             if (call.initial || windows || made.paths.length > LOGSIG_WHOLE_STEPS) {

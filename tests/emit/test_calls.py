@@ -28,8 +28,8 @@ LENGTHS = (7, 4, 1)
 BASIS = lyndon_basis(D, N)
 WORDS = [word for length in range(1, N + 1) for word in product(range(D), repeat=length)]
 Numbers = list[Fraction]
-GROUPS = ("log_sig", "log_sig_backprop", "log_sig_by_signature", "log_sig_by_signature_backprop", "stream",
-          "stream_backprop", "combine", "combine_backprop")  # fmt: skip
+GROUPS = ("log_sig", "log_sig_backprop", "log_sig_by_signature", "stream", "stream_backprop", "combine",
+          "combine_backprop")  # fmt: skip
 
 
 def log_sig(points: Sequence[Numbers], before: Numbers | None = None) -> Numbers:

@@ -15,24 +15,26 @@ import pytest
 from emulated import NUMPY, Emulation
 
 import logsig_codegen as lg
+from logsig_codegen import compiler
 from logsig_codegen.compiler import PathKernel, compile_problem
 from logsig_codegen.emit.cuda.sources import cuda_sources
 from logsig_codegen.gpu import path_scan, planner
 from logsig_codegen.gpu.cooperative import CooperativePlan, cooperative_plan
 from logsig_codegen.gpu.partition import lyndon_places
+from logsig_codegen.gpu.path_scan import phase_program
 from logsig_codegen.gpu.planner import plan_kernel
 from logsig_codegen.gpu.shared_memory import chunk_points
-from logsig_codegen.gpu.undone_steps import for_gpus
 from logsig_codegen.ir.interpret import interpret
 from logsig_codegen.ir.program import Program
+from logsig_codegen.plans import slots
 
-GROUPS = ("log_sig_by_signature", "log_sig_by_signature_backprop")
+GROUPS = ("log_sig_by_signature", "log_sig_backprop")
 TOLERANCE = {"float32": 1e-4, "float64": 1e-12}
 
 
 def kernels(problem: lg.Problem) -> tuple[PathKernel, PathKernel]:
     """Forward and backward."""
-    forward, backward = for_gpus(compile_problem(problem, groups=GROUPS)).kernels
+    backward, forward = compile_problem(problem, groups=GROUPS).kernels
     assert isinstance(forward, PathKernel)
     assert isinstance(backward, PathKernel)
     return forward, backward
@@ -49,34 +51,28 @@ def trimmed(program: Program, inputs: dict[str, list[Fraction]]) -> dict[str, li
 
 @pytest.mark.parametrize("problem", [(2, 5), (3, 4), (5, 3), (10, 2)], ids=str)
 @pytest.mark.parametrize("parts", [2, 5])
-def test_the_steps_of_parts_are_the_step_of_the_whole(problem: tuple[int, int], parts: int) -> None:
+def test_the_steps_of_parts_are_the_step_of_the_whole(
+    problem: tuple[int, int], parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "REGISTER_STATE", 0)  # slots for small problems, too
     numbers = random.Random(7)
     forward, backward = kernels(lg.Problem(*problem))
     whole = cooperative_plan(forward, lg.Problem(*problem), "float32", parts)
     state, v = fractions(numbers, forward.state_size), fractions(numbers, problem[0])
-    step = forward.phase("step")
-    assert step is not None
-    assert step.program is not None
-    expected = interpret(step.program, {"state": state, "displacement": v})["next_state"]
+    expected = interpret(phase_program(forward, "step"), {"state": state, "displacement": v})["next_state"]
     for part, order in zip(whole.parts, whole.steps, strict=True):
         found = trimmed(order.program, {"state": [state[k] for k in part.words], "displacement": v})
         assert found["next_state"] == [expected[k] for k in part.words]
     back = cooperative_plan(backward, lg.Problem(*problem), "float32", parts)
-    step = backward.phase("step_backprop")
-    assert step is not None
-    assert step.program is not None
-    d_state, short = fractions(numbers, backward.d_state_size), fractions(numbers, backward.state_size)
-    truth = interpret(step.program, {"d_state": d_state, "state": short, "displacement": v})
-    d_sum, dv_sum = [Fraction(0)] * len(d_state), [Fraction(0)] * len(v)
+    form = [Fraction(0)] * backward.d_state_size
+    for k in {k for part in back.parts for k in part.words}:  # all but slots that are zero anyway
+        form[k] = Fraction(numbers.randint(-9, 9), 8)
+    step = slots.step_with(phase_program(backward, "step_backprop"))
+    truth = interpret(step, {"d_state": form, "displacement": v})
+    d_sum, dv_sum = [Fraction(0)] * len(form), [Fraction(0)] * len(v)
     for part, order in zip(back.parts, back.steps, strict=True):
-        columns = back.operand_columns(part, "state")
-        inputs = {
-            "d_state": [d_state[k] if k in part.own else Fraction(0) for k in part.words],
-            "state": [short[k] for k in columns],
-            "displacement": v,
-        }
-        found = trimmed(order.program, inputs)
-        assert found["previous_state"] == [truth["previous_state"][k] for k in columns]
+        own = [form[k] if k in part.own else Fraction(0) for k in part.words]
+        found = trimmed(order.program, {"d_state": own, "displacement": v})
         for k, value in zip(part.words, found["d_previous_state"], strict=True):
             d_sum[k] += value
         dv_sum = [a + b for a, b in zip(dv_sum, found["d_displacement"], strict=True)]
@@ -139,7 +135,7 @@ def emulate(
     for first in (None, np.full((batch, d), np.nan, points.dtype)):
         d_points = np.full_like(points, 7)
         back = [d_out, size, out, size, *arguments, d_points, stride, first, batch]
-        emulation.kernel("log_sig_by_signature_backprop", dtype)(back, blocks=blocks)
+        emulation.kernel("log_sig_backprop", dtype)(back, blocks=blocks)
         touched = np.zeros(len(points), bool)
         for row, (w, n) in enumerate(zip(where, lengths, strict=True)):
             found = d_points[w : w + n * d].reshape(n, d).copy()
@@ -153,13 +149,18 @@ def emulate(
 
 
 def check(problem: tuple[int, int], folder: Path, monkeypatch: pytest.MonkeyPatch, parts: int) -> None:
-    monkeypatch.setattr(path_scan, "STATE_REGISTERS", 0)
-    monkeypatch.setattr(
-        planner, "best_cooperative_plan", lambda kernel, problem, dtype: cooperative_plan(kernel, problem, dtype, parts)
-    )
-    emulation = Emulation(folder, compile_problem(lg.Problem(*problem), groups=GROUPS))
+    def best(kernel: PathKernel, problem: lg.Problem, dtype: str) -> CooperativePlan | None:
+        there = kernel.slots or kernel.operation == GROUPS[0]  # a form of one degree, or of one letter, has no parts
+        return cooperative_plan(kernel, problem, dtype, parts) if there else None
+
+    with monkeypatch.context() as patch:  # not of the C kernels
+        patch.setattr(compiler, "REGISTER_STATE", 0)
+        patch.setattr(path_scan, "STATE_REGISTERS", 0)
+        patch.setattr(planner, "best_cooperative_plan", best)
+        emulation = Emulation(folder, compile_problem(lg.Problem(*problem), groups=GROUPS))
     for described in emulation.sources.operations:
-        assert (described.form, described.samples, described.shape.warps) == ("block", 32, parts)
+        if min(problem) > 1 or described.operation == GROUPS[0]:
+            assert (described.form, described.samples, described.shape.warps) == ("block", 32, parts)
     numbers = np.random.default_rng([*problem, parts])
     d = problem[0]
     for dtype in ("float32", "float64"):
@@ -201,7 +202,8 @@ def test_kernels_of_more_problems(
 
 def test_states_that_do_not_fit_in_a_thread_are_partitioned() -> None:
     problem = lg.Problem(5, 4)
-    forward, _ = kernels(problem)
+    forward, backward = kernels(problem)
+    assert isinstance(plan_kernel(problem, backward, "float32"), CooperativePlan)
     plan = plan_kernel(problem, forward, "float32")
     assert isinstance(plan, CooperativePlan)
     assert plan.cost == min(cooperative_plan(forward, problem, "float32", parts).cost for parts in (2, 4, 8, 12, 16))

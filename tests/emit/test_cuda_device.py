@@ -23,7 +23,6 @@ from logsig_codegen.gpu.planner import plan_kernel
 from logsig_codegen.gpu.rows import RowsPlan
 from logsig_codegen.gpu.sliding import SlidingPlan
 from logsig_codegen.gpu.stream import StreamPlan
-from logsig_codegen.gpu.undone_steps import for_gpus
 from logsig_codegen.ir.interpret import interpret
 from logsig_codegen.ir.schedule import Schedule
 from logsig_codegen.operations import GROUPS, OPERATIONS
@@ -38,7 +37,7 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 def functions(compiled: CompiledProblem, dtype: str) -> dict[str, tuple[str, Schedule]]:
     """Every device function for a number type: its file and the schedule it was printed from."""
     found: dict[str, tuple[str, Schedule]] = {}
-    for kernel in for_gpus(compiled).kernels:
+    for kernel in compiled.kernels:
         if not OPERATIONS[kernel.operation].on_gpus:
             continue
         plan = plan_kernel(compiled.problem, kernel, dtype)

@@ -69,7 +69,7 @@ class Products(ctypes.Structure):
 
 def functions(native: Native, state: str, dtype: str) -> tuple[Any, Any, Products]:
     prefix, suffix = f"logsig_{native.problem.name}", {"float64": "f64", "float32": "f32"}[dtype]
-    names = [f"log_sig{state}", f"log_sig{state}_backprop", "combine", "combine_backprop"]
+    names = [f"log_sig{state}", "log_sig_backprop", "combine", "combine_backprop"]
     found = [getattr(native.library, f"{prefix}_{name}_{suffix}") for name in names]
     members = [ctypes.cast(found[k], ctypes.c_void_p).value for k in (0, 2, 3)]
     return found[0], found[1], Products(*members)
@@ -105,7 +105,7 @@ def compiled(form: str, monkeypatch: pytest.MonkeyPatch) -> CompiledProblem:
     if form == "tables":
         monkeypatch.setattr(compiler, "UNROLLED_OPERATIONS", -1)
         states = ("",)
-    groups = [f"log_sig{state}{back}" for state in states for back in ("", "_backprop")]
+    groups = ["log_sig_backprop", *(f"log_sig{state}" for state in states)]
     return compile_problem(Problem(3, 3), groups=("combine", "combine_backprop", *groups))
 
 

@@ -317,12 +317,6 @@ static void REAL_NAME(try_along)(void)
                                           p.batch, n_jobs));
     EXPECT(!status, "status %d", status);
     REAL_NAME(check_around)(&out);
-    now_called = "log_sig_by_signature_backprop";
-    REAL_NAME(mark_points)(&p);
-    CALL(status, FN(log_sig_by_signature_backprop)(d_out.at, d_out.stride, known.at, known.stride, p.at, p.stride, p.length,
-                                                   p.lengths, p.starts, products, p.d_at, p.d_stride, p.batch, n_jobs));
-    EXPECT(!status, "status %d", status);
-    REAL_NAME(check_points)(&p);
 #endif
     release_all();
 }

@@ -14,7 +14,7 @@ from logsig_codegen.problem import Problem
 @pytest.mark.parametrize("make", [log_derivative_kernel, signature_kernel])
 @pytest.mark.parametrize("times", [1, 2, 5])
 def test_the_same_bits(make: object, times: int) -> None:
-    kernel = make(Problem(3, 4), False)  # type: ignore[operator]
+    kernel = make(Problem(3, 4))  # type: ignore[operator]
     step = kernel.phase("step").program
     source = np.random.default_rng(times)
     state, moves = list(source.normal(size=kernel.state_size)), source.normal(size=(times, 3))

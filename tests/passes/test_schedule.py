@@ -72,6 +72,7 @@ def test_random_programs(data: st.DataObject) -> None:
     limits = {
         (schedule_module, "PART_OPERATIONS"): data.draw(st.sampled_from((3, 10, 400))),
         (schedule_module, "GROUP_COLUMNS"): data.draw(st.integers(1, 4)),
+        (schedule_module, "TILE_COLUMNS"): data.draw(st.integers(1, 4)),
         (order_module, "ACCUMULATOR_TERMS"): data.draw(st.integers(2, 4)),
     }
     with ExitStack() as stack:
@@ -82,8 +83,10 @@ def test_random_programs(data: st.DataObject) -> None:
             in_place=in_place,
             descending=data.draw(st.booleans()),
             accumulators=data.draw(st.integers(0, 5)),
+            in_tiles=data.draw(st.booleans()),
         )
     check_memory(result)
+    assert not result.in_tiles or (len(result.parts) == 1 and not result.slots and set(result.in_place) <= {NONE})
     inputs = data.draw(inputs_of(program))
     assert interpret_schedule(result, inputs) == meaning(program, inputs)
 

@@ -14,12 +14,12 @@ from logsig_codegen.ir.program import NONE, Program
 from logsig_codegen.passes.repeat import repeat
 from logsig_codegen.passes.schedule import schedule
 from logsig_codegen.passes.tiles import ROWS, tiles
-from logsig_codegen.plans.prefix_signature import short_prefixes
+from logsig_codegen.plans.prefix_signature import prefix_words
 from logsig_codegen.problem import Problem
 
 
 def steps(problem: Problem, times: int) -> Program:
-    step = signature_kernel(problem, False).phase("step")
+    step = signature_kernel(problem).phase("step")
     assert step is not None
     assert step.program is not None
     return repeat(step.program, times)
@@ -33,7 +33,7 @@ def test_all_collected_numbers_are_in_tiles(problem: Problem, times: int) -> Non
     assert max(Counter(value for group in found for value in group).values()) == 1
     (result,) = program.outputs
     assert set(result.values) <= {value for group in found for value in group}
-    short = short_prefixes(problem)
+    short = sum(len(word) < problem.degree for word in prefix_words(problem))
     single = [group for group in found if len(group) == 1 and group[0] in result.values[:short]]
     assert len(single) == short
     for group in found[: len(found) - short]:
@@ -65,7 +65,7 @@ def test_the_order_of_a_tile() -> None:
 
 
 def test_no_tiles_where_numbers_do_more_than_collect() -> None:
-    step = log_derivative_kernel(Problem(5, 3), False).phase("step")
+    step = log_derivative_kernel(Problem(5, 3)).phase("step")
     assert step is not None
     assert step.program is not None
     assert tiles(repeat(step.program, 4), 4) == []

@@ -7,8 +7,9 @@ import pytest
 import logsig_codegen as lg
 from logsig_codegen.compiler import PathKernel, compile_problem
 from logsig_codegen.gpu.cooperative import WARPS, cooperative_plan
-from logsig_codegen.gpu.partition import operations_by_word, partition
+from logsig_codegen.gpu.partition import operations_by_word, partition, partition_form
 from logsig_codegen.plans.prefix_signature import prefix_words
+from logsig_codegen.plans.slots import layout
 
 
 @pytest.mark.parametrize("problem", [(1, 1), (2, 1), (1, 3), (2, 5), (3, 4), (5, 3), (10, 2)], ids=str)
@@ -21,6 +22,21 @@ def test_parts_cover_the_words_and_are_closed_under_prefixes(problem: tuple[int,
         assert part.own <= set(part.words)
         carried = {words[k] for k in part.words}
         assert all(word[:k] in carried for word in carried for k in range(1, len(word)))
+
+
+@pytest.mark.parametrize("problem", [(2, 2), (2, 5), (3, 4), (10, 2)], ids=str)
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_parts_of_a_form_share_the_degrees_below_only(problem: tuple[int, int], parts: int) -> None:
+    lower, slots, middle = layout(lg.Problem(*problem))
+    found = partition_form(lg.Problem(*problem), parts)
+    zero = problem[0] if problem[1] == 2 else 0  # [i, i]
+    assert sum(len(part.own) for part in found) == len(set().union(*(part.own for part in found)))
+    assert sum(len(part.own) for part in found) == lower + slots - zero + middle
+    for part in found:
+        assert set(part.words) == part.own | set(range(lower))
+        numbers = {k - lower - slots for k in part.own if k >= lower + slots}
+        assert {(k - lower) // problem[0] for k in part.own if lower <= k < lower + slots} == numbers
+        assert abs(len(numbers) - middle / parts) < 1
 
 
 @pytest.mark.parametrize("problem", [(2, 6), (3, 5), (5, 4), (10, 3)], ids=str)

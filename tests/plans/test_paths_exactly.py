@@ -15,17 +15,21 @@ from lie_programs import Dual, slope
 
 from logsig_codegen.algebra.lyndon import lyndon_basis
 from logsig_codegen.algebra.tensor import TensorAlgebra, embed, lie_coordinates
-from logsig_codegen.compiler import PathKernel, log_derivative_kernel, signature_kernel, stream_kernel
-from logsig_codegen.gpu.undone_steps import log_derivative_backward, signature_backward
+from logsig_codegen.compiler import (
+    PathKernel,
+    gradient_kernel,
+    log_derivative_kernel,
+    signature_kernel,
+    stream_kernel,
+)
+from logsig_codegen.gpu.path_scan import without_slots
 from logsig_codegen.ir.interpret import interpret
 from logsig_codegen.ir.program import Program
-from logsig_codegen.plans import path_step, prefix_signature, slots
+from logsig_codegen.plans import prefix_signature, slots
 from logsig_codegen.problem import Problem
 
 PROBLEMS = [Problem(*p) for p in ((1, 1), (1, 4), (2, 1), (2, 2), (2, 3), (2, 5), (3, 2), (3, 3), (3, 4), (4, 3))]
 KERNELS = [log_derivative_kernel, signature_kernel]
-UNDOING = {log_derivative_kernel: log_derivative_backward, signature_kernel: signature_backward}
-"""Forward kernels, and their gradients on a GPU, which undo steps."""
 drawn = st.fractions(-9, 9, max_denominator=7)
 
 
@@ -77,31 +81,16 @@ def arguments(draw: st.DrawFn, problem: Problem) -> tuple[list[list[Fraction]], 
 @given(st.data())
 @settings(deadline=None, max_examples=8)
 def test_drawn_paths_and_their_gradients(problem: Problem, make: Any, data: st.DataObject) -> None:
-    """The result exactly; gradients in one direction, against dual numbers in the tensor algebra; states undone."""
+    """The result exactly; gradients in one direction, against dual numbers in the tensor algebra."""
     segments, change, d_out = data.draw(arguments(problem))
     moved = [[Dual(x, y) for x, y in zip(*pair, strict=True)] for pair in zip(segments, change, strict=True)]
     exact = log_of_product(problem, moved, Dual) if segments else [0] * problem.size
     log_sig = [x.value if isinstance(x, Dual) else x for x in exact]
-    states = [
-        forward(made(make, problem.dimension, problem.degree, False), segments[:t]) for t in range(len(segments) + 1)
-    ]
-    assert states[-1][1] == log_sig
+    assert forward(made(make, problem.dimension, problem.degree), segments)[1] == log_sig
     expected = sum(c * slope(x) for c, x in zip(d_out, exact, strict=True))
-    derivatives = gradient(made(make, problem.dimension, problem.degree, True), segments, d_out, log_sig)
-    assert expected == sum(
-        g * y for one, c in zip(derivatives, change, strict=True) for g, y in zip(one, c, strict=True)
-    )
-    kernel = made(UNDOING[make], problem.dimension, problem.degree)
-    point = interpret(program(kernel, "start"), {"d_out": d_out, "log_sig": log_sig})
-    total: Any = 0
-    for t in range(len(segments) - 1, -1, -1):
-        assert point["state"] == states[t + 1][0][: kernel.state_size]
-        inputs = {"d_state": point["d_state"], "state": point["state"], "displacement": segments[t]}
-        results = interpret(program(kernel, "step_backprop"), inputs)
-        total += sum(g * y for g, y in zip(results["d_displacement"], change[t], strict=True))
-        point = {"d_state": results["d_previous_state"], "state": results["previous_state"]}
-    assert not any(point["state"])
-    assert total == expected
+    derivatives = gradient(made(gradient_kernel, problem.dimension, problem.degree), segments, d_out, log_sig)
+    pairs = zip(derivatives, change, strict=True)
+    assert sum(g * y for pair in pairs for g, y in zip(*pair, strict=True)) == expected
 
 
 @pytest.mark.parametrize(("dimension", "degree"), [(2, 6), (3, 4), (5, 2)])
@@ -163,13 +152,14 @@ def gradient(
 @pytest.mark.parametrize("problem", [Problem(8, 2), Problem(4, 4)], ids=lambda p: p.name)
 def test_gradients_with_slots(problem: Problem) -> None:
     """Every derivative, exactly, of problems that are too large for the registers."""
-    kernel, segments, d_out = (
-        log_derivative_kernel(problem, True),
-        rationals(9, 2, problem.dimension),
-        rationals(8, problem.size),
-    )
-    assert kernel.slots == problem.dimension * problem.sizes[-2] or problem.degree == 2
-    found = gradient(kernel, segments, d_out, log_of_product(problem, segments))
+    kernel, segments = gradient_kernel(problem), rationals(9, 2, problem.dimension)
+    d_out, log_sig = rationals(8, problem.size), log_of_product(problem, segments)
+    assert kernel.slots == problem.dimension * problem.sizes[-2]
+    found = gradient(kernel, segments, d_out, log_sig)
+    whole = without_slots(kernel)
+    assert (whole.slots, whole.d_state_size) == (0, problem.size)
+    assert gradient(whole, segments, d_out, log_sig) == found
+    assert operations(whole, "step_backprop") <= 1.25 * operations(kernel, "step_backprop")
     for t, letter in ((0, 0), (1, problem.dimension - 1)):
         varied = [[Dual(x) for x in segment] for segment in segments]
         varied[t][letter] = Dual(segments[t][letter], Fraction(1))
@@ -181,34 +171,23 @@ def test_gradients_with_slots(problem: Problem) -> None:
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
 def test_forward(problem: Problem, make: Any) -> None:
     segments = rationals(1, 4, problem.dimension)
-    state, found = forward(make(problem, False), segments)
+    state, found = forward(make(problem), segments)
     assert found == log_of_product(problem, segments)
-    assert forward(make(problem, False), segments[:1])[1][: problem.dimension] == segments[0]
-    assert forward(make(problem, False), [[Fraction(0)] * problem.dimension])[0] == [0] * len(state)
+    assert forward(make(problem), segments[:1])[1][: problem.dimension] == segments[0]
+    assert forward(make(problem), [[Fraction(0)] * problem.dimension])[0] == [0] * len(state)
 
 
-@pytest.mark.parametrize("make", KERNELS)
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
-def test_backward(problem: Problem, make: Any) -> None:
-    """Every derivative of ``<d_out, log(...)>``, exactly; and every undone state is the one that was there."""
-    kernel = UNDOING[make](problem)
+def test_backward(problem: Problem) -> None:
+    """Every derivative of ``<d_out, log(...)>``, exactly."""
     segments, d_out = rationals(2, 3, problem.dimension), rationals(3, problem.size)
-    log_sig = log_of_product(problem, segments)
-    derivatives = gradient(make(problem, True), segments, d_out, log_sig)
-    point = interpret(program(kernel, "start"), {"d_out": d_out, "log_sig": log_sig})
-    d_state, state = point["d_state"], point["state"]
-    assert state == forward(make(problem, False), segments)[0][: kernel.state_size]
-    for t in (2, 1, 0):
-        inputs = {"d_state": d_state, "state": state, "displacement": segments[t]}
-        results = interpret(program(kernel, "step_backprop"), inputs)
-        d_state, state = results["d_previous_state"], results["previous_state"]
-        assert state == (forward(make(problem, False), segments[:t])[0] if t else [0] * len(state))[: len(state)]
-        for letter, found in enumerate(results["d_displacement"]):
+    derivatives = gradient(gradient_kernel(problem), segments, d_out, log_of_product(problem, segments))
+    for t, row in enumerate(derivatives):
+        for letter, found in enumerate(row):
             varied = [[Dual(x) for x in segment] for segment in segments]
             varied[t][letter] = Dual(segments[t][letter], Fraction(1))
             exact = log_of_product(problem, varied, Dual)
             assert found == sum(c * slope(x) for c, x in zip(d_out, exact, strict=True))
-            assert found == derivatives[t][letter]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
@@ -225,7 +204,7 @@ def test_streams_are_joins(problem: Problem) -> None:
     ("make", "problem"), [(signature_kernel, Problem(5, 3)), (log_derivative_kernel, Problem(5, 3))]
 )
 def test_steps_at_once(make: Any, problem: Problem) -> None:
-    kernel = make(problem, False)
+    kernel = make(problem)
     assert kernel.steps_at_once == 4
     segments = rationals(5, 4, problem.dimension)
     together = [x for segment in segments for x in segment]
@@ -233,28 +212,8 @@ def test_steps_at_once(make: Any, problem: Problem) -> None:
     assert state["next_state"] == forward(kernel, segments)[0]
 
 
-def test_undoing_a_step_of_any_degree() -> None:
-    from lie_programs import evaluate_lie
-
-    for problem in (Problem(2, 7), Problem(3, 3)):
-        before = rationals(6, problem.size)
-        segment = rationals(7, problem.dimension)
-        inputs = {"state": before, "displacement": segment}
-        after = evaluate_lie(path_step.step(problem.degree), problem, inputs)["next_state"]
-        inputs = {"state": after, "displacement": segment}
-        assert evaluate_lie(path_step.undo(problem.degree), problem, inputs)["previous_state"] == before
-
-
-def test_logarithm_and_exponential_are_inverse() -> None:
-    for problem in (Problem(2, 7), Problem(3, 4), Problem(4, 3)):
-        log_sig = rationals(8, problem.size)
-        state = interpret(prefix_signature.log_sig_to_signature(problem), {"log_sig": log_sig})["state"]
-        assert interpret(prefix_signature.signature_to_log_sig(problem), {"state": state})["out"] == log_sig
-
-
 def test_prefixes() -> None:
     assert prefix_signature.prefix_words(Problem(2, 3)) == ((0,), (1,), (0, 0), (0, 1), (0, 0, 1), (0, 1, 1))
-    assert prefix_signature.short_prefixes(Problem(2, 3)) == 4
 
 
 @pytest.mark.parametrize(
@@ -262,12 +221,12 @@ def test_prefixes() -> None:
     [(Problem(2, 8), 289, 275), (Problem(5, 3), 86, 105), (Problem(5, 4), 319, 483), (Problem(20, 2), 229, 400)],
 )
 def test_operation_counts(problem: Problem, signature: int, log_derivative: int) -> None:
-    """Operations per step; a backward step takes no more than 2.1 times as many, one that undoes it first 3.5 times."""
+    """Operations per step; a backward step takes no more than 2.1 times as many."""
+    back = operations(gradient_kernel(problem), "step_backprop")
     for make, most in ((signature_kernel, signature), (log_derivative_kernel, log_derivative)):
-        step, back, undoing = make(problem, False), make(problem, True), UNDOING[make](problem)
-        assert operations(step, "step") <= most
-        assert operations(back, "step_backprop") <= 2.1 * operations(step, "step")
-        assert operations(undoing, "step_backprop") <= 3.5 * operations(step, "step")
+        step = operations(make(problem), "step")
+        assert step <= most
+        assert back <= 2.1 * step
 
 
 def operations(kernel: PathKernel, phase: str) -> int:

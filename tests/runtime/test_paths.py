@@ -13,6 +13,7 @@ from differences import numeric_gradient
 
 import logsig_codegen as lg
 from logsig_codegen.operations import STATES, WHOLE_STEPS
+from logsig_codegen.runtime.groups import LoadedGroups, Opened, not_loaded
 from logsig_codegen.sliding import slides
 
 CASES = [(1, 3), (2, 1), (2, 5), (3, 3), (4, 2), (7, 2)]
@@ -46,6 +47,29 @@ def test_forward_and_backward_are_pysiglib_s(dimension: int, degree: int, state:
             else:
                 assert gradient.shape == path.shape
                 assert not gradient.any()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_one_gradient_serves_both_states(order: tuple[int, ...]) -> None:
+    """It is opened once, in whatever order, with the forward pass of the default state; it builds no other."""
+    opened: list[str] = []
+
+    def open_group(name: str) -> Opened:
+        opened.append(name)
+        return known.group(name)
+
+    known, path, d_out = lg.load(3, 3).loaded, walk(9, 20, 3), RNG.normal(size=(9, 14))
+    groups, names = LoadedGroups(known.problem, open_group), ("log_sig", "log_sig_backprop", "log_sig_by_signature")
+    assert groups.log_sig_backprop("signature") is not_loaded
+    groups.group("log_sig_backprop")
+    assert opened == ["log_sig_backprop", "log_sig"]
+    assert groups.log_sig_backprop("signature") is not_loaded
+    for k in order:
+        groups.group(names[k])
+    assert sorted(opened) == sorted(names)
+    for state in (None, *STATES):
+        found = groups.log_sig_backprop(state)(d_out, path, None, None, 1)
+        assert np.array_equal(found, lg.load(3, 3).log_sig_backprop(d_out, path, state=state))
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -11,18 +11,17 @@ from typing import Any
 import pytest
 from lie_programs import Dual, slope
 
-from logsig_codegen.algebra.tensor import TensorAlgebra, add_scaled, concatenate
+from logsig_codegen.algebra.tensor import TensorAlgebra
 from logsig_codegen.errors import PlanProofError
-from logsig_codegen.ir.lie import Bracket, LieProgram, Port, Scaled, Statement, Vector
-from logsig_codegen.passes.adjoint import adjoint
+from logsig_codegen.ir.lie import Bracket, Coadjoint, LieProgram, Scaled, Statement, Vector
 from logsig_codegen.plans import path_gradient, path_step
 from logsig_codegen.symbolic import path_proof
 from logsig_codegen.symbolic.matrices import PRIME, Diagonal, MatrixForms
 from logsig_codegen.symbolic.path_proof import PATH_PROOF_LIMIT, log_change, verify_path_plan
 from logsig_codegen.symbolic.proof import FreeAlgebra
 
-STEPS = [path_step.step, path_step.undo, path_step.step_backward, path_gradient.step_back]
-CONVERSIONS = [path_step.to_log_sig, path_step.from_log_sig, path_step.backward_start, path_gradient.start]
+STEPS = [path_step.step, path_gradient.step_back]
+CONVERSIONS = [path_step.to_log_sig, path_gradient.start]
 PLANS = STEPS + CONVERSIONS
 
 
@@ -83,21 +82,17 @@ def test_what_a_wrong_plan_is_told() -> None:
         verify_path_plan(replace(program, statements=(*program.statements, high)))
 
 
-def test_the_derivative_of_another_plan_is_refused() -> None:
-    right = path_step.backward_start(4)
-    other = adjoint(path_step.from_log_sig(4))
-    (out,) = other.outputs
-    named = replace(
-        other,
-        inputs=(replace(other.inputs[0], operand="d_out"), other.inputs[1]),
-        outputs=(replace(out, operand="d_state"), Port("state", ("w1", "w2", "w3"))),
-        dual_inputs=("d_out",),
-    )
-    assert [port.operand for port in named.inputs] == [port.operand for port in right.inputs]
-    statements = (*path_step.from_log_sig(4).statements, *(s for s in other.statements if s.target.dual))
+def test_the_form_of_a_change_on_the_other_side_is_refused() -> None:
+    """With ``-l`` for ``l`` it is that of ``(1 + y) S``."""
+    right = path_gradient.start(4)
+
+    def turned(term: Any) -> Any:
+        return replace(term, coefficient=-term.coefficient) if isinstance(term, Coadjoint) else term
+
+    statements = tuple(replace(one, terms=tuple(map(turned, one.terms))) for one in right.statements)
     verify_path_plan(right)
     with pytest.raises(PlanProofError, match="d_state: degree"):
-        verify_path_plan(replace(named, statements=statements))
+        verify_path_plan(replace(right, statements=statements))
 
 
 def test_coadjoint_actions_of_matrices() -> None:
@@ -113,20 +108,14 @@ def test_coadjoint_actions_of_matrices() -> None:
 
 @pytest.mark.parametrize("degree", [1, 2, 5])
 def test_log_change_is_the_derivative_of_the_logarithm(degree: int) -> None:
-    """Against ``log S`` of ``D S = S w`` with dual numbers in the words of ``w``."""
-    state = {k: {(k,): Dual(Fraction(1)), (k, 0): Dual(Fraction(0), Fraction(1))} for k in range(1, degree + 1)}
+    """Against ``log(e^l (1 + y))`` with dual numbers in the words of ``l`` and ``y``."""
+    algebra = TensorAlgebra(degree, Dual)
+    letters: list[dict[Any, Any]] = [{}, *({(k,): Dual(Fraction(1))} for k in range(1, degree + 1))]
     # The letter pair (k, 0) marks the change of degree k: it occurs once, with a slope.
-    signature: list[dict[Any, Any]] = [{(): Dual(Fraction(1))}]
-    for n in range(1, degree + 1):
-        total: dict[Any, Any] = {}
-        for k in range(1, n + 1):
-            for word, x in state[k].items():
-                add_scaled(total, Fraction(1, n), concatenate(signature[n - k], {word: x}))
-        signature.append(total)
-    log = TensorAlgebra(degree, Dual).log(signature)
-    plain = {n: {w: x.value for w, x in log[n].items() if x.value} for n in range(1, degree + 1)}
-    words = {k: {(k,): Fraction(1)} for k in range(1, degree + 1)}
-    change = {k: {(k, 0): Fraction(1)} for k in range(1, degree + 1)}
-    found = log_change(FreeAlgebra(), degree, plain, words, change)
+    change: list[dict[Any, Any]] = [{(): Dual(Fraction(1))}]
+    change.extend({(k, 0): Dual(Fraction(0), Fraction(1))} for k in range(1, degree + 1))
+    log = algebra.log(algebra.product(algebra.exp(letters), change))
+    words, moved = ({k: {(k, *end): Fraction(1)} for k in range(1, degree + 1)} for end in ((), (0,)))
+    found = log_change(FreeAlgebra(), degree, words, moved)
     for n in range(1, degree + 1):
         assert found[n] == {w: slope(x) for w, x in log[n].items() if slope(x)}

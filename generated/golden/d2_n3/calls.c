@@ -35,7 +35,7 @@ static const logsig_path_functions FUNCTIONS[] = {
     },
     {
         .log_sig = (void (*)(void))ENTRY(log_sig_by_signature),
-        .log_sig_backprop = (void (*)(void))ENTRY(log_sig_by_signature_backprop),
+        .log_sig_backprop = (void (*)(void))ENTRY(log_sig_backprop),
         .stream = (void (*)(void))ENTRY(stream),
         .stream_backprop = (void (*)(void))ENTRY(stream_backprop),
         .combine = (void (*)(void))ENTRY(combine),

@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,20 +26,20 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(13, 3)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 3 sums. */
 LOGSIG_NOINLINE void coadjoint_part_0(logsig_rows *rows)
 {
-    logsig_vec *const z = rows[2].at;
-    logsig_vec *const l = rows[0].at;
-    logsig_vec *const g = rows[1].at;
+    logsig_vec z[LOGSIG_WHOLE(5)];
+    logsig_vec l[LOGSIG_WHOLE(5)];
+    logsig_vec g[LOGSIG_WHOLE(5)];
     z[3] = LOGSIG_SET1(0); /* [0,[0,1]] */
     z[4] = LOGSIG_SET1(0); /* [[0,1],1] */
-    logsig_fetch(&rows[0], 3);
+    logsig_fetch_whole(&rows[0], l, 0, 3, 5);
     const logsig_vec l0 = l[0];
-    logsig_fetch(&rows[1], 5);
+    logsig_fetch_whole(&rows[1], g, 0, 5, 5);
     const logsig_vec g3 = g[3];
     const logsig_vec l1 = l[1];
     const logsig_vec g4 = g[4];
@@ -50,7 +51,7 @@ LOGSIG_NOINLINE void coadjoint_part_0(logsig_rows *rows)
     z[1] = t1; /* 1 */
     const logsig_vec t0 = LOGSIG_FNMA(l2, g3, LOGSIG_NEG(LOGSIG_MUL(l1, g2)));
     z[0] = t0; /* 0 */
-    logsig_flush(&rows[2], 5);
+    logsig_flush_whole(&rows[2], z, 0, 5, 5);
 }
 
 static void coadjoint_block(logsig_rows *rows, logsig_vec *frame)
@@ -70,9 +71,9 @@ int ENTRY(const logsig_real *actor, ptrdiff_t actor_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[3] = {
-        {actor, actor_stride, 5, LOGSIG_HOME(0, 0)},
-        {form, form_stride, 5, LOGSIG_HOME(3, 1)},
-        {out, out_stride, 5, LOGSIG_HOME(8, 2)},
+        {actor, actor_stride, 5, 0},
+        {form, form_stride, 5, 0},
+        {out, out_stride, 5, 0},
     };
     return logsig_run(operands, 3, batch, n_jobs, FRAME, coadjoint_block);
 }

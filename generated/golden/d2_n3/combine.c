@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,20 +26,20 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(10, 2)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 11 sums. */
 LOGSIG_NOINLINE void combine_part_0(logsig_rows *rows)
 {
-    logsig_vec *const l = rows[0].at;
-    logsig_vec *const k = rows[1].at;
-    logsig_vec *const z = rows[2].at;
+    logsig_vec l[LOGSIG_WHOLE(5)];
+    logsig_vec k[LOGSIG_WHOLE(5)];
+    logsig_vec z[LOGSIG_WHOLE(5)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
-    logsig_fetch(&rows[0], 5);
+    logsig_fetch_whole(&rows[0], l, 0, 5, 5);
     const logsig_vec l0 = l[0];
-    logsig_fetch(&rows[1], 5);
+    logsig_fetch_whole(&rows[1], k, 0, 5, 5);
     const logsig_vec k0 = k[0];
     const logsig_vec t0 = LOGSIG_ADD(l0, k0);
     z[0] = t0; /* 0 */
@@ -62,7 +63,7 @@ LOGSIG_NOINLINE void combine_part_0(logsig_rows *rows)
     logsig_vec t10 = LOGSIG_FNMA(t3, t6, LOGSIG_ADD(l[4], k[4]));
     t10 = LOGSIG_FMA(k1, t8, t10);
     z[4] = t10; /* [[0,1],1] */
-    logsig_flush(&rows[2], 5);
+    logsig_flush_whole(&rows[2], z, 0, 5, 5);
 }
 
 static void combine_block(logsig_rows *rows, logsig_vec *frame)
@@ -82,9 +83,9 @@ int ENTRY(const logsig_real *log_sig1, ptrdiff_t log_sig1_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[3] = {
-        {log_sig1, log_sig1_stride, 5, LOGSIG_HOME(0, 0)},
-        {log_sig2, log_sig2_stride, 5, LOGSIG_HOME(5, 1)},
-        {out, out_stride, 5, LOGSIG_HOME(0, 0)},
+        {log_sig1, log_sig1_stride, 5, 0},
+        {log_sig2, log_sig2_stride, 5, 0},
+        {out, out_stride, 5, 0},
     };
     return logsig_run(operands, 3, batch, n_jobs, FRAME, combine_block);
 }

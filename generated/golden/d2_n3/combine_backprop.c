@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,28 +26,30 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(16, 4)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 18 sums. */
 LOGSIG_NOINLINE void combine_backprop_part_0(logsig_rows *rows)
 {
-    logsig_vec *const g = rows[0].at;
-    logsig_vec *const dk = rows[4].at;
-    logsig_vec *const l = rows[1].at;
-    logsig_vec *const k = rows[2].at;
-    logsig_vec *const dl = rows[3].at;
+    logsig_vec g[LOGSIG_WHOLE(5)];
+    logsig_vec dl[LOGSIG_WHOLE(5)];
+    logsig_vec dk[LOGSIG_WHOLE(5)];
+    logsig_vec l[LOGSIG_WHOLE(5)];
+    logsig_vec k[LOGSIG_WHOLE(5)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
-    logsig_fetch(&rows[0], 5);
+    logsig_fetch_whole(&rows[0], g, 0, 5, 5);
     const logsig_vec g3 = g[3];
+    dl[3] = g3;
     dk[3] = g3;
     const logsig_vec g4 = g[4];
+    dl[4] = g4;
     dk[4] = g4;
-    logsig_fetch(&rows[1], 3);
+    logsig_fetch_whole(&rows[1], l, 0, 3, 5);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, l[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, l[1]);
-    logsig_fetch(&rows[2], 3);
+    logsig_fetch_whole(&rows[2], k, 0, 3, 5);
     const logsig_vec k1 = k[1];
     const logsig_vec k0 = k[0];
     const logsig_vec t2 = LOGSIG_FNMA(k0, t1, LOGSIG_MUL(k1, t0));
@@ -68,14 +71,14 @@ LOGSIG_NOINLINE void combine_backprop_part_0(logsig_rows *rows)
     const logsig_vec g0 = g[0];
     const logsig_vec t12 = LOGSIG_FMA(c1_2, t10, g0);
     dl[0] = t12;
-    logsig_flush(&rows[3], 5);
+    logsig_flush_whole(&rows[3], dl, 0, 5, 5);
     const logsig_vec t15 = LOGSIG_FNMA(t1, t9, LOGSIG_FNMA(g3, t5, g0));
     dk[0] = t15;
     const logsig_vec t16 = LOGSIG_FMA(t0, t9, LOGSIG_FMA(g4, t5, g1));
     dk[1] = t16;
     const logsig_vec t17 = LOGSIG_ADD(t8, g2);
     dk[2] = t17;
-    logsig_flush(&rows[4], 5);
+    logsig_flush_whole(&rows[4], dk, 0, 5, 5);
 }
 
 static void combine_backprop_block(logsig_rows *rows, logsig_vec *frame)
@@ -99,11 +102,11 @@ int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {d_out, d_out_stride, 5, LOGSIG_HOME(0, 0)},
-        {log_sig1, log_sig1_stride, 5, LOGSIG_HOME(5, 1)},
-        {log_sig2, log_sig2_stride, 5, LOGSIG_HOME(8, 2)},
-        {d_log_sig1, d_log_sig1_stride, 5, LOGSIG_HOME(0, 0)},
-        {d_log_sig2, d_log_sig2_stride, 5, LOGSIG_HOME(11, 3)},
+        {d_out, d_out_stride, 5, 0},
+        {log_sig1, log_sig1_stride, 5, 0},
+        {log_sig2, log_sig2_stride, 5, 0},
+        {d_log_sig1, d_log_sig1_stride, 5, 0},
+        {d_log_sig2, d_log_sig2_stride, 5, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, combine_backprop_block);
 }

@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,50 +26,50 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(36, 8)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 31 sums. */
 LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
 {
-    logsig_vec *const dl = rows[6].at;
-    logsig_vec *const dk = rows[7].at;
-    logsig_vec *const l = rows[3].at;
-    logsig_vec *const k = rows[4].at;
-    logsig_vec *const g = rows[2].at;
-    logsig_vec *const hk = rows[1].at;
-    logsig_vec *const hl = rows[0].at;
-    logsig_vec *const hg = rows[5].at;
+    logsig_vec dl[LOGSIG_WHOLE(5)];
+    logsig_vec dk[LOGSIG_WHOLE(5)];
+    logsig_vec l[LOGSIG_WHOLE(5)];
+    logsig_vec k[LOGSIG_WHOLE(5)];
+    logsig_vec g[LOGSIG_WHOLE(5)];
+    logsig_vec hk[LOGSIG_WHOLE(5)];
+    logsig_vec hl[LOGSIG_WHOLE(5)];
+    logsig_vec hg[LOGSIG_WHOLE(5)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
     dl[3] = LOGSIG_SET1(0);
     dl[4] = LOGSIG_SET1(0);
     dk[3] = LOGSIG_SET1(0);
     dk[4] = LOGSIG_SET1(0);
-    logsig_fetch(&rows[3], 3);
+    logsig_fetch_whole(&rows[3], l, 0, 3, 5);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, l[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, l[1]);
-    logsig_fetch(&rows[4], 3);
+    logsig_fetch_whole(&rows[4], k, 0, 3, 5);
     const logsig_vec k1 = k[1];
     const logsig_vec k0 = k[0];
     const logsig_vec t2 = LOGSIG_FNMA(k0, t1, LOGSIG_MUL(k1, t0));
     const logsig_vec t3 = LOGSIG_FMA(c1_3, t2, k[2]);
     const logsig_vec t4 = LOGSIG_FMA(c1_3, t2, l[2]);
     const logsig_vec t5 = LOGSIG_MUL(c1_2, t4);
-    logsig_fetch(&rows[2], 5);
+    logsig_fetch_whole(&rows[2], g, 0, 5, 5);
     const logsig_vec g3 = g[3];
     const logsig_vec g4 = g[4];
     const logsig_vec t6 = LOGSIG_FMA(g4, k1, LOGSIG_NEG(LOGSIG_MUL(g3, k0)));
     const logsig_vec t7 = LOGSIG_MUL(c1_2, t6);
     const logsig_vec t8 = LOGSIG_FNMA(g4, t1, LOGSIG_MUL(g3, t0));
     const logsig_vec t9 = LOGSIG_FMA(c1_3, t8, LOGSIG_FMA(c1_3, t7, g[2]));
-    logsig_fetch(&rows[1], 5);
+    logsig_fetch_whole(&rows[1], hk, 0, 5, 5);
     const logsig_vec hk0 = hk[0];
     const logsig_vec hk1 = hk[1];
     const logsig_vec t16 = LOGSIG_FMA(hk1, g4, LOGSIG_NEG(LOGSIG_MUL(hk0, g3)));
     const logsig_vec t17 = LOGSIG_MUL(c1_2, t16);
     dl[2] = t17;
-    logsig_fetch(&rows[0], 5);
+    logsig_fetch_whole(&rows[0], hl, 0, 5, 5);
     const logsig_vec hl1 = hl[1];
     const logsig_vec t11 = LOGSIG_MUL(c1_2, hl1);
     const logsig_vec hl0 = hl[0];
@@ -92,7 +93,7 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     hg[1] = t23;
     const logsig_vec t22 = LOGSIG_ADD(hk0, hl0);
     hg[0] = t22;
-    logsig_flush(&rows[5], 5);
+    logsig_flush_whole(&rows[5], hg, 0, 5, 5);
     const logsig_vec t18 = LOGSIG_FNMA(g4, t11, LOGSIG_MUL(g3, t10));
     dk[2] = t18;
     const logsig_vec t19 = LOGSIG_FMA(c1_3, t18, LOGSIG_MUL(c1_3, t17));
@@ -102,12 +103,12 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     const logsig_vec t21 = LOGSIG_FNMA(k0, t19, LOGSIG_FNMA(g4, t13, LOGSIG_NEG(LOGSIG_MUL(hk0, t9))));
     const logsig_vec t28 = LOGSIG_MUL(c1_2, t21);
     dl[1] = t28;
-    logsig_flush(&rows[6], 5);
+    logsig_flush_whole(&rows[6], dl, 0, 5, 5);
     const logsig_vec t29 = LOGSIG_FNMA(t1, t19, LOGSIG_FNMA(g3, t15, LOGSIG_NEG(LOGSIG_MUL(t9, t11))));
     dk[0] = t29;
     const logsig_vec t30 = LOGSIG_FMA(t0, t19, LOGSIG_FMA(g4, t15, LOGSIG_MUL(t9, t10)));
     dk[1] = t30;
-    logsig_flush(&rows[7], 5);
+    logsig_flush_whole(&rows[7], dk, 0, 5, 5);
 }
 
 static void combine_backprop_backprop_block(logsig_rows *rows, logsig_vec *frame)
@@ -137,14 +138,14 @@ int ENTRY(const logsig_real *d_d_log_sig1, ptrdiff_t d_d_log_sig1_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[8] = {
-        {d_d_log_sig1, d_d_log_sig1_stride, 5, LOGSIG_HOME(0, 0)},
-        {d_d_log_sig2, d_d_log_sig2_stride, 5, LOGSIG_HOME(5, 1)},
-        {d_out, d_out_stride, 5, LOGSIG_HOME(10, 2)},
-        {log_sig1, log_sig1_stride, 5, LOGSIG_HOME(15, 3)},
-        {log_sig2, log_sig2_stride, 5, LOGSIG_HOME(18, 4)},
-        {d_d_out, d_d_out_stride, 5, LOGSIG_HOME(21, 5)},
-        {d_log_sig1, d_log_sig1_stride, 5, LOGSIG_HOME(26, 6)},
-        {d_log_sig2, d_log_sig2_stride, 5, LOGSIG_HOME(31, 7)},
+        {d_d_log_sig1, d_d_log_sig1_stride, 5, 0},
+        {d_d_log_sig2, d_d_log_sig2_stride, 5, 0},
+        {d_out, d_out_stride, 5, 0},
+        {log_sig1, log_sig1_stride, 5, 0},
+        {log_sig2, log_sig2_stride, 5, 0},
+        {d_d_out, d_d_out_stride, 5, 0},
+        {d_log_sig1, d_log_sig1_stride, 5, 0},
+        {d_log_sig2, d_log_sig2_stride, 5, 0},
     };
     return logsig_run(operands, 8, batch, n_jobs, FRAME, combine_backprop_backprop_block);
 }

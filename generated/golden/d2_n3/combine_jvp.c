@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,22 +26,22 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(21, 5)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 17 sums. */
 LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
 {
-    logsig_vec *const tk = rows[3].at;
-    logsig_vec *const tl = rows[2].at;
-    logsig_vec *const tz = rows[4].at;
-    logsig_vec *const l = rows[0].at;
-    logsig_vec *const k = rows[1].at;
+    logsig_vec tk[LOGSIG_WHOLE(5)];
+    logsig_vec tl[LOGSIG_WHOLE(5)];
+    logsig_vec tz[LOGSIG_WHOLE(5)];
+    logsig_vec l[LOGSIG_WHOLE(5)];
+    logsig_vec k[LOGSIG_WHOLE(5)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
-    logsig_fetch(&rows[3], 5);
+    logsig_fetch_whole(&rows[3], tk, 0, 5, 5);
     const logsig_vec tk0 = tk[0];
-    logsig_fetch(&rows[2], 5);
+    logsig_fetch_whole(&rows[2], tl, 0, 5, 5);
     const logsig_vec tl0 = tl[0];
     const logsig_vec t12 = LOGSIG_ADD(tk0, tl0);
     tz[0] = t12;
@@ -48,12 +49,12 @@ LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
     const logsig_vec tl1 = tl[1];
     const logsig_vec t13 = LOGSIG_ADD(tk1, tl1);
     tz[1] = t13;
-    logsig_fetch(&rows[0], 3);
+    logsig_fetch_whole(&rows[0], l, 0, 3, 5);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, l[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, l[1]);
     const logsig_vec t7 = LOGSIG_MUL(c1_2, tl1);
     const logsig_vec t6 = LOGSIG_MUL(c1_2, tl0);
-    logsig_fetch(&rows[1], 3);
+    logsig_fetch_whole(&rows[1], k, 0, 3, 5);
     const logsig_vec k0 = k[0];
     const logsig_vec k1 = k[1];
     logsig_vec t8 = LOGSIG_FNMA(k0, t7, LOGSIG_FNMA(tk0, t1, LOGSIG_MUL(tk1, t0)));
@@ -75,7 +76,7 @@ LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
     logsig_vec t16 = LOGSIG_FMA(tk1, t5, LOGSIG_ADD(tl[4], tk[4]));
     t16 = LOGSIG_FMA(k1, t11, LOGSIG_FNMA(t1, t9, LOGSIG_FNMA(t3, t7, t16)));
     tz[4] = t16;
-    logsig_flush(&rows[4], 5);
+    logsig_flush_whole(&rows[4], tz, 0, 5, 5);
 }
 
 static void combine_jvp_block(logsig_rows *rows, logsig_vec *frame)
@@ -99,11 +100,11 @@ int ENTRY(const logsig_real *log_sig1, ptrdiff_t log_sig1_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {log_sig1, log_sig1_stride, 5, LOGSIG_HOME(0, 0)},
-        {log_sig2, log_sig2_stride, 5, LOGSIG_HOME(3, 1)},
-        {t_log_sig1, t_log_sig1_stride, 5, LOGSIG_HOME(6, 2)},
-        {t_log_sig2, t_log_sig2_stride, 5, LOGSIG_HOME(11, 3)},
-        {t_out, t_out_stride, 5, LOGSIG_HOME(16, 4)},
+        {log_sig1, log_sig1_stride, 5, 0},
+        {log_sig2, log_sig2_stride, 5, 0},
+        {t_log_sig1, t_log_sig1_stride, 5, 0},
+        {t_log_sig2, t_log_sig2_stride, 5, 0},
+        {t_out, t_out_stride, 5, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, combine_jvp_block);
 }

@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,21 +26,21 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(7, 2)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 10 sums. */
 LOGSIG_NOINLINE void join_left_part_0(logsig_rows *rows)
 {
-    logsig_vec *const l = rows[0].at;
-    logsig_vec *const v = rows[1].at;
-    logsig_vec *const z = rows[2].at;
+    logsig_vec l[LOGSIG_WHOLE(5)];
+    logsig_vec v[LOGSIG_WHOLE(2)];
+    logsig_vec z[LOGSIG_WHOLE(5)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
-    logsig_fetch(&rows[0], 5);
+    logsig_fetch_whole(&rows[0], l, 0, 5, 5);
     const logsig_vec l0 = l[0];
-    logsig_fetch(&rows[1], 2);
+    logsig_fetch_whole(&rows[1], v, 0, 2, 2);
     const logsig_vec v0 = v[0];
     const logsig_vec t0 = LOGSIG_ADD(l0, v0);
     z[0] = t0; /* 0 */
@@ -59,7 +60,7 @@ LOGSIG_NOINLINE void join_left_part_0(logsig_rows *rows)
     z[3] = t8; /* [0,[0,1]] */
     const logsig_vec t9 = LOGSIG_FNMA(t3, t6, LOGSIG_FMA(l1, t7, l[4]));
     z[4] = t9; /* [[0,1],1] */
-    logsig_flush(&rows[2], 5);
+    logsig_flush_whole(&rows[2], z, 0, 5, 5);
 }
 
 static void join_left_block(logsig_rows *rows, logsig_vec *frame)
@@ -79,9 +80,9 @@ int ENTRY(const logsig_real *log_sig, ptrdiff_t log_sig_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[3] = {
-        {log_sig, log_sig_stride, 5, LOGSIG_HOME(0, 0)},
-        {displacement, displacement_stride, 2, LOGSIG_HOME(5, 1)},
-        {out, out_stride, 5, LOGSIG_HOME(0, 0)},
+        {log_sig, log_sig_stride, 5, 0},
+        {displacement, displacement_stride, 2, 0},
+        {out, out_stride, 5, 0},
     };
     return logsig_run(operands, 3, batch, n_jobs, FRAME, join_left_block);
 }

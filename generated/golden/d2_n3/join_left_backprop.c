@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,32 +26,34 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(12, 4)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 15 sums. */
 LOGSIG_NOINLINE void join_left_backprop_part_0(logsig_rows *rows)
 {
-    logsig_vec *const v = rows[2].at;
-    logsig_vec *const l = rows[1].at;
-    logsig_vec *const g = rows[0].at;
-    logsig_vec *const dl = rows[3].at;
-    logsig_vec *const dv = rows[4].at;
+    logsig_vec g[LOGSIG_WHOLE(5)];
+    logsig_vec dl[LOGSIG_WHOLE(5)];
+    logsig_vec v[LOGSIG_WHOLE(2)];
+    logsig_vec l[LOGSIG_WHOLE(5)];
+    logsig_vec dv[LOGSIG_WHOLE(2)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
-    logsig_fetch(&rows[2], 2);
+    logsig_fetch_whole(&rows[0], g, 0, 5, 5);
+    const logsig_vec g3 = g[3];
+    dl[3] = g3; /* [0,[0,1]] */
+    const logsig_vec g4 = g[4];
+    dl[4] = g4; /* [[0,1],1] */
+    logsig_fetch_whole(&rows[2], v, 0, 2, 2);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, v[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, v[1]);
-    logsig_fetch(&rows[1], 3);
+    logsig_fetch_whole(&rows[1], l, 0, 3, 5);
     const logsig_vec l1 = l[1];
     const logsig_vec l0 = l[0];
     const logsig_vec t2 = LOGSIG_FNMA(l0, t1, LOGSIG_MUL(l1, t0));
     const logsig_vec t3 = LOGSIG_FMA(c1_3, t2, l[2]);
     const logsig_vec t4 = LOGSIG_MUL(c1_6, t2);
-    logsig_fetch(&rows[0], 5);
-    const logsig_vec g3 = g[3];
-    const logsig_vec g4 = g[4];
     const logsig_vec t6 = LOGSIG_FNMA(g4, t1, LOGSIG_MUL(g3, t0));
     const logsig_vec g2 = g[2];
     const logsig_vec t12 = LOGSIG_ADD(t6, g2);
@@ -63,14 +66,14 @@ LOGSIG_NOINLINE void join_left_backprop_part_0(logsig_rows *rows)
     const logsig_vec g0 = g[0];
     const logsig_vec t10 = LOGSIG_FNMA(t1, t7, LOGSIG_FNMA(g3, t4, g0));
     dl[0] = t10; /* 0 */
-    logsig_flush(&rows[3], 5);
+    logsig_flush_whole(&rows[3], dl, 0, 5, 5);
     const logsig_vec t8 = LOGSIG_FMA(l1, t7, LOGSIG_MUL(g3, t3));
     const logsig_vec t13 = LOGSIG_FMA(c1_2, t8, g0);
     dv[0] = t13;
     const logsig_vec t9 = LOGSIG_FNMA(l0, t7, LOGSIG_NEG(LOGSIG_MUL(g4, t3)));
     const logsig_vec t14 = LOGSIG_FMA(c1_2, t9, g1);
     dv[1] = t14;
-    logsig_flush(&rows[4], 2);
+    logsig_flush_whole(&rows[4], dv, 0, 2, 2);
 }
 
 static void join_left_backprop_block(logsig_rows *rows, logsig_vec *frame)
@@ -94,11 +97,11 @@ int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {d_out, d_out_stride, 5, LOGSIG_HOME(0, 0)},
-        {log_sig, log_sig_stride, 5, LOGSIG_HOME(5, 1)},
-        {displacement, displacement_stride, 2, LOGSIG_HOME(8, 2)},
-        {d_log_sig, d_log_sig_stride, 5, LOGSIG_HOME(0, 0)},
-        {d_displacement, d_displacement_stride, 2, LOGSIG_HOME(10, 3)},
+        {d_out, d_out_stride, 5, 0},
+        {log_sig, log_sig_stride, 5, 0},
+        {displacement, displacement_stride, 2, 0},
+        {d_log_sig, d_log_sig_stride, 5, 0},
+        {d_displacement, d_displacement_stride, 2, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, join_left_backprop_block);
 }

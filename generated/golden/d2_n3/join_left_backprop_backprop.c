@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,48 +26,48 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(29, 8)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 27 sums. */
 LOGSIG_NOINLINE void join_left_backprop_backprop_part_0(logsig_rows *rows)
 {
-    logsig_vec *const dl = rows[6].at;
-    logsig_vec *const v = rows[4].at;
-    logsig_vec *const l = rows[3].at;
-    logsig_vec *const g = rows[2].at;
-    logsig_vec *const hv = rows[1].at;
-    logsig_vec *const hl = rows[0].at;
-    logsig_vec *const hg = rows[5].at;
-    logsig_vec *const dv = rows[7].at;
+    logsig_vec dl[LOGSIG_WHOLE(5)];
+    logsig_vec v[LOGSIG_WHOLE(2)];
+    logsig_vec l[LOGSIG_WHOLE(5)];
+    logsig_vec g[LOGSIG_WHOLE(5)];
+    logsig_vec hv[LOGSIG_WHOLE(2)];
+    logsig_vec hl[LOGSIG_WHOLE(5)];
+    logsig_vec hg[LOGSIG_WHOLE(5)];
+    logsig_vec dv[LOGSIG_WHOLE(2)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
     dl[3] = LOGSIG_SET1(0); /* [0,[0,1]] */
     dl[4] = LOGSIG_SET1(0); /* [[0,1],1] */
-    logsig_fetch(&rows[4], 2);
+    logsig_fetch_whole(&rows[4], v, 0, 2, 2);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, v[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, v[1]);
-    logsig_fetch(&rows[3], 3);
+    logsig_fetch_whole(&rows[3], l, 0, 3, 5);
     const logsig_vec l1 = l[1];
     const logsig_vec l0 = l[0];
     const logsig_vec t2 = LOGSIG_FNMA(l0, t1, LOGSIG_MUL(l1, t0));
     const logsig_vec t3 = LOGSIG_FMA(c1_3, t2, l[2]);
     const logsig_vec t4 = LOGSIG_MUL(c1_6, t2);
-    logsig_fetch(&rows[2], 5);
+    logsig_fetch_whole(&rows[2], g, 0, 5, 5);
     const logsig_vec g3 = g[3];
     const logsig_vec g4 = g[4];
     const logsig_vec t5 = LOGSIG_FMA(g4, l1, LOGSIG_NEG(LOGSIG_MUL(g3, l0)));
     const logsig_vec t6 = LOGSIG_FNMA(g4, t1, LOGSIG_MUL(g3, t0));
     const logsig_vec t7 = LOGSIG_FMA(c1_3, t6, LOGSIG_FMA(c1_6, t5, g[2]));
-    logsig_fetch(&rows[1], 2);
+    logsig_fetch_whole(&rows[1], hv, 0, 2, 2);
     const logsig_vec hv0 = hv[0];
     const logsig_vec t8 = LOGSIG_MUL(c1_2, hv0);
     const logsig_vec hv1 = hv[1];
     const logsig_vec t9 = LOGSIG_MUL(c1_2, hv1);
     const logsig_vec t14 = LOGSIG_FNMA(g4, t9, LOGSIG_MUL(g3, t8));
     dl[2] = t14; /* [0,1] */
-    logsig_fetch(&rows[0], 5);
+    logsig_fetch_whole(&rows[0], hl, 0, 5, 5);
     const logsig_vec hl1 = hl[1];
     const logsig_vec hl0 = hl[0];
     logsig_vec t10 = LOGSIG_FNMA(l0, t9, LOGSIG_FNMA(hl0, t1, LOGSIG_MUL(hl1, t0)));
@@ -86,21 +87,21 @@ LOGSIG_NOINLINE void join_left_backprop_backprop_part_0(logsig_rows *rows)
     hg[1] = t19;
     const logsig_vec t18 = LOGSIG_ADD(hv0, hl0);
     hg[0] = t18;
-    logsig_flush(&rows[5], 5);
+    logsig_flush_whole(&rows[5], hg, 0, 5, 5);
     const logsig_vec t13 = LOGSIG_FMA(hl1, g4, LOGSIG_NEG(LOGSIG_MUL(hl0, g3)));
     const logsig_vec t15 = LOGSIG_FMA(c1_3, t14, LOGSIG_MUL(c1_6, t13));
     const logsig_vec t23 = LOGSIG_FNMA(t1, t15, LOGSIG_FNMA(g3, t12, LOGSIG_NEG(LOGSIG_MUL(t7, t9))));
     dl[0] = t23; /* 0 */
     const logsig_vec t24 = LOGSIG_FMA(t0, t15, LOGSIG_FMA(g4, t12, LOGSIG_MUL(t7, t8)));
     dl[1] = t24; /* 1 */
-    logsig_flush(&rows[6], 5);
+    logsig_flush_whole(&rows[6], dl, 0, 5, 5);
     const logsig_vec t16 = LOGSIG_FMA(l1, t15, LOGSIG_FMA(g3, t11, LOGSIG_MUL(hl1, t7)));
     const logsig_vec t25 = LOGSIG_MUL(c1_2, t16);
     dv[0] = t25;
     const logsig_vec t17 = LOGSIG_FNMA(l0, t15, LOGSIG_FNMA(g4, t11, LOGSIG_NEG(LOGSIG_MUL(hl0, t7))));
     const logsig_vec t26 = LOGSIG_MUL(c1_2, t17);
     dv[1] = t26;
-    logsig_flush(&rows[7], 2);
+    logsig_flush_whole(&rows[7], dv, 0, 2, 2);
 }
 
 static void join_left_backprop_backprop_block(logsig_rows *rows, logsig_vec *frame)
@@ -130,14 +131,14 @@ int ENTRY(const logsig_real *d_d_log_sig, ptrdiff_t d_d_log_sig_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[8] = {
-        {d_d_log_sig, d_d_log_sig_stride, 5, LOGSIG_HOME(0, 0)},
-        {d_d_displacement, d_d_displacement_stride, 2, LOGSIG_HOME(5, 1)},
-        {d_out, d_out_stride, 5, LOGSIG_HOME(7, 2)},
-        {log_sig, log_sig_stride, 5, LOGSIG_HOME(12, 3)},
-        {displacement, displacement_stride, 2, LOGSIG_HOME(15, 4)},
-        {d_d_out, d_d_out_stride, 5, LOGSIG_HOME(17, 5)},
-        {d_log_sig, d_log_sig_stride, 5, LOGSIG_HOME(22, 6)},
-        {d_displacement, d_displacement_stride, 2, LOGSIG_HOME(27, 7)},
+        {d_d_log_sig, d_d_log_sig_stride, 5, 0},
+        {d_d_displacement, d_d_displacement_stride, 2, 0},
+        {d_out, d_out_stride, 5, 0},
+        {log_sig, log_sig_stride, 5, 0},
+        {displacement, displacement_stride, 2, 0},
+        {d_d_out, d_d_out_stride, 5, 0},
+        {d_log_sig, d_log_sig_stride, 5, 0},
+        {d_displacement, d_displacement_stride, 2, 0},
     };
     return logsig_run(operands, 8, batch, n_jobs, FRAME, join_left_backprop_backprop_block);
 }

@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,23 +26,23 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(17, 5)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 15 sums. */
 LOGSIG_NOINLINE void join_left_jvp_part_0(logsig_rows *rows)
 {
-    logsig_vec *const tv = rows[3].at;
-    logsig_vec *const tl = rows[2].at;
-    logsig_vec *const tz = rows[4].at;
-    logsig_vec *const v = rows[1].at;
-    logsig_vec *const l = rows[0].at;
+    logsig_vec tv[LOGSIG_WHOLE(2)];
+    logsig_vec tl[LOGSIG_WHOLE(5)];
+    logsig_vec tz[LOGSIG_WHOLE(5)];
+    logsig_vec v[LOGSIG_WHOLE(2)];
+    logsig_vec l[LOGSIG_WHOLE(5)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
-    logsig_fetch(&rows[3], 2);
+    logsig_fetch_whole(&rows[3], tv, 0, 2, 2);
     const logsig_vec tv0 = tv[0];
-    logsig_fetch(&rows[2], 5);
+    logsig_fetch_whole(&rows[2], tl, 0, 5, 5);
     const logsig_vec tl0 = tl[0];
     const logsig_vec t10 = LOGSIG_ADD(tv0, tl0);
     tz[0] = t10;
@@ -49,12 +50,12 @@ LOGSIG_NOINLINE void join_left_jvp_part_0(logsig_rows *rows)
     const logsig_vec tl1 = tl[1];
     const logsig_vec t11 = LOGSIG_ADD(tv1, tl1);
     tz[1] = t11;
-    logsig_fetch(&rows[1], 2);
+    logsig_fetch_whole(&rows[1], v, 0, 2, 2);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, v[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, v[1]);
     const logsig_vec t6 = LOGSIG_MUL(c1_2, tv1);
     const logsig_vec t5 = LOGSIG_MUL(c1_2, tv0);
-    logsig_fetch(&rows[0], 3);
+    logsig_fetch_whole(&rows[0], l, 0, 3, 5);
     const logsig_vec l0 = l[0];
     const logsig_vec l1 = l[1];
     logsig_vec t7 = LOGSIG_FNMA(l0, t6, LOGSIG_FNMA(tl0, t1, LOGSIG_MUL(tl1, t0)));
@@ -73,7 +74,7 @@ LOGSIG_NOINLINE void join_left_jvp_part_0(logsig_rows *rows)
     logsig_vec t14 = LOGSIG_FNMA(t3, t6, LOGSIG_FMA(tl1, t4, tl[4]));
     t14 = LOGSIG_FMA(l1, t9, LOGSIG_FNMA(t1, t8, t14));
     tz[4] = t14;
-    logsig_flush(&rows[4], 5);
+    logsig_flush_whole(&rows[4], tz, 0, 5, 5);
 }
 
 static void join_left_jvp_block(logsig_rows *rows, logsig_vec *frame)
@@ -97,11 +98,11 @@ int ENTRY(const logsig_real *log_sig, ptrdiff_t log_sig_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {log_sig, log_sig_stride, 5, LOGSIG_HOME(0, 0)},
-        {displacement, displacement_stride, 2, LOGSIG_HOME(3, 1)},
-        {t_log_sig, t_log_sig_stride, 5, LOGSIG_HOME(5, 2)},
-        {t_displacement, t_displacement_stride, 2, LOGSIG_HOME(10, 3)},
-        {t_out, t_out_stride, 5, LOGSIG_HOME(12, 4)},
+        {log_sig, log_sig_stride, 5, 0},
+        {displacement, displacement_stride, 2, 0},
+        {t_log_sig, t_log_sig_stride, 5, 0},
+        {t_displacement, t_displacement_stride, 2, 0},
+        {t_out, t_out_stride, 5, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, join_left_jvp_block);
 }

@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,20 +26,20 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(30, 3)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 12 sums. */
 LOGSIG_NOINLINE void bracket_part_0(logsig_rows *rows)
 {
-    logsig_vec *const z = rows[2].at;
-    logsig_vec *const l = rows[0].at;
-    logsig_vec *const k = rows[1].at;
+    logsig_vec z[LOGSIG_WHOLE(14)];
+    logsig_vec l[LOGSIG_WHOLE(14)];
+    logsig_vec k[LOGSIG_WHOLE(14)];
     z[0] = LOGSIG_SET1(0); /* 0 */
     z[1] = LOGSIG_SET1(0); /* 1 */
-    logsig_fetch(&rows[0], 8);
+    logsig_fetch_whole(&rows[0], l, 0, 8, 14);
     const logsig_vec l0 = l[0];
-    logsig_fetch(&rows[1], 8);
+    logsig_fetch_whole(&rows[1], k, 0, 8, 14);
     const logsig_vec k1 = k[1];
     const logsig_vec l1 = l[1];
     const logsig_vec k0 = k[0];
@@ -61,6 +62,7 @@ LOGSIG_NOINLINE void bracket_part_0(logsig_rows *rows)
     z[6] = t4; /* [0,[[0,1],1]] */
     const logsig_vec t5 = LOGSIG_FMA(l4, k1, LOGSIG_NEG(LOGSIG_MUL(l1, k4)));
     z[7] = t5; /* [[[0,1],1],1] */
+    logsig_flush_whole(&rows[2], z, 0, 8, 14);
     const logsig_vec k5 = k[5];
     const logsig_vec l5 = l[5];
     const logsig_vec t6 = LOGSIG_FNMA(l5, k0, LOGSIG_MUL(l0, k5));
@@ -83,7 +85,7 @@ LOGSIG_NOINLINE void bracket_part_0(logsig_rows *rows)
     z[12] = t10; /* [[0,1],[[0,1],1]] */
     const logsig_vec t11 = LOGSIG_FMA(l7, k1, LOGSIG_NEG(LOGSIG_MUL(l1, k7)));
     z[13] = t11; /* [[[[0,1],1],1],1] */
-    logsig_flush(&rows[2], 14);
+    logsig_flush_whole(&rows[2], z, 8, 14, 14);
 }
 
 static void bracket_block(logsig_rows *rows, logsig_vec *frame)
@@ -103,9 +105,9 @@ int ENTRY(const logsig_real *left, ptrdiff_t left_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[3] = {
-        {left, left_stride, 14, LOGSIG_HOME(0, 0)},
-        {right, right_stride, 14, LOGSIG_HOME(8, 1)},
-        {out, out_stride, 14, LOGSIG_HOME(16, 2)},
+        {left, left_stride, 14, 0},
+        {right, right_stride, 14, 0},
+        {out, out_stride, 14, 0},
     };
     return logsig_run(operands, 3, batch, n_jobs, FRAME, bracket_block);
 }

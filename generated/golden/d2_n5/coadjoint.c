@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,29 +26,29 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(36, 3)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 10 sums. */
 LOGSIG_NOINLINE void coadjoint_part_0(logsig_rows *rows)
 {
-    logsig_vec *const z = rows[2].at;
-    logsig_vec *const g = rows[1].at;
-    logsig_vec *const l = rows[0].at;
+    logsig_vec z[LOGSIG_WHOLE(14)];
+    logsig_vec g[LOGSIG_WHOLE(14)];
+    logsig_vec l[LOGSIG_WHOLE(14)];
     z[8] = LOGSIG_SET1(0); /* [0,[0,[0,[0,1]]]] */
     z[9] = LOGSIG_SET1(0); /* [0,[0,[[0,1],1]]] */
     z[10] = LOGSIG_SET1(0); /* [[0,[0,1]],[0,1]] */
     z[11] = LOGSIG_SET1(0); /* [0,[[[0,1],1],1]] */
     z[12] = LOGSIG_SET1(0); /* [[0,1],[[0,1],1]] */
     z[13] = LOGSIG_SET1(0); /* [[[[0,1],1],1],1] */
-    logsig_fetch(&rows[1], 14);
+    logsig_fetch_whole(&rows[1], g, 0, 14, 14);
     const logsig_vec g10 = g[10];
     const logsig_vec g9 = g[9];
     const logsig_vec t0 = LOGSIG_SUB(g10, g9);
     const logsig_vec g11 = g[11];
     const logsig_vec g12 = g[12];
     const logsig_vec t1 = LOGSIG_SUB(LOGSIG_NEG(g11), g12);
-    logsig_fetch(&rows[0], 8);
+    logsig_fetch_whole(&rows[0], l, 0, 8, 14);
     const logsig_vec l0 = l[0];
     const logsig_vec l1 = l[1];
     const logsig_vec g13 = g[13];
@@ -85,7 +86,7 @@ LOGSIG_NOINLINE void coadjoint_part_0(logsig_rows *rows)
     t2 = LOGSIG_FNMA(l6, g9, LOGSIG_FNMA(l5, g8, LOGSIG_FNMA(l4, g6, t2)));
     t2 = LOGSIG_FNMA(l7, g11, t2);
     z[0] = t2; /* 0 */
-    logsig_flush(&rows[2], 14);
+    logsig_flush_whole(&rows[2], z, 0, 14, 14);
 }
 
 static void coadjoint_block(logsig_rows *rows, logsig_vec *frame)
@@ -105,9 +106,9 @@ int ENTRY(const logsig_real *actor, ptrdiff_t actor_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[3] = {
-        {actor, actor_stride, 14, LOGSIG_HOME(0, 0)},
-        {form, form_stride, 14, LOGSIG_HOME(8, 1)},
-        {out, out_stride, 14, LOGSIG_HOME(22, 2)},
+        {actor, actor_stride, 14, 0},
+        {form, form_stride, 14, 0},
+        {out, out_stride, 14, 0},
     };
     return logsig_run(operands, 3, batch, n_jobs, FRAME, coadjoint_block);
 }

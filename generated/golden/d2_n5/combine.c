@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,15 +26,15 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(28, 2)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 74 sums. */
 LOGSIG_NOINLINE void combine_part_0(logsig_rows *rows)
 {
-    logsig_vec *const l = rows[0].at;
-    logsig_vec *const k = rows[1].at;
-    logsig_vec *const z = rows[2].at;
+    logsig_vec l[LOGSIG_WHOLE(14)];
+    logsig_vec k[LOGSIG_WHOLE(14)];
+    logsig_vec z[LOGSIG_WHOLE(14)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
     const logsig_vec c1_12 = LOGSIG_SET1((logsig_real)1 / 12);
@@ -41,9 +42,9 @@ LOGSIG_NOINLINE void combine_part_0(logsig_rows *rows)
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
     const logsig_vec c3 = LOGSIG_SET1((logsig_real)3);
     const logsig_vec c1_90 = LOGSIG_SET1((logsig_real)1 / 90);
-    logsig_fetch(&rows[0], 14);
+    logsig_fetch_whole(&rows[0], l, 0, 8, 14);
     const logsig_vec l0 = l[0];
-    logsig_fetch(&rows[1], 14);
+    logsig_fetch_whole(&rows[1], k, 0, 8, 14);
     const logsig_vec k0 = k[0];
     const logsig_vec t0 = LOGSIG_ADD(l0, k0);
     z[0] = t0; /* 0 */
@@ -103,6 +104,7 @@ LOGSIG_NOINLINE void combine_part_0(logsig_rows *rows)
     const logsig_vec t44 = LOGSIG_FMA(t5, t41, l[7]);
     const logsig_vec t47 = LOGSIG_ADD(t39, t44);
     z[7] = t47; /* [[[0,1],1],1] */
+    logsig_flush_whole(&rows[2], z, 0, 8, 14);
     const logsig_vec t6 = LOGSIG_MUL(c1_6, t0);
     const logsig_vec t48 = LOGSIG_FMA(c1_3, t2, t6);
     const logsig_vec t21 = LOGSIG_SUB(l0, k0);
@@ -112,6 +114,8 @@ LOGSIG_NOINLINE void combine_part_0(logsig_rows *rows)
     const logsig_vec t55 = LOGSIG_FMA(c1_3, t4, t6);
     const logsig_vec t57 = LOGSIG_ADD(t33, t23);
     const logsig_vec t59 = LOGSIG_FMA(t55, t57, t42);
+    logsig_fetch_whole(&rows[0], l, 8, 14, 14);
+    logsig_fetch_whole(&rows[1], k, 8, 14, 14);
     logsig_vec t68 = LOGSIG_FMA(t2, t52, LOGSIG_ADD(l[8], k[8]));
     t68 = LOGSIG_FNMA(t4, t59, t68);
     z[8] = t68; /* [0,[0,[0,[0,1]]]] */
@@ -148,7 +152,7 @@ LOGSIG_NOINLINE void combine_part_0(logsig_rows *rows)
     logsig_vec t73 = LOGSIG_FNMA(t3, t54, LOGSIG_ADD(l[13], k[13]));
     t73 = LOGSIG_FMA(t5, t61, t73);
     z[13] = t73; /* [[[[0,1],1],1],1] */
-    logsig_flush(&rows[2], 14);
+    logsig_flush_whole(&rows[2], z, 8, 14, 14);
 }
 
 static void combine_block(logsig_rows *rows, logsig_vec *frame)
@@ -168,9 +172,9 @@ int ENTRY(const logsig_real *log_sig1, ptrdiff_t log_sig1_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[3] = {
-        {log_sig1, log_sig1_stride, 14, LOGSIG_HOME(0, 0)},
-        {log_sig2, log_sig2_stride, 14, LOGSIG_HOME(14, 1)},
-        {out, out_stride, 14, LOGSIG_HOME(0, 0)},
+        {log_sig1, log_sig1_stride, 14, 0},
+        {log_sig2, log_sig2_stride, 14, 0},
+        {out, out_stride, 14, 0},
     };
     return logsig_run(operands, 3, batch, n_jobs, FRAME, combine_block);
 }

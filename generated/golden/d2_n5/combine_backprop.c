@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,17 +26,17 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(44, 4)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 130 sums. */
 LOGSIG_NOINLINE void combine_backprop_part_0(logsig_rows *rows)
 {
-    logsig_vec *const g = rows[0].at;
-    logsig_vec *const dk = rows[4].at;
-    logsig_vec *const l = rows[1].at;
-    logsig_vec *const k = rows[2].at;
-    logsig_vec *const dl = rows[3].at;
+    logsig_vec g[LOGSIG_WHOLE(14)];
+    logsig_vec dl[LOGSIG_WHOLE(14)];
+    logsig_vec dk[LOGSIG_WHOLE(14)];
+    logsig_vec l[LOGSIG_WHOLE(14)];
+    logsig_vec k[LOGSIG_WHOLE(14)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
@@ -43,22 +44,28 @@ LOGSIG_NOINLINE void combine_backprop_part_0(logsig_rows *rows)
     const logsig_vec c1_90 = LOGSIG_SET1((logsig_real)1 / 90);
     const logsig_vec c3 = LOGSIG_SET1((logsig_real)3);
     const logsig_vec c6 = LOGSIG_SET1((logsig_real)6);
-    logsig_fetch(&rows[0], 14);
+    logsig_fetch_whole(&rows[0], g, 0, 14, 14);
     const logsig_vec g8 = g[8];
+    dl[8] = g8;
     dk[8] = g8;
     const logsig_vec g9 = g[9];
+    dl[9] = g9;
     dk[9] = g9;
     const logsig_vec g10 = g[10];
+    dl[10] = g10;
     dk[10] = g10;
     const logsig_vec g11 = g[11];
+    dl[11] = g11;
     dk[11] = g11;
     const logsig_vec g12 = g[12];
+    dl[12] = g12;
     dk[12] = g12;
     const logsig_vec g13 = g[13];
+    dl[13] = g13;
     dk[13] = g13;
-    logsig_fetch(&rows[1], 8);
+    logsig_fetch_whole(&rows[1], l, 0, 8, 14);
     const logsig_vec l0 = l[0];
-    logsig_fetch(&rows[2], 8);
+    logsig_fetch_whole(&rows[2], k, 0, 8, 14);
     const logsig_vec k0 = k[0];
     const logsig_vec t0 = LOGSIG_ADD(l0, k0);
     const logsig_vec l1 = l[1];
@@ -220,7 +227,7 @@ LOGSIG_NOINLINE void combine_backprop_part_0(logsig_rows *rows)
     t120 = LOGSIG_FMA(t15, t102, LOGSIG_FMA(t23, t93, LOGSIG_FMA(t29, t88, t120)));
     t120 = LOGSIG_FMA(t5, t111, LOGSIG_FMA(t11, t105, t120));
     dl[0] = t120;
-    logsig_flush(&rows[3], 14);
+    logsig_flush_whole(&rows[3], dl, 0, 14, 14);
     logsig_vec t114 = LOGSIG_FNMA(g9, t48, LOGSIG_FNMA(g8, t47, LOGSIG_MUL(c1_3, t69)));
     t114 = LOGSIG_FNMA(t35, t79, LOGSIG_FNMA(t34, t78, LOGSIG_FNMA(g11, t49, t114)));
     t114 = LOGSIG_FNMA(l1, t111, t114);
@@ -243,7 +250,7 @@ LOGSIG_NOINLINE void combine_backprop_part_0(logsig_rows *rows)
     dk[3] = t128;
     const logsig_vec t129 = LOGSIG_ADD(t94, g4);
     dk[4] = t129;
-    logsig_flush(&rows[4], 14);
+    logsig_flush_whole(&rows[4], dk, 0, 14, 14);
 }
 
 static void combine_backprop_block(logsig_rows *rows, logsig_vec *frame)
@@ -267,11 +274,11 @@ int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {d_out, d_out_stride, 14, LOGSIG_HOME(0, 0)},
-        {log_sig1, log_sig1_stride, 14, LOGSIG_HOME(14, 1)},
-        {log_sig2, log_sig2_stride, 14, LOGSIG_HOME(22, 2)},
-        {d_log_sig1, d_log_sig1_stride, 14, LOGSIG_HOME(0, 0)},
-        {d_log_sig2, d_log_sig2_stride, 14, LOGSIG_HOME(30, 3)},
+        {d_out, d_out_stride, 14, 0},
+        {log_sig1, log_sig1_stride, 14, 0},
+        {log_sig2, log_sig2_stride, 14, 0},
+        {d_log_sig1, d_log_sig1_stride, 14, 0},
+        {d_log_sig2, d_log_sig2_stride, 14, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, combine_backprop_block);
 }

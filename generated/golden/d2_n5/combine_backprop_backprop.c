@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,20 +26,20 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(100, 8)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 303 sums. */
 LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
 {
-    logsig_vec *const dl = rows[6].at;
-    logsig_vec *const dk = rows[7].at;
-    logsig_vec *const l = rows[3].at;
-    logsig_vec *const k = rows[4].at;
-    logsig_vec *const g = rows[2].at;
-    logsig_vec *const hk = rows[1].at;
-    logsig_vec *const hl = rows[0].at;
-    logsig_vec *const hg = rows[5].at;
+    logsig_vec dl[LOGSIG_WHOLE(14)];
+    logsig_vec dk[LOGSIG_WHOLE(14)];
+    logsig_vec l[LOGSIG_WHOLE(14)];
+    logsig_vec k[LOGSIG_WHOLE(14)];
+    logsig_vec g[LOGSIG_WHOLE(14)];
+    logsig_vec hk[LOGSIG_WHOLE(14)];
+    logsig_vec hl[LOGSIG_WHOLE(14)];
+    logsig_vec hg[LOGSIG_WHOLE(14)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
@@ -58,9 +59,9 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     dk[11] = LOGSIG_SET1(0);
     dk[12] = LOGSIG_SET1(0);
     dk[13] = LOGSIG_SET1(0);
-    logsig_fetch(&rows[3], 8);
+    logsig_fetch_whole(&rows[3], l, 0, 8, 14);
     const logsig_vec l0 = l[0];
-    logsig_fetch(&rows[4], 8);
+    logsig_fetch_whole(&rows[4], k, 0, 8, 14);
     const logsig_vec k0 = k[0];
     const logsig_vec t0 = LOGSIG_ADD(l0, k0);
     const logsig_vec l1 = l[1];
@@ -127,7 +128,7 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     const logsig_vec t53 = LOGSIG_FMA(c1_3, t8, LOGSIG_MUL(c1_2, k2));
     const logsig_vec t54 = LOGSIG_SUB(t30, t13);
     const logsig_vec t55 = LOGSIG_SUB(t31, t14);
-    logsig_fetch(&rows[2], 14);
+    logsig_fetch_whole(&rows[2], g, 0, 14, 14);
     const logsig_vec g10 = g[10];
     const logsig_vec t56 = LOGSIG_MUL(g10, t53);
     const logsig_vec g12 = g[12];
@@ -164,7 +165,7 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     const logsig_vec t80 = LOGSIG_ADD(t70, g6);
     const logsig_vec t81 = LOGSIG_ADD(t71, g7);
     const logsig_vec t82 = LOGSIG_FNMA(t3, t80, LOGSIG_MUL(t2, t79));
-    logsig_fetch(&rows[1], 14);
+    logsig_fetch_whole(&rows[1], hk, 0, 8, 14);
     const logsig_vec hk0 = hk[0];
     logsig_vec t204 = LOGSIG_NEG(LOGSIG_MUL(hk0, t82));
     const logsig_vec t83 = LOGSIG_FNMA(t3, t81, LOGSIG_MUL(t2, t80));
@@ -179,7 +180,7 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     const logsig_vec t90 = LOGSIG_ADD(t67, t72);
     const logsig_vec t91 = LOGSIG_ADD(t68, t73);
     const logsig_vec t92 = LOGSIG_FNMA(k1, t70, LOGSIG_FMA(k0, t69, LOGSIG_NEG(t77)));
-    logsig_fetch(&rows[0], 14);
+    logsig_fetch_whole(&rows[0], hl, 0, 8, 14);
     const logsig_vec hl0 = hl[0];
     t204 = LOGSIG_FMA(hl0, t92, t204);
     const logsig_vec t93 = LOGSIG_FNMA(k1, t71, LOGSIG_FMA(k0, t70, LOGSIG_NEG(t78)));
@@ -272,6 +273,8 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     const logsig_vec t152 = LOGSIG_FMA(c1_3, t107, t109);
     const logsig_vec t154 = LOGSIG_ADD(t123, t133);
     const logsig_vec t157 = LOGSIG_FNMA(t44, t154, LOGSIG_FNMA(t46, t152, t143));
+    logsig_fetch_whole(&rows[0], hl, 8, 14, 14);
+    logsig_fetch_whole(&rows[1], hk, 8, 14, 14);
     logsig_vec t233 = LOGSIG_FNMA(t42, t105, LOGSIG_ADD(hl[13], hk[13]));
     t233 = LOGSIG_FMA(t5, t157, LOGSIG_FNMA(t3, t150, LOGSIG_FMA(t49, t107, t233)));
     hg[13] = t233;
@@ -354,7 +357,7 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     hg[3] = t221;
     const logsig_vec t220 = LOGSIG_ADD(LOGSIG_ADD(hk2, hl2), t110);
     hg[2] = t220;
-    logsig_flush(&rows[5], 14);
+    logsig_flush_whole(&rows[5], hg, 0, 14, 14);
     const logsig_vec t164 = LOGSIG_MUL(g10, t161);
     logsig_vec t173 = LOGSIG_FMA(t43, t170, LOGSIG_FNMA(t65, t152, LOGSIG_MUL(t64, t151)));
     t173 = LOGSIG_FNMA(t44, t171, t173);
@@ -475,7 +478,7 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     logsig_vec t236 = LOGSIG_FMA(c1_6, t191, LOGSIG_FMA(c1_2, t169, t209));
     t236 = LOGSIG_FNMA(c3, t197, LOGSIG_SUB(t236, t192));
     dl[2] = t236;
-    logsig_flush(&rows[6], 14);
+    logsig_flush_whole(&rows[6], dl, 0, 14, 14);
     logsig_vec t214 = LOGSIG_FNMA(t74, t139, LOGSIG_FNMA(hl1, t101, LOGSIG_MUL(c1_3, t175)));
     t214 = LOGSIG_FNMA(g9, t156, LOGSIG_FNMA(g8, t155, LOGSIG_FNMA(t75, t140, t214)));
     t214 = LOGSIG_FNMA(t35, t171, LOGSIG_FNMA(t34, t170, LOGSIG_FNMA(g11, t157, t214)));
@@ -493,7 +496,7 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     logsig_vec t239 = LOGSIG_FMA(c1_2, t166, LOGSIG_ADD(t197, t210));
     t239 = LOGSIG_FMA(c1_6, t196, LOGSIG_FMA(c3, t192, t239));
     dk[2] = t239;
-    logsig_flush(&rows[7], 14);
+    logsig_flush_whole(&rows[7], dk, 0, 14, 14);
 }
 
 static void combine_backprop_backprop_block(logsig_rows *rows, logsig_vec *frame)
@@ -523,14 +526,14 @@ int ENTRY(const logsig_real *d_d_log_sig1, ptrdiff_t d_d_log_sig1_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[8] = {
-        {d_d_log_sig1, d_d_log_sig1_stride, 14, LOGSIG_HOME(0, 0)},
-        {d_d_log_sig2, d_d_log_sig2_stride, 14, LOGSIG_HOME(14, 1)},
-        {d_out, d_out_stride, 14, LOGSIG_HOME(28, 2)},
-        {log_sig1, log_sig1_stride, 14, LOGSIG_HOME(42, 3)},
-        {log_sig2, log_sig2_stride, 14, LOGSIG_HOME(50, 4)},
-        {d_d_out, d_d_out_stride, 14, LOGSIG_HOME(58, 5)},
-        {d_log_sig1, d_log_sig1_stride, 14, LOGSIG_HOME(72, 6)},
-        {d_log_sig2, d_log_sig2_stride, 14, LOGSIG_HOME(86, 7)},
+        {d_d_log_sig1, d_d_log_sig1_stride, 14, 0},
+        {d_d_log_sig2, d_d_log_sig2_stride, 14, 0},
+        {d_out, d_out_stride, 14, 0},
+        {log_sig1, log_sig1_stride, 14, 0},
+        {log_sig2, log_sig2_stride, 14, 0},
+        {d_d_out, d_d_out_stride, 14, 0},
+        {d_log_sig1, d_log_sig1_stride, 14, 0},
+        {d_log_sig2, d_log_sig2_stride, 14, 0},
     };
     return logsig_run(operands, 8, batch, n_jobs, FRAME, combine_backprop_backprop_block);
 }

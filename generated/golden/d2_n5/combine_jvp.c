@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,17 +26,17 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(58, 5)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 132 sums. */
 LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
 {
-    logsig_vec *const tk = rows[3].at;
-    logsig_vec *const tl = rows[2].at;
-    logsig_vec *const tz = rows[4].at;
-    logsig_vec *const k = rows[1].at;
-    logsig_vec *const l = rows[0].at;
+    logsig_vec tk[LOGSIG_WHOLE(14)];
+    logsig_vec tl[LOGSIG_WHOLE(14)];
+    logsig_vec tz[LOGSIG_WHOLE(14)];
+    logsig_vec k[LOGSIG_WHOLE(14)];
+    logsig_vec l[LOGSIG_WHOLE(14)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_3 = LOGSIG_SET1((logsig_real)1 / 3);
     const logsig_vec c1_12 = LOGSIG_SET1((logsig_real)1 / 12);
@@ -43,9 +44,9 @@ LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
     const logsig_vec c3 = LOGSIG_SET1((logsig_real)3);
     const logsig_vec c1_90 = LOGSIG_SET1((logsig_real)1 / 90);
-    logsig_fetch(&rows[3], 14);
+    logsig_fetch_whole(&rows[3], tk, 0, 8, 14);
     const logsig_vec tk0 = tk[0];
-    logsig_fetch(&rows[2], 14);
+    logsig_fetch_whole(&rows[2], tl, 0, 8, 14);
     const logsig_vec tl0 = tl[0];
     const logsig_vec t56 = LOGSIG_ADD(tk0, tl0);
     tz[0] = t56;
@@ -53,14 +54,14 @@ LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
     const logsig_vec tl1 = tl[1];
     const logsig_vec t57 = LOGSIG_ADD(tk1, tl1);
     tz[1] = t57;
-    logsig_fetch(&rows[1], 8);
+    logsig_fetch_whole(&rows[1], k, 0, 8, 14);
     const logsig_vec k0 = k[0];
     const logsig_vec t4 = LOGSIG_MUL(c1_2, k0);
     const logsig_vec k1 = k[1];
     const logsig_vec t5 = LOGSIG_MUL(c1_2, k1);
     const logsig_vec t61 = LOGSIG_MUL(c1_2, tk1);
     const logsig_vec t60 = LOGSIG_MUL(c1_2, tk0);
-    logsig_fetch(&rows[0], 8);
+    logsig_fetch_whole(&rows[0], l, 0, 8, 14);
     const logsig_vec l0 = l[0];
     const logsig_vec l1 = l[1];
     logsig_vec t64 = LOGSIG_FMA(l0, t61, LOGSIG_FMA(tl0, t5, LOGSIG_NEG(LOGSIG_MUL(tl1, t4))));
@@ -148,6 +149,7 @@ LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
     const logsig_vec t97 = LOGSIG_FMA(t5, t94, LOGSIG_FMA(t35, t61, tl[7]));
     const logsig_vec t123 = LOGSIG_ADD(t92, t97);
     tz[7] = t123;
+    logsig_flush_whole(&rows[4], tz, 0, 8, 14);
     const logsig_vec t0 = LOGSIG_ADD(l0, k0);
     const logsig_vec t6 = LOGSIG_MUL(c1_6, t0);
     const logsig_vec t36 = LOGSIG_FMA(c1_3, t2, t6);
@@ -170,6 +172,8 @@ LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
     const logsig_vec t105 = LOGSIG_FMA(c1_3, t60, t62);
     const logsig_vec t107 = LOGSIG_ADD(t76, t86);
     const logsig_vec t109 = LOGSIG_FMA(t43, t107, LOGSIG_FMA(t45, t105, t95));
+    logsig_fetch_whole(&rows[2], tl, 8, 14, 14);
+    logsig_fetch_whole(&rows[3], tk, 8, 14, 14);
     logsig_vec t126 = LOGSIG_FMA(t40, t58, LOGSIG_ADD(tl[8], tk[8]));
     t126 = LOGSIG_FNMA(t4, t109, LOGSIG_FMA(t2, t102, LOGSIG_FNMA(t47, t60, t126)));
     tz[8] = t126;
@@ -240,7 +244,7 @@ LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
     logsig_vec t131 = LOGSIG_FNMA(t42, t59, LOGSIG_ADD(tl[13], tk[13]));
     t131 = LOGSIG_FMA(t5, t111, LOGSIG_FNMA(t3, t104, LOGSIG_FMA(t49, t61, t131)));
     tz[13] = t131;
-    logsig_flush(&rows[4], 14);
+    logsig_flush_whole(&rows[4], tz, 8, 14, 14);
 }
 
 static void combine_jvp_block(logsig_rows *rows, logsig_vec *frame)
@@ -264,11 +268,11 @@ int ENTRY(const logsig_real *log_sig1, ptrdiff_t log_sig1_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {log_sig1, log_sig1_stride, 14, LOGSIG_HOME(0, 0)},
-        {log_sig2, log_sig2_stride, 14, LOGSIG_HOME(8, 1)},
-        {t_log_sig1, t_log_sig1_stride, 14, LOGSIG_HOME(16, 2)},
-        {t_log_sig2, t_log_sig2_stride, 14, LOGSIG_HOME(30, 3)},
-        {t_out, t_out_stride, 14, LOGSIG_HOME(44, 4)},
+        {log_sig1, log_sig1_stride, 14, 0},
+        {log_sig2, log_sig2_stride, 14, 0},
+        {t_log_sig1, t_log_sig1_stride, 14, 0},
+        {t_log_sig2, t_log_sig2_stride, 14, 0},
+        {t_out, t_out_stride, 14, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, combine_jvp_block);
 }

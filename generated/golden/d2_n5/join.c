@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,15 +26,15 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(16, 2)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 51 sums. */
 LOGSIG_NOINLINE void join_part_0(logsig_rows *rows)
 {
-    logsig_vec *const l = rows[0].at;
-    logsig_vec *const v = rows[1].at;
-    logsig_vec *const z = rows[2].at;
+    logsig_vec l[LOGSIG_WHOLE(14)];
+    logsig_vec v[LOGSIG_WHOLE(2)];
+    logsig_vec z[LOGSIG_WHOLE(14)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c2_3 = LOGSIG_SET1((logsig_real)2 / 3);
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
@@ -43,9 +44,9 @@ LOGSIG_NOINLINE void join_part_0(logsig_rows *rows)
     const logsig_vec c1_60 = LOGSIG_SET1((logsig_real)1 / 60);
     const logsig_vec root7 = LOGSIG_SET1((logsig_real)0x1.1b06d1d200913p-2);
     const logsig_vec root8 = LOGSIG_SET1((logsig_real)0x1.edfb741eaa49ep-4);
-    logsig_fetch(&rows[0], 14);
+    logsig_fetch_whole(&rows[0], l, 0, 8, 14);
     const logsig_vec l0 = l[0];
-    logsig_fetch(&rows[1], 2);
+    logsig_fetch_whole(&rows[1], v, 0, 2, 2);
     const logsig_vec v0 = v[0];
     const logsig_vec t0 = LOGSIG_ADD(l0, v0);
     z[0] = t0; /* 0 */
@@ -83,6 +84,7 @@ LOGSIG_NOINLINE void join_part_0(logsig_rows *rows)
     const logsig_vec l7 = l[7];
     const logsig_vec t19 = LOGSIG_FMA(t3, t16, l7);
     z[7] = t19; /* [[[0,1],1],1] */
+    logsig_flush_whole(&rows[2], z, 0, 8, 14);
     const logsig_vec t20 = LOGSIG_ADD(t2, l0);
     const logsig_vec t22 = LOGSIG_MUL(c1_15, t4);
     const logsig_vec t23 = LOGSIG_FMA(t20, t22, l3);
@@ -94,6 +96,7 @@ LOGSIG_NOINLINE void join_part_0(logsig_rows *rows)
     const logsig_vec t34 = LOGSIG_MUL(t31, t33);
     const logsig_vec t36 = LOGSIG_FMA(l0, t34, LOGSIG_MUL(v0, t29));
     const logsig_vec t43 = LOGSIG_MUL(c1_6, l0);
+    logsig_fetch_whole(&rows[0], l, 8, 14, 14);
     const logsig_vec t45 = LOGSIG_FNMA(t36, t43, LOGSIG_FNMA(t2, t25, l[8]));
     z[8] = t45; /* [0,[0,[0,[0,1]]]] */
     const logsig_vec t21 = LOGSIG_ADD(t3, l1);
@@ -125,7 +128,7 @@ LOGSIG_NOINLINE void join_part_0(logsig_rows *rows)
     z[12] = t49; /* [[0,1],[[0,1],1]] */
     const logsig_vec t50 = LOGSIG_FMA(t38, t44, LOGSIG_FMA(t3, t27, l[13]));
     z[13] = t50; /* [[[[0,1],1],1],1] */
-    logsig_flush(&rows[2], 14);
+    logsig_flush_whole(&rows[2], z, 8, 14, 14);
 }
 
 static void join_block(logsig_rows *rows, logsig_vec *frame)
@@ -145,9 +148,9 @@ int ENTRY(const logsig_real *log_sig, ptrdiff_t log_sig_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[3] = {
-        {log_sig, log_sig_stride, 14, LOGSIG_HOME(0, 0)},
-        {displacement, displacement_stride, 2, LOGSIG_HOME(14, 1)},
-        {out, out_stride, 14, LOGSIG_HOME(0, 0)},
+        {log_sig, log_sig_stride, 14, 0},
+        {displacement, displacement_stride, 2, 0},
+        {out, out_stride, 14, 0},
     };
     return logsig_run(operands, 3, batch, n_jobs, FRAME, join_block);
 }

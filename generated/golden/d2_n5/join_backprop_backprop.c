@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,20 +26,20 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(70, 8)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 189 sums. */
 LOGSIG_NOINLINE void join_backprop_backprop_part_0(logsig_rows *rows)
 {
-    logsig_vec *const dl = rows[6].at;
-    logsig_vec *const l = rows[3].at;
-    logsig_vec *const v = rows[4].at;
-    logsig_vec *const g = rows[2].at;
-    logsig_vec *const hl = rows[0].at;
-    logsig_vec *const hv = rows[1].at;
-    logsig_vec *const hg = rows[5].at;
-    logsig_vec *const dv = rows[7].at;
+    logsig_vec dl[LOGSIG_WHOLE(14)];
+    logsig_vec l[LOGSIG_WHOLE(14)];
+    logsig_vec v[LOGSIG_WHOLE(2)];
+    logsig_vec g[LOGSIG_WHOLE(14)];
+    logsig_vec hl[LOGSIG_WHOLE(14)];
+    logsig_vec hv[LOGSIG_WHOLE(2)];
+    logsig_vec hg[LOGSIG_WHOLE(14)];
+    logsig_vec dv[LOGSIG_WHOLE(2)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
     const logsig_vec c2_3 = LOGSIG_SET1((logsig_real)2 / 3);
@@ -54,9 +55,9 @@ LOGSIG_NOINLINE void join_backprop_backprop_part_0(logsig_rows *rows)
     dl[11] = LOGSIG_SET1(0); /* [0,[[[0,1],1],1]] */
     dl[12] = LOGSIG_SET1(0); /* [[0,1],[[0,1],1]] */
     dl[13] = LOGSIG_SET1(0); /* [[[[0,1],1],1],1] */
-    logsig_fetch(&rows[3], 8);
+    logsig_fetch_whole(&rows[3], l, 0, 8, 14);
     const logsig_vec l0 = l[0];
-    logsig_fetch(&rows[4], 2);
+    logsig_fetch_whole(&rows[4], v, 0, 2, 2);
     const logsig_vec v0 = v[0];
     const logsig_vec t0 = LOGSIG_ADD(l0, v0);
     const logsig_vec l1 = l[1];
@@ -102,7 +103,7 @@ LOGSIG_NOINLINE void join_backprop_backprop_part_0(logsig_rows *rows)
     const logsig_vec t35 = LOGSIG_FNMA(root8, t4, LOGSIG_MUL(LOGSIG_NEG(c1_6), l2));
     const logsig_vec t36 = LOGSIG_MUL(c1_6, l0);
     const logsig_vec t37 = LOGSIG_MUL(c1_6, l1);
-    logsig_fetch(&rows[2], 14);
+    logsig_fetch_whole(&rows[2], g, 0, 14, 14);
     const logsig_vec g10 = g[10];
     const logsig_vec g12 = g[12];
     const logsig_vec t38 = LOGSIG_FMA(g12, t34, LOGSIG_NEG(LOGSIG_MUL(g10, t33)));
@@ -144,12 +145,12 @@ LOGSIG_NOINLINE void join_backprop_backprop_part_0(logsig_rows *rows)
     t64 = LOGSIG_FMA(c1_15, t58, LOGSIG_FNMA(c1_30, t52, LOGSIG_FMA(c1_60, t49, t64)));
     t64 = LOGSIG_FNMA(g4, t7, LOGSIG_FMA(g3, t6, LOGSIG_FMA(c2_3, t63, t64)));
     t64 = LOGSIG_FNMA(t9, t60, LOGSIG_FMA(t8, t59, t64));
-    logsig_fetch(&rows[0], 14);
+    logsig_fetch_whole(&rows[0], hl, 0, 8, 14);
     const logsig_vec hl1 = hl[1];
     logsig_vec t139 = LOGSIG_NEG(LOGSIG_MUL(hl1, t64));
     const logsig_vec hl0 = hl[0];
     logsig_vec t140 = LOGSIG_MUL(hl0, t64);
-    logsig_fetch(&rows[1], 2);
+    logsig_fetch_whole(&rows[1], hv, 0, 2, 2);
     const logsig_vec hv0 = hv[0];
     const logsig_vec t67 = LOGSIG_MUL(c1_2, hv0);
     const logsig_vec hv1 = hv[1];
@@ -190,6 +191,7 @@ LOGSIG_NOINLINE void join_backprop_backprop_part_0(logsig_rows *rows)
     logsig_vec t98 = LOGSIG_FNMA(v1, t90, LOGSIG_FNMA(hl1, t28, LOGSIG_NEG(LOGSIG_MUL(hv1, t23))));
     t98 = LOGSIG_FNMA(l1, t95, t98);
     const logsig_vec t104 = LOGSIG_MUL(c1_6, hl1);
+    logsig_fetch_whole(&rows[0], hl, 8, 14, 14);
     logsig_vec t155 = LOGSIG_FMA(t3, t87, LOGSIG_FMA(t20, t68, hl[13]));
     t155 = LOGSIG_FMA(t31, t104, LOGSIG_FMA(t37, t98, t155));
     hg[13] = t155;
@@ -268,7 +270,7 @@ LOGSIG_NOINLINE void join_backprop_backprop_part_0(logsig_rows *rows)
     hg[4] = t144;
     const logsig_vec t143 = LOGSIG_FMA(t4, t71, LOGSIG_FMA(t6, t69, t76));
     hg[3] = t143;
-    logsig_flush(&rows[5], 14);
+    logsig_flush_whole(&rows[5], hg, 0, 14, 14);
     const logsig_vec t105 = LOGSIG_FNMA(g11, t98, LOGSIG_FNMA(g9, t97, LOGSIG_NEG(LOGSIG_MUL(g8, t96))));
     const logsig_vec t111 = LOGSIG_FNMA(t42, t104, LOGSIG_NEG(LOGSIG_MUL(g8, t103)));
     const logsig_vec t112 = LOGSIG_FNMA(t43, t104, LOGSIG_NEG(LOGSIG_MUL(g9, t103)));
@@ -337,7 +339,7 @@ LOGSIG_NOINLINE void join_backprop_backprop_part_0(logsig_rows *rows)
     dl[3] = t159; /* [0,[0,1]] */
     const logsig_vec t160 = LOGSIG_ADD(LOGSIG_ADD(t120, t126), t131);
     dl[4] = t160; /* [[0,1],1] */
-    logsig_flush(&rows[6], 14);
+    logsig_flush_whole(&rows[6], dl, 0, 14, 14);
     t139 = LOGSIG_FNMA(l1, t138, t139);
     logsig_vec t161 = LOGSIG_FMA(c1_6, t133, LOGSIG_FMA(c6, t117, t141));
     t161 = LOGSIG_FMA(t45, t90, LOGSIG_FMA(t44, t89, LOGSIG_FMA(c1_2, t139, t161)));
@@ -348,7 +350,7 @@ LOGSIG_NOINLINE void join_backprop_backprop_part_0(logsig_rows *rows)
     t162 = LOGSIG_FNMA(t46, t90, LOGSIG_FNMA(t45, t89, LOGSIG_FMA(c1_2, t140, t162)));
     t162 = LOGSIG_FNMA(t23, t113, LOGSIG_FNMA(t22, t112, t162));
     dv[1] = t162;
-    logsig_flush(&rows[7], 2);
+    logsig_flush_whole(&rows[7], dv, 0, 2, 2);
 }
 
 static void join_backprop_backprop_block(logsig_rows *rows, logsig_vec *frame)
@@ -378,14 +380,14 @@ int ENTRY(const logsig_real *d_d_log_sig, ptrdiff_t d_d_log_sig_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[8] = {
-        {d_d_log_sig, d_d_log_sig_stride, 14, LOGSIG_HOME(0, 0)},
-        {d_d_displacement, d_d_displacement_stride, 2, LOGSIG_HOME(14, 1)},
-        {d_out, d_out_stride, 14, LOGSIG_HOME(16, 2)},
-        {log_sig, log_sig_stride, 14, LOGSIG_HOME(30, 3)},
-        {displacement, displacement_stride, 2, LOGSIG_HOME(38, 4)},
-        {d_d_out, d_d_out_stride, 14, LOGSIG_HOME(40, 5)},
-        {d_log_sig, d_log_sig_stride, 14, LOGSIG_HOME(54, 6)},
-        {d_displacement, d_displacement_stride, 2, LOGSIG_HOME(68, 7)},
+        {d_d_log_sig, d_d_log_sig_stride, 14, 0},
+        {d_d_displacement, d_d_displacement_stride, 2, 0},
+        {d_out, d_out_stride, 14, 0},
+        {log_sig, log_sig_stride, 14, 0},
+        {displacement, displacement_stride, 2, 0},
+        {d_d_out, d_d_out_stride, 14, 0},
+        {d_log_sig, d_log_sig_stride, 14, 0},
+        {d_displacement, d_displacement_stride, 2, 0},
     };
     return logsig_run(operands, 8, batch, n_jobs, FRAME, join_backprop_backprop_block);
 }

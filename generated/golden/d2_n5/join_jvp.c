@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,17 +26,17 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(40, 5)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 91 sums. */
 LOGSIG_NOINLINE void join_jvp_part_0(logsig_rows *rows)
 {
-    logsig_vec *const tv = rows[3].at;
-    logsig_vec *const tl = rows[2].at;
-    logsig_vec *const tz = rows[4].at;
-    logsig_vec *const v = rows[1].at;
-    logsig_vec *const l = rows[0].at;
+    logsig_vec tv[LOGSIG_WHOLE(2)];
+    logsig_vec tl[LOGSIG_WHOLE(14)];
+    logsig_vec tz[LOGSIG_WHOLE(14)];
+    logsig_vec v[LOGSIG_WHOLE(2)];
+    logsig_vec l[LOGSIG_WHOLE(14)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c2_3 = LOGSIG_SET1((logsig_real)2 / 3);
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
@@ -45,9 +46,9 @@ LOGSIG_NOINLINE void join_jvp_part_0(logsig_rows *rows)
     const logsig_vec c1_60 = LOGSIG_SET1((logsig_real)1 / 60);
     const logsig_vec root7 = LOGSIG_SET1((logsig_real)0x1.edfb741eaa49ep-4);
     const logsig_vec root8 = LOGSIG_SET1((logsig_real)0x1.1b06d1d200913p-2);
-    logsig_fetch(&rows[3], 2);
+    logsig_fetch_whole(&rows[3], tv, 0, 2, 2);
     const logsig_vec tv0 = tv[0];
-    logsig_fetch(&rows[2], 14);
+    logsig_fetch_whole(&rows[2], tl, 0, 8, 14);
     const logsig_vec tl0 = tl[0];
     const logsig_vec t38 = LOGSIG_ADD(tv0, tl0);
     tz[0] = t38;
@@ -55,14 +56,14 @@ LOGSIG_NOINLINE void join_jvp_part_0(logsig_rows *rows)
     const logsig_vec tl1 = tl[1];
     const logsig_vec t39 = LOGSIG_ADD(tv1, tl1);
     tz[1] = t39;
-    logsig_fetch(&rows[1], 2);
+    logsig_fetch_whole(&rows[1], v, 0, 2, 2);
     const logsig_vec v0 = v[0];
     const logsig_vec t2 = LOGSIG_MUL(c1_2, v0);
     const logsig_vec v1 = v[1];
     const logsig_vec t3 = LOGSIG_MUL(c1_2, v1);
     const logsig_vec t41 = LOGSIG_MUL(c1_2, tv1);
     const logsig_vec t40 = LOGSIG_MUL(c1_2, tv0);
-    logsig_fetch(&rows[0], 8);
+    logsig_fetch_whole(&rows[0], l, 0, 8, 14);
     const logsig_vec l0 = l[0];
     const logsig_vec l1 = l[1];
     logsig_vec t42 = LOGSIG_FMA(l0, t41, LOGSIG_FMA(tl0, t3, LOGSIG_NEG(LOGSIG_MUL(tl1, t2))));
@@ -109,6 +110,7 @@ LOGSIG_NOINLINE void join_jvp_part_0(logsig_rows *rows)
     const logsig_vec tl7 = tl[7];
     const logsig_vec t82 = LOGSIG_FMA(t3, t52, LOGSIG_FMA(t12, t41, tl7));
     tz[7] = t82;
+    logsig_flush_whole(&rows[4], tz, 0, 8, 14);
     const logsig_vec t13 = LOGSIG_ADD(t2, l0);
     const logsig_vec t15 = LOGSIG_MUL(c1_15, t4);
     const logsig_vec t16 = LOGSIG_FMA(t13, t15, l3);
@@ -132,6 +134,7 @@ LOGSIG_NOINLINE void join_jvp_part_0(logsig_rows *rows)
     t69 = LOGSIG_FMA(l0, t67, t69);
     const logsig_vec t29 = LOGSIG_FMA(l0, t27, LOGSIG_MUL(v0, t22));
     const logsig_vec t76 = LOGSIG_MUL(c1_6, tl0);
+    logsig_fetch_whole(&rows[2], tl, 8, 14, 14);
     logsig_vec t85 = LOGSIG_FNMA(t2, t58, LOGSIG_FNMA(t18, t40, tl[8]));
     t85 = LOGSIG_FNMA(t29, t76, LOGSIG_FNMA(t36, t69, t85));
     tz[8] = t85;
@@ -187,7 +190,7 @@ LOGSIG_NOINLINE void join_jvp_part_0(logsig_rows *rows)
     logsig_vec t90 = LOGSIG_FMA(t3, t60, LOGSIG_FMA(t20, t41, tl[13]));
     t90 = LOGSIG_FMA(t31, t77, LOGSIG_FMA(t37, t71, t90));
     tz[13] = t90;
-    logsig_flush(&rows[4], 14);
+    logsig_flush_whole(&rows[4], tz, 8, 14, 14);
 }
 
 static void join_jvp_block(logsig_rows *rows, logsig_vec *frame)
@@ -211,11 +214,11 @@ int ENTRY(const logsig_real *log_sig, ptrdiff_t log_sig_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {log_sig, log_sig_stride, 14, LOGSIG_HOME(0, 0)},
-        {displacement, displacement_stride, 2, LOGSIG_HOME(8, 1)},
-        {t_log_sig, t_log_sig_stride, 14, LOGSIG_HOME(10, 2)},
-        {t_displacement, t_displacement_stride, 2, LOGSIG_HOME(24, 3)},
-        {t_out, t_out_stride, 14, LOGSIG_HOME(26, 4)},
+        {log_sig, log_sig_stride, 14, 0},
+        {displacement, displacement_stride, 2, 0},
+        {t_log_sig, t_log_sig_stride, 14, 0},
+        {t_displacement, t_displacement_stride, 2, 0},
+        {t_out, t_out_stride, 14, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, join_jvp_block);
 }

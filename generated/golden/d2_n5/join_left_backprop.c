@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,17 +26,17 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(26, 4)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 90 sums. */
 LOGSIG_NOINLINE void join_left_backprop_part_0(logsig_rows *rows)
 {
-    logsig_vec *const l = rows[1].at;
-    logsig_vec *const v = rows[2].at;
-    logsig_vec *const g = rows[0].at;
-    logsig_vec *const dl = rows[3].at;
-    logsig_vec *const dv = rows[4].at;
+    logsig_vec g[LOGSIG_WHOLE(14)];
+    logsig_vec dl[LOGSIG_WHOLE(14)];
+    logsig_vec l[LOGSIG_WHOLE(14)];
+    logsig_vec v[LOGSIG_WHOLE(2)];
+    logsig_vec dv[LOGSIG_WHOLE(2)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     const logsig_vec c1_6 = LOGSIG_SET1((logsig_real)1 / 6);
     const logsig_vec c2_3 = LOGSIG_SET1((logsig_real)2 / 3);
@@ -45,9 +46,22 @@ LOGSIG_NOINLINE void join_left_backprop_part_0(logsig_rows *rows)
     const logsig_vec c1_60 = LOGSIG_SET1((logsig_real)1 / 60);
     const logsig_vec root7 = LOGSIG_SET1((logsig_real)0x1.1b06d1d200913p-2);
     const logsig_vec root8 = LOGSIG_SET1((logsig_real)0x1.edfb741eaa49ep-4);
-    logsig_fetch(&rows[1], 8);
+    logsig_fetch_whole(&rows[0], g, 0, 14, 14);
+    const logsig_vec g8 = g[8];
+    dl[8] = g8; /* [0,[0,[0,[0,1]]]] */
+    const logsig_vec g9 = g[9];
+    dl[9] = g9; /* [0,[0,[[0,1],1]]] */
+    const logsig_vec g10 = g[10];
+    dl[10] = g10; /* [[0,[0,1]],[0,1]] */
+    const logsig_vec g11 = g[11];
+    dl[11] = g11; /* [0,[[[0,1],1],1]] */
+    const logsig_vec g12 = g[12];
+    dl[12] = g12; /* [[0,1],[[0,1],1]] */
+    const logsig_vec g13 = g[13];
+    dl[13] = g13; /* [[[[0,1],1],1],1] */
+    logsig_fetch_whole(&rows[1], l, 0, 8, 14);
     const logsig_vec l0 = l[0];
-    logsig_fetch(&rows[2], 2);
+    logsig_fetch_whole(&rows[2], v, 0, 2, 2);
     const logsig_vec v0 = v[0];
     const logsig_vec t0 = LOGSIG_ADD(l0, v0);
     const logsig_vec l1 = l[1];
@@ -93,23 +107,16 @@ LOGSIG_NOINLINE void join_left_backprop_part_0(logsig_rows *rows)
     const logsig_vec t35 = LOGSIG_FNMA(root8, t4, LOGSIG_MUL(LOGSIG_NEG(c1_6), l2));
     const logsig_vec t36 = LOGSIG_MUL(c1_6, l0);
     const logsig_vec t37 = LOGSIG_MUL(c1_6, l1);
-    logsig_fetch(&rows[0], 14);
-    const logsig_vec g11 = g[11];
-    const logsig_vec g13 = g[13];
     const logsig_vec t59 = LOGSIG_FNMA(g13, t3, LOGSIG_MUL(g11, t2));
     const logsig_vec g7 = g[7];
     const logsig_vec t87 = LOGSIG_ADD(t59, g7);
     dl[7] = t87; /* [[[0,1],1],1] */
-    const logsig_vec g12 = g[12];
     const logsig_vec t39 = LOGSIG_SUB(LOGSIG_NEG(g11), g12);
-    const logsig_vec g9 = g[9];
     const logsig_vec t58 = LOGSIG_FMA(t3, t39, LOGSIG_MUL(g9, t2));
     const logsig_vec g6 = g[6];
     const logsig_vec t86 = LOGSIG_ADD(t58, g6);
     dl[6] = t86; /* [0,[[0,1],1]] */
-    const logsig_vec g10 = g[10];
     const logsig_vec t38 = LOGSIG_SUB(g10, g9);
-    const logsig_vec g8 = g[8];
     const logsig_vec t57 = LOGSIG_FMA(t3, t38, LOGSIG_MUL(g8, t2));
     const logsig_vec g5 = g[5];
     const logsig_vec t85 = LOGSIG_ADD(t57, g5);
@@ -170,7 +177,7 @@ LOGSIG_NOINLINE void join_left_backprop_part_0(logsig_rows *rows)
     t80 = LOGSIG_FNMA(t28, t47, LOGSIG_FNMA(t27, t46, LOGSIG_FMA(c1_6, t40, t80)));
     t80 = LOGSIG_FNMA(t3, t75, t80);
     dl[0] = t80; /* 0 */
-    logsig_flush(&rows[3], 14);
+    logsig_flush_whole(&rows[3], dl, 0, 14, 14);
     logsig_vec t76 = LOGSIG_FMA(g9, t19, LOGSIG_FMA(g8, t18, t63));
     t76 = LOGSIG_FNMA(t21, t54, LOGSIG_FNMA(t32, t43, LOGSIG_FMA(g11, t20, t76)));
     t76 = LOGSIG_FMA(t10, t67, LOGSIG_FMA(g6, t12, LOGSIG_FMA(g5, t11, t76)));
@@ -185,7 +192,7 @@ LOGSIG_NOINLINE void join_left_backprop_part_0(logsig_rows *rows)
     logsig_vec t89 = LOGSIG_FMA(c1_6, t71, LOGSIG_FMA(c6, t53, t79));
     t89 = LOGSIG_FMA(t23, t48, LOGSIG_FMA(t22, t47, LOGSIG_FMA(c1_2, t77, t89)));
     dv[1] = t89;
-    logsig_flush(&rows[4], 2);
+    logsig_flush_whole(&rows[4], dv, 0, 2, 2);
 }
 
 static void join_left_backprop_block(logsig_rows *rows, logsig_vec *frame)
@@ -209,11 +216,11 @@ int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {d_out, d_out_stride, 14, LOGSIG_HOME(0, 0)},
-        {log_sig, log_sig_stride, 14, LOGSIG_HOME(14, 1)},
-        {displacement, displacement_stride, 2, LOGSIG_HOME(22, 2)},
-        {d_log_sig, d_log_sig_stride, 14, LOGSIG_HOME(0, 0)},
-        {d_displacement, d_displacement_stride, 2, LOGSIG_HOME(24, 3)},
+        {d_out, d_out_stride, 14, 0},
+        {log_sig, log_sig_stride, 14, 0},
+        {displacement, displacement_stride, 2, 0},
+        {d_log_sig, d_log_sig_stride, 14, 0},
+        {d_displacement, d_displacement_stride, 2, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, join_left_backprop_block);
 }

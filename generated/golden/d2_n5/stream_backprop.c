@@ -29,7 +29,7 @@
 #define BUFFER (SCRATCH + 0)
 #define FRAME (BUFFER + 2 * LOGSIG_CHUNK_ROOM(2) + 2 + LOGSIG_LANES)
 
-/* Takes state and derivative back over displacements, the last one first. */
+/* Takes the derivative of the state back over displacements, the last one first. */
 LOGSIG_NOINLINE void step_backprop_0(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv)
 {
     (void)v;
@@ -183,7 +183,7 @@ LOGSIG_NOINLINE void step_backprop_0(logsig_vec *frame, const logsig_vec *v, log
     dv[1] = t89;
 }
 
-/* Takes state and derivative back over displacements, the last one first. */
+/* Takes the derivative of the state back over displacements, the last one first. */
 LOGSIG_NOINLINE void step_backprop(logsig_vec *frame, const logsig_vec *v, logsig_vec *dv, ptrdiff_t count)
 {
     v += (count - 1) * 2;

@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,30 +26,33 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(18, 4)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 12 sums. */
 LOGSIG_NOINLINE void combine_backprop_part_0(logsig_rows *rows)
 {
-    logsig_vec *const g = rows[0].at;
-    logsig_vec *const dk = rows[4].at;
-    logsig_vec *const l = rows[1].at;
-    logsig_vec *const k = rows[2].at;
-    logsig_vec *const dl = rows[3].at;
+    logsig_vec g[LOGSIG_WHOLE(6)];
+    logsig_vec dl[LOGSIG_WHOLE(6)];
+    logsig_vec dk[LOGSIG_WHOLE(6)];
+    logsig_vec l[LOGSIG_WHOLE(6)];
+    logsig_vec k[LOGSIG_WHOLE(6)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
-    logsig_fetch(&rows[0], 6);
+    logsig_fetch_whole(&rows[0], g, 0, 6, 6);
     const logsig_vec g3 = g[3];
+    dl[3] = g3;
     dk[3] = g3;
     const logsig_vec g4 = g[4];
+    dl[4] = g4;
     dk[4] = g4;
     const logsig_vec g5 = g[5];
+    dl[5] = g5;
     dk[5] = g5;
-    logsig_fetch(&rows[1], 3);
+    logsig_fetch_whole(&rows[1], l, 0, 3, 6);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, l[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, l[1]);
     const logsig_vec t2 = LOGSIG_MUL(c1_2, l[2]);
-    logsig_fetch(&rows[2], 3);
+    logsig_fetch_whole(&rows[2], k, 0, 3, 6);
     const logsig_vec k0 = k[0];
     const logsig_vec k1 = k[1];
     const logsig_vec t5 = LOGSIG_FNMA(g5, k1, LOGSIG_NEG(LOGSIG_MUL(g4, k0)));
@@ -64,14 +68,14 @@ LOGSIG_NOINLINE void combine_backprop_part_0(logsig_rows *rows)
     const logsig_vec g0 = g[0];
     const logsig_vec t6 = LOGSIG_FMA(c1_2, t3, g0);
     dl[0] = t6;
-    logsig_flush(&rows[3], 6);
+    logsig_flush_whole(&rows[3], dl, 0, 6, 6);
     const logsig_vec t9 = LOGSIG_FNMA(g4, t2, LOGSIG_FNMA(g3, t1, g0));
     dk[0] = t9;
     const logsig_vec t10 = LOGSIG_FNMA(g5, t2, LOGSIG_FMA(g3, t0, g1));
     dk[1] = t10;
     const logsig_vec t11 = LOGSIG_FMA(g5, t1, LOGSIG_FMA(g4, t0, g2));
     dk[2] = t11;
-    logsig_flush(&rows[4], 6);
+    logsig_flush_whole(&rows[4], dk, 0, 6, 6);
 }
 
 static void combine_backprop_block(logsig_rows *rows, logsig_vec *frame)
@@ -95,11 +99,11 @@ int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {d_out, d_out_stride, 6, LOGSIG_HOME(0, 0)},
-        {log_sig1, log_sig1_stride, 6, LOGSIG_HOME(6, 1)},
-        {log_sig2, log_sig2_stride, 6, LOGSIG_HOME(9, 2)},
-        {d_log_sig1, d_log_sig1_stride, 6, LOGSIG_HOME(0, 0)},
-        {d_log_sig2, d_log_sig2_stride, 6, LOGSIG_HOME(12, 3)},
+        {d_out, d_out_stride, 6, 0},
+        {log_sig1, log_sig1_stride, 6, 0},
+        {log_sig2, log_sig2_stride, 6, 0},
+        {d_log_sig1, d_log_sig1_stride, 6, 0},
+        {d_log_sig2, d_log_sig2_stride, 6, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, combine_backprop_block);
 }

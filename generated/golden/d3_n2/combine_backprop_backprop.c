@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,20 +26,20 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(42, 8)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 21 sums. */
 LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
 {
-    logsig_vec *const dl = rows[6].at;
-    logsig_vec *const dk = rows[7].at;
-    logsig_vec *const l = rows[3].at;
-    logsig_vec *const hk = rows[1].at;
-    logsig_vec *const g = rows[2].at;
-    logsig_vec *const hl = rows[0].at;
-    logsig_vec *const k = rows[4].at;
-    logsig_vec *const hg = rows[5].at;
+    logsig_vec dl[LOGSIG_WHOLE(6)];
+    logsig_vec dk[LOGSIG_WHOLE(6)];
+    logsig_vec l[LOGSIG_WHOLE(6)];
+    logsig_vec hk[LOGSIG_WHOLE(6)];
+    logsig_vec g[LOGSIG_WHOLE(6)];
+    logsig_vec hl[LOGSIG_WHOLE(6)];
+    logsig_vec k[LOGSIG_WHOLE(6)];
+    logsig_vec hg[LOGSIG_WHOLE(6)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
     dl[3] = LOGSIG_SET1(0);
     dl[4] = LOGSIG_SET1(0);
@@ -46,13 +47,13 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     dk[3] = LOGSIG_SET1(0);
     dk[4] = LOGSIG_SET1(0);
     dk[5] = LOGSIG_SET1(0);
-    logsig_fetch(&rows[3], 3);
+    logsig_fetch_whole(&rows[3], l, 0, 3, 6);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, l[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, l[1]);
     const logsig_vec t2 = LOGSIG_MUL(c1_2, l[2]);
-    logsig_fetch(&rows[1], 6);
+    logsig_fetch_whole(&rows[1], hk, 0, 6, 6);
     const logsig_vec hk1 = hk[1];
-    logsig_fetch(&rows[2], 6);
+    logsig_fetch_whole(&rows[2], g, 0, 6, 6);
     const logsig_vec g3 = g[3];
     const logsig_vec hk2 = hk[2];
     const logsig_vec g4 = g[4];
@@ -67,13 +68,13 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     dl[1] = t16;
     const logsig_vec t17 = LOGSIG_MUL(c1_2, t8);
     dl[2] = t17;
-    logsig_flush(&rows[6], 6);
-    logsig_fetch(&rows[0], 6);
+    logsig_flush_whole(&rows[6], dl, 0, 6, 6);
+    logsig_fetch_whole(&rows[0], hl, 0, 6, 6);
     const logsig_vec hl2 = hl[2];
     const logsig_vec t5 = LOGSIG_MUL(c1_2, hl2);
     const logsig_vec hl1 = hl[1];
     const logsig_vec t4 = LOGSIG_MUL(c1_2, hl1);
-    logsig_fetch(&rows[4], 3);
+    logsig_fetch_whole(&rows[4], k, 0, 3, 6);
     const logsig_vec k1 = k[1];
     const logsig_vec k2 = k[2];
     logsig_vec t14 = LOGSIG_FMA(hk2, t1, LOGSIG_ADD(hl[5], hk[5]));
@@ -94,14 +95,14 @@ LOGSIG_NOINLINE void combine_backprop_backprop_part_0(logsig_rows *rows)
     hg[1] = t10;
     const logsig_vec t9 = LOGSIG_ADD(hk0, hl0);
     hg[0] = t9;
-    logsig_flush(&rows[5], 6);
+    logsig_flush_whole(&rows[5], hg, 0, 6, 6);
     const logsig_vec t18 = LOGSIG_FNMA(g4, t5, LOGSIG_NEG(LOGSIG_MUL(g3, t4)));
     dk[0] = t18;
     const logsig_vec t19 = LOGSIG_FNMA(g5, t5, LOGSIG_MUL(g3, t3));
     dk[1] = t19;
     const logsig_vec t20 = LOGSIG_FMA(g5, t4, LOGSIG_MUL(g4, t3));
     dk[2] = t20;
-    logsig_flush(&rows[7], 6);
+    logsig_flush_whole(&rows[7], dk, 0, 6, 6);
 }
 
 static void combine_backprop_backprop_block(logsig_rows *rows, logsig_vec *frame)
@@ -131,14 +132,14 @@ int ENTRY(const logsig_real *d_d_log_sig1, ptrdiff_t d_d_log_sig1_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[8] = {
-        {d_d_log_sig1, d_d_log_sig1_stride, 6, LOGSIG_HOME(0, 0)},
-        {d_d_log_sig2, d_d_log_sig2_stride, 6, LOGSIG_HOME(6, 1)},
-        {d_out, d_out_stride, 6, LOGSIG_HOME(12, 2)},
-        {log_sig1, log_sig1_stride, 6, LOGSIG_HOME(18, 3)},
-        {log_sig2, log_sig2_stride, 6, LOGSIG_HOME(21, 4)},
-        {d_d_out, d_d_out_stride, 6, LOGSIG_HOME(24, 5)},
-        {d_log_sig1, d_log_sig1_stride, 6, LOGSIG_HOME(30, 6)},
-        {d_log_sig2, d_log_sig2_stride, 6, LOGSIG_HOME(36, 7)},
+        {d_d_log_sig1, d_d_log_sig1_stride, 6, 0},
+        {d_d_log_sig2, d_d_log_sig2_stride, 6, 0},
+        {d_out, d_out_stride, 6, 0},
+        {log_sig1, log_sig1_stride, 6, 0},
+        {log_sig2, log_sig2_stride, 6, 0},
+        {d_d_out, d_d_out_stride, 6, 0},
+        {d_log_sig1, d_log_sig1_stride, 6, 0},
+        {d_log_sig2, d_log_sig2_stride, 6, 0},
     };
     return logsig_run(operands, 8, batch, n_jobs, FRAME, combine_backprop_backprop_block);
 }

@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,21 +26,21 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(24, 5)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 12 sums. */
 LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
 {
-    logsig_vec *const tk = rows[3].at;
-    logsig_vec *const tl = rows[2].at;
-    logsig_vec *const tz = rows[4].at;
-    logsig_vec *const l = rows[0].at;
-    logsig_vec *const k = rows[1].at;
+    logsig_vec tk[LOGSIG_WHOLE(6)];
+    logsig_vec tl[LOGSIG_WHOLE(6)];
+    logsig_vec tz[LOGSIG_WHOLE(6)];
+    logsig_vec l[LOGSIG_WHOLE(6)];
+    logsig_vec k[LOGSIG_WHOLE(6)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
-    logsig_fetch(&rows[3], 6);
+    logsig_fetch_whole(&rows[3], tk, 0, 6, 6);
     const logsig_vec tk0 = tk[0];
-    logsig_fetch(&rows[2], 6);
+    logsig_fetch_whole(&rows[2], tl, 0, 6, 6);
     const logsig_vec tl0 = tl[0];
     const logsig_vec t6 = LOGSIG_ADD(tk0, tl0);
     tz[0] = t6;
@@ -51,12 +52,12 @@ LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
     const logsig_vec tl2 = tl[2];
     const logsig_vec t8 = LOGSIG_ADD(tk2, tl2);
     tz[2] = t8;
-    logsig_fetch(&rows[0], 3);
+    logsig_fetch_whole(&rows[0], l, 0, 3, 6);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, l[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, l[1]);
     const logsig_vec t4 = LOGSIG_MUL(c1_2, tl1);
     const logsig_vec t3 = LOGSIG_MUL(c1_2, tl0);
-    logsig_fetch(&rows[1], 3);
+    logsig_fetch_whole(&rows[1], k, 0, 3, 6);
     const logsig_vec k0 = k[0];
     const logsig_vec k1 = k[1];
     logsig_vec t9 = LOGSIG_FMA(tk1, t0, LOGSIG_ADD(tl[3], tk[3]));
@@ -71,7 +72,7 @@ LOGSIG_NOINLINE void combine_jvp_part_0(logsig_rows *rows)
     logsig_vec t11 = LOGSIG_FMA(tk2, t1, LOGSIG_ADD(tl[5], tk[5]));
     t11 = LOGSIG_FMA(k2, t4, LOGSIG_FNMA(k1, t5, LOGSIG_FNMA(tk1, t2, t11)));
     tz[5] = t11;
-    logsig_flush(&rows[4], 6);
+    logsig_flush_whole(&rows[4], tz, 0, 6, 6);
 }
 
 static void combine_jvp_block(logsig_rows *rows, logsig_vec *frame)
@@ -95,11 +96,11 @@ int ENTRY(const logsig_real *log_sig1, ptrdiff_t log_sig1_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {log_sig1, log_sig1_stride, 6, LOGSIG_HOME(0, 0)},
-        {log_sig2, log_sig2_stride, 6, LOGSIG_HOME(3, 1)},
-        {t_log_sig1, t_log_sig1_stride, 6, LOGSIG_HOME(6, 2)},
-        {t_log_sig2, t_log_sig2_stride, 6, LOGSIG_HOME(12, 3)},
-        {t_out, t_out_stride, 6, LOGSIG_HOME(18, 4)},
+        {log_sig1, log_sig1_stride, 6, 0},
+        {log_sig2, log_sig2_stride, 6, 0},
+        {t_log_sig1, t_log_sig1_stride, 6, 0},
+        {t_log_sig2, t_log_sig2_stride, 6, 0},
+        {t_out, t_out_stride, 6, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, combine_jvp_block);
 }

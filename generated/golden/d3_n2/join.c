@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,19 +26,19 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(9, 2)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 9 sums. */
 LOGSIG_NOINLINE void join_part_0(logsig_rows *rows)
 {
-    logsig_vec *const l = rows[0].at;
-    logsig_vec *const v = rows[1].at;
-    logsig_vec *const z = rows[2].at;
+    logsig_vec l[LOGSIG_WHOLE(6)];
+    logsig_vec v[LOGSIG_WHOLE(3)];
+    logsig_vec z[LOGSIG_WHOLE(6)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
-    logsig_fetch(&rows[0], 6);
+    logsig_fetch_whole(&rows[0], l, 0, 6, 6);
     const logsig_vec l0 = l[0];
-    logsig_fetch(&rows[1], 3);
+    logsig_fetch_whole(&rows[1], v, 0, 3, 3);
     const logsig_vec v0 = v[0];
     const logsig_vec t0 = LOGSIG_ADD(l0, v0);
     z[0] = t0; /* 0 */
@@ -58,7 +59,7 @@ LOGSIG_NOINLINE void join_part_0(logsig_rows *rows)
     z[4] = t7; /* [0,2] */
     const logsig_vec t8 = LOGSIG_FNMA(v1, t5, LOGSIG_FMA(v2, t4, l[5]));
     z[5] = t8; /* [1,2] */
-    logsig_flush(&rows[2], 6);
+    logsig_flush_whole(&rows[2], z, 0, 6, 6);
 }
 
 static void join_block(logsig_rows *rows, logsig_vec *frame)
@@ -78,9 +79,9 @@ int ENTRY(const logsig_real *log_sig, ptrdiff_t log_sig_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[3] = {
-        {log_sig, log_sig_stride, 6, LOGSIG_HOME(0, 0)},
-        {displacement, displacement_stride, 3, LOGSIG_HOME(6, 1)},
-        {out, out_stride, 6, LOGSIG_HOME(0, 0)},
+        {log_sig, log_sig_stride, 6, 0},
+        {displacement, displacement_stride, 3, 0},
+        {out, out_stride, 6, 0},
     };
     return logsig_run(operands, 3, batch, n_jobs, FRAME, join_block);
 }

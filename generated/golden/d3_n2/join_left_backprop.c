@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,33 +26,36 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(15, 4)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 12 sums. */
 LOGSIG_NOINLINE void join_left_backprop_part_0(logsig_rows *rows)
 {
-    logsig_vec *const l = rows[1].at;
-    logsig_vec *const g = rows[0].at;
-    logsig_vec *const v = rows[2].at;
-    logsig_vec *const dl = rows[3].at;
-    logsig_vec *const dv = rows[4].at;
+    logsig_vec g[LOGSIG_WHOLE(6)];
+    logsig_vec dl[LOGSIG_WHOLE(6)];
+    logsig_vec l[LOGSIG_WHOLE(6)];
+    logsig_vec v[LOGSIG_WHOLE(3)];
+    logsig_vec dv[LOGSIG_WHOLE(3)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
-    logsig_fetch(&rows[1], 3);
+    logsig_fetch_whole(&rows[0], g, 0, 6, 6);
+    const logsig_vec g3 = g[3];
+    dl[3] = g3; /* [0,1] */
+    const logsig_vec g4 = g[4];
+    dl[4] = g4; /* [0,2] */
+    const logsig_vec g5 = g[5];
+    dl[5] = g5; /* [1,2] */
+    logsig_fetch_whole(&rows[1], l, 0, 3, 6);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, l[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, l[1]);
     const logsig_vec t2 = LOGSIG_MUL(c1_2, l[2]);
-    logsig_fetch(&rows[0], 6);
-    const logsig_vec g4 = g[4];
-    logsig_fetch(&rows[2], 3);
+    logsig_fetch_whole(&rows[2], v, 0, 3, 3);
     const logsig_vec v0 = v[0];
-    const logsig_vec g5 = g[5];
     const logsig_vec v1 = v[1];
     const logsig_vec t5 = LOGSIG_FMA(g5, v1, LOGSIG_MUL(g4, v0));
     const logsig_vec g2 = g[2];
     const logsig_vec t8 = LOGSIG_FMA(c1_2, t5, g2);
     dl[2] = t8; /* 2 */
-    const logsig_vec g3 = g[3];
     const logsig_vec v2 = v[2];
     const logsig_vec t4 = LOGSIG_FNMA(g5, v2, LOGSIG_MUL(g3, v0));
     const logsig_vec g1 = g[1];
@@ -61,14 +65,14 @@ LOGSIG_NOINLINE void join_left_backprop_part_0(logsig_rows *rows)
     const logsig_vec g0 = g[0];
     const logsig_vec t6 = LOGSIG_FMA(c1_2, t3, g0);
     dl[0] = t6; /* 0 */
-    logsig_flush(&rows[3], 6);
+    logsig_flush_whole(&rows[3], dl, 0, 6, 6);
     const logsig_vec t9 = LOGSIG_FMA(g4, t2, LOGSIG_FMA(g3, t1, g0));
     dv[0] = t9;
     const logsig_vec t10 = LOGSIG_FMA(g5, t2, LOGSIG_FNMA(g3, t0, g1));
     dv[1] = t10;
     const logsig_vec t11 = LOGSIG_FNMA(g5, t1, LOGSIG_FNMA(g4, t0, g2));
     dv[2] = t11;
-    logsig_flush(&rows[4], 3);
+    logsig_flush_whole(&rows[4], dv, 0, 3, 3);
 }
 
 static void join_left_backprop_block(logsig_rows *rows, logsig_vec *frame)
@@ -92,11 +96,11 @@ int ENTRY(const logsig_real *d_out, ptrdiff_t d_out_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {d_out, d_out_stride, 6, LOGSIG_HOME(0, 0)},
-        {log_sig, log_sig_stride, 6, LOGSIG_HOME(6, 1)},
-        {displacement, displacement_stride, 3, LOGSIG_HOME(9, 2)},
-        {d_log_sig, d_log_sig_stride, 6, LOGSIG_HOME(0, 0)},
-        {d_displacement, d_displacement_stride, 3, LOGSIG_HOME(12, 3)},
+        {d_out, d_out_stride, 6, 0},
+        {log_sig, log_sig_stride, 6, 0},
+        {displacement, displacement_stride, 3, 0},
+        {d_log_sig, d_log_sig_stride, 6, 0},
+        {d_displacement, d_displacement_stride, 3, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, join_left_backprop_block);
 }

@@ -16,6 +16,7 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_IN_TILES 1
 #include "logsig_rows.h"
 
 #if LOGSIG_REAL_BITS == 64
@@ -25,21 +26,21 @@
 #endif
 
 /* The vectors of a block. */
-#define SCRATCH LOGSIG_HOME(21, 5)
+#define SCRATCH LOGSIG_HOME(0, 0)
 #define FRAME (SCRATCH + 0)
 
 /* Part 1 of 1: 12 sums. */
 LOGSIG_NOINLINE void join_left_jvp_part_0(logsig_rows *rows)
 {
-    logsig_vec *const tv = rows[3].at;
-    logsig_vec *const tl = rows[2].at;
-    logsig_vec *const tz = rows[4].at;
-    logsig_vec *const l = rows[0].at;
-    logsig_vec *const v = rows[1].at;
+    logsig_vec tv[LOGSIG_WHOLE(3)];
+    logsig_vec tl[LOGSIG_WHOLE(6)];
+    logsig_vec tz[LOGSIG_WHOLE(6)];
+    logsig_vec l[LOGSIG_WHOLE(6)];
+    logsig_vec v[LOGSIG_WHOLE(3)];
     const logsig_vec c1_2 = LOGSIG_SET1((logsig_real)1 / 2);
-    logsig_fetch(&rows[3], 3);
+    logsig_fetch_whole(&rows[3], tv, 0, 3, 3);
     const logsig_vec tv0 = tv[0];
-    logsig_fetch(&rows[2], 6);
+    logsig_fetch_whole(&rows[2], tl, 0, 6, 6);
     const logsig_vec tl0 = tl[0];
     const logsig_vec t6 = LOGSIG_ADD(tv0, tl0);
     tz[0] = t6;
@@ -51,12 +52,12 @@ LOGSIG_NOINLINE void join_left_jvp_part_0(logsig_rows *rows)
     const logsig_vec tl2 = tl[2];
     const logsig_vec t8 = LOGSIG_ADD(tv2, tl2);
     tz[2] = t8;
-    logsig_fetch(&rows[0], 3);
+    logsig_fetch_whole(&rows[0], l, 0, 3, 6);
     const logsig_vec t0 = LOGSIG_MUL(c1_2, l[0]);
     const logsig_vec t1 = LOGSIG_MUL(c1_2, l[1]);
     const logsig_vec t4 = LOGSIG_MUL(c1_2, tl1);
     const logsig_vec t3 = LOGSIG_MUL(c1_2, tl0);
-    logsig_fetch(&rows[1], 3);
+    logsig_fetch_whole(&rows[1], v, 0, 3, 3);
     const logsig_vec v0 = v[0];
     const logsig_vec v1 = v[1];
     logsig_vec t9 = LOGSIG_FMA(tv0, t1, LOGSIG_FNMA(tv1, t0, tl[3]));
@@ -71,7 +72,7 @@ LOGSIG_NOINLINE void join_left_jvp_part_0(logsig_rows *rows)
     logsig_vec t11 = LOGSIG_FMA(tv1, t2, LOGSIG_FNMA(tv2, t1, tl[5]));
     t11 = LOGSIG_FNMA(v2, t4, LOGSIG_FMA(v1, t5, t11));
     tz[5] = t11;
-    logsig_flush(&rows[4], 6);
+    logsig_flush_whole(&rows[4], tz, 0, 6, 6);
 }
 
 static void join_left_jvp_block(logsig_rows *rows, logsig_vec *frame)
@@ -95,11 +96,11 @@ int ENTRY(const logsig_real *log_sig, ptrdiff_t log_sig_stride,
           ptrdiff_t batch, int n_jobs)
 {
     const logsig_operand operands[5] = {
-        {log_sig, log_sig_stride, 6, LOGSIG_HOME(0, 0)},
-        {displacement, displacement_stride, 3, LOGSIG_HOME(3, 1)},
-        {t_log_sig, t_log_sig_stride, 6, LOGSIG_HOME(6, 2)},
-        {t_displacement, t_displacement_stride, 3, LOGSIG_HOME(12, 3)},
-        {t_out, t_out_stride, 6, LOGSIG_HOME(15, 4)},
+        {log_sig, log_sig_stride, 6, 0},
+        {displacement, displacement_stride, 3, 0},
+        {t_log_sig, t_log_sig_stride, 6, 0},
+        {t_displacement, t_displacement_stride, 3, 0},
+        {t_out, t_out_stride, 6, 0},
     };
     return logsig_run(operands, 5, batch, n_jobs, FRAME, join_left_jvp_block);
 }

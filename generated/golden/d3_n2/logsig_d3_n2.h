@@ -84,7 +84,7 @@ int logsig_d3_n2_log_sig_f32(const float *path, ptrdiff_t path_stride,
                              float *out, ptrdiff_t out_stride,
                              ptrdiff_t batch, int n_jobs);
 
-/* d_path: the derivative of <d_out, log_sig(path)>, carried in logarithmic-derivative coordinates; log_sig is the log-signature of the path. */
+/* d_path: the derivative of <d_out, log_sig(path)>; log_sig is the log-signature of the path. */
 int logsig_d3_n2_log_sig_backprop_f64(const double *d_out, ptrdiff_t d_out_stride,
                                       const double *log_sig, ptrdiff_t log_sig_stride,
                                       const double *path, ptrdiff_t path_stride,
@@ -141,22 +141,6 @@ int logsig_d3_n2_log_sig_by_signature_f32(const float *path, ptrdiff_t path_stri
                                           const void *products,
                                           float *out, ptrdiff_t out_stride,
                                           ptrdiff_t batch, int n_jobs);
-
-/* d_path: the derivative of <d_out, log_sig(path)>, carried as the signature on prefixes of Lyndon words; log_sig is the log-signature of the path. */
-int logsig_d3_n2_log_sig_by_signature_backprop_f64(const double *d_out, ptrdiff_t d_out_stride,
-                                                   const double *log_sig, ptrdiff_t log_sig_stride,
-                                                   const double *path, ptrdiff_t path_stride,
-                                                   ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
-                                                   const void *products,
-                                                   double *d_path, ptrdiff_t d_path_stride,
-                                                   ptrdiff_t batch, int n_jobs);
-int logsig_d3_n2_log_sig_by_signature_backprop_f32(const float *d_out, ptrdiff_t d_out_stride,
-                                                   const float *log_sig, ptrdiff_t log_sig_stride,
-                                                   const float *path, ptrdiff_t path_stride,
-                                                   ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts,
-                                                   const void *products,
-                                                   float *d_path, ptrdiff_t d_path_stride,
-                                                   ptrdiff_t batch, int n_jobs);
 
 /* t_out: the derivative of join(log_sig, displacement) in the direction (t_log_sig, t_displacement), row by row. */
 int logsig_d3_n2_join_jvp_f64(const double *log_sig, ptrdiff_t log_sig_stride,

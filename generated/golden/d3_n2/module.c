@@ -37,8 +37,6 @@ static const logsig_entry entries[] = {
     {"stream_backprop", "float32", (void (*)(void))logsig_d3_n2_stream_backprop_f32},
     {"log_sig_by_signature", "float64", (void (*)(void))logsig_d3_n2_log_sig_by_signature_f64},
     {"log_sig_by_signature", "float32", (void (*)(void))logsig_d3_n2_log_sig_by_signature_f32},
-    {"log_sig_by_signature_backprop", "float64", (void (*)(void))logsig_d3_n2_log_sig_by_signature_backprop_f64},
-    {"log_sig_by_signature_backprop", "float32", (void (*)(void))logsig_d3_n2_log_sig_by_signature_backprop_f32},
     {"join_jvp", "float64", (void (*)(void))logsig_d3_n2_join_jvp_f64},
     {"join_jvp", "float32", (void (*)(void))logsig_d3_n2_join_jvp_f32},
     {"join_backprop_backprop", "float64", (void (*)(void))logsig_d3_n2_join_backprop_backprop_f64},
@@ -78,7 +76,7 @@ static const logsig_entry entries[] = {
 };
 
 static const logsig_module module = {
-    2, 3, 2, 56, 6, entries,
+    2, 3, 2, 54, 6, entries,
 };
 
 const logsig_module *logsig_describe(void)

@@ -18,11 +18,12 @@ from logsig_codegen.emit.cuda.path_scan import TITLES
 from logsig_codegen.gpu.cooperative import CooperativePlan
 from logsig_codegen.gpu.partition import Part, lyndon_places
 from logsig_codegen.gpu.shared_memory import row_stride
+from logsig_codegen.plans.slots import layout, slot_terms
 
 STATEMENTS_PER_LINE = 4
 COLUMNS_PER_LINE = 16
-PROLOGUE_PLACES = {"g": "g", "dw": "g", "l": "l", "w": "row"}
-"""Where the prologue finds its operands: the derivative of the state replaces that of the result."""
+PROLOGUE_PLACES = {"g": "g", "dw": "g", "l": "l"}
+"""Where the prologue finds its operands: the form replaces the derivative of the result."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,12 @@ class EpilogueView:
 
 @dataclass(frozen=True)
 class CooperativeView:
-    """One file; ``stride`` is that of a row of the log-signature, ``prologue`` are arguments of its call."""
+    """One file; ``stride``: of a row of the log-signature; ``prologue``: arguments of its call."""
 
     file: FileView
     plan: CooperativePlan
     parts: tuple[PartView, ...]
     stride: int
-    state_array: int
     epilogue: EpilogueView | None
     prologue: str
 
@@ -80,7 +80,6 @@ def cooperative_view(plan: CooperativePlan) -> CooperativeView:
             for index, (part, step) in enumerate(zip(plan.parts, plan.steps, strict=True))
         ),
         stride=row_stride(problem.size),
-        state_array=max(1, plan.most_columns("state")),
         epilogue=None if plan.backward else _epilogue(plan),
         prologue=arguments(plan.prologue, PROLOGUE_PLACES) if plan.backward else "",
     )
@@ -106,10 +105,11 @@ def _functions(plan: CooperativePlan) -> Iterator[DeviceFunction]:
 
 
 def _described(plan: CooperativePlan) -> Iterator[str]:
-    state, parts, name = plan.kernel.state_size, len(plan.parts), plan.kernel.plan
-    yield f"The state of a path has {state} numbers; {parts} warps carry it. Plan: {name}. Operations:"
+    size, parts, name = plan.kernel.state_size or plan.kernel.d_state_size, len(plan.parts), plan.kernel.plan
+    yield f"The state of a path has {size} numbers; {parts} warps carry it. Plan: {name}. Operations:"
+    what = "numbers" if plan.backward else "words"
     for index, (part, order) in enumerate(zip(plan.parts, plan.steps, strict=True)):
-        yield f"    step, part {index}: {order.program.operations.total}, on {len(part.words)} words."
+        yield f"    step, part {index}: {order.program.operations.total}, on {len(part.words)} {what}."
 
 
 def _copies_to_rows(plan: CooperativePlan, part: Part) -> Iterator[str]:
@@ -121,12 +121,17 @@ def _copies_to_rows(plan: CooperativePlan, part: Part) -> Iterator[str]:
 
 
 def _copies_to_registers(plan: CooperativePlan, part: Part) -> Iterator[str]:
-    """Before the scan: the derivative of the words that belong to a part, and the state on all of its words."""
-    place = {column: k for k, column in enumerate(lyndon_places(plan.problem))}
+    """Before the scan: the form where it belongs to a part, and its slots, made of the last degree."""
+    lower, count, middle = layout(plan.problem)
+    slots = slot_terms(plan.problem)
     for k, column in enumerate(part.words):
-        yield f"dw[{k}] = {f'g[{place[column]}]' if column in part.own and column in place else '0'};"
-    for k, column in enumerate(plan.operand_columns(part, "state")):
-        yield f"w[{k}] = row[{column}];"
+        if column not in part.own:
+            terms = []
+        elif lower <= column < lower + count:
+            terms = [(lower + middle + at, c) for at, c in slots[column - lower]]
+        else:
+            terms = [(column if column < lower else column - count, 1)]
+        yield f"dw[{k}] = {' + '.join(f'g[{at}]' if c == 1 else f'{c} * g[{at}]' for at, c in terms) or '0'};"
 
 
 def _epilogue(plan: CooperativePlan) -> EpilogueView:

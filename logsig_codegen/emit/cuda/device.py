@@ -24,12 +24,16 @@ class DeviceFunction:
 
 @dataclass(frozen=True)
 class StepView:
-    """A member function of a path scan that calls a device function; ``slots``: stride of its spill slots, or 0."""
+    """A member function of a path scan or a stream that calls a device function.
+
+    ``reads_row``: backward, whether the step reads a log-signature; ``slots``: stride of its spill slots, or 0.
+    """
 
     name: str
     function: str
     arguments: str
     backward: bool
+    reads_row: bool
     slots: int
 
 
@@ -53,7 +57,8 @@ def step_view(name: str, order: Schedule, suffix: str = "") -> StepView:
     """The member function ``back``, ``step`` or ``steps``."""
     function = ("step_backprop" if name == "back" else name) + suffix
     slots = slot_stride(order) if order.slots else 0
-    return StepView(name, function, ", ".join(parameter_names(order)), name == "back", slots)
+    names = parameter_names(order)
+    return StepView(name, function, ", ".join(names), name == "back", name == "back" and "w" in names, slots)
 
 
 def device_function(

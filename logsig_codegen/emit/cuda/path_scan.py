@@ -13,25 +13,24 @@ from logsig_codegen.gpu.shared_memory import row_stride
 TITLES = {
     "step": "Takes the state of a path over a displacement.",
     "steps": "Takes the state of a path over two displacements.",
-    "step_backprop": "Takes state and derivative back over a displacement.",
-    "start": "State and derivative at the end of a path.",
+    "step_backprop": "Takes a form, the derivative of the state, back over a displacement.",
+    "start": "The form at the end of a path.",
     "finish": "From the state to the log-signature.",
 }
 
 
 @dataclass(frozen=True)
 class PathScanView:
-    """One file; ``strides``: of rows in shared memory; ``state_array``: length of the array of the state in registers.
+    """One file; ``strides``: of rows in shared memory.
 
-    ``arguments``: of prologue or epilogue; ``arguments_in_registers``: of a prologue whose results replace
-    copies of rows in registers.
+    ``arguments``: of prologue or epilogue; ``arguments_in_registers``: of a prologue whose result replaces a copy of
+    the row in registers.
     """
 
     file: FileView
     plan: PathScanPlan
     steps: tuple[StepView, ...]
     strides: Mapping[str, int]
-    state_array: int
     arguments: str
     arguments_in_registers: str
 
@@ -46,20 +45,18 @@ def path_scan_view(plan: PathScanPlan) -> PathScanView:
     if plan.pair is not None:
         functions.append(device_function("steps", TITLES["steps"], plan.pair))
         steps.append(step_view("steps", plan.pair))
-    widths = {"out": plan.problem.size, "state": plan.kernel.state_size, "d_state": plan.kernel.d_state_size}
+    widths = {"out": plan.problem.size, "state": plan.kernel.state_size}
     if plan.backward:
-        places = {"g": "g", "dw": "dw", "l": "l", "w": "w"}
-        copied = {row: array for k, (row, array) in enumerate((("g", "dw"), ("l", "w"))) if plan.in_place(k)}
+        places, copied = {"g": "g", "dw": "dw", "l": "l"}, {"g": "dw"}
         widths["log_sig"] = plan.prefix
     else:
-        places, copied = {"w": "w", "z": "w" if plan.in_place(0) else "z"}, {}
+        places, copied = {"w": "w", "z": "w" if plan.in_place else "z"}, {}
     operation = plan.kernel.operation
     return PathScanView(
         file=file_view(plan.problem, operation, _described(plan), functions, lambda dtype: _macros(plan, dtype)),
         plan=plan,
         steps=tuple(steps),
         strides={name: row_stride(width) for name, width in widths.items()},
-        state_array=max(1, plan.kernel.state_size),
         arguments=arguments(plan.end, places),
         arguments_in_registers=arguments(plan.end, {**places, **copied}),
     )
@@ -79,7 +76,8 @@ def _macros(plan: PathScanPlan, dtype: str) -> tuple[str, ...]:
 
 
 def _described(plan: PathScanPlan) -> Iterator[str]:
-    yield f"The state of a path has {plan.kernel.state_size} numbers. Plan: {plan.kernel.plan}. Operations:"
+    size = plan.kernel.state_size or plan.kernel.d_state_size
+    yield f"The state of a path has {size} numbers. Plan: {plan.kernel.plan}. Operations:"
     for phase in plan.kernel.phases:
         if phase.operation != "steps":
             count = phase.operations

@@ -25,7 +25,6 @@ from logsig_codegen.gpu.planner import Plan, plan_kernel
 from logsig_codegen.gpu.rows import RowsPlan
 from logsig_codegen.gpu.sliding import SlidingPlan
 from logsig_codegen.gpu.stream import StreamPlan
-from logsig_codegen.gpu.undone_steps import for_gpus
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
@@ -139,8 +138,8 @@ def cuda_sources(compiled: CompiledProblem, dtypes: Sequence[str] = DTYPES) -> C
     units: list[SourceUnit] = []
     kernels: list[CudaKernel] = []
     headers: dict[str, None] = {"logsig_device.cuh": None}
-    problem, kernels_there = compiled.problem, for_gpus(compiled).kernels
-    planned = [kernel for kernel in kernels_there if OPERATIONS[kernel.operation].on_gpus]
+    problem = compiled.problem
+    planned = [kernel for kernel in compiled.kernels if OPERATIONS[kernel.operation].on_gpus]
     for kernel in planned:
         files: dict[str, tuple[Plan, list[str]]] = {}
         for dtype in (dtype for dtype in DTYPES if dtype in dtypes):

@@ -5,6 +5,9 @@
  * move *tiles* of LANES rows x LANES columns, so every row is read and written once, and the kernel may start before
  * the last column has been read. logsig_run() cuts a batch into blocks.
  *
+ * Short kernels do without vectors in memory: logsig_fetch_whole() and logsig_flush_whole() move tiles between rows and
+ * local variables.
+ *
  * Which rows share a block decides the speed, for two reasons.
  *   - Row lengths are rarely a multiple of a vector, so with neighbouring rows nearly every access would straddle two
  *     cache lines, which costs more than transposing does. But rows whose distance is a multiple of LANES numbers
@@ -64,10 +67,19 @@ __declspec(dllimport) int __stdcall CloseHandle(void *handle);
 #define LOGSIG_NEIGHBOURS (LOGSIG_LANES < 4 ? 1 : 4)
 #endif
 
+/* Whether rows go to variables in tiles that begin where the rows do, and are not aligned. */
+#ifndef LOGSIG_IN_TILES
+#define LOGSIG_IN_TILES 0
+#endif
+
 #define LOGSIG_MAX_OPERANDS 16
 
 #ifndef LOGSIG_OVERLAP
-#define LOGSIG_OVERLAP !LOGSIG_AVX512
+#if LOGSIG_AVX512
+#define LOGSIG_OVERLAP 0
+#else
+#define LOGSIG_OVERLAP 1
+#endif
 #endif
 
 /* Where the index-th operand begins, when `offset` vectors of columns precede it: a tile that sticks out of a row on
@@ -221,6 +233,72 @@ LOGSIG_INLINE void logsig_fetch(logsig_rows *rows, int upto)
 LOGSIG_INLINE void logsig_flush(logsig_rows *rows, int upto)
 {
     if (logsig_ready(rows, rows->next, upto)) logsig_flush_tiles(rows, upto);
+}
+
+/* ---- tiles of variables ---------------------------------------------------------------------------------------- */
+
+/* Rows that are short enough go to local arrays and come from them, in tiles that begin at columns 0, LANES, 2 LANES, ...
+ * All indices are constant, so that compilers keep the vectors in registers as far as there are some. `columns` is the
+ * length of a row; columns before `from` have been moved, those before `upto` are to be. */
+#define LOGSIG_WHOLE(columns) (((columns) + LOGSIG_LANES - 1) / LOGSIG_LANES * LOGSIG_LANES)
+
+/* Asks without asking whether to: nearby, for the lines that follow at once. */
+#ifdef __GNUC__
+#define LOGSIG_ASK_TILE(rows, next, write) \
+    do { \
+        if ((next) % (64 / (LOGSIG_REAL_BITS / 8)) == 0) { \
+            LOGSIG_UNROLL \
+            for (int i_ = 0; i_ < LOGSIG_LANES; i_++) \
+                __builtin_prefetch((rows)->lane[i_] + (rows)->here + (next) + (rows)->ahead, (write)); \
+        } \
+    } while (0)
+#else
+#define LOGSIG_ASK_TILE(rows, next, write) ((void)0)
+#endif
+
+/* Tiles of columns that are needed from now on. */
+LOGSIG_INLINE void logsig_fetch_whole(const logsig_rows *rows, logsig_vec *at, int from, int upto, int columns)
+{
+    LOGSIG_UNROLL
+    for (int next = LOGSIG_WHOLE(from); next < upto; next += LOGSIG_LANES) {
+        const logsig_part part = logsig_part_of(0, columns - next < LOGSIG_LANES ? columns - next : LOGSIG_LANES);
+        logsig_vec *const tile = at + next;
+        LOGSIG_ASK_TILE(rows, next, 0);
+        LOGSIG_UNROLL
+        for (int i = 0; i < LOGSIG_LANES; i++) {
+            const logsig_real *const row = rows->lane[i] + rows->here + next;
+            tile[i] = next + LOGSIG_LANES <= columns ? logsig_load(row) : logsig_load_part(row, part);
+        }
+        if (columns - next <= LOGSIG_LANES / 2)
+            logsig_transpose_head(tile);
+        else
+            logsig_transpose(tile);
+    }
+}
+
+/* Tiles whose columns are final. */
+LOGSIG_INLINE void logsig_flush_whole(const logsig_rows *rows, const logsig_vec *at, int from, int upto, int columns)
+{
+    const int end = upto < columns ? upto / LOGSIG_LANES * LOGSIG_LANES : columns;
+    LOGSIG_UNROLL
+    for (int next = from / LOGSIG_LANES * LOGSIG_LANES; next < end; next += LOGSIG_LANES) {
+        const int over = LOGSIG_OVERLAP && columns >= LOGSIG_LANES && next + LOGSIG_LANES > columns;
+        const int first = over ? columns - LOGSIG_LANES : next;
+        const logsig_part part = logsig_part_of(0, columns - first < LOGSIG_LANES ? columns - first : LOGSIG_LANES);
+        logsig_vec tile[LOGSIG_LANES];
+        LOGSIG_ASK_TILE(rows, next, 1);
+        LOGSIG_UNROLL
+        for (int i = 0; i < LOGSIG_LANES; i++) tile[i] = at[first + i < columns ? first + i : columns - 1];
+        logsig_transpose(tile);
+        LOGSIG_UNROLL
+        for (int i = 0; i < LOGSIG_LANES; i++) {
+            logsig_real *const row = (logsig_real *)rows->lane[i] + rows->here + first;
+            if (first + LOGSIG_LANES <= columns)
+                logsig_store(row, tile[i]);
+            else
+                logsig_store_part(row, part, tile[i]);
+        }
+    }
 }
 
 /* ---- modes of arithmetic --------------------------------------------------------------------------------------- */
@@ -422,7 +500,7 @@ LOGSIG_INLINE void logsig_take(const logsig_job *job, logsig_rows *rows, logsig_
         rows[k].columns = operand->columns;
         rows[k].here = 0;
         rows[k].ahead = job->far ? LOGSIG_AHEAD_BYTES / (LOGSIG_REAL_BITS / 8) : 0;
-        rows[k].phase_mask = aligned && operand->columns > LOGSIG_NARROW ? LOGSIG_LANES - 1 : 0;
+        rows[k].phase_mask = aligned && !LOGSIG_IN_TILES && operand->columns > LOGSIG_NARROW ? LOGSIG_LANES - 1 : 0;
         for (int i = 0; i < LOGSIG_LANES; i++) {
             rows[k].lane[i] = row;
             if (i + 1 < live) row += ((i + 1) % near ? job->unit : spread - back) * operand->stride;
@@ -477,7 +555,7 @@ LOGSIG_INLINE int logsig_unit(const logsig_operand *operands, int n_operands)
 {
     ptrdiff_t bits = LOGSIG_LANES;
     for (int k = 0; k < n_operands; k++)
-        if (operands[k].columns > LOGSIG_NARROW) bits |= operands[k].stride;
+        if (!LOGSIG_IN_TILES && operands[k].columns > LOGSIG_NARROW) bits |= operands[k].stride;
     return (int)(LOGSIG_LANES / (bits & -bits));
 }
 

@@ -5,7 +5,7 @@
  *     (x_i(k) / 2 + x_i(k + 1) / 2 - x_i(0) / 2 - x_i(K) / 2) (x_j(k + 1) - x_j(k)) :
  *
  * a product of two matrices, of which the part above the diagonal is formed, a tile of ROWS x VECTORS vectors at a time.
- * Points are read as they lie, and nothing is transposed. With the derivatives by words as an antisymmetric matrix G, the
+ * The vectors of a tile begin with the first word of its first row. Points are read as they lie, and nothing is transposed. With the derivatives by words as an antisymmetric matrix G, the
  * derivative by x(k) is
  *
  *     G (x(k + 1) - x(k - 1)) / 2 ,
@@ -27,6 +27,39 @@
 #else
 #define LOGSIG_TILE_VECTORS 2
 #endif
+/* Tiles of so few vectors have twice as many rows: more products for each number that is loaded. Where letters are no more
+ * than two vectors (32 in float32), two vectors by four rows take less time. */
+#define LOGSIG_MOST_ROWS (2 * LOGSIG_TILE_ROWS)
+#define LOGSIG_FEW_VECTORS (LOGSIG_LETTERS > 2 * LOGSIG_LANES ? LOGSIG_TILE_VECTORS / 2 : 1)
+
+/* How many letters of a tile precede its words where it is not the first one of its row: none where two vectors hold more
+ * letters than the tile has rows. */
+#define LOGSIG_NONE_BEFORE(letters) (2 * LOGSIG_LANES > LOGSIG_TILE_ROWS ? -LOGSIG_MOST_ROWS : (letters))
+
+/* Half a vector, where that saves time: the last one of a tile may be one. */
+#if LOGSIG_AVX512 && LOGSIG_SHUFFLE && defined(__FMA__)
+#define LOGSIG_HALVES 1
+typedef logsig_real logsig_half __attribute__((vector_size(32)));
+typedef logsig_real logsig_loose_half __attribute__((vector_size(32), aligned(LOGSIG_REAL_BITS / 8), may_alias));
+#if LOGSIG_REAL_BITS == 64
+#define LOGSIG_LOWER(x) __builtin_shufflevector((x), (x), 0, 1, 2, 3)
+#define LOGSIG_WIDER(x) __builtin_shufflevector((x), (logsig_half){0}, 0, 1, 2, 3, 4, 5, 6, 7)
+#else
+#define LOGSIG_LOWER(x) __builtin_shufflevector((x), (x), 0, 1, 2, 3, 4, 5, 6, 7)
+#define LOGSIG_WIDER(x) __builtin_shufflevector((x), (logsig_half){0}, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#endif
+#if LOGSIG_BUILTINS && LOGSIG_REAL_BITS == 64
+#define LOGSIG_HALF_FMA(a, b, c) __builtin_ia32_vfmaddpd256((a), (b), (c))
+#elif LOGSIG_BUILTINS
+#define LOGSIG_HALF_FMA(a, b, c) __builtin_ia32_vfmaddps256((a), (b), (c))
+#elif LOGSIG_REAL_BITS == 64
+#define LOGSIG_HALF_FMA(a, b, c) ((logsig_half)_mm256_fmadd_pd((a), (b), (c)))
+#else
+#define LOGSIG_HALF_FMA(a, b, c) ((logsig_half)_mm256_fmadd_ps((a), (b), (c)))
+#endif
+#else
+#define LOGSIG_HALVES 0
+#endif
 
 /* Numbers for each letter, whole vectors and whole rows of a tile. */
 #define LOGSIG_LETTERS_UNIT (LOGSIG_LANES > LOGSIG_TILE_ROWS ? LOGSIG_LANES : LOGSIG_TILE_ROWS)
@@ -39,26 +72,26 @@
 #define LOGSIG_WIDE_FIT (LOGSIG_WIDE_BYTES / (LOGSIG_LETTERS_ROOM * (LOGSIG_REAL_BITS / 8)))
 #define LOGSIG_WIDE_STEPS (LOGSIG_WIDE_FIT < 16 ? 16 : LOGSIG_WIDE_FIT)
 
-/* Vectors of a frame: displacements and midpoints of so many steps, and the sums of displacements. */
-#define LOGSIG_WIDE_FRAME ((2 * LOGSIG_WIDE_STEPS + 1) * (LOGSIG_LETTERS_ROOM / LOGSIG_LANES))
+/* From step to step in a frame: an odd number of lines, so that steps spread over all places of the first-level cache. */
+#define LOGSIG_WIDE_ROW (LOGSIG_LETTERS_ROOM + (LOGSIG_LETTERS_ROOM / LOGSIG_LINE % 2 ? 0 : LOGSIG_LINE))
+
+/* Vectors of a frame: displacements and midpoints of so many steps, the sums of displacements, the middle of the ends. */
+#define LOGSIG_WIDE_FRAME ((2 * LOGSIG_WIDE_STEPS + 2) * (LOGSIG_WIDE_ROW / LOGSIG_LANES))
 
 /* Backward: the matrix, and half differences of so many points. */
 #define LOGSIG_WIDE_BACK_FRAME \
     ((LOGSIG_LETTERS_ROOM + LOGSIG_WIDE_STEPS) * (LOGSIG_LETTERS_ROOM / LOGSIG_LANES))
 
-/* How wide the tile is that begins at vector c: those of a row are nearly equal. */
-LOGSIG_INLINE int logsig_tile_width(int c)
+/* How wide the first tile is of a row of so many vectors: tiles are nearly equal. */
+LOGSIG_INLINE int logsig_tile_width(int vectors)
 {
-    const int left = LOGSIG_LETTERS_VECTORS - c;
-    return (left - 1) / ((left - 1) / LOGSIG_TILE_VECTORS + 1) + 1;
+    return (vectors - 1) / ((vectors - 1) / LOGSIG_TILE_VECTORS + 1) + 1;
 }
 
-/* Adds a vector of sums to the words of letter i and those of vector c, or, first, writes it there; whole: they fill it. */
-LOGSIG_INLINE void logsig_put_words(logsig_real *out, int i, int c, logsig_vec sum, int first, const int whole)
+/* Adds elements begin ... end - 1 of a vector to the numbers from `to` on, or, first, writes them there. */
+LOGSIG_INLINE void logsig_put(logsig_real *to, int begin, int end, logsig_vec sum, int first)
 {
-    const int begin = i + 1 - c * LOGSIG_LANES, end = LOGSIG_LETTERS - c * LOGSIG_LANES;
-    logsig_real *const to = out + logsig_words_of(i) - begin;
-    if (whole) {
+    if (begin <= 0 && end >= LOGSIG_LANES) {
         logsig_store(to, first ? sum : LOGSIG_ADD(logsig_load(to), sum));
     } else if (begin < LOGSIG_LANES && begin < end) {
         const logsig_part part = logsig_part_of(begin > 0 ? begin : 0, end < LOGSIG_LANES ? end : LOGSIG_LANES);
@@ -66,85 +99,188 @@ LOGSIG_INLINE void logsig_put_words(logsig_real *out, int i, int c, logsig_vec s
     }
 }
 
-/* The words of letters i ... i + ROWS - 1 and those of `vectors` vectors from c on, over `steps` steps. */
-LOGSIG_INLINE void logsig_sum_tile(const logsig_real *mid, const logsig_real *v, ptrdiff_t steps, int i, int c,
-                                   const int vectors, logsig_real *out, int first)
+/* The sums of a tile: letters i ... i + rows - 1 and the letters from `letter` on, of which `before` precede the first word,
+ * known to the compiler where it can be: then it chooses how each vector is stored. */
+LOGSIG_INLINE void logsig_put_tile(logsig_real *out, int i, int letter, int before, const int rows, const int vectors,
+                                   logsig_vec sum[][LOGSIG_TILE_VECTORS], int first)
 {
-    logsig_vec sum[LOGSIG_TILE_ROWS][LOGSIG_TILE_VECTORS];
+    const int left = LOGSIG_LETTERS - letter;
+    logsig_real *to = out + logsig_words_of(i) + letter - i - 1;
     LOGSIG_UNROLL
-    for (int r = 0; r < LOGSIG_TILE_ROWS; r++)
+    for (int r = 0; r < rows; r++) {
+        if ((rows > LOGSIG_TILE_ROWS || LOGSIG_LANES < LOGSIG_TILE_ROWS) && i + r > LOGSIG_LETTERS - 2) return;
         LOGSIG_UNROLL
-        for (int k = 0; k < vectors; k++) sum[r][k] = LOGSIG_SET1(0);
-    mid += i;
-    v += c * LOGSIG_LANES;
-    for (; steps > 0; steps--, mid += LOGSIG_LETTERS_ROOM, v += LOGSIG_LETTERS_ROOM) {
-        logsig_vec w[LOGSIG_TILE_VECTORS];
-        LOGSIG_UNROLL
-        for (int k = 0; k < vectors; k++) {
-            w[k] = ((const logsig_vec *)v)[k];
-            LOGSIG_KEEP(w[k]);
-        }
-        LOGSIG_UNROLL
-        for (int r = 0; r < LOGSIG_TILE_ROWS; r++) {
-            const logsig_vec m = LOGSIG_SET1(mid[r]);
-            LOGSIG_UNROLL
-            for (int k = 0; k < vectors; k++) sum[r][k] = LOGSIG_FMA(m, w[k], sum[r][k]);
-        }
+        for (int k = 0; k < vectors; k++)
+            logsig_put(to + k * LOGSIG_LANES, before + r - k * LOGSIG_LANES,
+                       k + 1 < vectors ? LOGSIG_LANES : left - k * LOGSIG_LANES, sum[r][k], first);
+        to += LOGSIG_LETTERS - 2 - i - r;
     }
-    if (i + LOGSIG_TILE_ROWS <= c * LOGSIG_LANES && (c + vectors) * LOGSIG_LANES <= LOGSIG_LETTERS) {
-        LOGSIG_UNROLL
-        for (int r = 0; r < LOGSIG_TILE_ROWS; r++)
-            LOGSIG_UNROLL
-            for (int k = 0; k < vectors; k++) logsig_put_words(out, i + r, c + k, sum[r][k], first, 1);
-        return;
-    }
-    LOGSIG_UNROLL
-    for (int r = 0; r < LOGSIG_TILE_ROWS; r++)
-        LOGSIG_UNROLL
-        for (int k = 0; k < vectors; k++) logsig_put_words(out, i + r, c + k, sum[r][k], first, 0);
 }
 
-/* Sums of words over `steps` steps; next: so many numbers are asked for meanwhile, those that are needed next. */
+/* A tile over `steps` steps; half: its last vector is half a vector. */
+LOGSIG_INLINE void logsig_sum_tile(const logsig_real *mid, const logsig_real *v, ptrdiff_t steps, int i, int letter,
+                                   const int rows, const int vectors, const int half, logsig_real *out, int first)
+{
+    logsig_vec sum[LOGSIG_MOST_ROWS][LOGSIG_TILE_VECTORS];
+    const int whole = vectors - half;
+#if LOGSIG_HALVES
+    logsig_half last[LOGSIG_MOST_ROWS];
+    LOGSIG_UNROLL
+    for (int r = 0; r < rows; r++) last[r] = (logsig_half){0};
+#endif
+    LOGSIG_UNROLL
+    for (int r = 0; r < rows; r++)
+        LOGSIG_UNROLL
+        for (int k = 0; k < whole; k++) sum[r][k] = LOGSIG_SET1(0);
+    mid += i;
+    v += letter;
+    for (; steps > 0; steps--, mid += LOGSIG_WIDE_ROW, v += LOGSIG_WIDE_ROW) {
+        logsig_vec w[LOGSIG_TILE_VECTORS];
+        LOGSIG_UNROLL
+        for (int k = 0; k < whole; k++) {
+            w[k] = logsig_load(v + k * LOGSIG_LANES);
+            LOGSIG_KEEP(w[k]);
+        }
+#if LOGSIG_HALVES
+        logsig_half u = {0};
+        if (half) u = *(const logsig_loose_half *)(v + whole * LOGSIG_LANES);
+        LOGSIG_KEEP(u);
+#endif
+        LOGSIG_UNROLL
+        for (int r = 0; r < rows; r++) {
+            const logsig_vec m = LOGSIG_SET1(mid[r]);
+            LOGSIG_UNROLL
+            for (int k = 0; k < whole; k++) sum[r][k] = LOGSIG_FMA(m, w[k], sum[r][k]);
+#if LOGSIG_HALVES
+            if (half) last[r] = LOGSIG_HALF_FMA(LOGSIG_LOWER(m), u, last[r]);
+#endif
+        }
+    }
+#if LOGSIG_HALVES
+    LOGSIG_UNROLL
+    for (int r = 0; half && r < rows; r++) sum[r][whole] = LOGSIG_WIDER(last[r]);
+#endif
+    if (letter == i + 1)
+        logsig_put_tile(out, i, letter, 0, rows, vectors, sum, first);
+    else
+        logsig_put_tile(out, i, letter, LOGSIG_NONE_BEFORE(i + 1 - letter), rows, vectors, sum, first);
+}
+
+/* Sums of the words of all letters but the first ones, over `steps` steps; next: so many numbers are asked for meanwhile,
+ * those that are needed next. */
 LOGSIG_NOINLINE void logsig_sum_words(const logsig_real *mid, const logsig_real *v, ptrdiff_t steps, logsig_real *out,
                                       int first, const logsig_real *next, ptrdiff_t numbers)
 {
+#define LOGSIG_SUM(rows, vectors, half) \
+    case 16 * (rows) + 2 * (vectors) - (half): \
+        logsig_sum_tile(mid, v, steps, i, letter, (rows), (vectors), (half), out, first); \
+        break
     const logsig_real *const end = next + numbers;
-    for (int i = 0; i < LOGSIG_LETTERS - 1; i += LOGSIG_TILE_ROWS) {
-        for (int k = 0; k <= numbers * LOGSIG_TILE_ROWS / LOGSIG_LETTERS && next < end; k += LOGSIG_LINE, next += LOGSIG_LINE)
+    for (int i = LOGSIG_TILE_ROWS, rows; i < LOGSIG_LETTERS - 1; i += rows) {
+        int left = LOGSIG_LETTERS - i - 1;
+        rows = left <= LOGSIG_FEW_VECTORS * LOGSIG_LANES ? LOGSIG_MOST_ROWS : LOGSIG_TILE_ROWS;
+        for (int k = 0; k <= numbers * rows / LOGSIG_LETTERS && next < end; k += LOGSIG_LINE, next += LOGSIG_LINE)
             LOGSIG_ASK_FOR(next);
-        for (int c = (i + 1) / LOGSIG_LANES, count; c < LOGSIG_LETTERS_VECTORS; c += count) {
-            count = logsig_tile_width(c);
-            switch (count) {
-            case 1: logsig_sum_tile(mid, v, steps, i, c, 1, out, first); break;
-            case 2: logsig_sum_tile(mid, v, steps, i, c, 2, out, first); break;
-#if LOGSIG_TILE_VECTORS > 2
-            case 3: logsig_sum_tile(mid, v, steps, i, c, 3, out, first); break;
-            default: logsig_sum_tile(mid, v, steps, i, c, 4, out, first);
+        for (int vectors; left > 0; left -= vectors * LOGSIG_LANES) {
+            const int letter = LOGSIG_LETTERS - left;
+            vectors = logsig_tile_width((left - 1) / LOGSIG_LANES + 1);
+            const int half = LOGSIG_HALVES && 2 * (left - (vectors - 1) * LOGSIG_LANES) <= LOGSIG_LANES;
+            switch (16 * rows + 2 * vectors - half) {
+                LOGSIG_SUM(LOGSIG_MOST_ROWS, 1, 0);
+                LOGSIG_SUM(LOGSIG_TILE_ROWS, 2, 0);
+#if LOGSIG_TILE_VECTORS == 2
+                LOGSIG_SUM(LOGSIG_TILE_ROWS, 1, 0);
+#else
+                LOGSIG_SUM(LOGSIG_MOST_ROWS, 2, 0);
+                LOGSIG_SUM(LOGSIG_TILE_ROWS, 3, 0);
+                LOGSIG_SUM(LOGSIG_TILE_ROWS, 4, 0);
+#endif
+#if LOGSIG_HALVES
+                LOGSIG_SUM(LOGSIG_MOST_ROWS, 1, 1);
+                LOGSIG_SUM(LOGSIG_MOST_ROWS, 2, 1);
+                LOGSIG_SUM(LOGSIG_TILE_ROWS, 2, 1);
+                LOGSIG_SUM(LOGSIG_TILE_ROWS, 3, 1);
+                LOGSIG_SUM(LOGSIG_TILE_ROWS, 4, 1);
 #endif
             }
         }
     }
 }
 
-/* Displacements of steps t ... t + steps - 1, and where their middles lie as seen from the middle between the path's ends;
- * sum: of all displacements before, and then with these. */
-LOGSIG_INLINE void logsig_load_steps(const logsig_real *x, ptrdiff_t t, ptrdiff_t steps, ptrdiff_t all, logsig_real *sum,
-                                     logsig_real *mid, logsig_real *v)
+/* The tile of the first letters and `vectors` vectors from `letter` on; whole: they are filled. On the way it makes what the
+ * other tiles read: displacements of `steps` steps from point x on, and where their middles lie as seen from `centre`;
+ * position: the sum of all displacements before, and then with these. */
+LOGSIG_INLINE void logsig_make_tile(const logsig_real *x, const logsig_real *centre, logsig_real *position, logsig_real *mid,
+                                    logsig_real *v, ptrdiff_t steps, int letter, const int vectors, const int whole,
+                                    logsig_real *out, int first)
 {
-    const logsig_vec half = LOGSIG_SET1((logsig_real)1 / 2);
-    for (int c = 0; c < LOGSIG_LETTERS_ROOM / LOGSIG_LANES; c++) {
-        const logsig_vec first = logsig_load_letters(x, c), last = logsig_load_letters(x + all * LOGSIG_LETTERS, c);
-        const logsig_vec centre = LOGSIG_MUL(half, LOGSIG_SUB(last, first));
-        logsig_vec here = logsig_load_letters(x + t * LOGSIG_LETTERS, c), y = ((logsig_vec *)sum)[c];
-        for (ptrdiff_t k = 0; k < steps; k++) {
-            const logsig_vec next = logsig_load_letters(x + (t + k + 1) * LOGSIG_LETTERS, c);
-            const logsig_vec step = LOGSIG_SUB(next, here);
-            ((logsig_vec *)(v + k * LOGSIG_LETTERS_ROOM))[c] = step;
-            ((logsig_vec *)(mid + k * LOGSIG_LETTERS_ROOM))[c] = LOGSIG_FMA(half, step, LOGSIG_SUB(y, centre));
-            y = LOGSIG_ADD(y, step);
-            here = next;
+    const logsig_vec half = LOGSIG_SET1((logsig_real)1 / 2), *const middle = (const logsig_vec *)(centre + letter);
+    const int left = whole ? vectors * LOGSIG_LANES : LOGSIG_LETTERS - letter;
+    const logsig_real *m = mid;
+    logsig_vec sum[LOGSIG_TILE_ROWS][LOGSIG_TILE_VECTORS], here[LOGSIG_TILE_VECTORS], y[LOGSIG_TILE_VECTORS];
+    x += letter;
+    v += letter;
+    mid += letter;
+    position += letter;
+    LOGSIG_UNROLL
+    for (int k = 0; k < vectors; k++) {
+        here[k] = logsig_load_some(x + k * LOGSIG_LANES, left - k * LOGSIG_LANES);
+        y[k] = ((const logsig_vec *)position)[k];
+        LOGSIG_UNROLL
+        for (int r = 0; r < LOGSIG_TILE_ROWS; r++) sum[r][k] = LOGSIG_SET1(0);
+    }
+    for (; steps > 0; steps--, m += LOGSIG_WIDE_ROW, mid += LOGSIG_WIDE_ROW, v += LOGSIG_WIDE_ROW) {
+        logsig_vec w[LOGSIG_TILE_VECTORS];
+        x += LOGSIG_LETTERS;
+        LOGSIG_UNROLL
+        for (int k = 0; k < vectors; k++) {
+            const logsig_vec next = k + 1 < vectors ? logsig_load(x + k * LOGSIG_LANES)
+                                                    : logsig_load_some(x + k * LOGSIG_LANES, left - k * LOGSIG_LANES);
+            ((logsig_vec *)v)[k] = w[k] = LOGSIG_SUB(next, here[k]);
+            ((logsig_vec *)mid)[k] = LOGSIG_FMA(half, w[k], LOGSIG_SUB(y[k], middle[k]));
+            y[k] = LOGSIG_ADD(y[k], w[k]);
+            here[k] = next;
         }
-        ((logsig_vec *)sum)[c] = y;
+        LOGSIG_UNROLL
+        for (int r = 0; r < LOGSIG_TILE_ROWS; r++) {
+            const logsig_vec row = LOGSIG_SET1(m[r]);
+            LOGSIG_UNROLL
+            for (int k = 0; k < vectors; k++) sum[r][k] = LOGSIG_FMA(row, w[k], sum[r][k]);
+        }
+    }
+    LOGSIG_UNROLL
+    for (int k = 0; k < vectors; k++) ((logsig_vec *)position)[k] = y[k];
+    if (letter == 0)
+        logsig_put_tile(out, 0, letter, 1, LOGSIG_TILE_ROWS, vectors, sum, first);
+    else
+        logsig_put_tile(out, 0, letter, LOGSIG_NONE_BEFORE(1 - letter), LOGSIG_TILE_ROWS, vectors, sum, first);
+}
+
+LOGSIG_NOINLINE void logsig_make_words(const logsig_real *x, const logsig_real *centre, logsig_real *position,
+                                       logsig_real *mid, logsig_real *v, ptrdiff_t steps, logsig_real *out, int first)
+{
+#define LOGSIG_MAKE(vectors, whole) \
+    case 2 * (vectors) + (whole): \
+        logsig_make_tile(x, centre, position, mid, v, steps, c * LOGSIG_LANES, (vectors), (whole), out, first); \
+        break
+    for (int c = 0, vectors; c < LOGSIG_LETTERS_VECTORS; c += vectors) {
+        vectors = logsig_tile_width(LOGSIG_LETTERS_VECTORS - c);
+        switch (2 * vectors + ((c + vectors) * LOGSIG_LANES <= LOGSIG_LETTERS)) {
+            LOGSIG_MAKE(1, 1);
+            LOGSIG_MAKE(2, 1);
+#if LOGSIG_TILE_VECTORS > 2
+            LOGSIG_MAKE(3, 1);
+            LOGSIG_MAKE(4, 1);
+#endif
+#if LOGSIG_LETTERS % LOGSIG_LANES
+            LOGSIG_MAKE(1, 0);
+            LOGSIG_MAKE(2, 0);
+#if LOGSIG_TILE_VECTORS > 2
+            LOGSIG_MAKE(3, 0);
+            LOGSIG_MAKE(4, 0);
+#endif
+#endif
+        }
     }
 }
 
@@ -157,22 +293,30 @@ LOGSIG_INLINE const logsig_real *logsig_wide_path(const logsig_path_job *job, pt
 LOGSIG_NOINLINE void logsig_walk_wide(const void *given, logsig_vec *frame, ptrdiff_t row, ptrdiff_t end)
 {
     const logsig_path_job *const job = given;
-    logsig_real *const mid = (logsig_real *)frame, *const v = mid + LOGSIG_WIDE_STEPS * LOGSIG_LETTERS_ROOM;
-    logsig_real *const sum = v + LOGSIG_WIDE_STEPS * LOGSIG_LETTERS_ROOM;
+    const logsig_vec half = LOGSIG_SET1((logsig_real)1 / 2);
+    logsig_real *const mid = (logsig_real *)frame, *const v = mid + LOGSIG_WIDE_STEPS * LOGSIG_WIDE_ROW;
+    logsig_real *const position = v + LOGSIG_WIDE_STEPS * LOGSIG_WIDE_ROW, *const centre = position + LOGSIG_WIDE_ROW;
     for (; row < end; row++) {
         const logsig_real *const x = logsig_wide_path(job, row);
         logsig_real *const out = (logsig_real *)job->operands[0].data + row * job->operands[0].stride;
         const ptrdiff_t all = (job->lengths ? job->lengths[row] : job->length) - 1;
-        logsig_clear((logsig_vec *)sum, LOGSIG_LETTERS_ROOM / LOGSIG_LANES);
-        if (all < 1) memset(out, 0, (size_t)job->operands[0].columns * sizeof(logsig_real));
+        if (all < 1) {
+            memset(out, 0, (size_t)job->operands[0].columns * sizeof(logsig_real));
+            continue;
+        }
+        logsig_clear((logsig_vec *)position, LOGSIG_LETTERS_VECTORS);
+        for (int c = 0; c < LOGSIG_LETTERS_VECTORS; c++) {
+            const logsig_vec last = logsig_load_letters(x + all * LOGSIG_LETTERS, c);
+            ((logsig_vec *)centre)[c] = LOGSIG_MUL(half, LOGSIG_SUB(last, logsig_load_letters(x, c)));
+        }
         for (ptrdiff_t t = 0, steps; t < all; t += steps) {
             steps = all - t < LOGSIG_WIDE_STEPS ? all - t : LOGSIG_WIDE_STEPS;
-            logsig_load_steps(x, t, steps, all, sum, mid, v);
+            logsig_make_words(x + t * LOGSIG_LETTERS, centre, position, mid, v, steps, out, t == 0);
             const logsig_real *const next =
                 t + steps < all || row + 1 == end ? x + (t + steps) * LOGSIG_LETTERS : logsig_wide_path(job, row + 1);
             logsig_sum_words(mid, v, steps, out, t == 0, next, (steps + 1) * LOGSIG_LETTERS);
         }
-        for (int i = 0; i < LOGSIG_LETTERS; i++) out[i] = sum[i];
+        memcpy(out, position, LOGSIG_LETTERS * sizeof(logsig_real));
     }
 }
 
@@ -247,7 +391,7 @@ LOGSIG_NOINLINE void logsig_derive_points(const logsig_real *matrix, const logsi
                                           logsig_real *d_path)
 {
     for (int c = 0, count; c < LOGSIG_LETTERS_VECTORS; c += count) {
-        count = logsig_tile_width(c);
+        count = logsig_tile_width(LOGSIG_LETTERS_VECTORS - c);
         for (ptrdiff_t k = 0; k < points; k += LOGSIG_TILE_ROWS) switch (count) {
             case 1: logsig_derive_tile(matrix, w, k, points, c, 1, d_path); break;
             case 2: logsig_derive_tile(matrix, w, k, points, c, 2, d_path); break;

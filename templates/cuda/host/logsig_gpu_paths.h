@@ -20,7 +20,6 @@ enum {
     LOGSIG_AT_LOG_SIG,
     LOGSIG_AT_LOG_SIG_BACKPROP,
     LOGSIG_AT_BY_SIGNATURE,
-    LOGSIG_AT_BY_SIGNATURE_BACKPROP,
     LOGSIG_AT_STREAM,
     LOGSIG_AT_STREAM_BACKPROP,
     LOGSIG_AT_COMBINE,
@@ -35,8 +34,8 @@ enum {
 /* A problem on one device, in one number type. known[k]: whether kernels[k] was looked for; null: there is none. */
 typedef struct {
     int dimension, degree, size, real_bytes;
-    int known[12];
-    const logsig_kernel *kernels[12];
+    int known[11];
+    const logsig_kernel *kernels[11];
 } logsig_gpu_problem;
 
 /* What else a call needs to say than logsig_path_call. */
@@ -70,8 +69,8 @@ enum {
 LOGSIG_HOST const char *logsig_gpu_operation(int k)
 {
     static const char *const names[] = {
-        "log_sig", "log_sig_backprop", "log_sig_by_signature", "log_sig_by_signature_backprop", "stream",
-        "stream_backprop", "combine", "combine_backprop", "join", "join_backprop", "windows", "arrange",
+        "log_sig", "log_sig_backprop", "log_sig_by_signature", "stream", "stream_backprop", "combine",
+        "combine_backprop", "join", "join_backprop", "windows", "arrange",
     };
     return k >= 0 && k < LOGSIG_AT_END ? names[k] : NULL;
 }
@@ -155,21 +154,20 @@ static inline int logsig_zero(logsig_doing *doing, int64_t to, int64_t count)
 }
 
 /* The kernel that carries the state asked for, or, where that takes more than a thread has, the other one. */
-static inline int logsig_carrier(logsig_doing *doing, int backward, int *which)
+static inline int logsig_carrier(logsig_doing *doing, int *which)
 {
     int there = 0;
-    *which = backward ? LOGSIG_AT_BY_SIGNATURE_BACKPROP : LOGSIG_AT_BY_SIGNATURE;
     if (doing->call->state == LOGSIG_SIGNATURE && doing->problem->size <= LOGSIG_MOST_OF_A_SIGNATURE) {
-        LOGSIG_TRY(logsig_look(doing, *which, &there));
+        LOGSIG_TRY(logsig_look(doing, LOGSIG_AT_BY_SIGNATURE, &there));
     }
-    if (!there) *which = backward ? LOGSIG_AT_LOG_SIG_BACKPROP : LOGSIG_AT_LOG_SIG;
+    *which = there ? LOGSIG_AT_BY_SIGNATURE : LOGSIG_AT_LOG_SIG;
     return LOGSIG_OK;
 }
 
 static inline int logsig_whole(logsig_doing *doing, logsig_gpu_rows paths, int64_t out, int64_t out_stride)
 {
     int which;
-    LOGSIG_TRY(logsig_carrier(doing, 0, &which));
+    LOGSIG_TRY(logsig_carrier(doing, &which));
     LOGSIG_GO(doing, which, paths.count, logsig_address(doing->call->path), paths.stride, paths.length, paths.lengths,
               paths.starts, out, out_stride);
     return LOGSIG_OK;
@@ -179,10 +177,9 @@ static inline int logsig_whole_back(logsig_doing *doing, logsig_gpu_rows paths, 
                                     int64_t result, int64_t result_stride, int64_t d_path, int64_t d_stride,
                                     int64_t d_first)
 {
-    int which;
-    LOGSIG_TRY(logsig_carrier(doing, 1, &which));
-    LOGSIG_GO(doing, which, paths.count, d_out, d_out_stride, result, result_stride, logsig_address(doing->call->path),
-              paths.stride, paths.length, paths.lengths, paths.starts, d_path, d_stride, d_first);
+    LOGSIG_GO(doing, LOGSIG_AT_LOG_SIG_BACKPROP, paths.count, d_out, d_out_stride, result, result_stride,
+              logsig_address(doing->call->path), paths.stride, paths.length, paths.lengths, paths.starts, d_path, d_stride,
+              d_first);
     return LOGSIG_OK;
 }
 

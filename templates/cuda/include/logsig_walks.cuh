@@ -2,7 +2,7 @@
  *
  * A warp does so by itself, or the warps of a block do it together, each with a part of the state that takes nothing
  * from the others' (PARTS of them; 1: a warp by itself). Points come in chunks, the next one on its way while the steps
- * of this one are taken. Nothing but the state is kept; backward, every step is undone before it is differentiated.
+ * of this one are taken. Nothing but the state is kept; backward, nothing but a form, the derivative of the state.
  * Threads whose path is shorter wait for the others.
  */
 #ifndef LOGSIG_WALKS_CUH
@@ -191,11 +191,11 @@ LOGSIG_DEVICE void logsig_steps(W &w, logsig_real (&here)[Walk::DIMENSION], cons
     for (; s < count; s++, x += d) logsig_step<Walk>(w, here, x);
 }
 
-/* Takes state and derivative back over the displacement from the point at x to `there`, the other way round; dx gets the
+/* Takes the form dw back over the displacement from the point at x to `there`, the other way round; dx gets the
  * derivative with respect to the point it ends at: that of the displacement that ends there less that of the one that
  * begins there. */
-template <class Walk, class DW, class W>
-LOGSIG_DEVICE void logsig_back(DW &dw, W &w, logsig_real (&there)[Walk::DIMENSION], logsig_real (&after)[Walk::DIMENSION],
+template <class Walk, class DW>
+LOGSIG_DEVICE void logsig_back(DW &dw, logsig_real (&there)[Walk::DIMENSION], logsig_real (&after)[Walk::DIMENSION],
                                const logsig_real *x, logsig_real *dx)
 {
     logsig_real v[Walk::DIMENSION], dv[Walk::DIMENSION];
@@ -205,7 +205,7 @@ LOGSIG_DEVICE void logsig_back(DW &dw, W &w, logsig_real (&there)[Walk::DIMENSIO
         v[k] = there[k] - here;
         there[k] = here;
     }
-    Walk::back(dw, w, v, dv);
+    Walk::back(dw, v, dv);
 #pragma unroll
     for (int k = 0; k < Walk::DIMENSION; k++) {
         dx[k] = dv[k] - after[k];
@@ -214,21 +214,20 @@ LOGSIG_DEVICE void logsig_back(DW &dw, W &w, logsig_real (&there)[Walk::DIMENSIO
 }
 
 /* The same for the `count` points at x, from the last to the first. */
-template <class Walk, class DW, class W>
-LOGSIG_DEVICE void logsig_backs(DW &dw, W &w, logsig_real (&there)[Walk::DIMENSION],
-                                logsig_real (&after)[Walk::DIMENSION], const logsig_real *x, logsig_real *dx, int count,
-                                bool whole)
+template <class Walk, class DW>
+LOGSIG_DEVICE void logsig_backs(DW &dw, logsig_real (&there)[Walk::DIMENSION], logsig_real (&after)[Walk::DIMENSION],
+                                const logsig_real *x, logsig_real *dx, int count, bool whole)
 {
     const int d = Walk::DIMENSION;
     if constexpr (Walk::UNROLL > 1) {
         if (whole) {
 #pragma unroll Walk::UNROLL
-            for (int t = Walk::CHUNK - 1; t >= 0; t--) logsig_back<Walk>(dw, w, there, after, x + t * d, dx + t * d);
+            for (int t = Walk::CHUNK - 1; t >= 0; t--) logsig_back<Walk>(dw, there, after, x + t * d, dx + t * d);
             return;
         }
     }
 #pragma unroll 1
-    for (int s = (count - 1) * d; s >= 0; s -= d) logsig_back<Walk>(dw, w, there, after, x + s, dx + s);
+    for (int s = (count - 1) * d; s >= 0; s -= d) logsig_back<Walk>(dw, there, after, x + s, dx + s);
 }
 
 /* A warp that walks by itself. */
@@ -239,12 +238,11 @@ template <class Walk> struct logsig_alone {
     {
         logsig_steps<Walk>(w, here, x, count, whole);
     }
-    template <class DW, class W>
-    LOGSIG_DEVICE_MEMBER void take_back(int, DW &dw, W &w, logsig_real (&there)[DIMENSION],
-                                        logsig_real (&after)[DIMENSION], const logsig_real *x, logsig_real *dx, int count,
-                                        bool whole)
+    template <class DW>
+    LOGSIG_DEVICE_MEMBER void take_back(int, DW &dw, logsig_real (&there)[DIMENSION], logsig_real (&after)[DIMENSION],
+                                        const logsig_real *x, logsig_real *dx, int count, bool whole)
     {
-        logsig_backs<Walk>(dw, w, there, after, x, dx, count, whole);
+        logsig_backs<Walk>(dw, there, after, x, dx, count, whole);
     }
 };
 
@@ -276,11 +274,11 @@ LOGSIG_DEVICE void logsig_walk_forward(int lane, W &w, volatile logsig_real *chu
     }
 }
 
-/* Takes state and derivative back over all steps. Walk: as for the way forward, with the function take_back. d_first (or
+/* Takes the form dw back over all steps. Walk: as for the way forward, with the function take_back. d_first (or
  * null): where the derivatives of the first points go. Where warps walk together, PARTS chunks for what each of them
  * contributes to the derivatives follow those for the points; else derivatives replace points. */
-template <class Walk, class DW, class W>
-LOGSIG_DEVICE void logsig_walk_backward(int lane, DW &dw, W &w, volatile logsig_real *chunks, const logsig_real *path,
+template <class Walk, class DW>
+LOGSIG_DEVICE void logsig_walk_backward(int lane, DW &dw, volatile logsig_real *chunks, const logsig_real *path,
                                         logsig_real *d_path, logsig_real *d_first, const volatile logsig_paths *paths,
                                         long long longest, int part = 0)
 {
@@ -306,7 +304,7 @@ LOGSIG_DEVICE void logsig_walk_backward(int lane, DW &dw, W &w, volatile logsig_
         const bool whole = __all_sync(0xFFFFFFFFu, count == chunk);
         volatile logsig_real *const sums = parts == 1 ? now : apart;
         const int own = (part * LOGSIG_WARP + lane) * stride;
-        Walk::take_back(part, dw, w, there, after, (const logsig_real *)(now + lane * stride), (logsig_real *)(sums + own),
+        Walk::take_back(part, dw, there, after, (const logsig_real *)(now + lane * stride), (logsig_real *)(sums + own),
                         count, whole);
         logsig_meet<parts>();
         logsig_give<d, chunk, stride, parts>(lane, d_path, sums, paths, t, part);
