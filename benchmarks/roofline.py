@@ -23,6 +23,7 @@ from harness import batch_rows, geometric_mean
 from logsig_codegen.operations import (
     CONVERSION,
     DERIVED_GROUPS,
+    MAP,
     OPERATIONS,
     ROWS,
     SLIDING,
@@ -143,7 +144,7 @@ def report(rows: Sequence[Row]) -> str:
 def main() -> None:
     """Run, print, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    possible = {name: one for name, one in OPERATIONS.items() if one.kind != CONVERSION}  # these: conversions.py
+    possible = {name: one for name, one in OPERATIONS.items() if one.kind not in (CONVERSION, MAP)}  # conversions.py
     usual = [name for name, one in possible.items() if one.group not in DERIVED_GROUPS]
     parser.add_argument("--problem", action="append", type=harness.problem, help="dimension,degree; several times")
     parser.add_argument("--operation", action="append", choices=tuple(possible), help="several times")

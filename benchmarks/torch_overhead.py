@@ -131,7 +131,7 @@ def main() -> None:
     dimension, degree = map(int, options.problem.split(","))
     with tempfile.TemporaryDirectory() as folder:
         groups = ("join", "join_second")
-        path = lg.generate(dimension, degree, folder, targets=("torch",), operations=groups).path
+        path = lg.generate(dimension, degree, folder, targets=("torch",), operations=groups, architectures=()).path
         torch.ops.load_library(str(path / f"liblogsig_{path.name}_torch.so"))
         times = harness.interleave(competitors(dimension, degree), seconds=options.seconds)
     micro = {name: t.median / 1e3 for name, t in times.items()}

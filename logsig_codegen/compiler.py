@@ -15,7 +15,15 @@ from logsig_codegen.ir.kernel import PathKernel as PathKernel
 from logsig_codegen.ir.lie import LieProgram, renamed
 from logsig_codegen.ir.lower import lower
 from logsig_codegen.ir.program import NONE, OperationCount, Program
-from logsig_codegen.operations import CONVERSION, GROUPS, OPERATIONS, ROWS, Operation, in_loops, path_operation
+from logsig_codegen.operations import (
+    CONVERSION,
+    GROUPS,
+    MAP,
+    OPERATIONS,
+    ROWS,
+    Operation,
+    path_operation,
+)
 from logsig_codegen.passes.adjoint import adjoint
 from logsig_codegen.passes.cse import eliminate_common_subexpressions
 from logsig_codegen.passes.dead import drop_dead_instructions, drop_dead_statements
@@ -40,6 +48,8 @@ from logsig_codegen.symbolic.proof import verify_combine_plan, verify_join_plan
 
 UNROLLED_OPERATIONS = 20_000
 """Kernels with more operations than this become loops over tables of structure constants."""
+WIDE_FROM = 32
+"""Letters from which on operations of degree two are loops with a letter per lane; see :func:`in_loops`."""
 
 TILED_COLUMNS, TILED_ADJOINT_COLUMNS, TILED_OPERATIONS = 1_200, 300, 1_500
 """Up to so many columns, of all operands together, and operations, rows move in tiles to variables of a single part and
@@ -60,7 +70,7 @@ class CompiledProblem:
         for kernel in self.kernels:
             operation = OPERATIONS[kernel.operation]
             per_step = (one for one in operation.all_operands if one.width in (table.POINTS, table.STEPS))
-            moved = operation.all_operands if operation.kind in (ROWS, CONVERSION) else per_step
+            moved = operation.all_operands if operation.kind in (ROWS, CONVERSION, MAP) else per_step
             count = sum(operand.columns(self.problem) for operand in moved)
             result[kernel.operation] = {"float64": 8 * count, "float32": 4 * count}
         return result
@@ -109,23 +119,31 @@ def compile_problem(
         If a plan does not evaluate the Baker–Campbell–Hausdorff series.
     """
     wanted = [operation for group, operations in GROUPS.items() if group in groups for operation in operations]
-    if any(operation.kind != CONVERSION for operation in wanted):
+    if any(operation.kind not in (CONVERSION, MAP) for operation in wanted):
         check_size(problem, max_terms)
     return CompiledProblem(problem, tuple(make_kernel(problem, operation) for operation in wanted))
+
+
+def in_loops(problem: Problem, operation: str) -> bool:
+    """Whether C has loops over the letters for an operation, for any batch; decisions 51 and 67 tell why."""
+    other = OPERATIONS[operation].kind in (CONVERSION, MAP)
+    return problem.degree == 2 and problem.dimension >= WIDE_FROM and not other
 
 
 @stage("derive")
 def make_kernel(problem: Problem, operation: Operation) -> Kernel | PathKernel:
     """The kernel of an operation, as its record in the table says."""
     if operation.kind == ROWS:
-        return _of_rows(problem, operation, alone=True)
+        return rows_kernel(problem, operation, alone=True)
+    if operation.kind == MAP:
+        return Kernel(operation.name, operation.plan, None, None, None, OperationCount(0, 0, 0))
     if operation.kind == CONVERSION:
         return Kernel(operation.name, operation.plan, None, None, None, conversion_count(problem, operation.backward))
     return PATHS[operation.plan](problem, operation.backward)
 
 
-def _of_rows(problem: Problem, operation: Operation, *, alone: bool = False) -> Kernel:
-    """The program of an operation on rows; ``alone``: not within a path."""
+def rows_kernel(problem: Problem, operation: Operation, *, alone: bool = False) -> Kernel:
+    """The kernel of an operation on rows; ``alone``: not within a path."""
     plan = PLANS[operation.plan](problem)
     if operation.opposite:
         plan = _proved_opposite(plan)
@@ -161,7 +179,7 @@ def windows_kernel(problem: Problem, backward: bool) -> PathKernel:
     """The products that windows which overlap are made of; for their gradient also the adjoints of these."""
     products = tuple(OPERATIONS[name] for name in ("join", "join_left", "combine"))
     adjoints = tuple(OPERATIONS[one.gradient] for one in products) if backward else ()
-    phases = tuple(_of_rows(problem, one) for one in (*products, *adjoints))
+    phases = tuple(rows_kernel(problem, one) for one in (*products, *adjoints))
     return PathKernel("windows_backprop" if backward else "windows", phases, problem.size)
 
 

@@ -21,8 +21,6 @@ SIGNATURE_LIMIT = 3_000
 """Coordinates up to which the signature is an option: its programs are straight-line code only."""
 _SIGNATURE_FROM = {2: 3, 3: 7, 4: 5, 5: 4, 6: 3}
 """By degree: dimensions from which on a step of the signature takes no more than about 0.7 of the time."""
-WIDE_FROM = 32
-"""Letters from which on operations of degree two are loops with a letter per lane; see :func:`in_loops`."""
 WHOLE_STEPS = 192
 """Paths of fewer steps are never cut: twice LOGSIG_PIECE_STEPS of ``logsig_paths.h``."""
 CALLS = ("paths", "paths_backprop")
@@ -38,9 +36,11 @@ POINTS, STEPS = "points", "steps"
 ROWS, FORWARD, BACKWARD, STREAM, STREAM_BACKWARD = "rows", "forward", "backward", "stream", "stream_backward"
 """Kinds: every operand is an array of rows; a whole path, forth and back; all expanding paths, forth and back."""
 SLIDING = "sliding"
-"""Windows that overlap, forth and back (on GPUs forth only): used by calls along paths only."""
+"""Windows that overlap, forth and back: used by calls along paths only."""
 CONVERSION = "conversion"
 """Rows of signatures, and of log-signatures in any coordinates: maps say which."""
+MAP = "map"
+"""Rows of log-signatures in any coordinates, forth and, with transposed maps, back: maps come with the call."""
 
 PLAN, ADJOINT, TANGENT, SECOND_ADJOINT = "plan", "adjoint", "tangent", "second_adjoint"
 """Passes that make a program from a plan: none, reverse mode, forward mode, reverse mode of reverse mode."""
@@ -80,7 +80,7 @@ class Operation:
     name, group : str
         Name of the C function, without problem and number type; the group it is compiled with.
     kind : str
-        ``ROWS``, ``FORWARD``, ``BACKWARD``, ``STREAM``, ``STREAM_BACKWARD``, ``SLIDING`` or ``CONVERSION``.
+        ``ROWS``, ``FORWARD``, ``BACKWARD``, ``STREAM``, ``STREAM_BACKWARD``, ``SLIDING``, ``CONVERSION`` or ``MAP``.
     operand_inputs, operand_outputs : tuple of Operand
         In the order of the C interface.
     title, summary : str
@@ -162,8 +162,8 @@ class Operation:
 
     @property
     def on_gpus(self) -> bool:
-        """Whether there can be a kernel of it for GPUs: not of conversions, nor of the gradient of windows."""
-        return self.kind != CONVERSION and not (self.kind == SLIDING and self.backward)
+        """Whether there can be a kernel of it for GPUs: not of conversions."""
+        return self.kind not in (CONVERSION, MAP)
 
     @property
     def torch_schema(self) -> str:
@@ -309,6 +309,11 @@ _JOIN_LEFT = _product(
 _COMBINE = _product("combine", (Operand("log_sig1"), Operand("log_sig2")), (0, 1), "two paths put together")
 _LOGARITHM = _conversion("sig_to_log_sig", Operand("sig", WORDS), Operand("out"), "Logarithm")
 _EXPONENTIAL = _conversion("logsig_to_sig", _LOG_SIG, Operand("sig", WORDS), "Exponential")
+_CHANGE_OF_COORDINATES = Operation(
+    "change_coordinates", "conversions", MAP, (_LOG_SIG,), (Operand("out"),), "Change of coordinates",
+    "out: log_sig in other coordinates, by one or more maps; scalar_term: 1: log_sig begins with one, 2: out, 3: both.",
+    plan="maps",
+)  # fmt: skip
 _BY_LOG_DERIVATIVE = _along_paths("log_sig", "log_derivative", "carried in logarithmic-derivative coordinates")
 _BY_SIGNATURE = _along_paths(
     "log_sig_by_signature", "signature", "carried as the signature on prefixes of Lyndon words"
@@ -327,7 +332,7 @@ def _by_name(*operations: Iterable[Operation]) -> dict[str, Operation]:
 
 OPERATIONS: dict[str, Operation] = _by_name(
     _JOIN[:2], _COMBINE[:2], (_BY_LOG_DERIVATIVE, _PATH_GRADIENT), _stream(), (_BY_SIGNATURE,), _JOIN[2:],
-    _COMBINE[2:], _BRACKET, _JOIN_LEFT, _windows(), _LOGARITHM, _EXPONENTIAL,
+    _COMBINE[2:], _BRACKET, _JOIN_LEFT, _windows(), _LOGARITHM, _EXPONENTIAL, (_CHANGE_OF_COORDINATES,),
 )  # fmt: skip
 """Every operation by its name; the order is that of headers and reports."""
 PRODUCTS: dict[str, Operation] = {name: one for name, one in OPERATIONS.items() if one.is_product}
@@ -358,11 +363,6 @@ def default_state(problem: Problem) -> str:
     least = _SIGNATURE_FROM.get(problem.degree)
     much_cheaper = least is not None and problem.dimension >= least and problem.size <= SIGNATURE_LIMIT
     return "signature" if much_cheaper else DEFAULT_STATE
-
-
-def in_loops(problem: Problem, operation: str) -> bool:
-    """Whether C has loops over the letters for an operation, for any batch; decisions 51 and 67 tell why."""
-    return problem.degree == 2 and problem.dimension >= WIDE_FROM and OPERATIONS[operation].kind != CONVERSION
 
 
 def groups_to_prepare(

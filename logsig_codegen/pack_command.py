@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         default=(),
         metavar="NAMES",
         help=f"groups of operations: {ALL}, or some of {', '.join(GROUPS)} (default: what prepare_log_sig prepares; "
-        "with --common also streams and windows)",
+        "with --common also streams, windows and conversions)",
     )
     top.add_argument(
         "--dtype", type=choices(DTYPES), default=DTYPES, metavar="TYPES", help="float32, float64 or both (default)"

@@ -23,8 +23,8 @@ from logsig_codegen.targets.base import BuildSpec
 from logsig_codegen.targets.builder import compile_into, emit
 from logsig_codegen.targets.c import C
 
-STREAMS = ("stream", "windows")
-"""What the common pack has besides the groups that are prepared for whole paths."""
+FURTHER = ("stream", "windows", "sig_to_log_sig")
+"""Operations of whose groups the common pack has kernels, besides those that are prepared for whole paths."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class WrittenPack:
 
 
 def common_groups(problem: Problem) -> tuple[str, ...]:
-    """What the common pack has of a problem: the usual groups, and those of streams and windows."""
-    return groups_to_prepare(problem, ("join", "combine", *STREAMS))
+    """What the common pack has of a problem: the usual groups, those of streams and windows, and conversions."""
+    return groups_to_prepare(problem, ("join", "combine", *FURTHER))
 
 
 def chosen_groups(names: Sequence[str] | None) -> Callable[[Problem], tuple[str, ...]]:

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import shared
 from hypothesis import settings
+from native import unoptimised
 from processes import RunPython, process_environment
 
 from logsig_codegen.build import background
@@ -20,7 +20,12 @@ from logsig_codegen.build.cache import places
 
 pytest_plugins = ("side_by_side", "torch_extension")
 
-settings.register_profile("logsig", deadline=None)  # how long an example takes says something about the machine only
+# Hundreds of fresh processes import the package: without bytecode each compiles it again, and all that it imports.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# How long an example takes says something about the machine only. Each run draws other examples.
+settings.register_profile("logsig", deadline=None, max_examples=50)
 settings.load_profile("logsig")
 
 
@@ -32,6 +37,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     folder.mkdir(exist_ok=True)
     os.environ["LOGSIG_CODEGEN_CACHE"] = str(folder)
     os.environ["LOGSIG_CODEGEN_EXTENSIONS"] = "never"  # no test starts a compiler that outlives it
+    # XLA compiles thousands of programs that run once.
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
     for name in ("LOGSIG_CODEGEN_PATH", "LOGSIG_CODEGEN_BUILD"):
         os.environ.pop(name, None)
 
@@ -55,14 +62,10 @@ def nothing_in_the_background(request: pytest.FixtureRequest, monkeypatch: pytes
         monkeypatch.setattr(background, "start", lambda *_: None)
 
 
-@pytest.fixture
-def unoptimised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compile C without optimisation, which changes no number, for tests of something else than compiled code."""
-    from logsig_codegen.build import toolchain
-
-    flags = tuple(replace(flag, text="-O0") if flag.text == "-O2" else flag for flag in toolchain.FLAGS)
-    monkeypatch.setattr(toolchain, "FLAGS", flags)
-    monkeypatch.setattr(toolchain, "_describe", toolchain._describe.__wrapped__)  # what it keeps is for other tests
+@pytest.fixture(name="unoptimised")
+def without_optimisation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile C without optimisation, for tests of something else than compiled code."""
+    unoptimised(monkeypatch)
 
 
 @pytest.fixture

@@ -7,11 +7,14 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from logsig_codegen.build import toolchain
 from logsig_codegen.build.compile import compile_library
 from logsig_codegen.build.toolchain import Flag, describe, find_compiler
 from logsig_codegen.compiler import CompiledProblem
@@ -26,6 +29,16 @@ SUFFIXES = {np.dtype(np.float64): "f64", np.dtype(np.float32): "f32"}
 COMPILERS = tuple(
     {os.path.realpath(path): name for name in ("clang", "cc", "gcc") if (path := shutil.which(name))}.values()
 )
+
+
+_described = lru_cache(maxsize=8)(toolchain._describe.__wrapped__)  # without optimisation
+
+
+def unoptimised(patched: pytest.MonkeyPatch) -> None:
+    """Let the package compile C without optimisation, which changes no number."""
+    flags = tuple(replace(flag, text="-O0") if flag.text == "-O2" else flag for flag in toolchain.FLAGS)
+    patched.setattr(toolchain, "FLAGS", flags)
+    patched.setattr(toolchain, "_describe", _described)  # what the other one keeps has other flags
 
 
 def write_sources(folder: Path, units: Iterable[SourceUnit]) -> None:
@@ -82,8 +95,8 @@ def build(
         for unit in c_sources(compiled, dtypes)
     ]
     write_sources(folder, units)
-    toolchain = describe(find_compiler(), march)
+    compiler = describe(find_compiler(), march)
     strict = tuple(Flag(text, "generated code has no warnings") for text in STRICT)
-    toolchain = replace(toolchain, compile_flags=(*toolchain.compile_flags, *strict))
-    compile_library(folder, units, "kernels.so", toolchain)
+    compiler = replace(compiler, compile_flags=(*compiler.compile_flags, *strict))
+    compile_library(folder, units, "kernels.so", compiler)
     return Native(ctypes.CDLL(str(folder / "kernels.so")), compiled.problem)

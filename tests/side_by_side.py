@@ -1,15 +1,18 @@
-"""A plugin of pytest: how many processes run the tests, and the names of running tests where none has ended lately."""
+"""A plugin of pytest: how many processes run the tests, which tests they begin with, and what runs while none ends."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+from collections.abc import Sequence
+from typing import TypeVar
 
 import pytest
 
 from logsig_codegen.build.cpu import usable_processors
 
+T = TypeVar("T")
 MOST = 8
 """Processes; each imports torch and starts compilers, so more of them want more memory than many machines have."""
 SILENCE = 20.0
@@ -25,6 +28,28 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if all("::" in argument for argument in config.args):
         return 0
     return min(usable_processors(), MOST)
+
+
+@pytest.hookimpl(trylast=True)  # after those that are not asked for were taken out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each process begins with its share of the long tests: one that began last would leave the others idle."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        long = [item for item in items if item.get_closest_marker("long")]
+        others = [item for item in items if not item.get_closest_marker("long")]
+        items[:] = dealt(long, others, int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+
+
+def dealt(long: Sequence[T], others: Sequence[T], processes: int) -> list[T]:
+    """All of them, in an order whose equal parts (pytest-xdist gives one to each process) begin with ``long`` ones."""
+    found: list[T] = []
+    left = list(others)
+    for number in range(processes):
+        size = (len(long) + len(others) - len(found)) // (processes - number)
+        own = list(long[number::processes])
+        rest = max(size - len(own), 0)
+        found += own + left[:rest]
+        del left[:rest]
+    return found + left
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -20,6 +20,7 @@ SCRIPTS = {
     "paths": "paths",
     "path_accuracy": "path_accuracy",
     "conversions": "conversions",
+    "coordinates": "coordinates",
     "jax_programs": "jax_programs",
     "gpu_h100": "gpu",
     "gpu_h200": "gpu",
@@ -27,7 +28,12 @@ SCRIPTS = {
     "public_suite": "public_suite",
 }
 """By file of results: the script that shows it."""
-OTHER_PAGES = {"jobs": "README.md", "roofline": "docs/roofline.md", "public_suite": "docs/roofline.md"}
+OTHER_PAGES = {
+    "coordinates": "docs/performance.md",
+    "jobs": "README.md",
+    "roofline": "docs/roofline.md",
+    "public_suite": "docs/roofline.md",
+}
 """Where it is shown, if not on the page of benchmarks."""
 
 

@@ -163,7 +163,12 @@ COUNTS = {
 }
 
 
-@pytest.mark.parametrize(("dimension", "degree"), COUNTS)
+LONGEST = (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "degree"), [pytest.param(*one, marks=pytest.mark.slow if one == LONGEST else ()) for one in COUNTS]
+)
 def test_operation_counts(dimension: int, degree: int) -> None:
     best, recompute, reverse = COUNTS[dimension, degree]
     assert best is not None

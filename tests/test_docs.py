@@ -14,7 +14,7 @@ import documents
 import numpy as np
 import pysiglib
 import pytest
-from shared import once
+import together
 
 import logsig_codegen as lg
 from logsig_codegen.compiler import compile_problem
@@ -30,7 +30,7 @@ PAGES = documents.pages()
 def folder(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Path:
     """A working folder that holds what the pages take for granted."""
     path = tmp_path_factory.mktemp("pages")  # the pages write into it
-    shutil.copytree(once("pages", documents.prepare) / "generated", path / "generated")
+    shutil.copytree(together.complete() / "d2_n3", path / "generated" / "d2_n3")
     return path
 
 

@@ -117,6 +117,7 @@ def test_a_log_ode_model_learns_from_irregular_recordings(capsys: pytest.Capture
     assert "33% of the values missing" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_log_ncde_learns_the_speakers(capsys: pytest.CaptureFixture[str]) -> None:
     """The loss falls, and with signax's log-signatures it is the same one; nine speakers: a guess is right 1 in 9."""
     double = jax.config.jax_enable_x64

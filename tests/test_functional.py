@@ -198,6 +198,7 @@ def test_nothing_is_built_after_it_was_prepared(method: int, monkeypatch: pytest
     lg.clear_cache()
 
 
+@pytest.mark.usefixtures("unoptimised")
 @pytest.mark.parametrize(
     "call",
     [

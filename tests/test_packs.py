@@ -493,6 +493,8 @@ results = {
     "combine": lg.log_sig_combine(z, lg.log_sig(other, 3, method=2), 5, 3),
     "d_path": lg.log_sig_backprop(np.ones_like(z), path, 3, method=2),
     "d_z": lg.log_sig_join_backprop(np.ones_like(z), z, step, 5, 3, n_jobs=2)[0],
+    "words": lg.log_sig_change_method(z, 5, 3, 2, 1),
+    "sig": lg.logsig_to_sig(z, 5, 3, method=2),
 }
 np.savez(sys.argv[2], **results)
 assert "gomp" not in open("/proc/self/maps").read()
@@ -523,6 +525,7 @@ def environment(folder: Path, *, checkout: bool = True) -> tuple[Path, Path]:
     return folder / "bin" / "python", packages
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.usefixtures("unoptimised")
 def test_the_common_pack_where_there_is_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -555,6 +558,8 @@ def test_the_common_pack_where_there_is_nothing_else(tmp_path: Path, monkeypatch
     pysiglib.prepare_log_sig(5, 3, 2)
     assert_near(found["log_sig"], truth(path))
     assert_near(found["stream"], truth(path))
+    assert_near(found["words"], pysiglib.log_sig(path, 3, method=1))
+    assert_near(found["sig"], pysiglib.sig(path, 3))
     assert_near(found["windows"], truth(path[:, 4:24]))
     assert_near(found["join"], truth(np.concatenate([path, path[:, -1:] + step[:, None]], axis=1)))
     assert_near(found["combine"], truth(np.concatenate([path, other - other[:, :1] + path[:, -1:]], axis=1)))

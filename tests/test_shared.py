@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import side_by_side
 from shared import digest, once
@@ -61,3 +62,18 @@ def test_number_of_processes(monkeypatch: pytest.MonkeyPatch, arguments: list[st
     assert side_by_side.pytest_xdist_auto_num_workers(config) == expected
     monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "3")
     assert side_by_side.pytest_xdist_auto_num_workers(config) == 3
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+@pytest.mark.parametrize(("many_long", "many_others"), [(0, 9), (5, 30), (4, 1), (12, 0)])
+def test_every_process_begins_with_long_tests(processes: int, many_long: int, many_others: int) -> None:
+    long, others = list(range(-many_long, 0)), list(range(many_others))
+    found: Any = side_by_side.dealt(long, others, processes)
+    assert sorted(found) == long + others
+    assert [one for one in found if one >= 0] == others, "neighbours share what they build"
+    if many_others >= many_long * processes:
+        for number in range(processes):  # as pytest-xdist cuts them
+            part, found = np.split(np.asarray(found), [len(found) // (processes - number)])
+            count = np.count_nonzero(part < 0)
+            assert many_long // processes <= count <= -(-many_long // processes)
+            assert (part[:count] < 0).all()

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from emulated import CXX, HEADERS, Emulation
+from native import unoptimised
 from processes import RunPython
 from shared import once
 
 import logsig_codegen as lg
-from logsig_codegen.build import nvidia
+from logsig_codegen.build import extension, nvidia
 from logsig_codegen.build.artifact import read_artifact
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.cuda.sources import CudaSources, Image
@@ -30,6 +31,11 @@ _OTHERS = ("stream", "log_sig_by", "windows", *(one.name for one in GROUPS["conv
 NATIVE = {name for name in OPERATIONS if not name.startswith(_OTHERS)} | INTERVALS
 """The operators an extension has: those of the generated kernels that are no options of others, and of intervals."""
 OnHost = Callable[..., "CompletedProcess[str]"]
+
+
+def unoptimised_operators(patched: pytest.MonkeyPatch) -> None:
+    """Let the package compile extensions of torch without optimisation: what is in C++ computes nothing."""
+    patched.setattr(extension, "_SCRIPT", extension._SCRIPT.replace('"-O2"', '"-O0"'))
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ def built(session_cache: Path) -> Built:
     def make(out: Path) -> None:
         (out / "emulated").mkdir()
         with pytest.MonkeyPatch.context() as patched:
+            unoptimised(patched)
+            unoptimised_operators(patched)
             patched.setattr(cuda, "compile_images", emulated_images(out / "emulated", Problem(2, 3)))
             patched.setattr(nvidia, "find_cuda_compiler_ahead", lambda: nvidia.CudaCompiler("nvcc", "0", "none"))
             lg.generate(2, 3, out, targets=("torch",))

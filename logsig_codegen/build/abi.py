@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from logsig_codegen.build.launcher import HEADERS, sources
-from logsig_codegen.operations import CONVERSION, OPERATIONS, SLIDING, Operation
+from logsig_codegen.operations import CONVERSION, MAP, OPERATIONS, SLIDING, Operation
 from logsig_codegen.shipped import verbatim
 
 _DESCRIPTION = """
@@ -63,7 +63,7 @@ def arguments(operation: Operation) -> list[tuple[str, str]]:
             found += [("ptrdiff_t ", "length"), ("const ptrdiff_t *", "lengths"), ("const ptrdiff_t *", "starts")]
             if operation.in_pieces:
                 found.append(("const logsig_products *", "products"))
-    if operation.kind == CONVERSION:
+    if operation.kind in (CONVERSION, MAP):
         found += [("const logsig_map *", "maps"), ("int ", "n_maps"), ("int ", "scalar_term")]
     return [*found, ("ptrdiff_t ", "batch"), ("int ", "n_jobs")]
 

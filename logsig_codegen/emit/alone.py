@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from logsig_codegen.algebra.lyndon import Word
-from logsig_codegen.compiler import PathKernel
-from logsig_codegen.operations import FORWARD, OPERATIONS, in_loops
+from logsig_codegen.compiler import PathKernel, in_loops
+from logsig_codegen.operations import FORWARD, OPERATIONS
 from logsig_codegen.passes.repeat import REGISTER_STATE
 from logsig_codegen.plans import prefix_signature
 from logsig_codegen.problem import Problem

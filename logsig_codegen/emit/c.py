@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from logsig_codegen._version import ABI_VERSION
-from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel
+from logsig_codegen.compiler import CompiledProblem, Kernel, PathKernel, in_loops
 from logsig_codegen.emit.alone import walks_alone
 from logsig_codegen.emit.calls import call_functions, calls_view, coordinates_view, has_calls
 from logsig_codegen.emit.letters import letters_view
@@ -18,7 +18,7 @@ from logsig_codegen.emit.view import has_conversions, header_view, module_view, 
 from logsig_codegen.emit.wide import wide_view
 from logsig_codegen.emit.windows import windows_view
 from logsig_codegen.ir.lie import LieProgram
-from logsig_codegen.operations import CALLS, CONVERSION, OPERATIONS, SLIDING, in_loops
+from logsig_codegen.operations import CALLS, CONVERSION, MAP, OPERATIONS, SLIDING
 from logsig_codegen.stages import stage
 
 DTYPES = ("float64", "float32")
@@ -38,7 +38,7 @@ def c_sources(
     variants = tuple((_BITS[dtype],) for dtype in dtypes)
     units = []
     for kernel in compiled.kernels:
-        once = OPERATIONS[kernel.operation].kind == CONVERSION
+        once = OPERATIONS[kernel.operation].kind in (CONVERSION, MAP)
         units.append(
             SourceUnit(f"{kernel.operation}.c", kernel_text(compiled, kernel), "c", ((),) if once else variants)
         )
@@ -62,7 +62,8 @@ def c_sources(
     names.extend(HEADERS if has_conversions(compiled) else ())
     sliding = any(OPERATIONS[kernel.operation].kind == SLIDING for kernel in compiled.kernels)
     if calls or sliding:
-        names.extend(("logsig_path_call.h", "logsig_maps.h", "logsig_calls.h", "logsig_intervals.h", "logsig_blocks.h"))
+        names.extend(("logsig_path_call.h", "logsig_maps.h", "logsig_map_rows.h", "logsig_calls.h"))
+        names.extend(("logsig_intervals.h", "logsig_blocks.h"))
     if sliding:
         names.extend(("logsig_sliding.h", *(("logsig_letter_windows.h",) if any(loops) else ())))
     if calls:
@@ -80,7 +81,7 @@ def c_sources(
 
 def kernel_text(compiled: CompiledProblem, kernel: Kernel | PathKernel) -> str:
     """The C file of one kernel."""
-    if OPERATIONS[kernel.operation].kind == CONVERSION:
+    if OPERATIONS[kernel.operation].kind in (CONVERSION, MAP):
         assert isinstance(kernel, Kernel)
         return conversion_text(compiled, kernel)
     if OPERATIONS[kernel.operation].kind == SLIDING:

@@ -20,13 +20,14 @@ _COMMENTS = (
 
 @dataclass(frozen=True)
 class CallsView:
-    """The file with the calls."""
+    """The file with the calls; ``streams``: there are streams among them."""
 
     title: str
     header: str
     symbol: str
     functions: tuple[tuple[str, ...], ...]
     arguments: str
+    streams: bool
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def calls_view(compiled: CompiledProblem, coordinates: bool) -> CallsView:
         symbol=symbol(problem, ""),
         functions=tuple(tuple(_members(compiled, state)) for state in (default_state(problem), *STATES)),
         arguments=f"{problem.dimension}, {problem.degree}, {problem.size}, FUNCTIONS, {maps}",
+        streams=any(OPERATIONS[kernel.operation].streams for kernel in compiled.kernels),
     )
 
 

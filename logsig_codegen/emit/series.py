@@ -1,4 +1,4 @@
-"""Views of conversions: power series in the tensor algebra, in loops that are written by hand."""
+"""Views of conversions: power series in the tensor algebra and linear maps, in loops that are written by hand."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from logsig_codegen.emit.printer import c_number
 from logsig_codegen.emit.render import render
 from logsig_codegen.emit.unit import SourceUnit
 from logsig_codegen.emit.view import SUFFIXES, origin, parameters, symbol
-from logsig_codegen.operations import OPERATIONS, WORDS, Operation
+from logsig_codegen.operations import MAP, OPERATIONS, WORDS, Operation
 from logsig_codegen.problem import Problem
 
-HEADERS = ("logsig_path_call.h", "logsig_maps.h", "logsig_series_call.h", "logsig_series.h")
+HEADERS = ("logsig_path_call.h", "logsig_maps.h", "logsig_map_rows.h", "logsig_series_call.h", "logsig_series.h")
 """What the sources of conversions include, besides the headers of all kernels."""
 LANES_WORDS = 4_096
 """Words up to which full blocks of rows go through the lanes: their memory fits the second-level cache, or nearly."""
@@ -35,7 +35,7 @@ class SeriesView:
 
 @dataclass(frozen=True)
 class EntryView:
-    """The function for one number type; ``numbers``: the first members of the struct that it fills in."""
+    """The function for one number type; ``numbers``: what its type decides of the call that it passes on."""
 
     symbol: str
     parameters: tuple[str, ...]
@@ -50,6 +50,16 @@ class ConversionView:
     introduction: tuple[str, ...]
     series: str
     operands: str
+    entries: tuple[EntryView, ...]
+
+
+@dataclass(frozen=True)
+class MapView:
+    """The file of rows through maps; ``arguments``: operands, then their strides."""
+
+    title: str
+    introduction: tuple[str, ...]
+    arguments: str
     entries: tuple[EntryView, ...]
 
 
@@ -86,7 +96,20 @@ def _numbers(coefficients: Sequence[Fraction]) -> tuple[str, ...]:
 
 def conversion_text(compiled: CompiledProblem, kernel: Kernel) -> str:
     """The file of one conversion."""
+    if OPERATIONS[kernel.operation].kind == MAP:
+        return render("c/map.c.j2", view=map_view(compiled.problem, kernel))
     return render("c/conversion.c.j2", view=conversion_view(compiled.problem, kernel))
+
+
+def map_view(problem: Problem, kernel: Kernel) -> MapView:
+    """The view of rows through maps."""
+    operation = OPERATIONS[kernel.operation]
+    return MapView(
+        title=f"{operation.title}: dimension {problem.dimension}, degree {problem.degree}.",
+        introduction=(*origin(problem), operation.summary, "The maps come with the call; see logsig_maps.h."),
+        arguments=", ".join((*operation.operands, *(f"{one}_stride" for one in operation.operands))),
+        entries=tuple(_entries(problem, operation)),
+    )
 
 
 def conversion_view(problem: Problem, kernel: Kernel) -> ConversionView:
@@ -100,15 +123,17 @@ def conversion_view(problem: Problem, kernel: Kernel) -> ConversionView:
         introduction=tuple(_introduction(problem, kernel, operation)),
         series=symbol(problem, "series"),
         operands=", ".join((*of, *strides)),
-        entries=tuple(
-            EntryView(
-                symbol=f"{symbol(problem, operation.name)}_{SUFFIXES[dtype]}",
-                parameters=parameters(operation.name, real),
-                numbers=f"{int(x.width == WORDS)}, {int(dtype == 'float32')}",
-            )
-            for dtype, real in _REALS.items()
-        ),
+        entries=tuple(_entries(problem, operation, f"{int(x.width == WORDS)}, ")),
     )
+
+
+def _entries(problem: Problem, operation: Operation, before: str = "") -> Iterator[EntryView]:
+    for dtype, real in _REALS.items():
+        yield EntryView(
+            symbol=f"{symbol(problem, operation.name)}_{SUFFIXES[dtype]}",
+            parameters=parameters(operation.name, real),
+            numbers=f"{before}{int(dtype == 'float32')}",
+        )
 
 
 def _introduction(problem: Problem, kernel: Kernel, operation: Operation) -> Iterator[str]:

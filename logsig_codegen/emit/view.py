@@ -10,7 +10,7 @@ from logsig_codegen.compiler import CompiledProblem, Kernel
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.ir.schedule import Compute, Schedule
-from logsig_codegen.operations import CONVERSION, OPERATIONS, SLIDING, columns
+from logsig_codegen.operations import CONVERSION, MAP, OPERATIONS, SLIDING, columns
 from logsig_codegen.problem import Problem
 
 SUFFIXES = {"float64": "f64", "float32": "f32"}
@@ -73,7 +73,7 @@ def parameters(operation: str, real: str) -> tuple[str, ...]:
         rows.insert(after, "ptrdiff_t length, const ptrdiff_t *lengths, const ptrdiff_t *starts")
         if described.in_pieces:
             rows.insert(after + 1, "const void *products")
-    if described.kind == CONVERSION:
+    if described.kind in (CONVERSION, MAP):
         rows.append("const logsig_map *maps, int n_maps, int scalar_term")
     return (*rows, "ptrdiff_t batch, int n_jobs")
 

@@ -26,7 +26,7 @@ _RUNS = {
 
 
 def wide_view(problem: Problem, kernel: PathKernel) -> PathKernelView:
-    """The view of an operation along whole paths, or of a stream, of which ``operations.in_loops`` is true."""
+    """The view of an operation along whole paths, or of a stream, of which ``compiler.in_loops`` is true."""
     operation = OPERATIONS[kernel.operation]
     (step, *_) = kernel.phases
     described = (

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from logsig_codegen.compiler import Kernel, PathKernel
+from logsig_codegen.compiler import Kernel, PathKernel, in_loops
 from logsig_codegen.emit.letters import room, row_function
 from logsig_codegen.emit.path_view import FunctionText
 from logsig_codegen.emit.statements import SHORT_NAMES, PartPrinter
 from logsig_codegen.emit.tables import VectorMemory, table_lines
 from logsig_codegen.emit.view import head, introduction, symbol
-from logsig_codegen.operations import OPERATIONS, columns, in_loops
+from logsig_codegen.operations import OPERATIONS, columns
 from logsig_codegen.problem import Problem
 from logsig_codegen.sliding import sliding_costs
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from logsig_codegen.functional._arguments import augmented_problem, non_negative
 from logsig_codegen.problem import Problem, check_positive_integer
-from logsig_codegen.runtime import conversions
+from logsig_codegen.runtime import changes, conversions
 from logsig_codegen.runtime.arrays import plain
 from logsig_codegen.runtime.checks import check_bool, check_types
 from logsig_codegen.runtime.fronts import calls_of
@@ -207,7 +207,7 @@ def linear_log_sig(
     problem = augmented_problem(dimension, degree)
     return _convert(
         "linear_log_sig",
-        lambda x: conversions.linear_log_sig(x, problem, method, scalar_term),
+        lambda x: changes.linear_log_sig(x, problem, method, scalar_term),
         {"displacement": displacement},
         problem,
         method,
@@ -235,7 +235,7 @@ def linear_log_sig_backprop(
     problem = augmented_problem(dimension, degree)
     return _convert(
         "linear_log_sig_backprop",
-        lambda d_out: conversions.linear_log_sig_backprop(d_out, problem, method, scalar_term),
+        lambda d_out: changes.linear_log_sig_backprop(d_out, problem, method, scalar_term),
         {"derivs": derivs},
         problem,
         method,
@@ -260,11 +260,14 @@ def log_sig_change_method(
     -------
     array, shape as for log_sig, for target
     """
+    found = changes.ordinary_change("log_sig_change_method", log_sig, dimension, degree, source, target)
+    if found is not None:
+        return found  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree)
     source, target = check_method(source, "source"), check_method(target, "target")
     return _convert(
         "log_sig_change_method",
-        lambda x: conversions.change_method(x, problem, source, target),
+        lambda x: changes.change_method(x, problem, source, target),
         {"log_sig": log_sig},
         problem,
         source,
@@ -276,11 +279,14 @@ def log_sig_change_method_backprop(
     derivs: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex, source: int, target: int
 ) -> ArrayOrTensor:
     """Gradients with respect to the argument of :func:`log_sig_change_method`, from those of its result."""
+    found = changes.ordinary_change("log_sig_change_method_backprop", derivs, dimension, degree, source, target)
+    if found is not None:
+        return found  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree)
     source, target = check_method(source, "source"), check_method(target, "target")
     return _convert(
         "log_sig_change_method_backprop",
-        lambda d_out: conversions.change_method_backprop(d_out, problem, source, target),
+        lambda d_out: changes.change_method_backprop(d_out, problem, source, target),
         {"derivs": derivs},
         problem,
         source,
@@ -290,10 +296,13 @@ def log_sig_change_method_backprop(
 
 def log_sig_to_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """From Lyndon brackets to the Hall basis of iisignature and RoughPy, ``(..., m) -> (..., m)``."""
+    found = changes.ordinary_change("log_sig_to_hall", log_sig, dimension, degree, *changes.HALL)
+    if found is not None:
+        return found  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree)
     return _convert(
         "log_sig_to_hall",
-        lambda x: conversions.to_hall(x, problem),
+        lambda x: changes.to_hall(x, problem),
         {"log_sig": log_sig},
         problem,
     )
@@ -301,10 +310,13 @@ def log_sig_to_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: Su
 
 def log_sig_to_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """Gradients with respect to Lyndon brackets, from those with respect to the Hall basis."""
+    found = changes.ordinary_change("log_sig_to_hall_backprop", derivs, dimension, degree, *changes.HALL)
+    if found is not None:
+        return found  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree)
     return _convert(
         "log_sig_to_hall_backprop",
-        lambda d_out: conversions.to_hall_backprop(d_out, problem),
+        lambda d_out: changes.to_hall_backprop(d_out, problem),
         {"derivs": derivs},
         problem,
     )
@@ -312,10 +324,13 @@ def log_sig_to_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, de
 
 def log_sig_from_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """From the Hall basis to Lyndon brackets; the inverse of :func:`log_sig_to_hall`."""
+    found = changes.ordinary_change("log_sig_from_hall", log_sig, dimension, degree, *changes.HALL)
+    if found is not None:
+        return found  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree)
     return _convert(
         "log_sig_from_hall",
-        lambda x: conversions.from_hall(x, problem),
+        lambda x: changes.from_hall(x, problem),
         {"log_sig": log_sig},
         problem,
     )
@@ -323,10 +338,13 @@ def log_sig_from_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: 
 
 def log_sig_from_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """Gradients with respect to the Hall basis, from those with respect to Lyndon brackets."""
+    found = changes.ordinary_change("log_sig_from_hall_backprop", derivs, dimension, degree, *changes.HALL)
+    if found is not None:
+        return found  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree)
     return _convert(
         "log_sig_from_hall_backprop",
-        lambda d_out: conversions.from_hall_backprop(d_out, problem),
+        lambda d_out: changes.from_hall_backprop(d_out, problem),
         {"derivs": derivs},
         problem,
     )

@@ -14,18 +14,28 @@ from logsig_codegen.gpu.cooperative import CooperativePlan, best_cooperative_pla
 from logsig_codegen.gpu.hardware import SHARED_BYTES
 from logsig_codegen.gpu.path_scan import PathScanPlan, path_scan_plan
 from logsig_codegen.gpu.rows import RowsPlan, rows_plan
-from logsig_codegen.gpu.sliding import SlidingPlan, is_sliding, sliding_plan
+from logsig_codegen.gpu.sliding import (
+    SlidingBackPlan,
+    SlidingPlan,
+    is_sliding,
+    sliding_back_plan,
+    sliding_plan,
+    without_last_degree,
+)
 from logsig_codegen.gpu.spilling import spill_to_shared_memory
 from logsig_codegen.gpu.stream import StreamPlan, is_stream, stream_plan
+from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.problem import Problem
 from logsig_codegen.stages import stage
 
 THREAD_OPERATIONS = 4_500
 """A thread computes samples whose programs have no more operations than this: longer ones take minutes to compile."""
+BACK_OPERATIONS = 8_000
+"""The same for gradients of windows that overlap, which are five programs: the longest take ten seconds."""
 COOPERATIVE_OPERATIONS = 8_000
 """The same for cooperative warps: the longest program, prologue or epilogue, takes ten seconds."""
 
-Plan: TypeAlias = "RowsPlan | PathScanPlan | StreamPlan | SlidingPlan | CooperativePlan | BlockPlan"
+Plan: TypeAlias = "RowsPlan | PathScanPlan | StreamPlan | SlidingPlan | SlidingBackPlan | CooperativePlan | BlockPlan"
 AKernel: TypeAlias = "Kernel | PathKernel"
 
 
@@ -53,9 +63,12 @@ def thread_per_unit(problem: Problem, kernel: AKernel, dtype: str, plan: Plan | 
 
     There is no other form: such windows are walked through one by one where a warp needs too much shared memory.
     """
-    if not isinstance(kernel, PathKernel) or not _is_short(kernel, THREAD_OPERATIONS):
+    backward = OPERATIONS[kernel.operation].backward
+    if backward:
+        kernel = without_last_degree(problem)
+    if not isinstance(kernel, PathKernel) or not _is_short(kernel, BACK_OPERATIONS if backward else THREAD_OPERATIONS):
         return None
-    found = sliding_plan(kernel)
+    found: SlidingPlan | SlidingBackPlan = sliding_back_plan(kernel) if backward else sliding_plan(kernel)
     return found if found.occupancy(dtype).warp_bytes <= SHARED_BYTES else None
 
 

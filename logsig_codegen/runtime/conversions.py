@@ -11,7 +11,8 @@ for bit, on the other rows. Array types and dtypes are not checked here; a wrong
 ``ValueError``.
 
 A function named ``…_backprop`` applies the transposed derivative: from derivatives by the result to derivatives by the
-argument. Logarithms and exponentials are kernels of the generated library, the group ``conversions``.
+argument. Logarithms and exponentials are kernels of the generated library, the group ``conversions``; what is linear is
+in :mod:`.changes`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from logsig_codegen.algebra.basis_maps import expanded_to_words
-from logsig_codegen.algebra.hall import brackets_to_hall, hall_to_brackets
+from logsig_codegen.algebra.basis_maps import SparseMap, expanded_to_words
 from logsig_codegen.operations import OPERATIONS, WORDS
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import registry
@@ -31,28 +31,23 @@ from logsig_codegen.runtime._abi import ffi
 from logsig_codegen.runtime.arrays import call_rows, function_for
 from logsig_codegen.runtime.checks import broadcast_shapes
 from logsig_codegen.runtime.coordinates import (
-    Chain,
-    RowMap,
     chain_of,
-    change_method_backprop_map,
-    change_method_map,
     described,
     log_sig_size,
     scalar_terms,
-    scalars,
     sig_size,
     skipped,
 )
 from logsig_codegen.runtime.fast import NO_MEMORY, READABLE
 from logsig_codegen.runtime.paths import c_map
-from logsig_codegen.runtime.rows import Array, apply_map, apply_transpose, by_rows, check_width, transposed
+from logsig_codegen.runtime.rows import Array, check_width, transposed
 from logsig_codegen.runtime.threads import thread_count
 
 LOGARITHM, EXPONENTIAL = OPERATIONS["sig_to_log_sig"], OPERATIONS["logsig_to_sig"]
 
 
 @dataclass(frozen=True, eq=False)
-class _Form:
+class Form:
     """One conversion in some coordinates, ready to be called.
 
     Attributes
@@ -62,7 +57,7 @@ class _Form:
     maps, n_maps : cdata, int
         The maps that they take.
     widths : mapping
-        By the length of a row of the argument: that of the result, and the number of scalar terms.
+        By the length of a row of the argument: that of the result, and what the C function takes as ``scalar_term``.
     kept : tuple
         What ``maps`` points to.
     """
@@ -74,7 +69,7 @@ class _Form:
     kept: tuple[Any, ...]
 
 
-_forms: dict[tuple[str, int, int, int, bool], _Form] = {}
+_forms: dict[tuple[str, int, int, int, bool], Form] = {}
 registry.watch(lambda problem: _forms.clear())
 
 
@@ -102,8 +97,11 @@ def ordinary(
     ):
         return None
     form = _forms.get((operation, dimension, degree, method, scalar_term))
-    if form is None:
-        return None
+    return None if form is None else call_form(form, x, derivs, n_jobs)
+
+
+def call_form(form: Form, x: Array, derivs: Any, n_jobs: int) -> Any:
+    """The result of a call on contiguous arrays of one batch, or ``None``."""
     dtype, shape = x.dtype, x.shape
     function = form.functions.get(dtype)
     found = form.widths.get(shape[-1]) if shape else None
@@ -130,7 +128,7 @@ def ordinary(
     return out
 
 
-def _form(operation: str, problem: Problem, method: int, scalar_term: bool) -> _Form:
+def _form(operation: str, problem: Problem, method: int, scalar_term: bool) -> Form:
     key = (operation, problem.dimension, problem.degree, method, scalar_term)
     form = _forms.get(key)
     if form is None:
@@ -138,7 +136,7 @@ def _form(operation: str, problem: Problem, method: int, scalar_term: bool) -> _
         maps, kept = _maps(operation, problem, method)
         by_dtype = {np.dtype(name): function for name, function in functions.items()}
         widths = _widths(operation, problem, method, scalar_term)
-        form = _forms[key] = _Form(by_dtype, maps, len(kept), widths, kept)
+        form = _forms[key] = Form(by_dtype, maps, len(kept), widths, kept)
     return form
 
 
@@ -151,27 +149,39 @@ def _widths(operation: str, problem: Problem, method: int, scalar_term: bool) ->
     return {problem.size: (words + scalar_term, int(scalar_term))}
 
 
-def _maps(operation: str, problem: Problem, method: int) -> tuple[Any, tuple[Any, ...]]:
-    """The maps of a conversion as C takes them (see ``logsig_series.h``), and what they point to."""
+def maps_of(operation: str, problem: Problem, method: int) -> tuple[SparseMap, ...]:
+    """The maps of a conversion, in the order in which the kernel takes them (see ``logsig_series.h``).
+
+    The selection of the Lyndon words is to be handed over without coefficients.
+    """
     described = OPERATIONS[operation]
     logarithm = described.operand_inputs[-1].width == WORDS
     chain = chain_of(problem, 0, method) if logarithm else chain_of(problem, method, 0)
     selection = expanded_to_words(problem.dimension, problem.degree)
     if not described.backward:
-        maps = chain.maps
-    elif logarithm:
-        maps = tuple(one if one is selection else transposed(one) for one in reversed(chain.maps))
-    else:
-        maps = (*chain.maps, *chain.transposed)
-    kept = tuple(map(c_map, maps))
-    made = ffi.new("logsig_map[]", [one[0][0] for one in kept]) if kept else ffi.NULL
+        return chain.maps
+    if logarithm:
+        return tuple(one if one is selection else transposed(one) for one in reversed(chain.maps))
+    return (*chain.maps, *chain.transposed)
+
+
+def _maps(operation: str, problem: Problem, method: int) -> tuple[Any, tuple[Any, ...]]:
+    """The maps of a conversion in C, and what they point to."""
+    maps = maps_of(operation, problem, method)
+    made, kept = c_maps(maps)
     for place, one in enumerate(maps):
-        if one is selection:
+        if one is expanded_to_words(problem.dimension, problem.degree):
             made[place].coefficients = ffi.NULL
     return made, kept
 
 
-def _run(form: _Form, x: Array, threads: int, derivs: Array | None = None) -> Array:
+def c_maps(maps: tuple[SparseMap, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """Maps as an array in C, and what that points to."""
+    kept = tuple(map(c_map, maps))
+    return ffi.new("logsig_map[]", [one[0][0] for one in kept]) if kept else ffi.NULL, kept
+
+
+def _run(form: Form, x: Array, threads: int, derivs: Array | None = None) -> Array:
     """The result for arrays of any layout; the leading shape of ``derivs`` broadcasts to that of ``x``."""
     batch, (columns, scalar) = x.shape[:-1], form.widths[x.shape[-1]]
     if derivs is not None and broadcast_shapes(derivs.shape[:-1], batch) != batch:
@@ -267,109 +277,3 @@ def logsig_to_sig_backprop(
     scalar = bool(scalar_term) if method else bool(skip)
     check_width("derivs", derivs, (sig_size(problem, scalar),), described(problem))
     return _run(_form(EXPONENTIAL.gradient, problem, method, bool(scalar_term)), log_sig, threads, derivs)
-
-
-def linear_log_sig(displacement: Array, problem: Problem, method: int, scalar_term: bool = False) -> Array:
-    """The log-signature of a straight line: the displacement, then zeros.
-
-    Parameters
-    ----------
-    displacement : array (..., dimension)
-    scalar_term : bool
-        For method 0, whether the result starts with a 0; ignored otherwise.
-
-    Returns
-    -------
-    array (..., log_sig_size)
-    """
-    width, skip = log_sig_size(problem, method, scalar_term), scalars(method, scalar_term)
-    check_width("displacement", displacement, (problem.dimension,), described(problem))
-    result = np.zeros((*displacement.shape[:-1], width), displacement.dtype)
-    result[..., skip : skip + problem.dimension] = displacement
-    return result
-
-
-def linear_log_sig_backprop(derivs: Array, problem: Problem, method: int, scalar_term: bool = False) -> Array:
-    """Derivatives by the displacement from derivatives by the result of :func:`linear_log_sig`: a new array."""
-    width, skip = log_sig_size(problem, method, scalar_term), scalars(method, scalar_term)
-    check_width("derivs", derivs, (width,), described(problem, method))
-    return np.array(derivs[..., skip : skip + problem.dimension], order="C")
-
-
-def change_method(log_sig: Array, problem: Problem, source: int, target: int, scalar_term: bool = False) -> Array:
-    """Log-signatures in other coordinates.
-
-    Parameters
-    ----------
-    log_sig : array (..., log_sig_size)
-        Coordinates of method ``source``; for method 0 with or without scalar term. Of expanded coordinates only those
-        on the Lyndon words are read, unless ``target`` is 0 as well.
-    scalar_term : bool
-        For ``target`` 0, whether the result starts with a 0; ignored otherwise.
-
-    Returns
-    -------
-    array (..., log_sig_size)
-    """
-    return _on_rows(change_method_map(log_sig, problem, source, target, scalar_term), log_sig)
-
-
-def change_method_backprop(
-    derivs: Array, problem: Problem, source: int, target: int, scalar_term: bool = False
-) -> Array:
-    """Derivatives by ``log_sig`` from derivatives by the result of :func:`change_method`.
-
-    Parameters
-    ----------
-    derivs : array (..., log_sig_size)
-        Derivatives by coordinates of method ``target``; for method 0 with or without scalar term.
-    scalar_term : bool
-        For ``source`` 0, whether ``log_sig`` had a scalar term, and so the result (zero on it) has; ignored otherwise.
-
-    Returns
-    -------
-    array (..., log_sig_size)
-    """
-    return _on_rows(change_method_backprop_map(derivs, problem, source, target, scalar_term), derivs)
-
-
-def _on_rows(plan: RowMap, x: Array) -> Array:
-    """Apply a map whose result has its ``width``, but for the zeros before it."""
-
-    def convert(part: Array) -> Array:
-        return _with_scalar(Chain(plan.maps).apply(part[:, plan.skip :]), plan.front)
-
-    return by_rows(convert, plan.width, Chain(plan.maps).work, x)
-
-
-def to_hall(log_sig: Array, problem: Problem) -> Array:
-    """From Lyndon brackets (method 2 or 3) to the Hall basis of iisignature and RoughPy: ``(..., m) -> (..., m)``."""
-    check_width("log_sig", log_sig, (problem.size,), described(problem))
-    return apply_map(brackets_to_hall(problem.dimension, problem.degree), log_sig)
-
-
-def to_hall_backprop(derivs: Array, problem: Problem) -> Array:
-    """Derivatives by Lyndon bracket coordinates from derivatives by Hall coordinates."""
-    check_width("derivs", derivs, (problem.size,), described(problem))
-    return apply_transpose(brackets_to_hall(problem.dimension, problem.degree), derivs)
-
-
-def from_hall(log_sig: Array, problem: Problem) -> Array:
-    """From the Hall basis to Lyndon brackets (method 2 or 3); the inverse of :func:`to_hall`."""
-    check_width("log_sig", log_sig, (problem.size,), described(problem))
-    return apply_map(hall_to_brackets(problem.dimension, problem.degree), log_sig)
-
-
-def from_hall_backprop(derivs: Array, problem: Problem) -> Array:
-    """Derivatives by Hall coordinates from derivatives by Lyndon bracket coordinates."""
-    check_width("derivs", derivs, (problem.size,), described(problem))
-    return apply_transpose(hall_to_brackets(problem.dimension, problem.degree), derivs)
-
-
-def _with_scalar(x: Array, scalar: int) -> Array:
-    """``x`` with a scalar term in front, 0, for expanded coordinates that are to have one."""
-    if not scalar:
-        return x
-    result = np.zeros((len(x), x.shape[1] + 1))
-    result[:, 1:] = x
-    return result

@@ -105,6 +105,12 @@ class Table:
     starts: Array
     filled: Array | None
 
+    @classmethod
+    def of(cls, rows: int, starts: Array, indices: Array, coefficients: Array) -> Table:
+        """The table of a map in compressed rows, with ``rows + 1`` starts."""
+        (filled,) = np.nonzero(np.diff(starts))
+        return cls(rows, indices, coefficients, starts[filled], None if len(filled) == rows else filled)
+
     def apply(self, x: Array) -> Array:
         """Apply the map to rows of double precision; each sum has an order of its own, whatever the number of rows."""
         terms = np.take(x, self.indices, axis=1)
@@ -124,10 +130,8 @@ class Table:
 @lru_cache(maxsize=64)
 def table(linear: SparseMap) -> Table:
     """The arrays of a map, kept for the next call."""
-    starts = np.array(linear.starts, np.intp)
-    (filled,) = np.nonzero(np.diff(starts))
-    indices, coefficients = np.array(linear.indices, np.intp), np.array(linear.coefficients, np.float64)
-    return Table(linear.rows, indices, coefficients, starts[filled], None if len(filled) == linear.rows else filled)
+    starts, indices = (np.array(numbers, np.intp) for numbers in (linear.starts, linear.indices))
+    return Table.of(linear.rows, starts, indices, np.array(linear.coefficients, np.float64))
 
 
 @lru_cache(maxsize=64)

@@ -244,7 +244,8 @@ static int logsig_carry_out(logsig_gpu_problem *problem, const logsig_path_call 
 {
     int status;
     while ((status = logsig_launching.paths(problem, call, backward, run)) == LOGSIG_WANTS_KERNEL) {
-        if (run->wanted != LOGSIG_AT_STREAM && run->wanted != LOGSIG_AT_STREAM_BACKPROP && run->wanted != LOGSIG_AT_WINDOWS)
+        if (run->wanted != LOGSIG_AT_STREAM && run->wanted != LOGSIG_AT_STREAM_BACKPROP &&
+            run->wanted != LOGSIG_AT_WINDOWS && run->wanted != LOGSIG_AT_WINDOWS_BACKPROP)
             break;
         problem->known[run->wanted] = 1;
     }

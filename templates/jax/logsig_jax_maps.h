@@ -6,26 +6,7 @@
 #include "logsig_jax.h"
 #include "logsig_maps.h"
 
-static double logsig_number(const XLA_FFI_Buffer *buffer, int64_t place)
-{
-    return buffer->dtype == XLA_FFI_DataType_F64 ? ((const double *)buffer->data)[place]
-                                                 : ((const float *)buffer->data)[place];
-}
-
-static void logsig_put(const XLA_FFI_Buffer *buffer, int64_t place, double value)
-{
-    if (buffer->dtype == XLA_FFI_DataType_F64)
-        ((double *)buffer->data)[place] = value;
-    else
-        ((float *)buffer->data)[place] = (float)value;
-}
-
 enum { LOGSIG_MOST_MAPS = 2 };
-
-static void logsig_apply_map(const logsig_map *map, const double *x, double *y)
-{
-    for (ptrdiff_t k = 0; k < map->rows; k++) y[k] = logsig_mapped(map, x, k);
-}
 
 /* The map in the attributes whose names end with a digit. */
 static int logsig_read_map(const XLA_FFI_CallFrame *frame, char digit, logsig_map *map)
@@ -56,29 +37,16 @@ static XLA_FFI_Error *logsig_run_map(XLA_FFI_CallFrame *frame)
     const int64_t width = in->dims[in->rank - 1], to = out->dims[out->rank - 1];
     logsig_map maps[LOGSIG_MOST_MAPS];
     if (count > LOGSIG_MOST_MAPS) return logsig_invalid(frame, "Too many maps.");
-    int64_t room = width > to ? width : to;
-    for (int64_t k = 0; k < count; k++) {
+    for (int64_t k = 0; k < count; k++)
         if (logsig_read_map(frame, (char)('0' + k), &maps[k])) return logsig_invalid(frame, "A map is missing.");
-        if (maps[k].rows > room) room = maps[k].rows;
-    }
+    const logsig_map_rows job = {.maps = maps, .n_maps = (int)count, .single = in->dtype == XLA_FFI_DataType_F32, .skip = skip,
+                                 .columns = width - skip, .front = front, .width = to, .from = in->data, .to = out->data,
+                                 .inner = 1, .from_block = width, .to_block = to};
     const int64_t rows = logsig_count(out->dims, out->rank - 1);
-    double *const numbers = malloc((size_t)(2 * room + 1) * sizeof(double));
-    if (!numbers) return logsig_no_memory(frame);
-    for (int64_t row = 0; row < rows; row++) {
-        double *x = numbers, *y = numbers + room;
-        int64_t length = width - skip;
-        for (int64_t k = 0; k < length; k++) x[k] = logsig_number(in, row * width + skip + k);
-        for (int64_t k = 0; k < count; k++) {
-            logsig_apply_map(&maps[k], x, y);
-            length = maps[k].rows;
-            double *const last = x;
-            x = y;
-            y = last;
-        }
-        for (int64_t k = 0; k < to; k++)
-            logsig_put(out, row * to + k, k < front || k - front >= length ? 0.0 : x[k - front]);
-    }
-    free(numbers);
+    double *const room = malloc((size_t)(logsig_map_room(&job, rows) + 1) * sizeof(double));
+    if (!room) return logsig_no_memory(frame);
+    logsig_map_some(&job, 0, rows, room);
+    free(room);
     return NULL;
 }
 

@@ -13,16 +13,18 @@ import pytest
 from shared import once
 
 import logsig_codegen as lg
-from logsig_codegen.operations import CONVERSION, GROUPS, OPERATIONS, SLIDING, available_groups, columns
+from logsig_codegen.operations import CONVERSION, GROUPS, MAP, OPERATIONS, SLIDING, available_groups, columns
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import registry
 from logsig_codegen.runtime._abi import ffi
+from logsig_codegen.runtime.paths import coordinate_maps
 
 MOST = 64 * 1024
 """What the documents promise (``docs/c_api.md``)."""
 STACK = 512 * 1024
 """A thread has so much here, to see by how much a call takes too much."""
-EVERYTHING = [(2, 3), *(pytest.param(numbers, marks=pytest.mark.slow) for numbers in ((20, 2), (2, 7), (5, 4), (4, 6)))]
+LARGE = ((20, 2), (2, 7), (5, 4), (4, 6))
+EVERYTHING = [(2, 3), *(pytest.param(numbers, marks=(pytest.mark.slow, pytest.mark.long)) for numbers in LARGE)]
 
 
 def compile_helper(folder: Path) -> None:
@@ -61,7 +63,10 @@ def kernel_arguments(operation: str, problem: Problem, dtype: str, kept: list[An
         arguments += [array.ctypes.data, width]
         if operand == "path":
             arguments += [length, 0, 0, *([0] if described.in_pieces else [])]
-    return [*arguments, *([0, 0, 0] if described.kind == CONVERSION else []), 3, 1]
+    given = [0, 0, 0] if described.kind == CONVERSION else []
+    if described.kind == MAP:  # from Lyndon brackets to Lyndon words
+        given = [int(ffi.cast("intptr_t", coordinate_maps(problem) + 1)), 1, 0]
+    return [*arguments, *given, 3, 1]
 
 
 @pytest.mark.parametrize("numbers", EVERYTHING)

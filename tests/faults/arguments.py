@@ -33,11 +33,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from faults.garbage import ARRAYS, NUMBERS, THINGS
+from native import unoptimised
 
 import logsig_codegen as lg
 from logsig_codegen import api, cli, functional, nn, torch_api
@@ -483,4 +485,5 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    unoptimised(pytest.MonkeyPatch())
     sys.exit(main(sys.argv[1:]))

@@ -17,9 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from faults import children
+from native import unoptimised
 
 import logsig_codegen as lg
 
@@ -159,4 +162,5 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    unoptimised(pytest.MonkeyPatch())
     sys.exit(main(sys.argv[1:]))

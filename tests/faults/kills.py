@@ -18,9 +18,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from faults import children
+from native import unoptimised
 
 import logsig_codegen as lg
 
@@ -110,4 +113,5 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    unoptimised(pytest.MonkeyPatch())
     sys.exit(main(sys.argv[1:]))

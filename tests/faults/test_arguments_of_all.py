@@ -16,6 +16,7 @@ def test_a_few_calls_by_hypothesis(tmp_path: Path) -> None:
     assert found["calls"] >= 120
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_many_calls_at_random(tmp_path: Path) -> None:
     found = programs.report("arguments", [8_000, 1, tmp_path, "thorough"], timeout=900)

@@ -31,15 +31,24 @@ def test_a_refused_allocation_is_an_error_and_no_leak(guarded: Path) -> None:
     assert done.refused > 500
 
 
+@pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize("threads", ["-fopenmp", "-pthread"])
-def test_every_function_under_sanitizers(tmp_path: Path, threads: str) -> None:
-    """With OpenMP's threads, and with those of the generated code."""
-    program = build(tmp_path, Problem(2, 3), (*SANITIZERS, threads, *NATIVE, *SHORT))
+def test_every_function_under_sanitizers(tmp_path: Path) -> None:
+    program = build(tmp_path, Problem(2, 3), (*SANITIZERS, "-fopenmp", *NATIVE, *SHORT))
     assert run(program, 30_000, 3).calls >= 30_000
     assert run(program, 30_000, 4, refuse=True).refused > 1000
 
 
+@pytest.mark.long
+@pytest.mark.slow
+def test_threads_of_the_generated_code_under_sanitizers(tmp_path: Path) -> None:
+    """Where there is no OpenMP; one function starts them for all others, so that a part of these is enough."""
+    program = build(tmp_path, Problem(2, 3), (*SANITIZERS, "-pthread", *NATIVE, *SHORT), LEAST)
+    assert run(program, 15_000, 3).calls >= 15_000
+    assert run(program, 15_000, 4, refuse=True).refused > 1000
+
+
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_function_as_it_is_built_for_users(tmp_path: Path) -> None:
     program = build(tmp_path, Problem(2, 3), (*AS_BUILT, *NATIVE))

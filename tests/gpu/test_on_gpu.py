@@ -132,6 +132,10 @@ def test_windows_that_overlap(problem: tuple[int, int], dtype: torch.dtype) -> N
             found = kernel.log_sig(path, windows=windows, lengths=given)
             truth = kernel.log_sig(exact(path), windows=windows, lengths=given)
             close(found, truth, 10 * TOLERANCE[dtype])
+            d_out = normal(*found.shape, dtype=dtype)
+            gradient = kernel.log_sig_backprop(d_out, path, windows=windows, lengths=given)
+            d_truth = kernel.log_sig_backprop(exact(d_out), exact(path), windows=windows, lengths=given)
+            close(gradient, d_truth, 100 * TOLERANCE[dtype])
 
 
 def test_lists_of_paths() -> None:

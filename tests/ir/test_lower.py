@@ -17,7 +17,7 @@ from logsig_codegen.ir.program import NONE, Operand
 from logsig_codegen.problem import Problem
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_random_programs_keep_their_meaning(data: st.DataObject) -> None:
     """In coordinates that come from commutators of words; and the scalar passes after it change nothing either."""

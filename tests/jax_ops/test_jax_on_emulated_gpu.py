@@ -122,6 +122,9 @@ def test_values_of_every_case(on_host: OnHost) -> None:
         windows = {{"windows": (300, 100)}}, {{"windows": (60, 2), "lengths": [700, 200, 3]}}
         for options in ({{}}, {{"state": "signature"}}, {{"lengths": [700, 200, 3]}}, *windows):
             close(lg.log_sig(jnp.asarray(long), N, **options), lg.log_sig(long, N, **options))
+        weights = random(*lg.log_sig(long, N, **windows[1]).shape)
+        along = jax.grad(lambda path: (lg.log_sig(path, N, **windows[1]) * weights).sum())
+        close(along(jnp.asarray(long)), lg.log_sig_backprop(weights, long, N, **windows[1]))
         """
     )
 

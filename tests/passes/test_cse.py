@@ -70,7 +70,7 @@ def test_an_opposite_value_that_is_a_result_is_negated() -> None:
     assert parts(eliminate_common_subexpressions(before)) == ((SUM, ((-1, 3, NONE),)), ((3, 4),))
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_meaning_is_kept(data: st.DataObject) -> None:
     before = data.draw(programs())

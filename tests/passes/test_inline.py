@@ -58,7 +58,7 @@ def test_a_sum_that_cancels_altogether_is_still_a_valid_program() -> None:
     after.verify()
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_meaning_is_kept_and_operations_are_not_added(data: st.DataObject) -> None:
     before = data.draw(programs())

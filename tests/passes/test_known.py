@@ -15,7 +15,7 @@ from logsig_codegen.passes.known import with_known
 from logsig_codegen.problem import Problem
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(programs(), st.randoms(use_true_random=False))
 def test_what_is_left_is_the_same(program: Program, numbers: random.Random) -> None:
     (result, *_) = program.outputs

@@ -52,7 +52,7 @@ def demanded(program: Program) -> list[int]:
     return [value for result in program.outputs for value in result.values]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(programs(most=25), st.integers(0, 8), st.integers(2, 6))
 def test_rules(program: Program, accumulators: int, terms: int) -> None:
     with mock.patch.object(order_module, "ACCUMULATOR_TERMS", terms):

@@ -15,7 +15,7 @@ from logsig_codegen.passes.restrict import restrict
 from logsig_codegen.problem import Problem
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(programs(), st.randoms(use_true_random=False))
 def test_like_zeros_for_the_inputs_that_go(program: Program, numbers: random.Random) -> None:
     columns = {}

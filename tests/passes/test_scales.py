@@ -61,7 +61,7 @@ def test_copies_are_shared_also_with_copies_that_are_there() -> None:
     assert texts[-1] == f"z = b + [{copies[1].target.name}, y] + [v, l2]"
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_meaning_is_kept_and_brackets_are_plain(data: st.DataObject) -> None:
     program, problem = data.draw(lie_programs())

@@ -62,7 +62,7 @@ def check_memory(schedule: Schedule) -> None:
             assert stored[r, k] == (0 if stays else 1)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_random_programs(data: st.DataObject) -> None:
     """In many small parts, with short groups of columns and small accumulators."""
@@ -96,7 +96,7 @@ def passing_values(program: Program, operand: int) -> range:
     return range(start, start + program.inputs[operand].length)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(st.data())
 def test_groups_and_a_passing_operand(data: st.DataObject) -> None:
     """Demands in any order, in groups that are not cut; an operand that is read where it is used."""

@@ -18,7 +18,7 @@ from logsig_codegen.passes.trim import trim_inputs
 from logsig_codegen.problem import Problem
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(programs())
 def test_nothing_is_computed_differently(program: Program) -> None:
     trimmed = trim_inputs(program)

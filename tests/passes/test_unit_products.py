@@ -42,7 +42,7 @@ def test_linear_terms_keep_their_coefficients() -> None:
     assert make_products_unit(before) == before
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_meaning_is_kept_and_products_are_plain(data: st.DataObject) -> None:
     before = data.draw(programs())

@@ -20,7 +20,7 @@ from logsig_codegen.algebra.hall import hall_basis
 from logsig_codegen.algebra.lyndon import Word, lyndon_basis
 from logsig_codegen.algebra.tensor import Tensor, TensorAlgebra, Words, commutator, embed, lie_coordinates
 from logsig_codegen.problem import Problem
-from logsig_codegen.runtime import conversions, rows
+from logsig_codegen.runtime import changes, conversions, rows
 from logsig_codegen.runtime.rows import apply_map, apply_transpose
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -186,12 +186,12 @@ def test_results_and_formats_are_those_of_pysiglib(d: int, n: int, scalar: bool)
 def test_straight_lines_are_those_of_pysiglib(d: int, n: int, dtype: Any, method: int, scalar: bool) -> None:
     displacement = normal(2, 3, d).astype(dtype)
     options = {"method": method, "scalar_term": scalar}
-    found = conversions.linear_log_sig(displacement, Problem(d, n), method, scalar)
+    found = changes.linear_log_sig(displacement, Problem(d, n), method, scalar)
     expected = pysiglib.linear_log_sig(displacement, d, n, **options)
     assert found.dtype == expected.dtype
     np.testing.assert_array_equal(found, expected)
     derivs = normal(*found.shape).astype(dtype)
-    gradient = conversions.linear_log_sig_backprop(derivs, Problem(d, n), method, scalar)
+    gradient = changes.linear_log_sig_backprop(derivs, Problem(d, n), method, scalar)
     np.testing.assert_array_equal(gradient, pysiglib.linear_log_sig_backprop(derivs, displacement, d, n, **options))
     assert not np.shares_memory(gradient, derivs)
 
@@ -204,12 +204,12 @@ def test_change_of_method_against_pysiglib(d: int, n: int) -> None:
     by_method = {m: pysiglib.log_sig(path, n, method=m) for m in (0, 1, 2)}
     by_method[3] = by_method[2]
     for source, target in product(METHODS, METHODS):
-        close(conversions.change_method(by_method[source], problem, source, target), by_method[target], 1e-12)
+        close(changes.change_method(by_method[source], problem, source, target), by_method[target], 1e-12)
         if source == 0:
             with_scalar = pysiglib.log_sig(path, n, method=0, scalar_term=True)
-            close(conversions.change_method(with_scalar, problem, 0, target), by_method[target], 1e-12)
+            close(changes.change_method(with_scalar, problem, 0, target), by_method[target], 1e-12)
         if target == 0:
-            found = conversions.change_method(by_method[source], problem, source, 0, scalar_term=True)
+            found = changes.change_method(by_method[source], problem, source, 0, scalar_term=True)
             assert not found[:, 0].any()
             close(found[:, 1:], by_method[0], 1e-12)
 
@@ -225,8 +225,8 @@ def test_change_of_method_backwards_is_the_transpose(data: st.DataObject) -> Non
         source_generator.integers(-9, 10, conversions.log_sig_size(problem, method, scalar)).astype(np.float64)
         for method, scalar in ((source, before), (target, after))
     )
-    image = conversions.change_method(x, problem, source, target, scalar_term=after)
-    pulled = conversions.change_method_backprop(derivs, problem, source, target, scalar_term=before)
+    image = changes.change_method(x, problem, source, target, scalar_term=after)
+    pulled = changes.change_method_backprop(derivs, problem, source, target, scalar_term=before)
     assert image.shape == derivs.shape
     assert pulled.shape == x.shape
     assert derivs @ image == pulled @ x
@@ -248,17 +248,17 @@ def test_hall_coordinates_are_those_of_the_same_element(d: int, n: int) -> None:
     """The Hall elements, written out in words and added up, give the element that the Lyndon brackets give."""
     problem = Problem(d, n)
     log_sig = np.random.default_rng(7).integers(-9, 10, problem.size).astype(np.float64)
-    hall = conversions.to_hall(log_sig, problem)
+    hall = changes.to_hall(log_sig, problem)
     basis, total, table = hall_basis(d, n), [{} for _ in range(n + 1)], []
     for index, (left, right) in enumerate(basis.factors):
         table.append({(index,): 1} if left < 0 else commutator(table[left], table[right]))
         degree = len(next(iter(table[-1])))
         total[degree] = plus([total[degree]], int(hall[index]), [table[-1]])[0]
     assert lie_coordinates(lyndon_basis(d, n), total) == log_sig.tolist()
-    np.testing.assert_array_equal(conversions.from_hall(hall, problem), log_sig)
+    np.testing.assert_array_equal(changes.from_hall(hall, problem), log_sig)
     derivs = np.random.default_rng(8).integers(-9, 10, problem.size).astype(np.float64)
-    assert derivs @ hall == conversions.to_hall_backprop(derivs, problem) @ log_sig
-    assert derivs @ log_sig == conversions.from_hall_backprop(derivs, problem) @ hall
+    assert derivs @ hall == changes.to_hall_backprop(derivs, problem) @ log_sig
+    assert derivs @ log_sig == changes.from_hall_backprop(derivs, problem) @ hall
 
 
 @given(st.data())
@@ -289,10 +289,10 @@ CALLS: dict[str, Call] = {
     "log backwards": lambda sig, log_sig, problem: conversions.sig_to_log_sig_backprop(sig, log_sig, problem, 2),
     "exp": lambda sig, log_sig, problem: conversions.logsig_to_sig(log_sig, problem, 1),
     "exp backwards": lambda sig, log_sig, problem: conversions.logsig_to_sig_backprop(log_sig, sig, problem, 1),
-    "change": lambda sig, log_sig, problem: conversions.change_method(log_sig, problem, 1, 0),
-    "change backwards": lambda sig, log_sig, problem: conversions.change_method_backprop(sig, problem, 2, 0),
-    "hall": lambda sig, log_sig, problem: conversions.to_hall(log_sig, problem),
-    "hall backwards": lambda sig, log_sig, problem: conversions.from_hall_backprop(log_sig, problem),
+    "change": lambda sig, log_sig, problem: changes.change_method(log_sig, problem, 1, 0),
+    "change backwards": lambda sig, log_sig, problem: changes.change_method_backprop(sig, problem, 2, 0),
+    "hall": lambda sig, log_sig, problem: changes.to_hall(log_sig, problem),
+    "hall backwards": lambda sig, log_sig, problem: changes.from_hall_backprop(log_sig, problem),
 }
 
 
@@ -400,12 +400,12 @@ def test_wrong_arguments() -> None:
             lambda m: conversions.sig_to_log_sig_backprop(sig, log_sig, problem, m),
             lambda m: conversions.logsig_to_sig(log_sig, problem, m),
             lambda m: conversions.logsig_to_sig_backprop(log_sig, sig, problem, m),
-            lambda m: conversions.linear_log_sig(displacement, problem, m),
-            lambda m: conversions.linear_log_sig_backprop(log_sig, problem, m),
-            lambda m: conversions.change_method(log_sig, problem, m, 1),
-            lambda m: conversions.change_method(log_sig, problem, 1, m),
-            lambda m: conversions.change_method_backprop(log_sig, problem, 1, m),
-            lambda m: conversions.change_method_backprop(log_sig, problem, m, 1),
+            lambda m: changes.linear_log_sig(displacement, problem, m),
+            lambda m: changes.linear_log_sig_backprop(log_sig, problem, m),
+            lambda m: changes.change_method(log_sig, problem, m, 1),
+            lambda m: changes.change_method(log_sig, problem, 1, m),
+            lambda m: changes.change_method_backprop(log_sig, problem, 1, m),
+            lambda m: changes.change_method_backprop(log_sig, problem, m, 1),
         ):
             with pytest.raises(ValueError, match=said):
                 call(method)
@@ -414,16 +414,16 @@ def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match=rf"log_sig: expected last dimension 5 {where}, method=1\), got 14"):
         conversions.logsig_to_sig(sig, problem, 1)
     with pytest.raises(ValueError, match=rf"log_sig: expected last dimension 14 or 15 {where}\), got 5"):
-        conversions.change_method(log_sig, problem, 0, 1)
+        changes.change_method(log_sig, problem, 0, 1)
     with pytest.raises(ValueError, match=rf"derivs: expected last dimension 14 {where}, method=0\), got 15"):
         conversions.sig_to_log_sig_backprop(sig, normal(2, 15), problem, 0)
     with pytest.raises(ValueError, match=rf"derivs: expected last dimension 15 {where}\), got 14"):
         conversions.logsig_to_sig_backprop(log_sig, sig, problem, 2, True)
     with pytest.raises(ValueError, match=rf"displacement: expected last dimension 2 {where}\), got 5"):
-        conversions.linear_log_sig(log_sig, problem, 1)
+        changes.linear_log_sig(log_sig, problem, 1)
     with pytest.raises(ValueError, match=rf"derivs: expected last dimension 15 {where}, method=0\), got 14"):
-        conversions.linear_log_sig_backprop(sig, problem, 0, True)
+        changes.linear_log_sig_backprop(sig, problem, 0, True)
     with pytest.raises(ValueError, match=rf"log_sig: expected last dimension 5 {where}\), got an array without axes"):
-        conversions.to_hall(np.array(1.0), problem)
+        changes.to_hall(np.array(1.0), problem)
     with pytest.raises(ValueError, match="x: expected last dimension 3 for this map, got 2"):
         apply_map(SparseMap.from_rows(3, [{0: 1}]), displacement)

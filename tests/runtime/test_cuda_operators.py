@@ -19,7 +19,7 @@ import logsig_codegen as lg
 from logsig_codegen.algebra.basis_maps import SparseMap
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.operations import GROUPS, OPERATIONS
-from logsig_codegen.runtime import conversions
+from logsig_codegen.runtime import changes, conversions
 from logsig_codegen.runtime.coordinates import RowMap, change_method_backprop_map, change_method_map, hall_map
 from logsig_codegen.runtime.cuda import brackets, calls, lengths, maps
 from logsig_codegen.runtime.cuda.driver import NoKernelError
@@ -120,15 +120,15 @@ def test_coordinates(problem: tuple[int, int], monkeypatch: pytest.MonkeyPatch) 
                 x, form = numbers(5, 3, given), numbers(15, other)
                 plan = change_method_map(x, described, source, target, scalar)
                 back = change_method_backprop_map(form, described, source, target, scalar)
-                compare(plan, x, conversions.change_method(x.numpy(), described, source, target, scalar))
-                truth = conversions.change_method_backprop(form.numpy(), described, source, target, scalar)
+                compare(plan, x, changes.change_method(x.numpy(), described, source, target, scalar))
+                truth = changes.change_method_backprop(form.numpy(), described, source, target, scalar)
                 compare(back, form, truth)
                 whole = maps.apply(back, form)
                 with monkeypatch.context() as patch:
                     patch.setattr(maps, "ROOM", 1)
                     assert torch.equal(maps.apply(back, form), whole)  # whatever rows are beside it
     x = numbers(4, described.size)
-    for forth, function in ((True, conversions.to_hall), (False, conversions.from_hall)):
+    for forth, function in ((True, changes.to_hall), (False, changes.from_hall)):
         compare(hall_map("x", x, described, forth=forth, backprop=False), x, function(x.numpy(), described))
 
 

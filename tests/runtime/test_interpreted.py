@@ -5,6 +5,7 @@ Trusts the compiled kernels, which other tests compare with exact arithmetic, py
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from processes import RunPython
 import logsig_codegen as lg
 from logsig_codegen.operations import OPERATIONS, ROWS, available_groups
 from logsig_codegen.problem import Problem
-from logsig_codegen.runtime import conversions, registry
+from logsig_codegen.runtime import changes, conversions, registry
 from logsig_codegen.runtime.groups import Opened
 from logsig_codegen.runtime.interpreted.library import interpreted_library
 from logsig_codegen.runtime.kernel import LogSigKernel
@@ -101,6 +102,35 @@ def test_conversions(method: int, scalar: bool, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(registry, "obtain", lambda *numbers: KERNEL)
     for one, other in zip(results(), expected, strict=True):
         assert_close(one, other, 1e-13 if other.dtype == np.float64 else 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_changes_of_coordinates(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows in lanes, rows one by one, and numpy's sums: the same bits, of maps and of their transposes."""
+    problem = Problem(2, 3)
+
+    def results() -> list[np.ndarray[Any, Any]]:
+        found = []
+        for count in (1, 7, 19):
+            for source, target, scalar in product(range(3), range(3), (False, True)):
+                x = numbers(count, changes.log_sig_size(problem, source, scalar))
+                found.append(changes.change_method(x[:, ::2], problem, source, target, scalar))
+                form = numbers(count, changes.log_sig_size(problem, target, scalar))
+                found.append(changes.change_method_backprop(form[::-1, 1::2], problem, source, target, scalar))
+            x = numbers(count, problem.size)[:, ::2]
+            for change in (changes.to_hall, changes.to_hall_backprop, changes.from_hall, changes.from_hall_backprop):
+                found.append(change(x, problem))
+        return found
+
+    def numbers(count: int, width: int) -> np.ndarray[Any, Any]:
+        return np.random.default_rng([count, width]).normal(size=(count, 2 * width)).astype(dtype)
+
+    expected = results()
+    monkeypatch.setattr(changes, "_changes", {})
+    monkeypatch.setattr(registry, "obtain", lambda *numbers: KERNEL)
+    for one, other in zip(results(), expected, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", ASKED)

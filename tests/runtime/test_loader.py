@@ -151,6 +151,7 @@ PATHS = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 2.0]], [[0.0, 0.0], [0.0, 2.0],
 LOG_SIGS = [[1.0, 2.0, 1.0], [1.0, 2.0, -1.0]]  # the last one is the area between path and chord
 
 
+@pytest.mark.usefixtures("unoptimised")
 def test_a_group_is_built_when_it_is_first_called(new_cache: Path) -> None:
     assert lg.log_sig(PATHS, 2, method=2).tolist() == LOG_SIGS
     assert groups_in(new_cache) == [["log_sig"]]
@@ -163,6 +164,7 @@ def test_a_group_is_built_when_it_is_first_called(new_cache: Path) -> None:
     assert groups_in(new_cache) == [["combine"], ["join"], ["log_sig"]]
 
 
+@pytest.mark.usefixtures("unoptimised")
 def test_a_long_path_alone_needs_the_product_and_nothing_else(new_cache: Path) -> None:
     lengths = np.linspace(0.0, 1.0, 300)
     straight = np.stack([lengths, -2 * lengths], axis=-1)
@@ -170,12 +172,14 @@ def test_a_long_path_alone_needs_the_product_and_nothing_else(new_cache: Path) -
     assert groups_in(new_cache) == [["combine"], ["log_sig"]]
 
 
+@pytest.mark.usefixtures("unoptimised")
 def test_a_gradient_needs_its_log_signature_and_nothing_else(new_cache: Path) -> None:
     d_out = np.array([1.0, 0.0, 0.0])
     assert lg.log_sig_backprop(d_out, PATHS[0], 2, method=2).tolist() == [[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
     assert groups_in(new_cache) == [["log_sig"], ["log_sig_backprop"]]
 
 
+@pytest.mark.usefixtures("unoptimised")
 def test_forgotten_groups_come_from_the_cache(new_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lg.load(2, 2).prepare("combine")
     lg.clear_cache()
@@ -204,6 +208,7 @@ def test_a_group_that_cannot_be_built_leaves_the_others(
     assert kernel.combine(*np.array(LOG_SIGS)).tolist() == [2.0, 4.0, 0.0]
 
 
+@pytest.mark.usefixtures("unoptimised")
 def test_a_folder_with_some_groups_leaves_the_others_to_the_cache(generated: Path, new_cache: Path) -> None:
     kernel = lg.load(2, 2, artifacts=generated)
     assert kernel.path == generated / "d2_n2"
@@ -215,6 +220,7 @@ def test_a_folder_with_some_groups_leaves_the_others_to_the_cache(generated: Pat
     assert kernel.report.path == generated / "d2_n2"
 
 
+@pytest.mark.usefixtures("unoptimised")
 def test_a_folder_without_the_join(tmp_path: Path, new_cache: Path) -> None:
     folder = lg.generate(2, 2, tmp_path, operations=("log_sig",)).path
     kernel = lg.load(2, 2, artifacts=folder)

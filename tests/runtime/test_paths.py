@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import peer
 import pytest
+import together
 import torch
 from differences import numeric_gradient
 
@@ -16,7 +17,9 @@ from logsig_codegen.operations import STATES, WHOLE_STEPS
 from logsig_codegen.runtime.groups import LoadedGroups, Opened, not_loaded
 from logsig_codegen.sliding import slides
 
-CASES = [(1, 3), (2, 1), (2, 5), (3, 3), (4, 2), (7, 2)]
+CASES = [(2, 1), (2, 5), (3, 3), (4, 2)]
+MORE = [(1, 3), (7, 2)]
+"""For these tests alone."""
 LENGTHS = [0, 1, 2, 3, 17, 33, WHOLE_STEPS, WHOLE_STEPS + 1, 1000]
 RNG = np.random.default_rng(2)
 
@@ -30,9 +33,9 @@ def relative(found: Any, expected: Any) -> float:
 
 
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize(("dimension", "degree"), CASES)
+@pytest.mark.parametrize(("dimension", "degree"), CASES + MORE)
 def test_forward_and_backward_are_pysiglib_s(dimension: int, degree: int, state: str) -> None:
-    kernel = lg.load(dimension, degree)
+    kernel = (together.load if (dimension, degree) in MORE else lg.load)(dimension, degree)
     for length in LENGTHS:
         for batch in ((), (5,), (2, 9)):
             path = walk(*batch, length, dimension)

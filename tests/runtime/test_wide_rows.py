@@ -19,8 +19,8 @@ from native import Native, build
 import logsig_codegen as lg
 from logsig_codegen.build.cpu import missing_features
 from logsig_codegen.build.toolchain import describe, find_compiler
-from logsig_codegen.compiler import compile_problem
-from logsig_codegen.operations import GROUPS, OPERATIONS, PRODUCTS, ROWS, WIDE_FROM, Operation
+from logsig_codegen.compiler import WIDE_FROM, compile_problem
+from logsig_codegen.operations import GROUPS, OPERATIONS, PRODUCTS, ROWS, Operation
 from logsig_codegen.problem import Problem
 
 D = WIDE_FROM + 1

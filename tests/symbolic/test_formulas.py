@@ -37,8 +37,8 @@ def point(dimension, degree):
 
 
 def numeric(expression, table):
-    values = {sympy.Symbol(name): sympy.Rational(x.numerator, x.denominator) for name, x in table.items()}
-    return Fraction(str(expression.subs(values)))
+    values = {symbol: sympy.Rational(str(table[symbol.name])) for symbol in expression.free_symbols}
+    return Fraction(str(expression.xreplace(values)))
 
 
 def from_terms(equation, table):

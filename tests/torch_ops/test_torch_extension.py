@@ -9,16 +9,20 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import peer
 import pytest
 import torch
+from native import unoptimised
 from processes import RunPython
+from shared import once
 from torch_cases import CASES, overload
-from torch_extension import NATIVE, Built
+from torch_extension import NATIVE, Built, unoptimised_operators
 
 import logsig_codegen as lg
+from logsig_codegen.build.artifact import Artifact, read_artifact
 from logsig_codegen.build.nvidia import nvcc_if_any
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.emit.torch import HEADERS, SOURCE, TABLE, torch_sources
@@ -107,25 +111,32 @@ def test_the_command_says_that_there_are_no_kernels_for_gpus(
     assert capsys.readouterr().err == ""
 
 
+@pytest.fixture(scope="module")
+def with_binaries(session_cache: Path) -> Artifact:
+    """An extension for dimension 3 and degree 2, with kernels for GPUs where there is nvcc."""
+
+    def make(out: Path) -> None:
+        architectures = ("sm_90",) if nvcc_if_any() else ()
+        operations = ("join", "join_backprop")
+        options: Any = {"targets": ("torch",), "operations": operations, "dtypes": ("float32",)}
+        with pytest.MonkeyPatch.context() as patched:
+            unoptimised(patched)
+            unoptimised_operators(patched)
+            lg.generate(3, 2, out, architectures=architectures, **options)
+
+    return read_artifact(once("torch_with_binaries", make) / "d3_n2")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(nvcc_if_any() is None, reason="needs nvcc")
-def test_binaries_become_part_of_the_extension(tmp_path: Path) -> None:
-    folder = lg.generate(
-        2,
-        2,
-        tmp_path,
-        targets=("torch",),
-        operations=("join", "join_backprop"),
-        architectures=("sm_90",),
-        dtypes=("float32",),
-    )
-    about = folder.manifest["extension"]
+def test_binaries_become_part_of_the_extension(with_binaries: Artifact) -> None:
+    about = with_binaries.manifest["extension"]
     assert about["cuda"]["architectures"] == ["sm_90"]
-    content = (folder.path / about["library"]).read_bytes()
-    binaries = [name for name in folder.manifest["files"] if name.endswith(".fatbin")]
-    assert sorted(binaries) == ["logsig_d2_n2_join_backprop_f32.fatbin", "logsig_d2_n2_join_f32.fatbin"]
+    content = (with_binaries.path / about["library"]).read_bytes()
+    binaries = [name for name in with_binaries.manifest["files"] if name.endswith(".fatbin")]
+    assert sorted(binaries) == ["logsig_d3_n2_join_backprop_f32.fatbin", "logsig_d3_n2_join_f32.fatbin"]
     for name in binaries:
-        assert (folder.path / name).read_bytes() in content
+        assert (with_binaries.path / name).read_bytes() in content
 
 
 def test_the_command_writes_the_sources(tmp_path: Path) -> None:
@@ -317,11 +328,8 @@ def test_an_extension_that_comes_second_changes_nothing(built: Built, run_python
 
 
 @pytest.mark.slow
-def test_two_extensions_in_one_process(built: Built, run_python: RunPython, tmp_path: Path) -> None:
-    other = (
-        lg.generate(3, 2, tmp_path, targets=("torch",), operations=("join",), architectures=()).path
-        / "liblogsig_d3_n2_torch.so"
-    )
+def test_two_extensions_in_one_process(built: Built, with_binaries: Artifact, run_python: RunPython) -> None:
+    other = with_binaries.path / "liblogsig_d3_n2_torch.so"
     output = run_python(
         f"""
         import torch

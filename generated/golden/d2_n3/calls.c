@@ -2,6 +2,7 @@
 #ifndef LOGSIG_MAX_VECTOR_BYTES
 #define LOGSIG_MAX_VECTOR_BYTES 16 /* only gradients of windows are added here: no intrinsics, which take long to read */
 #endif
+#define LOGSIG_MAPS_IN_LANES 1
 #include "logsig_calls.h"
 #include "logsig_d2_n3.h"
 

@@ -340,6 +340,16 @@ int logsig_d2_n3_logsig_to_sig_backprop_f32(const float *d_sig, ptrdiff_t d_sig_
                                             const logsig_map *maps, int n_maps, int scalar_term,
                                             ptrdiff_t batch, int n_jobs);
 
+/* out: log_sig in other coordinates, by one or more maps; scalar_term: 1: log_sig begins with one, 2: out, 3: both. */
+int logsig_d2_n3_change_coordinates_f64(const double *log_sig, ptrdiff_t log_sig_stride,
+                                        double *out, ptrdiff_t out_stride,
+                                        const logsig_map *maps, int n_maps, int scalar_term,
+                                        ptrdiff_t batch, int n_jobs);
+int logsig_d2_n3_change_coordinates_f32(const float *log_sig, ptrdiff_t log_sig_stride,
+                                        float *out, ptrdiff_t out_stride,
+                                        const logsig_map *maps, int n_maps, int scalar_term,
+                                        ptrdiff_t batch, int n_jobs);
+
 /* What call asks for: log-signatures of paths or windows, or streams; see logsig_path_call.h. */
 int logsig_d2_n3_paths_f64(const logsig_path_call *call);
 int logsig_d2_n3_paths_f32(const logsig_path_call *call);

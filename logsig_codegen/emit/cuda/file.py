@@ -80,7 +80,11 @@ def parameters(operation: str) -> tuple[str, ...]:
     if described.kind == "backward":
         rows.append("logsig_real *d_first")
     if described.kind == SLIDING:
-        rows += ["const logsig_real *middle, logsig_real *suffixes"]
+        if described.backward:  # derivatives by points are sums, which the launcher forms
+            rows[-1:] = ["const logsig_real *middle, logsig_real *d_middle, logsig_real *d_prefixes"]
+            rows += ["logsig_real *d_starts, logsig_real *d_ends"]
+        else:
+            rows += ["const logsig_real *middle, logsig_real *suffixes"]
         rows += [f"long long {name}" for name in ("window", "step", "windows", "per_path", "paths", "unit")]
     return (*rows, "long long batch")
 

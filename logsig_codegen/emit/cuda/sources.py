@@ -11,7 +11,7 @@ from logsig_codegen.emit.cuda.block import block_view
 from logsig_codegen.emit.cuda.cooperative import cooperative_view
 from logsig_codegen.emit.cuda.path_scan import path_scan_view
 from logsig_codegen.emit.cuda.rows import rows_view
-from logsig_codegen.emit.cuda.sliding import sliding_view
+from logsig_codegen.emit.cuda.sliding import sliding_back_view, sliding_view
 from logsig_codegen.emit.cuda.stream import stream_view
 from logsig_codegen.emit.render import render, verbatim
 from logsig_codegen.emit.unit import CUDA_FLAGS, SourceUnit
@@ -23,7 +23,7 @@ from logsig_codegen.gpu.occupancy import Occupancy
 from logsig_codegen.gpu.path_scan import PathScanPlan
 from logsig_codegen.gpu.planner import Plan, plan_kernel
 from logsig_codegen.gpu.rows import RowsPlan
-from logsig_codegen.gpu.sliding import SlidingPlan
+from logsig_codegen.gpu.sliding import SlidingBackPlan, SlidingPlan
 from logsig_codegen.gpu.stream import StreamPlan
 from logsig_codegen.operations import OPERATIONS
 from logsig_codegen.problem import Problem
@@ -52,6 +52,11 @@ WRITERS: dict[type[Plan], Writer] = {
     ),
     SlidingPlan: Writer(
         "cuda/sliding.cu.j2", sliding_view, ("logsig_tiles.cuh", "logsig_walks.cuh", "logsig_sliding.cuh")
+    ),
+    SlidingBackPlan: Writer(
+        "cuda/sliding_back.cu.j2",
+        sliding_back_view,
+        ("logsig_tiles.cuh", "logsig_walks.cuh", "logsig_sliding.cuh", "logsig_sliding_back.cuh"),
     ),
     CooperativePlan: Writer("cuda/cooperative.cu.j2", cooperative_view, ("logsig_tiles.cuh", "logsig_walks.cuh")),
     BlockPlan: Writer("cuda/block.cu.j2", block_view, ("logsig_blocks.cuh",)),

@@ -175,7 +175,7 @@ class CudaPrograms:
     def prepare_paths(self, state: str, dtype: str, ordinal: int, *, backward: bool) -> None:
         """Load what calls along paths that carry ``state`` need; where it has no room on a device, for the default one.
 
-        Forward that includes windows that overlap, if there is a kernel for them.
+        That includes windows that overlap, if there is a kernel for them.
 
         Raises
         ------
@@ -190,9 +190,8 @@ class CudaPrograms:
                 raise
             self.launcher(usual, dtype, ordinal)
         self.launcher(ARRANGE, dtype, ordinal, group_of(name))
-        if not backward:
-            sliding = [one.name for one in OPERATIONS.values() if one.kind == SLIDING]
-            self.prepare_calls(sliding, Place(dtype, ordinal, group_of(name)))
+        sliding = [one.name for one in OPERATIONS.values() if one.kind == SLIDING and one.backward == backward]
+        self.prepare_calls(sliding, Place(dtype, ordinal, group_of(name)))
 
     def prepare(self, group: str, dtype: str, arch: str) -> None:
         """Compile a group of operations for an architecture now, unless it is there; needs no GPU."""

@@ -16,6 +16,7 @@ from logsig_codegen.operations import (
     CONVERSION,
     FORWARD,
     GROUPS,
+    MAP,
     ROWS,
     SLIDING,
     STREAM,
@@ -70,20 +71,18 @@ def _rows(operation: Operation, walks: Walks, dtype: Type) -> Callable[..., int]
 
 
 def _conversion(operation: Operation, walks: Walks, dtype: Type) -> Callable[..., int]:
-    """Maps are known from their number, for the functions that stand for the kernel make their own."""
+    """Conversions and linear maps of rows."""
     problem, convert = walks.programs.problem, getattr(conversions, operation.name)
-    of_words = operation.operand_inputs[-1].width == WORDS
-    methods = (0, 1, 2) if of_words else (0, 0, 2, 0, 1) if operation.backward else (0, 2, 1)
 
     def call(*arguments: Any) -> int:
-        *pairs, _, n_maps, scalar, batch, _ = arguments
-        method = methods[n_maps]
-        widths = [
-            problem.words + scalar if one.width == WORDS or method == 0 else problem.size
-            for one in operation.all_operands
-        ]
+        *pairs, maps, n_maps, scalar, batch, _ = arguments
+        if operation.kind == MAP:
+            widths = [(scalar & 1) + maps[0].columns, (scalar >> 1) + maps[n_maps - 1].rows]
+        else:
+            expanded = [one.width == WORDS or not n_maps for one in operation.all_operands]
+            widths = [problem.words + scalar if one else problem.size for one in expanded]
         *inputs, out = (rows(pairs[2 * k], pairs[2 * k + 1], batch, one, dtype) for k, one in enumerate(widths))
-        out[...] = convert(*inputs[::-1], problem, method, *(() if of_words else (bool(scalar),)))
+        out[...] = convert(problem, conversions.maps_at(maps, n_maps), scalar, *inputs)
         return 0
 
     return call
@@ -121,7 +120,7 @@ def _one_by_one(operation: Operation, walks: Walks, dtype: Type) -> Callable[...
 
 _MAKERS = {
     ROWS: _rows,
-    CONVERSION: _conversion,
+    **dict.fromkeys((CONVERSION, MAP), _conversion),
     SLIDING: _one_by_one,
     **dict.fromkeys((FORWARD, BACKWARD, STREAM, STREAM_BACKWARD), _along_paths),
 }

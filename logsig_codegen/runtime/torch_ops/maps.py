@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from logsig_codegen.runtime import checks, conversions, transforms
+from logsig_codegen.runtime import changes, checks, transforms
 from logsig_codegen.runtime.coordinates import (
     RowMap,
     change_method_backprop_map,
@@ -144,10 +144,10 @@ change_method, change_method_backprop = _pair(
         "bool scalar_term=False) -> Tensor",
     ),
     (
-        lambda x, d, n, source, target, scalar=False: conversions.change_method(
+        lambda x, d, n, source, target, scalar=False: changes.change_method(
             x, problem_of(d, n), source, target, scalar
         ),
-        lambda x, d, n, source, target, scalar=False: conversions.change_method_backprop(
+        lambda x, d, n, source, target, scalar=False: changes.change_method_backprop(
             x, problem_of(d, n), source, target, scalar
         ),
     ),
@@ -177,8 +177,8 @@ to_hall, to_hall_backprop = _pair(
         "to_hall_backprop(Tensor derivs, int dimension, int degree) -> Tensor",
     ),
     (
-        lambda x, d, n: conversions.to_hall(x, problem_of(d, n)),
-        lambda x, d, n: conversions.to_hall_backprop(x, problem_of(d, n)),
+        lambda x, d, n: changes.to_hall(x, problem_of(d, n)),
+        lambda x, d, n: changes.to_hall_backprop(x, problem_of(d, n)),
     ),
     (
         lambda x, d, n: hall_map("log_sig", x, problem_of(d, n), forth=True, backprop=False),
@@ -193,8 +193,8 @@ from_hall, from_hall_backprop = _pair(
         "from_hall_backprop(Tensor derivs, int dimension, int degree) -> Tensor",
     ),
     (
-        lambda x, d, n: conversions.from_hall(x, problem_of(d, n)),
-        lambda x, d, n: conversions.from_hall_backprop(x, problem_of(d, n)),
+        lambda x, d, n: changes.from_hall(x, problem_of(d, n)),
+        lambda x, d, n: changes.from_hall_backprop(x, problem_of(d, n)),
     ),
     (
         lambda x, d, n: hall_map("log_sig", x, problem_of(d, n), forth=False, backprop=False),
@@ -212,10 +212,8 @@ linear_log_sig, linear_log_sig_backprop = _pair(
         " -> Tensor",
     ),
     (
-        lambda x, d, n, method=2, scalar=False: conversions.linear_log_sig(x, problem_of(d, n), method, scalar),
-        lambda x, d, n, method=2, scalar=False: conversions.linear_log_sig_backprop(
-            x, problem_of(d, n), method, scalar
-        ),
+        lambda x, d, n, method=2, scalar=False: changes.linear_log_sig(x, problem_of(d, n), method, scalar),
+        lambda x, d, n, method=2, scalar=False: changes.linear_log_sig_backprop(x, problem_of(d, n), method, scalar),
     ),
     (
         lambda x, d, n, method=2, scalar=False: linear_log_sig_map(x, problem_of(d, n), method, scalar),

@@ -285,7 +285,7 @@ LOGSIG_NOINLINE int logsig_chains_forward(const logsig_tree *tree, const logsig_
         memcpy(found + k * width, room + last % 2 * layer + k * size, (size_t)size * sizeof(logsig_real));
     }
     if (!error && request->map) {
-        const logsig_conversion job = {NULL, found, found, width, width, 1, 0, 0};
+        const logsig_map_rows job = {.from = found, .to = found, .inner = 1, .from_block = width, .to_block = width};
         error = logsig_convert(request, job, chains->count);
     }
     for (ptrdiff_t k = 0; k < chains->count; k++)

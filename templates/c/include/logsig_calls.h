@@ -10,7 +10,11 @@
 
 #include <string.h>
 
-#include "logsig_maps.h"
+/* Lanes take a tenth of a second to compile, and a conversion is short beside a path: they are for streams. */
+#ifndef LOGSIG_MAPS_IN_LANES
+#define LOGSIG_MAPS_IN_LANES 0
+#endif
+#include "logsig_map_rows.h"
 #include "logsig_path_call.h"
 #include "logsig_paths.h"
 
@@ -168,34 +172,15 @@ LOGSIG_NOINLINE void logsig_round_rows(const double *sums, ptrdiff_t rows, int s
 
 /* ---- coordinates ----------------------------------------------------------------------------------------------- */
 
-/* Blocks of rows, `inner` of them each, through a map; to may begin where from begins, or before it. */
-typedef struct {
-    const logsig_map *map;
-    const logsig_real *from;
-    logsig_real *to;
-    ptrdiff_t from_stride, to_stride; /* from block to block */
-    ptrdiff_t inner, from_row, to_row;
-} logsig_conversion;
-
-LOGSIG_NOINLINE void logsig_convert_blocks(const void *given, logsig_vec *frame, ptrdiff_t block, ptrdiff_t end)
+/* Rows through the map of the call; the job says where they are. */
+LOGSIG_NOINLINE int logsig_convert(const logsig_request *request, logsig_map_rows job, ptrdiff_t blocks)
 {
-    const logsig_conversion *const job = given;
-    const logsig_map *const map = job->map;
-    double *const x = (double *)frame;
-    for (; block < end; block++)
-        for (ptrdiff_t row = 0; row < job->inner; row++) {
-            const logsig_real *const from = job->from + block * job->from_stride + row * job->from_row;
-            logsig_real *const to = job->to + block * job->to_stride + row * job->to_row;
-            for (ptrdiff_t k = 0; k < map->columns; k++) x[k] = from[k];
-            for (ptrdiff_t k = 0; k < map->rows; k++) to[k] = (logsig_real)logsig_mapped(map, x, k);
-        }
-}
-
-LOGSIG_NOINLINE int logsig_convert(const logsig_request *request, logsig_conversion job, ptrdiff_t blocks)
-{
-    job.map = request->map;
-    const size_t vectors = ((size_t)job.map->columns * sizeof(double) - 1) / sizeof(logsig_vec) + 1;
-    return logsig_share(&job, logsig_convert_blocks, (int)vectors, blocks, request->call->n_jobs);
+    job.maps = request->map;
+    job.n_maps = 1;
+    job.single = LOGSIG_REAL_BITS == 32;
+    job.columns = request->map->columns;
+    job.width = request->map->rows;
+    return logsig_run_maps(&job, blocks, request->call->n_jobs);
 }
 
 /* Derivatives by rows of the result, from the first-th on, as derivatives by Lyndon brackets; room: for converted ones. */
@@ -206,8 +191,8 @@ LOGSIG_NOINLINE int logsig_in_brackets(const logsig_request *request, logsig_row
     found->data = given.data + first * given.stride;
     found->stride = given.stride;
     if (!request->map) return 0;
-    const logsig_conversion job = {
-        NULL, found->data, room, given.stride, inner * request->size, inner, request->width, request->size};
+    const logsig_map_rows job = {.from = found->data, .to = room, .inner = inner, .from_block = given.stride,
+                                 .to_block = inner * request->size, .from_row = request->width, .to_row = request->size};
     found->data = room;
     found->stride = inner * request->size;
     return logsig_convert(request, job, count);
@@ -239,7 +224,8 @@ LOGSIG_NOINLINE int logsig_forward_along(const logsig_request *request)
         logsig_real *const out = (logsig_real *)call->out + first * call->out_stride;
         error = logsig_walk_some(request, &some, out, call->out_stride);
         if (!error && request->map) {
-            const logsig_conversion job = {NULL, out, out, call->out_stride, call->out_stride, 1, 0, 0};
+            const logsig_map_rows job = {.from = out, .to = out, .inner = 1, .from_block = call->out_stride,
+                                         .to_block = call->out_stride};
             error = logsig_convert(request, job, count);
         }
     }
@@ -266,7 +252,8 @@ LOGSIG_NOINLINE int logsig_forward_after(const logsig_request *request)
         error = ((logsig_combine_fn)request->functions.combine)(left.data, left.stride, right.data, right.stride, out,
                                                                 call->out_stride, count, call->n_jobs);
         if (!error && request->map) {
-            const logsig_conversion job = {NULL, out, out, call->out_stride, call->out_stride, 1, 0, 0};
+            const logsig_map_rows job = {.from = out, .to = out, .inner = 1, .from_block = call->out_stride,
+                                         .to_block = call->out_stride};
             error = logsig_convert(request, job, count);
         }
     }
@@ -292,8 +279,8 @@ LOGSIG_NOINLINE int logsig_forward_stream(const logsig_request *request)
                                                               call->starts, initial.data, initial.stride, rows,
                                                               call->out_stride, call->batch, call->n_jobs);
     if (!error && request->map) {
-        const logsig_conversion job = {
-            NULL, rows, call->out, call->out_stride, call->out_stride, request->steps, size, request->width};
+        const logsig_map_rows job = {.from = rows, .to = call->out, .inner = request->steps, .from_block = call->out_stride,
+                                     .to_block = call->out_stride, .from_row = size, .to_row = request->width};
         error = logsig_convert(request, job, call->batch);
     }
     free(room);

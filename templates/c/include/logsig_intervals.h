@@ -110,7 +110,7 @@ LOGSIG_NOINLINE int logsig_forward_intervals(const logsig_request *request)
         logsig_real *const out = (logsig_real *)call->out + first * call->out_stride;
         error = logsig_walk_some(request, &some, rows, width);
         if (!error && request->map) {
-            const logsig_conversion job = {NULL, rows, rows, width, width, 1, 0, 0};
+            const logsig_map_rows job = {.from = rows, .to = rows, .inner = 1, .from_block = width, .to_block = width};
             error = logsig_convert(request, job, some.count);
         }
         for (ptrdiff_t k = 0; !error && k < some.count; k++)

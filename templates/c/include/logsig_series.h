@@ -310,7 +310,7 @@ LOGSIG_INLINE const double *logsig_series_apply(const logsig_map *maps, int n_ma
         } else if (!map->coefficients) {
             for (ptrdiff_t k = 0; k < map->rows; k++) room[k] = x[map->indices[k]];
         } else {
-            for (ptrdiff_t k = 0; k < map->rows; k++) room[k] = logsig_mapped(map, x, k);
+            for (ptrdiff_t k = 0; k < map->rows; k++) logsig_mapped(map, x, k, &room[k]);
         }
         double *const last = room;
         x = last;

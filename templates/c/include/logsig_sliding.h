@@ -755,7 +755,8 @@ LOGSIG_UNUSED static int logsig_slide_all(const logsig_request *request, const l
     }
     free(room);
     if (error || backward || !request->map) return error;
-    const logsig_conversion rows = {NULL, call->out, call->out, call->out_stride, call->out_stride, 1, 0, 0};
+    const logsig_map_rows rows = {.from = call->out, .to = call->out, .inner = 1, .from_block = call->out_stride,
+                                  .to_block = call->out_stride};
     return logsig_convert(request, rows, request->items);
 }
 

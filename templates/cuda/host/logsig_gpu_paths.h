@@ -2,8 +2,8 @@
  *
  * Long paths are cut into chunks, whose log-signatures are multiplied two by two: a few paths fill the device, and errors
  * do not grow along a path. The number of chunks depends on the length alone. Windows that overlap much are products of
- * what they have in common. In gradients, windows that share points are taken in turns, since the gradient of a window
- * writes all of its points. Streams without a kernel are joins, one per step.
+ * what they have in common, forth and back. In gradients of others, windows that share points are taken in turns, since
+ * the gradient of a window writes all of its points. Streams without a kernel are joins, one per step.
  *
  * Nothing waits for the device, nothing is allocated: the caller hands over a workspace on the device. All numbers of
  * indices are read on the device, by the kernel `arrange`.
@@ -27,6 +27,7 @@ enum {
     LOGSIG_AT_JOIN,
     LOGSIG_AT_JOIN_BACKPROP,
     LOGSIG_AT_WINDOWS,
+    LOGSIG_AT_WINDOWS_BACKPROP,
     LOGSIG_AT_ARRANGE,
     LOGSIG_AT_END
 };
@@ -34,8 +35,8 @@ enum {
 /* A problem on one device, in one number type. known[k]: whether kernels[k] was looked for; null: there is none. */
 typedef struct {
     int dimension, degree, size, real_bytes;
-    int known[11];
-    const logsig_kernel *kernels[11];
+    int known[12];
+    const logsig_kernel *kernels[12];
 } logsig_gpu_problem;
 
 /* What else a call needs to say than logsig_path_call. */
@@ -63,14 +64,14 @@ enum { LOGSIG_UNIT_WINDOWS = 16 };
 /* What `arrange` does; see logsig_arrange.cuh. */
 enum {
     LOGSIG_ZERO, LOGSIG_CUT, LOGSIG_WINDOWS, LOGSIG_GATHER, LOGSIG_ADD, LOGSIG_ADD_FIRSTS, LOGSIG_STEPS, LOGSIG_SUM,
-    LOGSIG_POINTS, LOGSIG_STRETCHES
+    LOGSIG_POINTS, LOGSIG_STRETCHES, LOGSIG_COPY_POINTS, LOGSIG_ADD_STRETCHES, LOGSIG_ADD_SEGMENTS, LOGSIG_OVERLAY
 };
 
 LOGSIG_HOST const char *logsig_gpu_operation(int k)
 {
     static const char *const names[] = {
         "log_sig", "log_sig_backprop", "log_sig_by_signature", "stream", "stream_backprop", "combine",
-        "combine_backprop", "join", "join_backprop", "windows", "arrange",
+        "combine_backprop", "join", "join_backprop", "windows", "windows_backprop", "arrange",
     };
     return k >= 0 && k < LOGSIG_AT_END ? names[k] : NULL;
 }
@@ -378,74 +379,184 @@ static inline void logsig_sliding_costs(int degree, ptrdiff_t *up_to, ptrdiff_t 
     *once = degree + 2;
 }
 
-/* Whether the windows of a call are computed from what they have in common: that follows from their size and step. */
-static inline int logsig_slides(logsig_doing *doing, int *slides)
+/* Whether the windows of a call are computed by the kernel `which` from what they have in common: that follows from their
+ * size and step. */
+static inline int logsig_slides(logsig_doing *doing, int which, int *slides)
 {
     const logsig_path_call *const call = doing->call;
     ptrdiff_t up_to, each, once;
     logsig_sliding_costs(doing->problem->degree, &up_to, &each, &once);
     *slides = 0;
     if (call->step > up_to || !logsig_overlap_pays(call->window, call->step, each, once)) return LOGSIG_OK;
-    return logsig_look(doing, LOGSIG_AT_WINDOWS, slides);
+    return logsig_look(doing, which, slides);
 }
 
-/* What all windows of a unit have in common: a row per unit, those of the first units of all paths first; 0: nothing. */
-static inline int logsig_middles(logsig_doing *doing, logsig_gpu_rows paths, const logsig_unit_shape *shape, int64_t units,
-                                 int64_t *middle)
+/* Units of paths, and what all windows of a unit have in common. */
+typedef struct {
+    logsig_unit_shape shape;
+    int64_t per_path, units, segments, paths; /* of a path: windows, units, segments; how many paths */
+    int64_t levels[64], rest, middle; /* rows, those of the first units of all paths first: products of 1, 2, 4, ...
+                                         segments, steps beyond, and both together; 0: there are none */
+} logsig_gpu_units;
+
+static inline logsig_gpu_units logsig_units_of(const logsig_path_call *call, logsig_gpu_rows paths)
 {
-    const int64_t size = doing->problem->size, row = size * doing->problem->real_bytes, count = units * paths.count;
+    const logsig_unit_shape shape = logsig_unit_of(call->window, call->step, LOGSIG_UNIT_WINDOWS);
+    logsig_gpu_units units = {shape, 0, 0, 0, paths.count, {0}, 0, 0};
+    units.per_path = logsig_window_count(call->length, call->window, call->step);
+    units.units = units.per_path ? (units.per_path - 1) / shape.windows + 1 : 0;
+    units.segments = units.units + shape.between - 1;
+    return units;
+}
+
+/* Middles of units. keep: levels stay, each for itself, for gradients. */
+static inline int logsig_middles(logsig_doing *doing, logsig_gpu_rows paths, logsig_gpu_units *all, int keep)
+{
+    const logsig_unit_shape *const shape = &all->shape;
+    const int64_t size = doing->problem->size, row = size * doing->problem->real_bytes, count = all->units * paths.count;
     logsig_gpu_rows parts;
-    *middle = 0;
     if (shape->levels) {
-        int64_t segments = units + shape->between - 1, next = 0;
+        int64_t segments = all->segments, next = 0;
         LOGSIG_TRY(logsig_parts(doing, LOGSIG_STRETCHES, paths, segments, shape->steps, shape->steps, shape->steps + 1,
                                 &parts));
-        *middle = logsig_take_rows(doing, parts.count, size);
-        if (shape->between > 1) next = logsig_take_rows(doing, parts.count, size);
-        LOGSIG_TRY(logsig_walk(doing, parts, *middle, size));
-        for (int64_t apart = 1; apart < shape->between; apart *= 2) { /* products of 2, 4, ... segments */
-            const int64_t products = next;
+        all->middle = all->levels[0] = logsig_take_rows(doing, parts.count, size);
+        if (shape->between > 1 && !keep) next = logsig_take_rows(doing, parts.count, size);
+        LOGSIG_TRY(logsig_walk(doing, parts, all->middle, size));
+        for (int64_t apart = 1, level = 1; apart < shape->between; apart *= 2, level++) { /* products of 2, 4, ... */
+            const int64_t products = keep ? logsig_take_rows(doing, (segments - apart) * paths.count, size) : next;
             segments -= apart;
-            LOGSIG_GO(doing, LOGSIG_AT_COMBINE, segments * paths.count, *middle, size, *middle + apart * paths.count * row,
-                      size, products, size);
-            next = *middle;
-            *middle = products;
+            LOGSIG_GO(doing, LOGSIG_AT_COMBINE, segments * paths.count, all->middle, size,
+                      all->middle + apart * paths.count * row, size, products, size);
+            next = all->middle;
+            all->middle = all->levels[level] = products;
         }
     }
     if (shape->rest) {
-        LOGSIG_TRY(logsig_parts(doing, LOGSIG_STRETCHES, paths, units, (shape->between + 1) * shape->steps, shape->steps,
-                                shape->rest + 1, &parts));
-        const int64_t segments = *middle, rest = logsig_take_rows(doing, count, size);
-        LOGSIG_TRY(logsig_walk(doing, parts, rest, size));
-        *middle = rest;
+        LOGSIG_TRY(logsig_parts(doing, LOGSIG_STRETCHES, paths, all->units, (shape->between + 1) * shape->steps,
+                                shape->steps, shape->rest + 1, &parts));
+        const int64_t segments = all->middle;
+        all->middle = all->rest = logsig_take_rows(doing, count, size);
+        LOGSIG_TRY(logsig_walk(doing, parts, all->rest, size));
         if (segments) {
-            *middle = logsig_take_rows(doing, count, size);
-            LOGSIG_GO(doing, LOGSIG_AT_COMBINE, count, segments, size, rest, size, *middle, size);
+            all->middle = logsig_take_rows(doing, count, size);
+            LOGSIG_GO(doing, LOGSIG_AT_COMBINE, count, segments, size, all->rest, size, all->middle, size);
         }
     }
     return LOGSIG_OK;
+}
+
+/* How many tiles of units at a time: each takes a row for every window in the workspace. */
+static inline int64_t logsig_tiles_at_once(const logsig_doing *doing, const logsig_gpu_units *all)
+{
+    const int64_t tile = LOGSIG_WARP_THREADS, tiles = (all->units * all->paths + tile - 1) / tile;
+    const int64_t portion = logsig_portion(doing, tile * all->shape.windows * doing->problem->size);
+    return portion < tiles ? portion : tiles;
 }
 
 /* All windows of all paths, a unit per thread, some units at a time. */
 static inline int logsig_slide(logsig_doing *doing, logsig_gpu_rows paths)
 {
     const logsig_path_call *const call = doing->call;
-    const logsig_unit_shape shape = logsig_unit_of(call->window, call->step, LOGSIG_UNIT_WINDOWS);
-    const int64_t per_path = logsig_window_count(call->length, call->window, call->step), size = doing->problem->size;
-    const int64_t units = per_path ? (per_path - 1) / shape.windows + 1 : 0, all = units * paths.count;
-    const int64_t tile = LOGSIG_WARP_THREADS, tiles = (all + tile - 1) / tile;
-    const int64_t portion = logsig_portion(doing, tile * shape.windows * size), some = portion < tiles ? portion : tiles;
-    int64_t middle;
+    logsig_gpu_units units = logsig_units_of(call, paths);
+    const int64_t all = units.units * paths.count, some = LOGSIG_WARP_THREADS * logsig_tiles_at_once(doing, &units);
     if (!all) return LOGSIG_OK;
-    LOGSIG_TRY(logsig_middles(doing, paths, &shape, units, &middle));
-    const int64_t suffixes = logsig_take_rows(doing, some * tile * shape.windows, size);
-    for (int64_t first = 0; first < all; first += some * tile) {
-        const int64_t count = all - first < some * tile ? all - first : some * tile;
+    LOGSIG_TRY(logsig_middles(doing, paths, &units, 0));
+    const int64_t suffixes = logsig_take_rows(doing, some * units.shape.windows, doing->problem->size);
+    for (int64_t first = 0; first < all; first += some) {
+        const int64_t count = all - first < some ? all - first : some;
         LOGSIG_GO(doing, LOGSIG_AT_WINDOWS, count, logsig_address(call->path), paths.stride, paths.length, paths.lengths,
-                  paths.starts, logsig_address(call->out), call->out_stride, middle, suffixes, call->window, call->step,
-                  shape.windows, per_path, paths.count, first);
+                  paths.starts, logsig_address(call->out), call->out_stride, units.middle, suffixes, call->window,
+                  call->step, units.shape.windows, units.per_path, paths.count, first);
     }
     return LOGSIG_OK;
+}
+
+/* Adds derivatives by the points of stretches, from those by their log-signatures: logsig_parts has the arguments. Each
+ * stretch is differentiated in a copy of its points, since they may have some in common. */
+static inline int logsig_stretches_back(logsig_doing *doing, logsig_gpu_rows paths, int64_t each, int64_t from,
+                                        int64_t apart, int64_t points, int64_t rows, int64_t d_rows)
+{
+    const int64_t dimension = doing->problem->dimension, size = doing->problem->size;
+    const logsig_path_call *const call = doing->call;
+    const size_t before = doing->used;
+    logsig_path_call of_copy = *call;
+    logsig_gpu_rows parts;
+    LOGSIG_TRY(logsig_parts(doing, LOGSIG_STRETCHES, paths, each, from, apart, points, &parts));
+    const int64_t numbers = parts.count * points * dimension;
+    const int64_t copy = logsig_take_rows(doing, numbers, 1), d_copy = logsig_take_rows(doing, numbers, 1);
+    LOGSIG_TRY(logsig_arrange(doing, LOGSIG_COPY_POINTS, numbers, copy, logsig_address(call->path), 0, paths.lengths,
+                              paths.starts, each, from, apart, points, dimension, paths.stride));
+    LOGSIG_TRY(logsig_zero(doing, d_copy, numbers));
+    of_copy.path = (const void *)(intptr_t)copy;
+    logsig_doing copied = *doing;
+    copied.call = &of_copy;
+    parts.stride = points * dimension;
+    parts.starts = 0;
+    LOGSIG_TRY(logsig_walk_back(&copied, parts, d_rows, size, rows, size, d_copy));
+    doing->used = before;
+    return logsig_arrange(doing, LOGSIG_ADD_STRETCHES, paths.count * paths.length * dimension,
+                          logsig_address(call->d_path), d_copy, 0, paths.lengths, paths.starts, each, from, apart, points,
+                          dimension, paths.length);
+}
+
+/* From derivatives by middles to derivatives by points, which are added. */
+static inline int logsig_middles_back(logsig_doing *doing, logsig_gpu_rows paths, const logsig_gpu_units *all,
+                                      int64_t d_middle)
+{
+    const logsig_unit_shape *const shape = &all->shape;
+    const int64_t size = doing->problem->size, row = size * doing->problem->real_bytes, count = all->units * paths.count;
+    int64_t units = all->units, d_rest = d_middle, d_rows = d_middle;
+    if (all->rest && shape->levels) {
+        d_rows = logsig_take_rows(doing, count, size);
+        d_rest = logsig_take_rows(doing, count, size);
+        LOGSIG_GO(doing, LOGSIG_AT_COMBINE_BACKPROP, count, d_middle, size, all->levels[shape->levels - 1], size, all->rest,
+                  size, d_rows, size, d_rest, size);
+    }
+    if (all->rest) {
+        LOGSIG_TRY(logsig_stretches_back(doing, paths, units, (shape->between + 1) * shape->steps, shape->steps,
+                                         shape->rest + 1, all->rest, d_rest));
+    }
+    if (!shape->levels) return LOGSIG_OK;
+    const int64_t room = shape->levels > 1 ? all->segments * paths.count : 0, sums = logsig_take_rows(doing, room, size);
+    const int64_t left = logsig_take_rows(doing, room, size), right = logsig_take_rows(doing, room, size);
+    for (int level = shape->levels - 2; level >= 0; level--, d_rows = sums) {
+        const int64_t apart = ((int64_t)1 << level) * paths.count, products = units * paths.count;
+        LOGSIG_GO(doing, LOGSIG_AT_COMBINE_BACKPROP, products, d_rows, size, all->levels[level], size,
+                  all->levels[level] + apart * row, size, left, size, right, size);
+        LOGSIG_TRY(logsig_arrange(doing, LOGSIG_OVERLAY, (products + apart) * size, sums, left, right, 0, 0,
+                                  products * size, apart * size, 0, 0, 0, 0));
+        units += (int64_t)1 << level;
+    }
+    return logsig_stretches_back(doing, paths, all->segments, shape->steps, shape->steps, shape->steps + 1, all->levels[0],
+                                 d_rows);
+}
+
+/* Gradients of all windows of all paths: of what a unit takes beside its middle, then of middles. */
+static inline int logsig_slide_back(logsig_doing *doing, logsig_gpu_rows paths)
+{
+    const logsig_path_call *const call = doing->call;
+    const int64_t size = doing->problem->size, dimension = doing->problem->dimension;
+    logsig_gpu_units units = logsig_units_of(call, paths);
+    const int64_t all = units.units * paths.count, some = LOGSIG_WARP_THREADS * logsig_tiles_at_once(doing, &units);
+    if (!all) return LOGSIG_OK;
+    LOGSIG_TRY(logsig_middles(doing, paths, &units, 1));
+    const int64_t d_middle = units.middle ? logsig_take_rows(doing, all, size) : 0;
+    const size_t before = doing->used;
+    const int64_t d_starts = logsig_take_rows(doing, all * units.shape.steps, dimension);
+    const int64_t d_ends = logsig_take_rows(doing, all * units.shape.steps, dimension);
+    const int64_t d_prefixes = logsig_take_rows(doing, some * units.shape.windows, size);
+    for (int64_t first = 0; first < all; first += some) {
+        const int64_t count = all - first < some ? all - first : some;
+        LOGSIG_GO(doing, LOGSIG_AT_WINDOWS_BACKPROP, count, logsig_address(call->d_out), call->d_out_stride,
+                  logsig_address(call->path), paths.stride, paths.length, paths.lengths, paths.starts, units.middle,
+                  d_middle, d_prefixes, d_starts, d_ends, call->window, call->step, units.shape.windows, units.per_path,
+                  paths.count, first);
+    }
+    LOGSIG_TRY(logsig_arrange(doing, LOGSIG_ADD_SEGMENTS, paths.count * paths.length * dimension,
+                              logsig_address(call->d_path), d_starts, d_ends, paths.lengths, paths.starts, dimension,
+                              paths.length, call->window, call->step, units.shape.windows, units.per_path));
+    doing->used = before;
+    return units.middle ? logsig_middles_back(doing, paths, &units, d_middle) : LOGSIG_OK;
 }
 
 /* -- streams ------------------------------------------------------------------------------------------------------ */
@@ -568,14 +679,18 @@ static inline int logsig_do(logsig_doing *doing, int backward)
         return backward ? logsig_stream_back(doing, paths)
                         : logsig_stream(doing, paths, logsig_address(call->out), call->out_stride);
     }
-    if (backward && call->window) return logsig_windows_back(doing, paths);
+    if (backward && call->window) {
+        int slides;
+        LOGSIG_TRY(logsig_slides(doing, LOGSIG_AT_WINDOWS_BACKPROP, &slides));
+        return slides ? logsig_slide_back(doing, paths) : logsig_windows_back(doing, paths);
+    }
     if (backward) {
         return logsig_walk_back(doing, paths, logsig_address(call->d_out), call->d_out_stride,
                                 logsig_address(call->result), call->result_stride, logsig_address(call->d_path));
     }
     if (call->window) {
         int slides;
-        LOGSIG_TRY(logsig_slides(doing, &slides));
+        LOGSIG_TRY(logsig_slides(doing, LOGSIG_AT_WINDOWS, &slides));
         if (slides) return logsig_slide(doing, paths);
         LOGSIG_TRY(logsig_windows(doing, paths, 0, 1, &rows));
     }

@@ -10,7 +10,7 @@
 
 enum {
     LOGSIG_ZERO, LOGSIG_CUT, LOGSIG_WINDOWS, LOGSIG_GATHER, LOGSIG_ADD, LOGSIG_ADD_FIRSTS, LOGSIG_STEPS, LOGSIG_SUM,
-    LOGSIG_POINTS, LOGSIG_STRETCHES
+    LOGSIG_POINTS, LOGSIG_STRETCHES, LOGSIG_COPY_POINTS, LOGSIG_ADD_STRETCHES, LOGSIG_ADD_SEGMENTS, LOGSIG_OVERLAY
 };
 
 /* n: what a task says of them. lengths, starts: of paths, or null; of chunks for LOGSIG_ADD_FIRSTS. */
@@ -80,6 +80,60 @@ LOGSIG_DEVICE void logsig_point(const logsig_paths_given &given, long long i)
     ((logsig_real *)given.to)[logsig_begin(given, path, given.n[2]) + point * dimension + i % dimension] = sum;
 }
 
+/* A number of a point of stretches, those of the first stretches of all paths first, zero beyond the end of a path: n =
+ * stretches of a path, first point of the first, points between two, points of each, dimension, stride. */
+LOGSIG_DEVICE logsig_real logsig_copied_point(const logsig_paths_given &given, long long i)
+{
+    const long long dimension = given.n[4], row = i / dimension / given.n[3];
+    const long long paths = given.items / (given.n[0] * given.n[3] * dimension), path = row % paths;
+    const long long point = given.n[1] + row / paths * given.n[2] + i / dimension % given.n[3];
+    if (given.lengths && point >= given.lengths[path]) return 0;
+    return given.x[logsig_begin(given, path, given.n[5]) + point * dimension + i % dimension];
+}
+
+/* Adds derivatives by points of stretches, in x as logsig_copied_point lays them out, to number i of those by all points,
+ * (paths, length, dimension): n = stretches of a path, first point of the first, points between two, points of each,
+ * dimension, length. */
+LOGSIG_DEVICE void logsig_add_stretches(const logsig_paths_given &given, long long i)
+{
+    const long long dimension = given.n[4], length = given.n[5], apart = given.n[2], points = given.n[3];
+    const long long paths = given.items / (length * dimension), path = i / dimension / length;
+    const long long point = i / dimension % length, within = point - given.n[1];
+    if (within < 0 || point >= (given.lengths ? given.lengths[path] : length)) return;
+    long long first = within < points ? 0 : (within - points) / apart + 1, last = within / apart;
+    if (last >= given.n[0]) last = given.n[0] - 1;
+    logsig_real sum = 0;
+    for (; first <= last; first++)
+        sum += given.x[((first * paths + path) * points + within - first * apart) * dimension + i % dimension];
+    ((logsig_real *)given.to)[logsig_begin(given, path, length * dimension) + point * dimension + i % dimension] += sum;
+}
+
+/* The derivative by a number of a point from those by displacements of units, x of segments of starts, y of ends, (units,
+ * paths, steps of a segment, dimension): n = dimension, length, window, step, windows of a unit, windows of a path. */
+LOGSIG_DEVICE void logsig_add_segments(const logsig_paths_given &given, long long i)
+{
+    const long long dimension = given.n[0], length = given.n[1], step = given.n[3], windows = given.n[4];
+    const long long paths = given.items / (length * dimension), path = i / dimension / length;
+    const long long point = i / dimension % length, points = given.lengths ? given.lengths[path] : length;
+    const long long steps = windows * step, units = (given.n[5] - 1) / windows + 1;
+    if (point >= points) return;
+    logsig_real sum = 0;
+    for (int after = 0; after < 2; after++) { /* the step that ends at the point, less the one that begins there */
+        const long long start = point - 1 + after, end = start - (given.n[2] - 1), unit = end / steps;
+        logsig_real one = 0;
+        if (start < 0 || start + 1 >= points) continue;
+        if (start / steps < units)
+            one = given.x[((start / steps * paths + path) * steps + start % steps) * dimension + i % dimension];
+        if (end >= 0 && unit < units) {
+            const long long left = given.n[5] - unit * windows, last = (left < windows ? left : windows) - 1;
+            if (end % steps < last * step)
+                one += given.y[((unit * paths + path) * steps + end % steps) * dimension + i % dimension];
+        }
+        sum = after ? sum - one : one;
+    }
+    ((logsig_real *)given.to)[logsig_begin(given, path, length * dimension) + point * dimension + i % dimension] = sum;
+}
+
 LOGSIG_DEVICE void logsig_arrange(long long task, const logsig_paths_given &given, long long i)
 {
     logsig_real *const to = (logsig_real *)given.to;
@@ -102,6 +156,13 @@ LOGSIG_DEVICE void logsig_arrange(long long task, const logsig_paths_given &give
         logsig_window(given, i, i % paths, i / paths);
         break;
     }
+    case LOGSIG_COPY_POINTS: to[i] = logsig_copied_point(given, i); break;
+    case LOGSIG_ADD_STRETCHES: logsig_add_stretches(given, i); break;
+    case LOGSIG_ADD_SEGMENTS: logsig_add_segments(given, i); break;
+    case LOGSIG_OVERLAY: /* n = numbers of x, numbers before those of y */
+        to[i] = i < given.n[0] ? given.x[i] : (logsig_real)0;
+        if (i >= given.n[1]) to[i] += given.y[i - given.n[1]];
+        break;
     }
 }
 

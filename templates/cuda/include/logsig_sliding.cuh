@@ -49,33 +49,33 @@ LOGSIG_DEVICE long long logsig_take_unit(volatile logsig_units *units, int lane,
     return windows;
 }
 
-/* The row s, which is the middle, becomes the suffix of one start after the other, from the last to the first; that of
- * start t goes to suffixes + t * SIZE * LOGSIG_WARP, where `suffixes` is this lane's place.
+/* Goes back over the steps all - 1 ... 0, at least one, of each lane's segment. take(v, x): for each step that there is,
+ * with its displacement, and the point it begins at, which may be written over; at(t): for all lanes, after step t;
+ * gone(t, chunk): when the warp is done with a chunk, whose first step is t.
  *
- * Chain: DIMENSION, SIZE, CHUNK, STRIDE, ROW (distance of rows in shared memory); join, prepend, combine. */
-template <class Chain>
-LOGSIG_DEVICE void logsig_find_suffixes(int lane, logsig_row s, volatile logsig_real *chunks, const logsig_real *path,
-                                        const volatile logsig_paths *starts, long long windows, long long step,
-                                        logsig_real *suffixes)
+ * Chain: DIMENSION, CHUNK, STRIDE. */
+template <class Chain, class Take, class At, class Gone>
+LOGSIG_DEVICE void logsig_go_back(int lane, volatile logsig_real *chunks, const logsig_real *path,
+                                  const volatile logsig_paths *segment, long long all, Take take, At at, Gone gone)
 {
-    const int d = Chain::DIMENSION, chunk = Chain::CHUNK, stride = Chain::STRIDE, size = Chain::SIZE;
-    const long long steps = starts->points[lane] - 1, all = windows * step;
+    const int d = Chain::DIMENSION, chunk = Chain::CHUNK, stride = Chain::STRIDE;
+    const long long steps = segment->points[lane] - 1;
     logsig_real there[Chain::DIMENSION];
 #pragma unroll
-    for (int k = 0; k < d; k++) there[k] = steps > 0 ? path[starts->begin[lane] + steps * d + k] : 0;
+    for (int k = 0; k < d; k++) there[k] = steps > 0 ? path[segment->begin[lane] + steps * d + k] : 0;
     volatile logsig_real *now = chunks, *next = chunks + LOGSIG_WARP * stride;
-    long long t = (all - 1) / chunk * chunk, start = windows - 1, until = start * step;
-    logsig_ask<Chain::DIMENSION, Chain::CHUNK, Chain::STRIDE>(lane, now, path, starts, t);
+    long long t = (all - 1) / chunk * chunk;
+    logsig_ask<Chain::DIMENSION, Chain::CHUNK, Chain::STRIDE>(lane, now, path, segment, t);
     for (int count = (int)(all - t); t >= 0; t -= chunk, count = chunk) {
         if (t > 0)
-            logsig_ask<Chain::DIMENSION, Chain::CHUNK, Chain::STRIDE>(lane, next, path, starts, t - chunk);
+            logsig_ask<Chain::DIMENSION, Chain::CHUNK, Chain::STRIDE>(lane, next, path, segment, t - chunk);
         else
             logsig_commit();
         logsig_await_chunk();
 #pragma unroll 1
         for (int i = count - 1; i >= 0; i--) {
             if (t + i < steps) {
-                const volatile logsig_real *const x = now + lane * stride + i * d;
+                volatile logsig_real *const x = now + lane * stride + i * d;
                 logsig_real v[Chain::DIMENSION];
 #pragma unroll
                 for (int k = 0; k < d; k++) {
@@ -83,21 +83,40 @@ LOGSIG_DEVICE void logsig_find_suffixes(int lane, logsig_row s, volatile logsig_
                     v[k] = there[k] - here;
                     there[k] = here;
                 }
-                Chain::prepend(s, v);
+                take(v, x);
             }
-            if (t + i == until) {
-                logsig_real *const to = suffixes + start * size * LOGSIG_WARP;
-#pragma unroll 8
-                for (int k = 0; k < size; k++) to[k * LOGSIG_WARP] = s[k];
-                start--;
-                until -= step;
-            }
+            at(t + i);
         }
         __syncwarp();
+        gone(t, now);
         volatile logsig_real *const used = now;
         now = next;
         next = used;
     }
+}
+
+/* The row s, which is the middle, becomes the suffix of one start after the other, from the last to the first; that of
+ * start t goes to suffixes + t * SIZE * LOGSIG_WARP, where `suffixes` is this lane's place.
+ *
+ * Chain: as above, and SIZE, ROW (distance of rows in shared memory); join, prepend, combine. */
+template <class Chain>
+LOGSIG_DEVICE void logsig_find_suffixes(int lane, logsig_row s, volatile logsig_real *chunks, const logsig_real *path,
+                                        const volatile logsig_paths *starts, long long windows, long long step,
+                                        logsig_real *suffixes)
+{
+    const int size = Chain::SIZE;
+    long long start = windows - 1, until = start * step;
+    const auto take = [&](auto &v, volatile logsig_real *) { Chain::prepend(s, v); };
+    const auto keep = [&](long long t) {
+        if (t != until) return;
+        logsig_real *const to = suffixes + start * size * LOGSIG_WARP;
+#pragma unroll 8
+        for (int k = 0; k < size; k++) to[k * LOGSIG_WARP] = s[k];
+        start--;
+        until -= step;
+    };
+    const auto gone = [](long long, volatile logsig_real *) {};
+    logsig_go_back<Chain>(lane, chunks, path, starts, windows * step, take, keep, gone);
 }
 
 /* Multiplies the suffix of window t and the prefix p, and stores the rows of all units that have such a window; s: this
