@@ -155,6 +155,20 @@ LOGSIG_INLINE logsig_vec logsig_act_by_tile(const logsig_vec *actor, const logsi
     return sum;
 }
 
+/* Zero in lane r, a constant. */
+LOGSIG_INLINE logsig_vec logsig_without(logsig_vec x, const int r)
+{
+#if LOGSIG_LANES > 1
+    logsig_vec ones = LOGSIG_SET1(1);
+    ones[r] = 0;
+    const __typeof__(x == x) kept = ones != LOGSIG_SET1(0);
+    return (logsig_vec)((__typeof__(x == x))x & kept);
+#else
+    (void)x, (void)r;
+    return 0;
+#endif
+}
+
 /* Letters of block b among themselves. No letter acts on itself, whatever number it has. */
 LOGSIG_INLINE void logsig_act_within(const logsig_real *form, int b, const logsig_letters_action *actions,
                                      const int n_actions, logsig_vec *sums)
@@ -174,12 +188,7 @@ LOGSIG_INLINE void logsig_act_within(const logsig_real *form, int b, const logsi
         const logsig_vec f = LOGSIG_SUB(above[r], below[r]);
         LOGSIG_UNROLL
         for (int k = 0; k < n_actions; k++) {
-            logsig_vec x = LOGSIG_SET1(((const logsig_real *)(actions[k].actor + b))[r]);
-#if LOGSIG_LANES > 1
-            x[r] = 0;
-#else
-            x = 0;
-#endif
+            const logsig_vec x = logsig_without(LOGSIG_SET1(((const logsig_real *)(actions[k].actor + b))[r]), r);
             sums[k] = actions[k].minus ? LOGSIG_FNMA(x, f, sums[k]) : LOGSIG_FMA(x, f, sums[k]);
         }
     }

@@ -244,7 +244,7 @@ LOGSIG_INLINE void logsig_flush(logsig_rows *rows, int upto)
 
 /* Asks without asking whether to: nearby, for the lines that follow at once. */
 #ifdef __GNUC__
-#define LOGSIG_ASK_FOR(rows, next, write) \
+#define LOGSIG_ASK_TILE(rows, next, write) \
     do { \
         if ((next) % (64 / (LOGSIG_REAL_BITS / 8)) == 0) { \
             LOGSIG_UNROLL \
@@ -253,7 +253,7 @@ LOGSIG_INLINE void logsig_flush(logsig_rows *rows, int upto)
         } \
     } while (0)
 #else
-#define LOGSIG_ASK_FOR(rows, next, write) ((void)0)
+#define LOGSIG_ASK_TILE(rows, next, write) ((void)0)
 #endif
 
 /* Tiles of columns that are needed from now on. */
@@ -263,7 +263,7 @@ LOGSIG_INLINE void logsig_fetch_whole(const logsig_rows *rows, logsig_vec *at, i
     for (int next = LOGSIG_WHOLE(from); next < upto; next += LOGSIG_LANES) {
         const logsig_part part = logsig_part_of(0, columns - next < LOGSIG_LANES ? columns - next : LOGSIG_LANES);
         logsig_vec *const tile = at + next;
-        LOGSIG_ASK_FOR(rows, next, 0);
+        LOGSIG_ASK_TILE(rows, next, 0);
         LOGSIG_UNROLL
         for (int i = 0; i < LOGSIG_LANES; i++) {
             const logsig_real *const row = rows->lane[i] + rows->here + next;
@@ -286,7 +286,7 @@ LOGSIG_INLINE void logsig_flush_whole(const logsig_rows *rows, const logsig_vec 
         const int first = over ? columns - LOGSIG_LANES : next;
         const logsig_part part = logsig_part_of(0, columns - first < LOGSIG_LANES ? columns - first : LOGSIG_LANES);
         logsig_vec tile[LOGSIG_LANES];
-        LOGSIG_ASK_FOR(rows, next, 1);
+        LOGSIG_ASK_TILE(rows, next, 1);
         LOGSIG_UNROLL
         for (int i = 0; i < LOGSIG_LANES; i++) tile[i] = at[first + i < columns ? first + i : columns - 1];
         logsig_transpose(tile);
