@@ -14,7 +14,7 @@ from logsig_codegen.problem import Problem
 
 
 def letters_view(problem: Problem, kernel: Kernel) -> PathKernelView:
-    """The view of an operation on rows of which :func:`logsig_codegen.operations.in_loops` is true."""
+    """The view of an operation on rows of which :func:`logsig_codegen.compiler.in_loops` is true."""
     operation = OPERATIONS[kernel.operation]
     assert kernel.lie is not None
     rows = tuple(port.operand for port in (*kernel.lie.inputs, *kernel.lie.outputs))
