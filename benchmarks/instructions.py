@@ -42,7 +42,7 @@ WHOLE = ("log_sig", "log_sig_backprop")
 CALLS: tuple[tuple[Problem, str, Shape, tuple[str, ...]], ...] = (
     # in registers
     (Problem(3, 3), "float64", Shape(1), ("join", "join_backprop")),
-    (Problem(3, 3), "float64", ROWS, (*PRODUCTS, "join_left", "join_left_backprop")),
+    (Problem(3, 3), "float64", ROWS, PRODUCTS),
     (Problem(3, 3), "float64", PATHS, (*WHOLE, "log_sig_by_signature")),
     (Problem(3, 3), "float64", PATHS, ("stream", "stream_backprop")),
     (Problem(3, 3), "float64", LONG, WHOLE),

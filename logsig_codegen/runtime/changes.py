@@ -120,7 +120,7 @@ def _change(
 ) -> Array:
     """Rows through maps; ``kept``: whether :func:`ordinary_change` is to know them by ``numbers`` from now on."""
     out = np.empty((*x.shape[:-1], plan.width), x.dtype)
-    if not plan.maps:
+    if not plan.maps or problem.degree == 1:  # letters are the same in all coordinates
         out[..., : plan.front] = 0
         out[..., plan.front :] = x[..., plan.skip :]
         return out

@@ -128,7 +128,7 @@ def test_the_kernel_is_short_and_depends_on_the_problem_only() -> None:
     wide = [name for name, one in OPERATIONS.items() if in_loops(Problem(D, 2), name) or one.kind in (CONVERSION, MAP)]
     assert wide == list(OPERATIONS)
     assert not any(in_loops(Problem(*numbers), name) for name in OPERATIONS for numbers in ((100, 1), (20, 2), (40, 3)))
-    groups = ("join", "combine_backprop", "log_sig", "log_sig_by_signature_backprop", "stream_backprop", "windows")
+    groups = ("join", "combine_backprop", "log_sig", "log_sig_backprop", "stream_backprop", "windows")
     texts = {unit.name: unit.text for unit in c_sources(compile_problem(Problem(D, 2), groups=groups))}
     for name in groups:
         assert len(texts[f"{name}.c"].splitlines()) < 120
