@@ -345,6 +345,7 @@ typedef struct {
 LOGSIG_INLINE void logsig_walk_from(const logsig_sliding *job, logsig_walk *walk, int lane, ptrdiff_t path,
                                     ptrdiff_t step, ptrdiff_t most)
 {
+    if (!lane) walk->ahead = 0;
     walk->lane[lane] = logsig_point(job->request, path, step);
     walk->points[lane] = logsig_points_from(job->request->call, path, step, most);
     if (!lane || walk->points[lane] < walk->shortest) walk->shortest = walk->points[lane];

@@ -103,6 +103,7 @@ LOGSIG_DEVICE void logsig_add_stretches(const logsig_paths_given &given, long lo
     long long first = within < points ? 0 : (within - points) / apart + 1, last = within / apart;
     if (last >= given.n[0]) last = given.n[0] - 1;
     logsig_real sum = 0;
+#pragma unroll 1
     for (; first <= last; first++)
         sum += given.x[((first * paths + path) * points + within - first * apart) * dimension + i % dimension];
     ((logsig_real *)given.to)[logsig_begin(given, path, length * dimension) + point * dimension + i % dimension] += sum;
