@@ -18,6 +18,7 @@ from logsig_codegen.errors import (
     CacheError,
     CompilerNotFoundError,
     InterpretedWarning,
+    ProblemTooLargeError,
     shown,
 )
 from logsig_codegen.operations import group_of
@@ -97,7 +98,11 @@ def load(
     if max_terms is not None:
         max_terms = check_positive_integer("max_terms", max_terms)
     kernel = obtain(dimension, degree, None if artifacts is None else _paths(artifacts), march, max_terms)
-    kernel.prepare("join")
+    try:
+        kernel.prepare("join")
+    except ProblemTooLargeError:
+        kernel.origin = kernel.origin._replace(max_terms=None)  # the limit of a call that failed is no later call's
+        raise
     if artifacts is None and march == "native":
         _defaults[kernel.dimension, kernel.degree] = kernel
     return kernel
