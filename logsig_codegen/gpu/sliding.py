@@ -5,6 +5,7 @@ The gradient has the same units, and each product's adjoint in its place.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,32 +29,21 @@ Of the gradient: points, rows of derivatives of windows, of prefixes, of middles
 
 
 @dataclass(frozen=True)
-class SlidingPlan:
-    """Windows that overlap, one thread per unit of consecutive windows.
-
-    Attributes
-    ----------
-    kernel : PathKernel
-    join, prepend, combine : Schedule
-        Of the three products, the second of a step before what is there; each writes its result over its first operand.
-    """
+class UnitPlan(ABC):
+    """Windows that overlap, or their gradient, one thread per unit of consecutive windows."""
 
     form: ClassVar[str] = "thread"
     dtype: ClassVar[str] = ""
     kernel: PathKernel
-    join: Schedule
-    prepend: Schedule
-    combine: Schedule
+
+    @property
+    @abstractmethod
+    def products(self) -> dict[str, Schedule]:
+        """The programs by their operations; the last one is that of a product of two log-signatures, or its adjoint."""
 
     @property
     def problem(self) -> Problem:
-        return self.join.program.problem
-
-    @property
-    def products(self) -> dict[str, Schedule]:
-        """The three products by their operations."""
-        names = (phase.operation for phase in self.kernel.phases)
-        return dict(zip(names, (self.join, self.prepend, self.combine), strict=True))
+        return list(self.products.values())[-1].program.problem
 
     @property
     def columns(self) -> dict[str, int]:
@@ -71,8 +61,30 @@ class SlidingPlan:
 
     @property
     def row(self) -> int:
-        """Numbers in shared memory from the suffix, or the prefix, of one unit to that of the next."""
+        """Numbers in shared memory from a row of the problem's size of one unit to that of the next."""
         return odd_stride(self.problem.size)
+
+
+@dataclass(frozen=True)
+class SlidingPlan(UnitPlan):
+    """Windows that overlap, one thread per unit of consecutive windows.
+
+    Attributes
+    ----------
+    kernel : PathKernel
+    join, prepend, combine : Schedule
+        Of the three products, the second of a step before what is there; each writes its result over its first operand.
+    """
+
+    join: Schedule
+    prepend: Schedule
+    combine: Schedule
+
+    @property
+    def products(self) -> dict[str, Schedule]:
+        """The three products by their operations."""
+        names = (phase.operation for phase in self.kernel.phases)
+        return dict(zip(names, (self.join, self.prepend, self.combine), strict=True))
 
     def occupancy(self, dtype: str) -> Occupancy:
         """For one number type."""
@@ -93,7 +105,7 @@ def sliding_plan(kernel: PathKernel) -> SlidingPlan:
 
 
 @dataclass(frozen=True)
-class SlidingBackPlan:
+class SlidingBackPlan(UnitPlan):
     """The gradient of windows that overlap, one thread per unit of consecutive windows.
 
     Attributes
@@ -106,9 +118,6 @@ class SlidingBackPlan:
         joins write that of a displacement over it.
     """
 
-    form: ClassVar[str] = "thread"
-    dtype: ClassVar[str] = ""
-    kernel: PathKernel
     join: Schedule
     prepend: Schedule
     join_back: Schedule
@@ -116,34 +125,11 @@ class SlidingBackPlan:
     combine_back: Schedule
 
     @property
-    def problem(self) -> Problem:
-        return self.combine_back.program.problem
-
-    @property
     def products(self) -> dict[str, Schedule]:
         """The products and the adjoints by their operations."""
         names = (phase.operation for phase in self.kernel.phases)
         found = (self.join, self.prepend, self.join_back, self.prepend_back, self.combine_back)
         return dict(zip(names, found, strict=True))
-
-    @property
-    def columns(self) -> dict[str, int]:
-        """Empty: how much of a path is read depends on its length."""
-        return {}
-
-    def samples(self, dtype: str) -> int:
-        """Units of a warp."""
-        return WARP
-
-    @property
-    def chunk(self) -> int:
-        """Points of each segment that are loaded together."""
-        return max(1, POINT_COLUMNS // self.problem.dimension)
-
-    @property
-    def row(self) -> int:
-        """Numbers in shared memory from the derivative of one unit to that of the next."""
-        return odd_stride(self.problem.size)
 
     @property
     def state_row(self) -> int:
