@@ -31,17 +31,7 @@ def library_name() -> str:
 
 
 def obtain_launcher(folders: Iterable[Path] = ()) -> Path:
-    """The library: from one of ``folders``, else from the cache, else compiled.
-
-    Raises
-    ------
-    CompilerNotFoundError
-        If it has to be compiled and there is no C compiler, or that is forbidden; the message says how to do without.
-    CompilerError
-        With what the compiler printed.
-    CacheError
-        If neither the cache nor a temporary folder can be written.
-    """
+    """The library: from one of ``folders``, else from the cache, else compiled. Raises as :func:`obtain_library`."""
     return obtain_library(
         library_name(), folders, compile_launcher, "cuda", "Kernels for GPUs are started by a small C library."
     )

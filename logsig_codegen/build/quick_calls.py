@@ -61,20 +61,7 @@ def kept_quick_calls() -> Path | None:
 
 
 def obtain_quick_calls() -> Path:
-    """The extension, compiled if it is not there yet.
-
-    Raises
-    ------
-    CompilerNotFoundError
-        If the headers of Python or a C compiler are missing.
-    BuildForbiddenError
-        If it would have to be compiled, and that is forbidden.
-    CompilerError
-        With what the compiler printed.
-    CacheError
-        If neither the cache nor a temporary folder can be written.
-    """
-
+    """The extension, compiled if it is not there yet. Raises as :func:`obtain_library` and :func:`include_dirs`."""
     return obtain_library(
         library_name(), (), compile_quick_calls, None, "Ordinary calls are made by a small extension."
     )
