@@ -170,7 +170,7 @@ LOGSIG_NOINLINE void logsig_close_tree(logsig_tree *tree)
 {
     free(tree->places);
     free(tree->starts);
-    free(tree->row);
+    logsig_free_numbers(tree->row);
 }
 
 /* ---- factors --------------------------------------------------------------------------------------------------- */
@@ -411,7 +411,7 @@ LOGSIG_NOINLINE int logsig_blocks_back(const logsig_tree *tree)
             logsig_add_numbers((logsig_real *)request->call->d_path + tree->d_starts[first + k],
                            copies + (count + k) * stride, stride);
     }
-    free(copies);
+    logsig_free_numbers(copies);
     return error;
 }
 
@@ -440,7 +440,7 @@ LOGSIG_NOINLINE int logsig_run_tree(logsig_tree *tree, int backward)
     if (!error && backward) error = logsig_tree_back(tree, room);
     if (!error && backward) error = logsig_blocks_back(tree);
     logsig_close_chains(&chains);
-    free(room);
+    logsig_free_numbers(room);
     return error;
 }
 

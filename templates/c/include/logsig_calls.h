@@ -90,11 +90,6 @@ LOGSIG_INLINE ptrdiff_t logsig_at_a_time(ptrdiff_t numbers, ptrdiff_t least, ptr
     return logsig_that_fit(LOGSIG_CALL_ROOM, numbers, least, count);
 }
 
-LOGSIG_INLINE logsig_real *logsig_numbers(ptrdiff_t count)
-{
-    return malloc((size_t)(count + 1) * sizeof(logsig_real));
-}
-
 LOGSIG_INLINE void logsig_add_numbers(logsig_real *to, const logsig_real *x, ptrdiff_t count)
 {
     ptrdiff_t i = 0;
@@ -257,8 +252,8 @@ LOGSIG_NOINLINE int logsig_forward_after(const logsig_request *request)
             error = logsig_convert(request, job, count);
         }
     }
-    free(room);
-    free(along);
+    logsig_free_numbers(room);
+    logsig_free_numbers(along);
     return error;
 }
 
@@ -283,7 +278,7 @@ LOGSIG_NOINLINE int logsig_forward_stream(const logsig_request *request)
                                      .to_block = call->out_stride, .from_row = size, .to_row = request->width};
         error = logsig_convert(request, job, call->batch);
     }
-    free(room);
+    logsig_free_numbers(room);
     return error;
 }
 
@@ -428,7 +423,7 @@ LOGSIG_NOINLINE int logsig_backward_along(const logsig_request *request, logsig_
                                           (logsig_real *)call->d_path + (some.starts ? 0 : first * call->d_path_stride),
                                           call->d_path_stride);
     }
-    free(room);
+    logsig_free_numbers(room);
     free(numbers);
     return error;
 }
@@ -468,14 +463,14 @@ LOGSIG_NOINLINE int logsig_backward_after(const logsig_request *request)
     if (!error && path_sums) logsig_round_rows(path_sums, call->batch, size, d_along, size);
     free(path_sums);
     free(sums);
-    free(room);
+    logsig_free_numbers(room);
     if (!error) {
         const logsig_row_array d_rows = {d_along, size}, result = {along, size};
         logsig_request rest = *request;
         rest.map = NULL;
         error = logsig_backward_along(&rest, d_rows, result);
     }
-    free(along);
+    logsig_free_numbers(along);
     return error;
 }
 
@@ -528,7 +523,7 @@ LOGSIG_NOINLINE int logsig_backward_stream(const logsig_request *request)
     }
     if (!error && sums) logsig_round_rows(sums, call->initial_rows, size, call->d_initial, call->d_initial_stride);
     free(sums);
-    free(room);
+    logsig_free_numbers(room);
     return error;
 }
 

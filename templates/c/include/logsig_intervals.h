@@ -116,7 +116,7 @@ LOGSIG_NOINLINE int logsig_forward_intervals(const logsig_request *request)
         for (ptrdiff_t k = 0; !error && k < some.count; k++)
             memcpy(out + work.ranked[k].item * call->out_stride, rows + k * width, (size_t)width * sizeof(logsig_real));
     }
-    free(rows);
+    logsig_free_numbers(rows);
     logsig_free_intervals(&work);
     return error;
 }
@@ -192,7 +192,7 @@ LOGSIG_NOINLINE int logsig_some_intervals_back(logsig_interval_work *work, const
         error = logsig_walk_back_some(request, &copies, d_rows, rows, work->d_points, 0);
     }
     if (!error) error = logsig_share(work, logsig_add_intervals, 1, paths, call->n_jobs);
-    free(room);
+    logsig_free_numbers(room);
     return error;
 }
 

@@ -539,7 +539,7 @@ LOGSIG_INLINE int logsig_run_paths(const logsig_path_job *job, logsig_range_fn w
             continue;
         }
         ptrdiff_t *const starts = malloc((size_t)(3 * count) * sizeof(ptrdiff_t));
-        logsig_real *const rows = malloc((size_t)(2 * count * size) * sizeof(logsig_real));
+        logsig_real *const rows = logsig_numbers(2 * count * size);
         int error = starts && rows ? 0 : ENOMEM;
         if (!error) {
             const logsig_operand out = run.operands[0];
@@ -553,7 +553,7 @@ LOGSIG_INLINE int logsig_run_paths(const logsig_path_job *job, logsig_range_fn w
                 error = logsig_products_up((logsig_combine_fn)products->combine, rows, size, paths, pieces,
                                            (logsig_real *)out.data, out.stride, n_jobs);
         }
-        free(rows);
+        logsig_free_numbers(rows);
         free(starts);
         if (error) return error;
     }
@@ -604,7 +604,7 @@ LOGSIG_NOINLINE int logsig_back_in_pieces(const logsig_path_job *job, const logs
     const int size = job->operands[0].columns, d = job->dimension;
     const ptrdiff_t count = paths * pieces;
     ptrdiff_t *const starts = malloc((size_t)(3 * count) * sizeof(ptrdiff_t));
-    logsig_real *const rows = malloc((size_t)(4 * count * size + count * d) * sizeof(logsig_real));
+    logsig_real *const rows = logsig_numbers(4 * count * size + count * d);
     int error = starts && rows ? 0 : ENOMEM;
     if (!error) {
         ptrdiff_t *const d_starts = starts + count, *const points = starts + 2 * count;
@@ -632,7 +632,7 @@ LOGSIG_NOINLINE int logsig_back_in_pieces(const logsig_path_job *job, const logs
         }
         if (!error) logsig_join_pieces(job, d_starts, count, pieces, d_first);
     }
-    free(rows);
+    logsig_free_numbers(rows);
     free(starts);
     return error;
 }

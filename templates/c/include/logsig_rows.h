@@ -343,14 +343,32 @@ LOGSIG_NOINLINE int logsig_run_on_stack(const void *job, logsig_range_fn run, in
     return 0;
 }
 
+/* Memory for `count` numbers that begins with a cache line, wherever malloc() puts it, so that tiles of rows in it lie
+ * alike in every call; zeros if `clear`. */
+LOGSIG_INLINE logsig_real *logsig_lines(ptrdiff_t count, int clear)
+{
+    const size_t bytes = (size_t)(count + 1) * sizeof(logsig_real) + sizeof(void *) + 63;
+    char *const memory = (char *)(clear ? calloc(bytes, 1) : malloc(bytes));
+    if (!memory) return NULL;
+    char *const at = memory + sizeof(void *) + (-(uintptr_t)(memory + sizeof(void *)) & 63);
+    ((void **)at)[-1] = memory;
+    return (logsig_real *)at;
+}
+
+LOGSIG_INLINE logsig_real *logsig_numbers(ptrdiff_t count) { return logsig_lines(count, 0); }
+
+LOGSIG_INLINE void logsig_free_numbers(logsig_real *numbers)
+{
+    if (numbers) free(((void **)numbers)[-1]);
+}
+
 LOGSIG_NOINLINE int logsig_run_on_heap(const void *job, logsig_range_fn run, int frame_vectors, ptrdiff_t row,
                                        ptrdiff_t end)
 {
-    void *const memory = malloc((size_t)frame_vectors * sizeof(logsig_vec) + LOGSIG_VECTOR_BYTES);
+    logsig_real *const memory = logsig_numbers((ptrdiff_t)frame_vectors * LOGSIG_LANES);
     if (!memory) return ENOMEM;
-    const uintptr_t beyond = (uintptr_t)memory + LOGSIG_VECTOR_BYTES;
-    run(job, (logsig_vec *)(beyond - beyond % LOGSIG_VECTOR_BYTES), row, end);
-    free(memory);
+    run(job, (logsig_vec *)memory, row, end);
+    logsig_free_numbers(memory);
     return 0;
 }
 

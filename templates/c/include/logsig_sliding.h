@@ -733,7 +733,7 @@ LOGSIG_UNUSED static int logsig_slide_all(const logsig_request *request, const l
     ptrdiff_t chunk = job.numbers ? LOGSIG_SPANS_ROOM / job.numbers : all, least = (units - 1) / job.scheme.span + 1;
     if (chunk < least) chunk = least;
     if (chunk > all) chunk = all;
-    logsig_real *const room = calloc((size_t)(chunk * job.numbers + request->size + 1), sizeof(logsig_real));
+    logsig_real *const room = logsig_lines(chunk * job.numbers + request->size, 1);
     int error = room ? 0 : ENOMEM;
     job.idle = room + chunk * job.numbers;
     job.room = room;
@@ -754,7 +754,7 @@ LOGSIG_UNUSED static int logsig_slide_all(const logsig_request *request, const l
         const ptrdiff_t paths = (job.first + count - 1) / job.scheme.spans - job.first / job.scheme.spans + 1;
         if (!error) error = logsig_share(&sums, logsig_add_spans, 1, paths, call->n_jobs);
     }
-    free(room);
+    logsig_free_numbers(room);
     if (error || backward || !request->map) return error;
     const logsig_map_rows rows = {.from = call->out, .to = call->out, .inner = 1, .from_block = call->out_stride,
                                   .to_block = call->out_stride};
