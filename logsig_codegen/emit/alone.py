@@ -38,7 +38,6 @@ def alone_defines(problem: Problem) -> Iterator[str]:
     firsts = {prefix: d - count for prefix, count in followers.items()}  # the last letters of the alphabet follow
     longest = ((number, prefix) for number, prefix in enumerate(prefixes) if len(prefix) == degree - 1)
     rows = sorted((firsts[prefix], number, begins[prefix]) for number, prefix in longest if prefix in begins)
-    yield f"#define LOGSIG_LETTERS {d}"
     yield f"#define LOGSIG_DEGREE {degree}"
     yield f"#define LOGSIG_PREFIXES {len(prefixes) + 1}"
     yield f"#define LOGSIG_CHAINS {sum((degree - k) * parents for k, parents in enumerate([1, *counts[:-2]], start=1))}"

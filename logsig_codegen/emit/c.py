@@ -50,7 +50,7 @@ def c_sources(
     units.append(SourceUnit(f"logsig_{compiled.problem.name}.h", header, "header"))
     names = ["logsig_simd.h", "logsig_rows.h"]
     if any(isinstance(kernel, PathKernel) for kernel in compiled.kernels):
-        names.append("logsig_paths.h")
+        names += ["logsig_paths.h", "logsig_points.h"]
     loops = [in_loops(compiled.problem, kernel.operation) for kernel in compiled.kernels]
     with_slots = (isinstance(kernel, PathKernel) and kernel.slots > 0 for kernel in compiled.kernels)
     if any(slots and not loop for slots, loop in zip(with_slots, loops, strict=True)):

@@ -24,7 +24,7 @@ def letters_view(problem: Problem, kernel: Kernel) -> PathKernelView:
         title=f"{operation.title}: dimension {problem.dimension}, degree {problem.degree}.",
         introduction=tuple(head(problem, described)),
         engine="logsig_letters.h",
-        defines=(f"#define LOGSIG_LETTERS {problem.dimension}",),
+        letters=problem.dimension,
         tables=False,
         frame=(f"#define FRAME ({room(kernel.lie)} * LOGSIG_LETTERS_LENGTH)",),
         functions=(row_function(operation.name, kernel.lie),),

@@ -23,6 +23,8 @@ _RESIDENT = {
     "d_state": "frame + D_STATE",
     "d_previous_state": "frame + D_STATE",
 }
+SMALL_STATE = 256
+"""With states of at most so many numbers the displacements of longer chunks stay in the first-level cache, too."""
 _ALONG = {"displacement": "", "d_displacement": "", "before": "", "after": ""}  # parameters of the step functions
 _RUNS = {
     "forward": "logsig_run_forward(&job, products, batch, n_jobs)",
@@ -49,13 +51,14 @@ class PathKernelView:
     title: str
     introduction: tuple[str, ...]
     engine: str
-    defines: tuple[str, ...]
+    letters: int
     tables: bool
     frame: tuple[str, ...]
     functions: tuple[FunctionText, ...]
     parameters: tuple[str, ...]
     entry: tuple[str, ...]
     run: str
+    defines: tuple[str, ...] = ()
 
 
 def path_kernel_view(compiled: CompiledProblem, kernel: PathKernel) -> PathKernelView:
@@ -92,13 +95,14 @@ class _View:
             title=f"{self.operation.title}: dimension {self.problem.dimension}, degree {self.problem.degree}.",
             introduction=tuple(introduction(self.problem, self.operation.name, tuple(self.described()))),
             engine=self.engine(),
-            defines=tuple(alone_defines(self.problem)) if self.alone else (),
+            letters=self.problem.dimension,
             tables=any(phase.form == "tables" for phase in self.kernel.phases),
             frame=tuple(self.frame()),
             functions=functions,
             parameters=parameters(self.operation.name, "logsig_real"),
             entry=tuple(self.entry(hooks)),
             run=_RUNS[self.operation.kind],
+            defines=tuple(self.defines()),
         )
 
     def engine(self) -> str:
@@ -116,6 +120,12 @@ class _View:
                 f"    {phase.operation}: {count.total} ({count.multiply_adds} multiply-adds, "
                 f"{count.additions} additions, {count.scalings} scalings){form}."
             )
+
+    def defines(self) -> Iterator[str]:
+        if self.kernel.state_size + self.kernel.d_state_size <= SMALL_STATE:
+            yield "#define LOGSIG_CHUNK_COLUMNS 128"
+        if self.alone:
+            yield from alone_defines(self.problem)
 
     # -- memory -------------------------------------------------------------------------------------------------
 
@@ -164,6 +174,8 @@ class _View:
             yield "    .initial = initial != NULL,"
         else:
             yield f"    .n_operands = {count},"
+        if self.kernel.steps_at_once > 1:
+            yield f"    .at_once = {self.kernel.steps_at_once},"
         for hook in hooks:
             yield f"    {hook}"
         yield "};"

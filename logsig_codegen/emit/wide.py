@@ -44,7 +44,7 @@ def wide_view(problem: Problem, kernel: PathKernel) -> PathKernelView:
         title=f"{operation.title}: dimension {problem.dimension}, degree {problem.degree}.",
         introduction=tuple(head(problem, described)),
         engine="logsig_letter_streams.h" if operation.streams else "logsig_wide.h",
-        defines=(f"#define LOGSIG_LETTERS {problem.dimension}",),
+        letters=problem.dimension,
         tables=False,
         frame=(f"#define FRAME {frame}",),
         functions=functions,

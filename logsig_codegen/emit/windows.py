@@ -23,12 +23,12 @@ class WindowsView:
     symbol: str
     title: str
     introduction: tuple[str, ...]
+    letters: int
     tables: bool
     functions: tuple[FunctionText, ...]
     chain: tuple[str, ...]
     backward: str
     engine: str = "logsig_sliding.h"
-    defines: tuple[str, ...] = ()
     type: str = "logsig_chain"
     given: str = "&chain"
 
@@ -48,6 +48,7 @@ def windows_view(problem: Problem, kernel: PathKernel) -> WindowsView:
         symbol=symbol(problem, kernel.operation),
         title=f"{operation.title}: dimension {problem.dimension}, degree {problem.degree}.",
         introduction=tuple(introduction(problem, kernel.operation, tuple(_described(kernel)))),
+        letters=problem.dimension,
         tables=any(phase.form == "tables" for phase in kernel.phases),
         functions=tuple(functions),
         chain=tuple(_members({**_products(kernel), "scratch": scratch, **_costs(problem)})),
@@ -72,7 +73,7 @@ def _letters_view(problem: Problem, kernel: PathKernel) -> WindowsView:
         chain=(f".chain = {{{chain}}}", *_members({**_products(kernel), "room": f"{most} * LOGSIG_LETTERS_LENGTH"})),
         backward=str(int(operation.backward)),
         engine="logsig_letter_windows.h",
-        defines=(f"#define LOGSIG_LETTERS {problem.dimension}",),
+        letters=problem.dimension,
         type="logsig_letters_chain",
         given="&chain.chain",
     )

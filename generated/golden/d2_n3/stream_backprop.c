@@ -14,6 +14,8 @@
  */
 #include <stddef.h>
 
+#define LOGSIG_LETTERS 2
+#define LOGSIG_CHUNK_COLUMNS 128
 #include "logsig_paths.h"
 
 #if LOGSIG_REAL_BITS == 64

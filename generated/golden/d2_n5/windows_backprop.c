@@ -17,6 +17,7 @@
  *     g = d_out, w = state, dw = d_state, v = displacement, dv = d_displacement, t = temporary,
  *     s = scratch memory, c1_6 = the constant 1/6.
  */
+#define LOGSIG_LETTERS 2
 #include "logsig_sliding.h"
 
 #if LOGSIG_REAL_BITS == 64

@@ -14,6 +14,7 @@
  *     z = out, w = state, dw = d_state, v = displacement, dv = d_displacement, t = temporary,
  *     s = scratch memory, c1_6 = the constant 1/6.
  */
+#define LOGSIG_LETTERS 3
 #include "logsig_sliding.h"
 
 #if LOGSIG_REAL_BITS == 64

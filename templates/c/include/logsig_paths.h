@@ -12,6 +12,7 @@
 #ifndef LOGSIG_PATHS_H
 #define LOGSIG_PATHS_H
 
+#include "logsig_points.h"
 #include "logsig_rows.h"
 
 /* Numbers per path in a chunk, about: with the state of a few hundred numbers they stay in the first-level cache. */
@@ -44,8 +45,11 @@
 #define LOGSIG_PIECES_ROOM (1 << 21)
 #endif
 
-/* Steps in a chunk: a multiple of LANES, so that chunks are whole tiles. */
-#define LOGSIG_CHUNK(dimension) (LOGSIG_LANES * (1 + (LOGSIG_CHUNK_COLUMNS - 1) / ((dimension) * LOGSIG_LANES)))
+/* Steps in a chunk: a multiple of LANES, so that chunks are whole tiles, and of MOST_AT_ONCE. */
+#define LOGSIG_MOST_AT_ONCE 4
+#define LOGSIG_CHUNK_UNIT (LOGSIG_LANES > LOGSIG_MOST_AT_ONCE ? LOGSIG_LANES : LOGSIG_MOST_AT_ONCE)
+#define LOGSIG_CHUNK(dimension) \
+    (LOGSIG_CHUNK_UNIT * (1 + (LOGSIG_CHUNK_COLUMNS - 1) / ((dimension) * LOGSIG_CHUNK_UNIT)))
 /* Room for the displacements of a chunk, one more of them, and what the last tile adds. */
 #define LOGSIG_CHUNK_ROOM(dimension) ((LOGSIG_CHUNK(dimension) + 1) * (dimension) + LOGSIG_LANES)
 
@@ -100,95 +104,14 @@ typedef struct {
     int frame_vectors;
     int initial; /* backward along a stream: whether operand 2 holds initial log-signatures */
     logsig_steps_fn steps;
+    int at_once; /* how many steps `steps` takes together; 0: it takes one at a time */
     logsig_alone_fn alone; /* with the results of `steps`, bit for bit */
     int alone_most;        /* blocks of at most so many paths are walked path by path */
     logsig_back_fn back;
     logsig_block_fn start, finish;
 } logsig_path_job;
 
-/* The paths of a block. */
-typedef struct {
-    const logsig_real *lane[LOGSIG_LANES];
-    ptrdiff_t points[LOGSIG_LANES];
-    ptrdiff_t longest, shortest; /* points of the longest and of the shortest one */
-    ptrdiff_t ahead;             /* how far ahead to ask for lines, in numbers; 0: not at all */
-} logsig_walk;
-
 /* ---- points ---------------------------------------------------------------------------------------------------- */
-
-/* Displacements first ... first + count - 1 of every lane: the differences of neighbouring points, taken before the tile is
- * transposed. Beyond its end a lane stands still. May fill up to LANES vectors beyond. */
-LOGSIG_NOINLINE void logsig_load_displacements(const logsig_walk *walk, int dimension, ptrdiff_t first, ptrdiff_t count,
-                                               logsig_vec *to)
-{
-    const ptrdiff_t columns = count * dimension, from = first * dimension;
-    if (first + count < walk->shortest) {
-        for (ptrdiff_t c = 0; c < columns; c += LOGSIG_LANES) {
-            logsig_vec tile[LOGSIG_LANES];
-            if (walk->ahead) {
-                LOGSIG_UNROLL
-                for (int i = 0; i < LOGSIG_LANES; i++) LOGSIG_ASK_FOR(walk->lane[i] + from + c + walk->ahead);
-            }
-            if (LOGSIG_LIKELY(c + LOGSIG_LANES <= columns)) {
-                LOGSIG_UNROLL
-                for (int i = 0; i < LOGSIG_LANES; i++) {
-                    const logsig_real *const x = walk->lane[i] + from + c;
-                    tile[i] = LOGSIG_SUB(logsig_load(x + dimension), logsig_load(x));
-                }
-            } else {
-                const logsig_part part = logsig_part_of(0, (int)(columns - c));
-                LOGSIG_UNROLL
-                for (int i = 0; i < LOGSIG_LANES; i++) {
-                    const logsig_real *const x = walk->lane[i] + from + c;
-                    tile[i] = LOGSIG_SUB(logsig_load_part(x + dimension, part), logsig_load_part(x, part));
-                }
-            }
-            logsig_transpose(tile);
-            LOGSIG_UNROLL
-            for (int i = 0; i < LOGSIG_LANES; i++) to[c + i] = tile[i];
-        }
-        return;
-    }
-    for (int i = 0; i < LOGSIG_LANES; i++) {
-        logsig_real *const lane = (logsig_real *)to + i;
-        for (ptrdiff_t t = 0; t < count; t++) {
-            const logsig_real *const x = walk->lane[i] + (first + t) * dimension;
-            for (int k = 0; k < dimension; k++)
-                lane[(t * dimension + k) * LOGSIG_LANES] = first + t + 1 < walk->points[i] ? x[k + dimension] - x[k] : 0;
-        }
-    }
-}
-
-/* The reverse; what lies beyond the end of a lane is dropped. */
-LOGSIG_NOINLINE void logsig_store_points(const logsig_walk *walk, int dimension, ptrdiff_t first, ptrdiff_t count,
-                                         const logsig_vec *from)
-{
-    const ptrdiff_t columns = count * dimension, to = first * dimension;
-    if (first + count <= walk->shortest) {
-        for (ptrdiff_t c = 0; c < columns; c += LOGSIG_LANES) {
-            logsig_vec tile[LOGSIG_LANES];
-            LOGSIG_UNROLL
-            for (int i = 0; i < LOGSIG_LANES; i++) tile[i] = from[c + i];
-            logsig_transpose(tile);
-            if (LOGSIG_LIKELY(c + LOGSIG_LANES <= columns)) {
-                LOGSIG_UNROLL
-                for (int i = 0; i < LOGSIG_LANES; i++) logsig_store((logsig_real *)walk->lane[i] + to + c, tile[i]);
-            } else {
-                const logsig_part part = logsig_part_of(0, (int)(columns - c));
-                LOGSIG_UNROLL
-                for (int i = 0; i < LOGSIG_LANES; i++)
-                    logsig_store_part((logsig_real *)walk->lane[i] + to + c, part, tile[i]);
-            }
-        }
-        return;
-    }
-    for (int i = 0; i < LOGSIG_LANES; i++) {
-        const logsig_real *const lane = (const logsig_real *)from + i;
-        for (ptrdiff_t t = 0; t < count && first + t < walk->points[i]; t++)
-            for (int k = 0; k < dimension; k++)
-                ((logsig_real *)walk->lane[i])[(first + t) * dimension + k] = lane[(t * dimension + k) * LOGSIG_LANES];
-    }
-}
 
 /* The derivative with respect to displacements beyond the end of a lane is not one of any input. */
 LOGSIG_INLINE void logsig_drop_beyond(const logsig_walk *walk, int dimension, ptrdiff_t first, ptrdiff_t count,
@@ -293,6 +216,16 @@ LOGSIG_NOINLINE ptrdiff_t logsig_path_spread(const logsig_path_job *job, ptrdiff
     return spread > 1 ? spread : 1;
 }
 
+/* Steps that are taken together: a group that more than half of is there gets steps that stand still, which take less time
+ * than the others one by one. */
+LOGSIG_INLINE ptrdiff_t logsig_fill_group(const logsig_path_job *job, logsig_vec *v, ptrdiff_t count)
+{
+    const ptrdiff_t there = job->at_once ? count % job->at_once : 0, missing = job->at_once - there;
+    if (there <= missing) return count;
+    logsig_clear(v + count * job->dimension, (int)missing * job->dimension);
+    return count + missing;
+}
+
 /* Log-signatures of whole paths. Operand 0: out. */
 LOGSIG_NOINLINE void logsig_walk_forward(const void *given, logsig_vec *frame, ptrdiff_t row, ptrdiff_t end)
 {
@@ -317,7 +250,7 @@ LOGSIG_NOINLINE void logsig_walk_forward(const void *given, logsig_vec *frame, p
                 for (ptrdiff_t t = 0, count; t < walk.longest - 1; t += count) {
                     count = logsig_chunk(&walk, d, t, walk.longest - 1);
                     logsig_load_displacements(&walk, d, t, count, x);
-                    job->steps(frame, x, count);
+                    job->steps(frame, x, logsig_fill_group(job, x, count));
                 }
             }
             job->finish(rows, frame);

@@ -110,13 +110,6 @@ typedef void (*logsig_block_fn)(logsig_rows *rows, logsig_vec *frame);
 
 /* ---- tiles ----------------------------------------------------------------------------------------------------- */
 
-/* Asks for a line, for the second-level cache: fewer lines at a time can be on their way to the first. */
-#ifdef __GNUC__
-#define LOGSIG_ASK_FOR(x) __builtin_prefetch((x), 0, 2)
-#else
-#define LOGSIG_ASK_FOR(x) ((void)(x))
-#endif
-
 #ifdef __GNUC__
 /* One tile in every 64 bytes asks for what comes later. A macro, as the second argument must be a literal. */
 #define LOGSIG_ASK_AHEAD(rows, from, write) \

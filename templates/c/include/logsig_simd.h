@@ -192,6 +192,13 @@ LOGSIG_INLINE void logsig_store(logsig_real *to, logsig_vec value)
 #endif
 }
 
+/* Asks for a line, for the second-level cache: fewer lines at a time can be on their way to the first. */
+#ifdef __GNUC__
+#define LOGSIG_ASK_FOR(x) __builtin_prefetch((x), 0, 2)
+#else
+#define LOGSIG_ASK_FOR(x) ((void)(x))
+#endif
+
 /* logsig_part names elements first..last-1 of a vector, 0 <= first < last <= LANES. The address handed to
  * logsig_load_part and logsig_store_part is that of element 0, which need not exist. */
 #if LOGSIG_AVX512
@@ -297,7 +304,7 @@ LOGSIG_INLINE logsig_vec logsig_load_some(const logsig_real *from, int count)
 #if LOGSIG_SHUFFLE && LOGSIG_LANES > 1
 #define LOGSIG_DEAL(x, y, ITEMS) \
     do { \
-        const logsig_vec even_ = __builtin_shufflevector((x), (y), LOGSIG_EVEN_##ITEMS); \
+        const __typeof__(x) even_ = __builtin_shufflevector((x), (y), LOGSIG_EVEN_##ITEMS); \
         (y) = __builtin_shufflevector((x), (y), LOGSIG_ODD_##ITEMS); \
         (x) = even_; \
     } while (0)
@@ -330,10 +337,10 @@ LOGSIG_INLINE logsig_vec logsig_load_some(const logsig_real *from, int count)
 #define LOGSIG_ODD_NUMBERS 1, 3
 #endif
 
-#define LOGSIG_DEAL_ALL(tile, apart, ITEMS) \
+#define LOGSIG_DEAL_ALL(tile, lanes, apart, ITEMS) \
     do { \
         LOGSIG_UNROLL \
-        for (int i_ = 0; i_ < LOGSIG_LANES; i_++) \
+        for (int i_ = 0; i_ < (lanes); i_++) \
             if (!(i_ & (apart))) LOGSIG_DEAL((tile)[i_], (tile)[i_ + (apart)], ITEMS); \
     } while (0)
 #endif
@@ -343,15 +350,15 @@ LOGSIG_INLINE void logsig_transpose(logsig_vec *tile)
 #if LOGSIG_LANES == 1
     (void)tile;
 #elif LOGSIG_SHUFFLE
-    LOGSIG_DEAL_ALL(tile, 1, NUMBERS);
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES, 1, NUMBERS);
 #if LOGSIG_REAL_BITS == 32
-    LOGSIG_DEAL_ALL(tile, 2, NUMBERS);
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES, 2, NUMBERS);
 #endif
 #if LOGSIG_VECTOR_BYTES == 64
-    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 4, QUARTERS);
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES, LOGSIG_LANES / 4, QUARTERS);
 #endif
 #if LOGSIG_VECTOR_BYTES >= 32
-    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 2, QUARTERS);
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES, LOGSIG_LANES / 2, QUARTERS);
 #endif
 #else
     LOGSIG_UNROLL
@@ -372,12 +379,12 @@ LOGSIG_INLINE void logsig_transpose_head(logsig_vec *tile)
 {
 #if LOGSIG_SHUFFLE && LOGSIG_VECTOR_BYTES >= 32
 #if LOGSIG_VECTOR_BYTES == 64
-    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 4, QUARTERS);
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES, LOGSIG_LANES / 4, QUARTERS);
 #endif
-    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES / 2, QUARTERS);
-    LOGSIG_DEAL_ALL(tile, 1, NUMBERS);
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES, LOGSIG_LANES / 2, QUARTERS);
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES, 1, NUMBERS);
 #if LOGSIG_REAL_BITS == 32
-    LOGSIG_DEAL_ALL(tile, 2, NUMBERS);
+    LOGSIG_DEAL_ALL(tile, LOGSIG_LANES, 2, NUMBERS);
 #endif
 #else
     logsig_transpose(tile);
