@@ -252,7 +252,7 @@ def measure(task: Task, competitors: Sequence[Package], seconds: float, clock: s
 def compiled(task: Task, one: Package, gradient: bool) -> Call:
     """A call of a compiled program; ``gradient``: of the gradient of the sum of all coordinates.
 
-    It waits by the array's own method: ``jax.block_until_ready``, which goes through trees, takes 0.6 microseconds more.
+    It waits by the array's own method: ``jax.block_until_ready``, through trees, takes 0.6 microseconds more.
     """
     function: Any = task.run(one)
     given = task.argument(jnp.float32)
