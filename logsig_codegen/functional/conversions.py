@@ -296,58 +296,32 @@ def log_sig_change_method_backprop(
 
 def log_sig_to_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """From Lyndon brackets to the Hall basis of iisignature and RoughPy, ``(..., m) -> (..., m)``."""
-    found = changes.ordinary_change("log_sig_to_hall", log_sig, dimension, degree, *changes.HALL)
-    if found is not None:
-        return found  # type: ignore[no-any-return]
-    problem = augmented_problem(dimension, degree)
-    return _convert(
-        "log_sig_to_hall",
-        lambda x: changes.to_hall(x, problem),
-        {"log_sig": log_sig},
-        problem,
-    )
+    return _hall("log_sig_to_hall", "log_sig", log_sig, dimension, degree)
 
 
 def log_sig_to_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """Gradients with respect to Lyndon brackets, from those with respect to the Hall basis."""
-    found = changes.ordinary_change("log_sig_to_hall_backprop", derivs, dimension, degree, *changes.HALL)
-    if found is not None:
-        return found  # type: ignore[no-any-return]
-    problem = augmented_problem(dimension, degree)
-    return _convert(
-        "log_sig_to_hall_backprop",
-        lambda d_out: changes.to_hall_backprop(d_out, problem),
-        {"derivs": derivs},
-        problem,
-    )
+    return _hall("log_sig_to_hall_backprop", "derivs", derivs, dimension, degree)
 
 
 def log_sig_from_hall(log_sig: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """From the Hall basis to Lyndon brackets; the inverse of :func:`log_sig_to_hall`."""
-    found = changes.ordinary_change("log_sig_from_hall", log_sig, dimension, degree, *changes.HALL)
-    if found is not None:
-        return found  # type: ignore[no-any-return]
-    problem = augmented_problem(dimension, degree)
-    return _convert(
-        "log_sig_from_hall",
-        lambda x: changes.from_hall(x, problem),
-        {"log_sig": log_sig},
-        problem,
-    )
+    return _hall("log_sig_from_hall", "log_sig", log_sig, dimension, degree)
 
 
 def log_sig_from_hall_backprop(derivs: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex) -> ArrayOrTensor:
     """Gradients with respect to the Hall basis, from those with respect to Lyndon brackets."""
-    found = changes.ordinary_change("log_sig_from_hall_backprop", derivs, dimension, degree, *changes.HALL)
+    return _hall("log_sig_from_hall_backprop", "derivs", derivs, dimension, degree)
+
+
+def _hall(
+    operation: str, name: str, x: ArrayOrTensor, dimension: SupportsIndex, degree: SupportsIndex
+) -> ArrayOrTensor:
+    found = changes.ordinary_change(operation, x, dimension, degree, *changes.NO_METHODS)
     if found is not None:
         return found  # type: ignore[no-any-return]
     problem = augmented_problem(dimension, degree)
-    return _convert(
-        "log_sig_from_hall_backprop",
-        lambda d_out: changes.from_hall_backprop(d_out, problem),
-        {"derivs": derivs},
-        problem,
-    )
+    return _convert(operation, lambda rows: changes.change_hall(operation, rows, problem), {name: x}, problem)
 
 
 def _of_degree_zero(name: str, x: Any, columns: int, width: int) -> Any:

@@ -28,7 +28,7 @@ from logsig_codegen.runtime.rows import Array, check_width
 
 CHANGE = "change_coordinates"
 """The operation that changes coordinates, by whatever maps."""
-HALL = (2, 2)
+NO_METHODS = (2, 2)
 """Stands for the methods of conversions from and to Hall coordinates, which have names of their own."""
 
 _changes: dict[tuple[str, int, int, int, int], Form] = {}
@@ -140,25 +140,6 @@ def _change(
     return out
 
 
-def to_hall(log_sig: Array, problem: Problem) -> Array:
-    """From Lyndon brackets (method 2 or 3) to the Hall basis of iisignature and RoughPy: ``(..., m) -> (..., m)``."""
-    plan = hall_map("log_sig", log_sig, problem, forth=True, backprop=False)
-    return _change("log_sig_to_hall", problem, HALL, plan, log_sig)
-
-
-def to_hall_backprop(derivs: Array, problem: Problem) -> Array:
-    """Derivatives by Lyndon bracket coordinates from derivatives by Hall coordinates."""
-    plan = hall_map("derivs", derivs, problem, forth=True, backprop=True)
-    return _change("log_sig_to_hall_backprop", problem, HALL, plan, derivs)
-
-
-def from_hall(log_sig: Array, problem: Problem) -> Array:
-    """From the Hall basis to Lyndon brackets (method 2 or 3); the inverse of :func:`to_hall`."""
-    plan = hall_map("log_sig", log_sig, problem, forth=False, backprop=False)
-    return _change("log_sig_from_hall", problem, HALL, plan, log_sig)
-
-
-def from_hall_backprop(derivs: Array, problem: Problem) -> Array:
-    """Derivatives by Hall coordinates from derivatives by Lyndon bracket coordinates."""
-    plan = hall_map("derivs", derivs, problem, forth=False, backprop=True)
-    return _change("log_sig_from_hall_backprop", problem, HALL, plan, derivs)
+def change_hall(operation: str, x: Array, problem: Problem) -> Array:
+    """A conversion from or to Hall coordinates (:data:`.HALL`), or its derivative: ``(..., m) -> (..., m)``."""
+    return _change(operation, problem, NO_METHODS, hall_map(operation, x, problem), x)

@@ -88,9 +88,20 @@ def linear_log_sig_backprop_map(derivs: Any, problem: Problem, method: int, scal
     return RowMap((), scalars(method, scalar_term), 0, problem.dimension)
 
 
-def hall_map(name: str, x: Any, problem: Problem, *, forth: bool, backprop: bool) -> RowMap:
-    """The same for :func:`to_hall` (``forth``) and :func:`from_hall`, or their derivatives."""
-    check_width(name, x, (problem.size,), described(problem))
+HALL = {
+    "log_sig_to_hall": (True, False),
+    "log_sig_to_hall_backprop": (True, True),
+    "log_sig_from_hall": (False, False),
+    "log_sig_from_hall_backprop": (False, True),
+}
+"""Conversions from Lyndon brackets to the Hall basis of iisignature and RoughPy, or back: whether to it, and whether of
+derivatives."""
+
+
+def hall_map(operation: str, x: Any, problem: Problem) -> RowMap:
+    """The same for a conversion of :data:`HALL`."""
+    forth, backprop = HALL[operation]
+    check_width("derivs" if backprop else "log_sig", x, (problem.size,), described(problem))
     make = brackets_to_hall if forth else hall_to_brackets
     linear = make(problem.dimension, problem.degree)
     return RowMap((transposed(linear) if backprop else linear,), 0, 0, problem.size)

@@ -20,7 +20,13 @@ from logsig_codegen.algebra.basis_maps import SparseMap
 from logsig_codegen.compiler import compile_problem
 from logsig_codegen.operations import GROUPS, OPERATIONS
 from logsig_codegen.runtime import changes, conversions
-from logsig_codegen.runtime.coordinates import RowMap, change_method_backprop_map, change_method_map, hall_map
+from logsig_codegen.runtime.coordinates import (
+    HALL,
+    RowMap,
+    change_method_backprop_map,
+    change_method_map,
+    hall_map,
+)
 from logsig_codegen.runtime.cuda import brackets, calls, lengths, maps
 from logsig_codegen.runtime.cuda.driver import NoKernelError
 from logsig_codegen.runtime.torch_ops import lengths as where
@@ -128,8 +134,8 @@ def test_coordinates(problem: tuple[int, int], monkeypatch: pytest.MonkeyPatch) 
                     patch.setattr(maps, "ROOM", 1)
                     assert torch.equal(maps.apply(back, form), whole)  # whatever rows are beside it
     x = numbers(4, described.size)
-    for forth, function in ((True, changes.to_hall), (False, changes.from_hall)):
-        compare(hall_map("x", x, described, forth=forth, backprop=False), x, function(x.numpy(), described))
+    for operation in HALL:
+        compare(hall_map(operation, x, described), x, changes.change_hall(operation, x.numpy(), described))
 
 
 def compare(plan: RowMap, x: torch.Tensor, expected: Any) -> None:

@@ -80,14 +80,7 @@ LINEAR: dict[str, Callable[..., RowMap]] = {
     "log_sig_change_method_backprop": coordinates.change_method_backprop_map,
     "linear_log_sig": coordinates.linear_log_sig_map,
     "linear_log_sig_backprop": coordinates.linear_log_sig_backprop_map,
-    "log_sig_to_hall": lambda x, problem: coordinates.hall_map("log_sig", x, problem, forth=True, backprop=False),
-    "log_sig_to_hall_backprop": lambda x, problem: coordinates.hall_map(
-        "derivs", x, problem, forth=True, backprop=True
-    ),
-    "log_sig_from_hall": lambda x, problem: coordinates.hall_map("log_sig", x, problem, forth=False, backprop=False),
-    "log_sig_from_hall_backprop": lambda x, problem: coordinates.hall_map(
-        "derivs", x, problem, forth=False, backprop=True
-    ),
+    **{operation: partial(coordinates.hall_map, operation) for operation in coordinates.HALL},
 }
 """What describes the map of each conversion that is linear, from its array, the problem and its other arguments."""
 

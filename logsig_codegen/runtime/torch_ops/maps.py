@@ -166,43 +166,22 @@ change_method, change_method_backprop = _pair(
 )
 """Log-signatures in other coordinates."""
 
-_hall = (
-    lambda d, n: ((problem_of(d, n).size,), problem_of(d, n).size),
-    lambda d, n: ((problem_of(d, n).size,), problem_of(d, n).size),
-)
-_same = (lambda x, d, n: (d, n), lambda x, d, n: (d, n))
-to_hall, to_hall_backprop = _pair(
-    (
-        "to_hall(Tensor log_sig, int dimension, int degree) -> Tensor",
-        "to_hall_backprop(Tensor derivs, int dimension, int degree) -> Tensor",
-    ),
-    (
-        lambda x, d, n: changes.to_hall(x, problem_of(d, n)),
-        lambda x, d, n: changes.to_hall_backprop(x, problem_of(d, n)),
-    ),
-    (
-        lambda x, d, n: hall_map("log_sig", x, problem_of(d, n), forth=True, backprop=False),
-        lambda x, d, n: hall_map("derivs", x, problem_of(d, n), forth=True, backprop=True),
-    ),
-    _hall,
-    _same,
-)
-from_hall, from_hall_backprop = _pair(
-    (
-        "from_hall(Tensor log_sig, int dimension, int degree) -> Tensor",
-        "from_hall_backprop(Tensor derivs, int dimension, int degree) -> Tensor",
-    ),
-    (
-        lambda x, d, n: changes.from_hall(x, problem_of(d, n)),
-        lambda x, d, n: changes.from_hall_backprop(x, problem_of(d, n)),
-    ),
-    (
-        lambda x, d, n: hall_map("log_sig", x, problem_of(d, n), forth=False, backprop=False),
-        lambda x, d, n: hall_map("derivs", x, problem_of(d, n), forth=False, backprop=True),
-    ),
-    _hall,
-    _same,
-)
+
+def _hall_pair(name: str) -> tuple[Any, Any]:
+    def side(operation: str, argument: str) -> tuple[Any, ...]:
+        return (
+            f"{operation.removeprefix('log_sig_')}(Tensor {argument}, int dimension, int degree) -> Tensor",
+            lambda x, d, n: changes.change_hall(operation, x, problem_of(d, n)),
+            lambda x, d, n: hall_map(operation, x, problem_of(d, n)),
+            lambda d, n: ((problem_of(d, n).size,), problem_of(d, n).size),
+            lambda x, d, n: (d, n),
+        )
+
+    return _pair(*zip(side(name, "log_sig"), side(f"{name}_backprop", "derivs"), strict=True))
+
+
+to_hall, to_hall_backprop = _hall_pair("log_sig_to_hall")
+from_hall, from_hall_backprop = _hall_pair("log_sig_from_hall")
 
 linear_log_sig, linear_log_sig_backprop = _pair(
     (

@@ -2,9 +2,9 @@
  *
  * A path has its points one after the other, a few numbers each, so that a tile of LANES paths holds several points or a part
  * of one. Tiles are transposed in vectors of 32 bytes, also where the processor has longer ones: most of a tile's time
- * goes to shuffles, and there are twice as many of the short ones in a cycle. Where the file that includes this one defines
- * LOGSIG_LETTERS, the dimension, each number is read once: displacements are differences of the columns of neighbouring
- * points, which stay in registers.
+ * goes to shuffles, and there are twice as many of the short ones in a cycle. Where there are few letters each number is read
+ * once: displacements are differences of the columns of neighbouring points, which stay in registers. The file that
+ * includes this one may define LOGSIG_LETTERS, the dimension.
  */
 #ifndef LOGSIG_POINTS_H
 #define LOGSIG_POINTS_H
@@ -73,9 +73,10 @@ LOGSIG_INLINE logsig_short_vec *logsig_lanes_of(logsig_vec *x, int lane)
 /* ---- displacements --------------------------------------------------------------------------------------------- */
 
 #if defined(LOGSIG_LETTERS) && LOGSIG_LANES > 1
-#if LOGSIG_LETTERS <= 16
+/* As many as their columns fit into the registers. */
+#if LOGSIG_LETTERS <= (LOGSIG_AVX512 || LOGSIG_NEON ? 16 : 8)
 #define LOGSIG_FEW_LETTERS 1
-/* Columns of which the last point before a tile is one. */
+/* Columns that are kept from tile to tile: of so many tiles as hold a point. */
 #define LOGSIG_KEPT ((LOGSIG_LETTERS - 1) / LOGSIG_SHORT_LANES * LOGSIG_SHORT_LANES + LOGSIG_SHORT_LANES)
 
 /* Displacements of a few lanes from the numbers from column `from` on, of which there are `columns`; ahead: whether lines are
@@ -112,8 +113,8 @@ LOGSIG_INLINE ptrdiff_t logsig_subtract_columns(const logsig_walk *walk, int lan
 #endif
 #endif
 
-/* Displacements first ... first + count - 1 of every lane: the differences of neighbouring points, taken before the tile is
- * transposed. Beyond its end a lane stands still. May fill up to LANES vectors beyond. */
+/* Displacements first ... first + count - 1 of every lane: the differences of neighbouring points, where there are many letters
+ * taken before the tile is transposed. Beyond its end a lane stands still. May fill up to LANES vectors beyond. */
 LOGSIG_NOINLINE void logsig_load_displacements(const logsig_walk *walk, int dimension, ptrdiff_t first, ptrdiff_t count,
                                                logsig_vec *to)
 {
