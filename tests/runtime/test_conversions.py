@@ -248,17 +248,17 @@ def test_hall_coordinates_are_those_of_the_same_element(d: int, n: int) -> None:
     """The Hall elements, written out in words and added up, give the element that the Lyndon brackets give."""
     problem = Problem(d, n)
     log_sig = np.random.default_rng(7).integers(-9, 10, problem.size).astype(np.float64)
-    hall = changes.to_hall(log_sig, problem)
+    hall = changes.change_hall("log_sig_to_hall", log_sig, problem)
     basis, total, table = hall_basis(d, n), [{} for _ in range(n + 1)], []
     for index, (left, right) in enumerate(basis.factors):
         table.append({(index,): 1} if left < 0 else commutator(table[left], table[right]))
         degree = len(next(iter(table[-1])))
         total[degree] = plus([total[degree]], int(hall[index]), [table[-1]])[0]
     assert lie_coordinates(lyndon_basis(d, n), total) == log_sig.tolist()
-    np.testing.assert_array_equal(changes.from_hall(hall, problem), log_sig)
+    np.testing.assert_array_equal(changes.change_hall("log_sig_from_hall", hall, problem), log_sig)
     derivs = np.random.default_rng(8).integers(-9, 10, problem.size).astype(np.float64)
-    assert derivs @ hall == changes.to_hall_backprop(derivs, problem) @ log_sig
-    assert derivs @ log_sig == changes.from_hall_backprop(derivs, problem) @ hall
+    assert derivs @ hall == changes.change_hall("log_sig_to_hall_backprop", derivs, problem) @ log_sig
+    assert derivs @ log_sig == changes.change_hall("log_sig_from_hall_backprop", derivs, problem) @ hall
 
 
 @given(st.data())
@@ -291,8 +291,8 @@ CALLS: dict[str, Call] = {
     "exp backwards": lambda sig, log_sig, problem: conversions.logsig_to_sig_backprop(log_sig, sig, problem, 1),
     "change": lambda sig, log_sig, problem: changes.change_method(log_sig, problem, 1, 0),
     "change backwards": lambda sig, log_sig, problem: changes.change_method_backprop(sig, problem, 2, 0),
-    "hall": lambda sig, log_sig, problem: changes.to_hall(log_sig, problem),
-    "hall backwards": lambda sig, log_sig, problem: changes.from_hall_backprop(log_sig, problem),
+    "hall": lambda sig, log_sig, problem: changes.change_hall("log_sig_to_hall", log_sig, problem),
+    "hall backwards": lambda sig, log_sig, problem: changes.change_hall("log_sig_from_hall_backprop", log_sig, problem),
 }
 
 
@@ -424,6 +424,6 @@ def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match=rf"derivs: expected last dimension 15 {where}, method=0\), got 14"):
         changes.linear_log_sig_backprop(sig, problem, 0, True)
     with pytest.raises(ValueError, match=rf"log_sig: expected last dimension 5 {where}\), got an array without axes"):
-        changes.to_hall(np.array(1.0), problem)
+        changes.change_hall("log_sig_to_hall", np.array(1.0), problem)
     with pytest.raises(ValueError, match="x: expected last dimension 3 for this map, got 2"):
         apply_map(SparseMap.from_rows(3, [{0: 1}]), displacement)

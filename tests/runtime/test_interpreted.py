@@ -20,6 +20,7 @@ import logsig_codegen as lg
 from logsig_codegen.operations import OPERATIONS, ROWS, available_groups
 from logsig_codegen.problem import Problem
 from logsig_codegen.runtime import changes, conversions, registry
+from logsig_codegen.runtime.coordinates import HALL
 from logsig_codegen.runtime.groups import Opened
 from logsig_codegen.runtime.interpreted.library import interpreted_library
 from logsig_codegen.runtime.kernel import LogSigKernel
@@ -118,8 +119,7 @@ def test_changes_of_coordinates(dtype: str, monkeypatch: pytest.MonkeyPatch) -> 
                 form = numbers(count, changes.log_sig_size(problem, target, scalar))
                 found.append(changes.change_method_backprop(form[::-1, 1::2], problem, source, target, scalar))
             x = numbers(count, problem.size)[:, ::2]
-            for change in (changes.to_hall, changes.to_hall_backprop, changes.from_hall, changes.from_hall_backprop):
-                found.append(change(x, problem))
+            found.extend(changes.change_hall(operation, x, problem) for operation in HALL)
         return found
 
     def numbers(count: int, width: int) -> np.ndarray[Any, Any]:
