@@ -64,6 +64,13 @@ LOGSIG_INLINE void logsig_load_columns(const logsig_real *const *lane, ptrdiff_t
     logsig_transpose_short(tile);
 }
 
+/* Asks for their lines. */
+LOGSIG_INLINE void logsig_ask_for_columns(const logsig_real *const *lane, ptrdiff_t from)
+{
+    LOGSIG_UNROLL
+    for (int i = 0; i < LOGSIG_SHORT_LANES; i++) LOGSIG_ASK_FOR(lane[i] + from);
+}
+
 /* Lanes `lane` and those that follow it of a vector. */
 LOGSIG_INLINE logsig_short_vec *logsig_lanes_of(logsig_vec *x, int lane)
 {
@@ -92,15 +99,15 @@ LOGSIG_INLINE ptrdiff_t logsig_subtract_columns(const logsig_walk *walk, int lan
     LOGSIG_UNROLL
     for (int i = 0; i < LOGSIG_SHORT_LANES; i++) at[i] = walk->lane[lane + i] + from;
     LOGSIG_UNROLL
-    for (int k = 0; k < kept; k += LOGSIG_SHORT_LANES) logsig_load_columns(at, k, x + k);
+    for (int k = 0; k < kept; k += LOGSIG_SHORT_LANES) {
+        if (ahead && k % LOGSIG_LANES == 0) logsig_ask_for_columns(at, k + walk->ahead);
+        logsig_load_columns(at, k, x + k);
+    }
     LOGSIG_UNROLL
     for (int k = letters; k < kept; k++) *logsig_lanes_of(to + k - letters, lane) = LOGSIG_SUB(x[k], x[k - letters]);
     for (; c + LOGSIG_SHORT_LANES <= columns; c += LOGSIG_SHORT_LANES) {
         logsig_vec *const out = to + c - letters;
-        if (ahead && c % LOGSIG_LANES == 0) {
-            LOGSIG_UNROLL
-            for (int i = 0; i < LOGSIG_SHORT_LANES; i++) LOGSIG_ASK_FOR(at[i] + c + walk->ahead);
-        }
+        if (ahead && c % LOGSIG_LANES == 0) logsig_ask_for_columns(at, c + walk->ahead);
         logsig_load_columns(at, c, x + kept);
         LOGSIG_UNROLL
         for (int k = 0; k < LOGSIG_SHORT_LANES; k++)
