@@ -176,15 +176,23 @@ def write(reports: dict[str, Report]) -> None:
     KEPT.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
-def reports_of(
+def known_and_said(
     sources: CudaSources, kernel: CudaKernel, architectures: Sequence[str], compiler: str, log: Log
-) -> dict[str, Report]:
-    """The reports that are kept; of the others, and of those that are asked for again, what the compiler says now."""
+) -> tuple[dict[str, str], dict[str, Report], dict[str, Report]]:
+    """By architecture: digests; reports that are kept; of the others and of some of these, what the compiler says."""
     named = digests(sources, kernel, architectures, compiler)
     known = {arch: kept()[digest] for arch, digest in named.items() if digest in kept()}
     asked = [arch for arch in architectures if arch not in known or named[arch].startswith(ASKED_AGAIN)]
-    found = read(log(kernel, asked), kernel.symbol) if asked else {}
-    assert sorted(found) == sorted(asked)
-    for arch in set(asked) & set(known):
-        assert found[arch] == known[arch], f"{kernel.symbol} for {arch}: python tests/refresh_reports.py"
-    return {**known, **found}
+    said = read(log(kernel, asked), kernel.symbol) if asked else {}
+    assert sorted(said) == sorted(asked)
+    return named, known, said
+
+
+def reports_of(
+    sources: CudaSources, kernel: CudaKernel, architectures: Sequence[str], compiler: str, log: Log
+) -> dict[str, Report]:
+    """By architecture, what is kept or said; what is both has to be the same."""
+    _, known, said = known_and_said(sources, kernel, architectures, compiler, log)
+    for arch in set(said) & set(known):
+        assert said[arch] == known[arch], f"{kernel.symbol} for {arch}: python tests/refresh_reports.py"
+    return {**known, **said}

@@ -36,10 +36,8 @@ def of(case: Case) -> dict[str, Report]:
         log = cuda_reports.by_nvcc(Path(folder), sources) if nvcc else cuda_reports.by_nvrtc(sources)
         version = cuda_reports.nvcc_version() if nvcc else cuda_reports.nvrtc_version()
         for kernel, architectures in cuda_reports.compiled(sources, cuda_reports.spilling(problem, groups)):
-            named = cuda_reports.digests(sources, kernel, architectures, version)
-            new = [arch for arch in architectures if named[arch] not in cuda_reports.kept()]
-            said = cuda_reports.read(log(kernel, new), kernel.symbol) if new else {}
-            found.update({digest: said.get(arch) or cuda_reports.kept()[digest] for arch, digest in named.items()})
+            named, known, said = cuda_reports.known_and_said(sources, kernel, architectures, version, log)
+            found.update({named[arch]: report for arch, report in {**known, **said}.items()})
     return found
 
 

@@ -38,12 +38,17 @@ class UnitPlan(ABC):
 
     @property
     @abstractmethod
+    def schedules(self) -> tuple[Schedule, ...]:
+        """In the order of the kernel's phases; the last one: a product of two log-signatures, or its adjoint."""
+
+    @property
     def products(self) -> dict[str, Schedule]:
-        """The programs by their operations; the last one is that of a product of two log-signatures, or its adjoint."""
+        """The programs by their operations."""
+        return dict(zip((phase.operation for phase in self.kernel.phases), self.schedules, strict=True))
 
     @property
     def problem(self) -> Problem:
-        return list(self.products.values())[-1].program.problem
+        return self.schedules[-1].program.problem
 
     @property
     def columns(self) -> dict[str, int]:
@@ -81,14 +86,13 @@ class SlidingPlan(UnitPlan):
     combine: Schedule
 
     @property
-    def products(self) -> dict[str, Schedule]:
-        """The three products by their operations."""
-        names = (phase.operation for phase in self.kernel.phases)
-        return dict(zip(names, (self.join, self.prepend, self.combine), strict=True))
+    def schedules(self) -> tuple[Schedule, ...]:
+        """The three products."""
+        return self.join, self.prepend, self.combine
 
     def occupancy(self, dtype: str) -> Occupancy:
         """For one number type."""
-        live = max(map(live_values, self.products.values()))
+        live = max(map(live_values, self.schedules))
         numbers = 2 * tile_numbers(self.chunk * self.problem.dimension) + 2 * WARP * self.row
         held = numbers_of_points(self.kernel, self.problem)
         return independent_warps(live + held, numbers, dtype, 2 * PATHS_BYTES, OPERANDS)
@@ -100,7 +104,7 @@ def sliding_plan(kernel: PathKernel) -> SlidingPlan:
         thread_schedule(phase_program(kernel, phase.operation), (0,), descending=False) for phase in kernel.phases
     )
     plan = SlidingPlan(kernel, *products)
-    assert all(one.in_place == (0,) for one in plan.products.values())
+    assert all(one.in_place == (0,) for one in plan.schedules)
     return plan
 
 
@@ -125,11 +129,9 @@ class SlidingBackPlan(UnitPlan):
     combine_back: Schedule
 
     @property
-    def products(self) -> dict[str, Schedule]:
-        """The products and the adjoints by their operations."""
-        names = (phase.operation for phase in self.kernel.phases)
-        found = (self.join, self.prepend, self.join_back, self.prepend_back, self.combine_back)
-        return dict(zip(names, found, strict=True))
+    def schedules(self) -> tuple[Schedule, ...]:
+        """The products and the adjoints."""
+        return self.join, self.prepend, self.join_back, self.prepend_back, self.combine_back
 
     @property
     def state_row(self) -> int:
@@ -138,7 +140,7 @@ class SlidingBackPlan(UnitPlan):
 
     def occupancy(self, dtype: str) -> Occupancy:
         """For one number type."""
-        live = max(map(live_values, self.products.values()))
+        live = max(map(live_values, self.schedules))
         numbers = 4 * tile_numbers(self.chunk * self.problem.dimension) + 2 * WARP * (self.row + self.state_row)
         held = numbers_of_points(self.kernel, self.problem)
         return independent_warps(live + held, numbers, dtype, 2 * PATHS_BYTES, OPERANDS)

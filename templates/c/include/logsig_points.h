@@ -25,17 +25,6 @@ typedef struct {
 #define LOGSIG_SHORT_LANES (LOGSIG_LANES / 2)
 typedef logsig_real logsig_short_vec __attribute__((vector_size(32), may_alias));
 typedef logsig_real logsig_loose_short_vec __attribute__((vector_size(32), aligned(LOGSIG_REAL_BITS / 8), may_alias));
-#if LOGSIG_REAL_BITS == 64
-#define LOGSIG_EVEN_SHORT_NUMBERS 0, 4, 2, 6
-#define LOGSIG_ODD_SHORT_NUMBERS 1, 5, 3, 7
-#define LOGSIG_EVEN_SHORT_QUARTERS 0, 1, 4, 5
-#define LOGSIG_ODD_SHORT_QUARTERS 2, 3, 6, 7
-#else
-#define LOGSIG_EVEN_SHORT_NUMBERS 0, 2, 8, 10, 4, 6, 12, 14
-#define LOGSIG_ODD_SHORT_NUMBERS 1, 3, 9, 11, 5, 7, 13, 15
-#define LOGSIG_EVEN_SHORT_QUARTERS 0, 1, 2, 3, 8, 9, 10, 11
-#define LOGSIG_ODD_SHORT_QUARTERS 4, 5, 6, 7, 12, 13, 14, 15
-#endif
 
 LOGSIG_INLINE void logsig_transpose_short(logsig_short_vec *tile)
 {
